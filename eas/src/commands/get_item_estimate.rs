@@ -1,0 +1,224 @@
+use std::borrow::Cow;
+
+use super::{Class, FilterType};
+use crate::ProtocolVersion;
+use crate::status::EstimateStatus;
+use crate::wbxml::{
+    DecodeError, Element, EncodeError, Reader, Writer, air_sync, get_item_estimate as tags,
+};
+
+/// One collection of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EstimateCollection<'a> {
+    /// The current Sync key.
+    pub sync_key: Cow<'a, str>,
+    /// The collection's id.
+    pub id: Cow<'a, str>,
+    /// Its class; required up to 12.1.
+    pub class: Option<Class>,
+    /// How far back to look.
+    pub filter: Option<FilterType>,
+}
+
+/// A GetItemEstimate request (ASCMD 2.2.1.9).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EstimateRequest<'a> {
+    /// At most 1,000 (Status 103 above).
+    pub collections: Vec<EstimateCollection<'a>>,
+}
+
+impl<'a> EstimateRequest<'a> {
+    /// As a body. Class and FilterType stand in the collection up to 12.1, in Options from 14.0
+    /// on.
+    ///
+    /// # Errors
+    /// When a text cannot be a WBXML string.
+    pub fn encode(&self, version: ProtocolVersion) -> Result<Vec<u8>, EncodeError> {
+        let in_options = version >= ProtocolVersion::V14_0;
+        let mut writer = Writer::new();
+        writer
+            .start(tags::GET_ITEM_ESTIMATE)
+            .start(tags::COLLECTIONS);
+        for collection in &self.collections {
+            writer.start(tags::COLLECTION);
+            if in_options {
+                writer.element(air_sync::SYNC_KEY, &collection.sync_key);
+                writer.element(tags::COLLECTION_ID, &collection.id);
+                if collection.class.is_some() || collection.filter.is_some() {
+                    writer.start(air_sync::OPTIONS);
+                    if let Some(filter) = collection.filter {
+                        writer.number(air_sync::FILTER_TYPE, filter.0);
+                    }
+                    if let Some(class) = collection.class {
+                        writer.element(air_sync::CLASS, class.as_str());
+                    }
+                    writer.end();
+                }
+            } else {
+                if let Some(class) = collection.class {
+                    writer.element(tags::CLASS, class.as_str());
+                }
+                writer.element(tags::COLLECTION_ID, &collection.id);
+                if let Some(filter) = collection.filter {
+                    writer.number(air_sync::FILTER_TYPE, filter.0);
+                }
+                writer.element(air_sync::SYNC_KEY, &collection.sync_key);
+            }
+            writer.end();
+        }
+        writer.end().end();
+        writer.finish()
+    }
+
+    /// From a body of any version.
+    ///
+    /// # Errors
+    /// When it is no GetItemEstimate request.
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(body)?;
+        let root = reader.root(tags::GET_ITEM_ESTIMATE)?;
+        let mut request = Self::default();
+        while let Some(collections) = reader.child(root)? {
+            while let Some(element) = reader.child(collections)? {
+                request
+                    .collections
+                    .push(request_collection(&mut reader, element)?);
+            }
+        }
+        reader.finish()?;
+        Ok(request)
+    }
+}
+
+fn request_collection<'a>(
+    reader: &mut Reader<'a>,
+    parent: Element,
+) -> Result<EstimateCollection<'a>, DecodeError> {
+    let (mut sync_key, mut id, mut class, mut filter) = (None, None, None, None);
+    while let Some(element) = reader.child(parent)? {
+        match element.tag {
+            air_sync::SYNC_KEY => sync_key = Some(reader.text(element)?),
+            tags::COLLECTION_ID => id = Some(reader.text(element)?),
+            tags::CLASS => class = Class::parse(&reader.text(element)?),
+            air_sync::FILTER_TYPE => filter = Some(FilterType(reader.number(element)?)),
+            air_sync::OPTIONS => {
+                while let Some(option) = reader.child(element)? {
+                    match option.tag {
+                        air_sync::FILTER_TYPE => filter = Some(FilterType(reader.number(option)?)),
+                        air_sync::CLASS => class = Class::parse(&reader.text(option)?),
+                        _ => reader.skip(option)?,
+                    }
+                }
+            }
+            _ => reader.skip(element)?,
+        }
+    }
+    let sync_key = sync_key.ok_or_else(|| reader.missing(parent.tag, air_sync::SYNC_KEY))?;
+    let id = id.ok_or_else(|| reader.missing(parent.tag, tags::COLLECTION_ID))?;
+    Ok(EstimateCollection {
+        sync_key,
+        id,
+        class,
+        filter,
+    })
+}
+
+/// What a server estimates for one collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Estimate<'a> {
+    /// Whether it could.
+    pub status: EstimateStatus,
+    /// The collection's id.
+    pub id: Option<Cow<'a, str>>,
+    /// How many items a Sync would bring.
+    pub count: Option<u32>,
+}
+
+/// A GetItemEstimate answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EstimateAnswer<'a> {
+    /// A failure of the whole command.
+    pub status: Option<EstimateStatus>,
+    /// One per collection of the request.
+    pub estimates: Vec<Estimate<'a>>,
+}
+
+impl<'a> EstimateAnswer<'a> {
+    /// As a body.
+    ///
+    /// # Errors
+    /// When an id cannot be a WBXML string.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::new();
+        writer.start(tags::GET_ITEM_ESTIMATE);
+        if let Some(status) = self.status {
+            writer.number(tags::STATUS, status.code());
+        }
+        for estimate in &self.estimates {
+            writer
+                .start(tags::RESPONSE)
+                .number(tags::STATUS, estimate.status.code());
+            if let Some(id) = &estimate.id {
+                writer
+                    .start(tags::COLLECTION)
+                    .element(tags::COLLECTION_ID, id);
+                if let Some(count) = estimate.count {
+                    writer.number(tags::ESTIMATE, count);
+                }
+                writer.end();
+            }
+            writer.end();
+        }
+        writer.end();
+        writer.finish()
+    }
+
+    /// From a body.
+    ///
+    /// # Errors
+    /// When it is no GetItemEstimate answer.
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(body)?;
+        let root = reader.root(tags::GET_ITEM_ESTIMATE)?;
+        let mut answer = Self {
+            status: None,
+            estimates: Vec::new(),
+        };
+        while let Some(element) = reader.child(root)? {
+            match element.tag {
+                tags::STATUS => {
+                    answer.status = Some(EstimateStatus::from_code(reader.number(element)?))
+                }
+                tags::RESPONSE => answer.estimates.push(estimate(&mut reader, element)?),
+                _ => reader.skip(element)?,
+            }
+        }
+        reader.finish()?;
+        Ok(answer)
+    }
+}
+
+fn estimate<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<Estimate<'a>, DecodeError> {
+    let (mut status, mut id, mut count) = (None, None, None);
+    while let Some(element) = reader.child(parent)? {
+        match element.tag {
+            tags::STATUS => status = Some(reader.number(element)?),
+            tags::COLLECTION => {
+                while let Some(field) = reader.child(element)? {
+                    match field.tag {
+                        tags::COLLECTION_ID => id = Some(reader.text(field)?),
+                        tags::ESTIMATE => count = Some(reader.number(field)?),
+                        _ => reader.skip(field)?,
+                    }
+                }
+            }
+            _ => reader.skip(element)?,
+        }
+    }
+    let status = status.ok_or_else(|| reader.missing(tags::RESPONSE, tags::STATUS))?;
+    Ok(Estimate {
+        status: EstimateStatus::from_code(status),
+        id,
+        count,
+    })
+}

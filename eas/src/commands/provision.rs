@@ -1,0 +1,325 @@
+use std::borrow::Cow;
+
+use crate::status::{PolicyStatus, ProvisionStatus};
+use crate::wbxml::{
+    DecodeError, Element, EncodeError, Reader, Tag, Writer, provision as tags, settings,
+};
+
+/// The policy type of 12.0 and later (ASPROV 2.2.2.43).
+pub const POLICY_TYPE: &str = "MS-EAS-Provisioning-WBXML";
+
+/// What a device says of itself (ASCMD 2.2.3.45).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeviceInformation<'a> {
+    /// Model, which 14.1 requires.
+    pub model: Cow<'a, str>,
+    /// A name for people.
+    pub friendly_name: Cow<'a, str>,
+    /// Operating system.
+    pub os: Cow<'a, str>,
+    /// User agent.
+    pub user_agent: Cow<'a, str>,
+}
+
+/// The policy part of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyRequest<'a> {
+    /// Usually [`POLICY_TYPE`].
+    pub policy_type: Cow<'a, str>,
+    /// Phase 2: the temporary key, and 1 for "applied" (ASPROV 2.2.2.54, values 1 to 4).
+    pub acknowledgement: Option<(u32, u8)>,
+}
+
+/// A Provision request: phase 1 asks for the policy, phase 2 acknowledges it (ASPROV 3.1.5.1).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProvisionRequest<'a> {
+    /// Phase 1 of 14.1 and later carries it; older versions must not.
+    pub device: Option<DeviceInformation<'a>>,
+    /// The policy; absent when only a remote wipe is acknowledged.
+    pub policy: Option<PolicyRequest<'a>>,
+    /// Acknowledges a remote wipe with 1 (done) or 2 (failed).
+    pub wipe_status: Option<u8>,
+}
+
+impl<'a> ProvisionRequest<'a> {
+    /// Phase 1.
+    #[must_use]
+    pub fn ask(device: Option<DeviceInformation<'a>>) -> Self {
+        Self {
+            device,
+            policy: Some(PolicyRequest {
+                policy_type: POLICY_TYPE.into(),
+                acknowledgement: None,
+            }),
+            wipe_status: None,
+        }
+    }
+
+    /// Phase 2, "policy applied".
+    #[must_use]
+    pub fn acknowledge(temporary_key: u32) -> Self {
+        Self {
+            device: None,
+            policy: Some(PolicyRequest {
+                policy_type: POLICY_TYPE.into(),
+                acknowledgement: Some((temporary_key, 1)),
+            }),
+            wipe_status: None,
+        }
+    }
+
+    /// As a body.
+    ///
+    /// # Errors
+    /// When a text cannot be a WBXML string.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::new();
+        writer.start(tags::PROVISION);
+        if let Some(device) = &self.device {
+            writer
+                .start(settings::DEVICE_INFORMATION)
+                .start(settings::SET);
+            for (tag, text) in [
+                (settings::MODEL, &device.model),
+                (settings::FRIENDLY_NAME, &device.friendly_name),
+                (settings::OS, &device.os),
+                (settings::USER_AGENT, &device.user_agent),
+            ] {
+                if !text.is_empty() {
+                    writer.element(tag, text);
+                }
+            }
+            writer.end().end();
+        }
+        if let Some(policy) = &self.policy {
+            writer.start(tags::POLICIES).start(tags::POLICY);
+            writer.element(tags::POLICY_TYPE, &policy.policy_type);
+            if let Some((key, status)) = policy.acknowledgement {
+                writer
+                    .number(tags::POLICY_KEY, key)
+                    .number(tags::STATUS, status);
+            }
+            writer.end().end();
+        }
+        if let Some(status) = self.wipe_status {
+            writer
+                .start(tags::REMOTE_WIPE)
+                .number(tags::STATUS, status)
+                .end();
+        }
+        writer.end();
+        writer.finish()
+    }
+
+    /// From a body.
+    ///
+    /// # Errors
+    /// When it is no Provision request.
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(body)?;
+        let root = reader.root(tags::PROVISION)?;
+        let mut request = Self::default();
+        while let Some(element) = reader.child(root)? {
+            match element.tag {
+                settings::DEVICE_INFORMATION => {
+                    request.device = Some(device_information(&mut reader, element)?);
+                }
+                tags::POLICIES => {
+                    while let Some(policy) = reader.child(element)? {
+                        request.policy = Some(policy_request(&mut reader, policy)?);
+                    }
+                }
+                tags::REMOTE_WIPE => {
+                    while let Some(child) = reader.child(element)? {
+                        if child.tag == tags::STATUS {
+                            request.wipe_status = Some(reader.number(child)?);
+                        } else {
+                            reader.skip(child)?;
+                        }
+                    }
+                }
+                _ => reader.skip(element)?,
+            }
+        }
+        reader.finish()?;
+        Ok(request)
+    }
+}
+
+fn device_information<'a>(
+    reader: &mut Reader<'a>,
+    parent: Element,
+) -> Result<DeviceInformation<'a>, DecodeError> {
+    let mut device = DeviceInformation::default();
+    while let Some(set) = reader.child(parent)? {
+        while let Some(element) = reader.child(set)? {
+            let field = match element.tag {
+                settings::MODEL => &mut device.model,
+                settings::FRIENDLY_NAME => &mut device.friendly_name,
+                settings::OS => &mut device.os,
+                settings::USER_AGENT => &mut device.user_agent,
+                _ => {
+                    reader.skip(element)?;
+                    continue;
+                }
+            };
+            *field = reader.text(element)?;
+        }
+    }
+    Ok(device)
+}
+
+fn policy_request<'a>(
+    reader: &mut Reader<'a>,
+    parent: Element,
+) -> Result<PolicyRequest<'a>, DecodeError> {
+    let (mut policy_type, mut key, mut status) = (Cow::Borrowed(""), None, 1);
+    while let Some(element) = reader.child(parent)? {
+        match element.tag {
+            tags::POLICY_TYPE => policy_type = reader.text(element)?,
+            tags::POLICY_KEY => key = Some(reader.number(element)?),
+            tags::STATUS => status = reader.number(element)?,
+            _ => reader.skip(element)?,
+        }
+    }
+    Ok(PolicyRequest {
+        policy_type,
+        acknowledgement: key.map(|key| (key, status)),
+    })
+}
+
+/// The policy part of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyAnswer<'a> {
+    /// Echo of the request's policy type.
+    pub policy_type: Cow<'a, str>,
+    /// Whether there is a policy.
+    pub status: PolicyStatus,
+    /// Phase 1: the temporary key; phase 2: the final one.
+    pub key: Option<u32>,
+    /// The settings of the EASProvisionDoc with a text value, in order.
+    pub document: Vec<(Tag, Cow<'a, str>)>,
+}
+
+/// A Provision answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvisionAnswer<'a> {
+    /// The command's status.
+    pub status: ProvisionStatus,
+    /// The policy.
+    pub policy: Option<PolicyAnswer<'a>>,
+    /// The server wants the device wiped.
+    pub remote_wipe: bool,
+}
+
+impl<'a> ProvisionAnswer<'a> {
+    /// As a body.
+    ///
+    /// # Errors
+    /// When a text cannot be a WBXML string.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::new();
+        writer
+            .start(tags::PROVISION)
+            .number(tags::STATUS, self.status.code());
+        if let Some(policy) = &self.policy {
+            writer.start(tags::POLICIES).start(tags::POLICY);
+            writer.element(tags::POLICY_TYPE, &policy.policy_type);
+            writer.number(tags::STATUS, policy.status.code());
+            if let Some(key) = policy.key {
+                writer.number(tags::POLICY_KEY, key);
+            }
+            if !policy.document.is_empty() {
+                writer.start(tags::DATA).start(tags::EAS_PROVISION_DOC);
+                for (tag, value) in &policy.document {
+                    writer.element(*tag, value);
+                }
+                writer.end().end();
+            }
+            writer.end().end();
+        }
+        if self.remote_wipe {
+            writer.empty(tags::REMOTE_WIPE);
+        }
+        writer.end();
+        writer.finish()
+    }
+
+    /// From a body.
+    ///
+    /// # Errors
+    /// When it is no Provision answer.
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(body)?;
+        let root = reader.root(tags::PROVISION)?;
+        let (mut status, mut policy, mut remote_wipe) = (None, None, false);
+        while let Some(element) = reader.child(root)? {
+            match element.tag {
+                tags::STATUS => status = Some(reader.number(element)?),
+                tags::POLICIES => {
+                    while let Some(child) = reader.child(element)? {
+                        policy = Some(policy_answer(&mut reader, child)?);
+                    }
+                }
+                tags::REMOTE_WIPE => {
+                    remote_wipe = true;
+                    reader.skip(element)?;
+                }
+                _ => reader.skip(element)?,
+            }
+        }
+        let status = status.ok_or_else(|| reader.missing(tags::PROVISION, tags::STATUS))?;
+        reader.finish()?;
+        Ok(Self {
+            status: ProvisionStatus::from_code(status),
+            policy,
+            remote_wipe,
+        })
+    }
+}
+
+fn policy_answer<'a>(
+    reader: &mut Reader<'a>,
+    parent: Element,
+) -> Result<PolicyAnswer<'a>, DecodeError> {
+    let mut policy = PolicyAnswer {
+        policy_type: Cow::Borrowed(""),
+        status: PolicyStatus::Success,
+        key: None,
+        document: Vec::new(),
+    };
+    while let Some(element) = reader.child(parent)? {
+        match element.tag {
+            tags::POLICY_TYPE => policy.policy_type = reader.text(element)?,
+            tags::STATUS => policy.status = PolicyStatus::from_code(reader.number(element)?),
+            tags::POLICY_KEY => policy.key = Some(reader.number(element)?),
+            tags::DATA => {
+                while let Some(document) = reader.child(element)? {
+                    policy_document(reader, document, &mut policy.document)?;
+                }
+            }
+            _ => reader.skip(element)?,
+        }
+    }
+    Ok(policy)
+}
+
+/// Settings that hold elements (application lists) are passed over.
+fn policy_document<'a>(
+    reader: &mut Reader<'a>,
+    document: Element,
+    settings: &mut Vec<(Tag, Cow<'a, str>)>,
+) -> Result<(), DecodeError> {
+    const LISTS: [Tag; 2] = [
+        tags::UNAPPROVED_IN_ROM_APPLICATION_LIST,
+        tags::APPROVED_APPLICATION_LIST,
+    ];
+    while let Some(setting) = reader.child(document)? {
+        if LISTS.contains(&setting.tag) {
+            reader.skip(setting)?;
+        } else {
+            settings.push((setting.tag, reader.text(setting)?));
+        }
+    }
+    Ok(())
+}
