@@ -280,8 +280,8 @@ fn xml_errors_name_the_element() {
     for (xml, message) in [
         ("<Sync/>", "has no namespace"),
         (
-            "<Sync xmlns='Airsync'/>",
-            "unknown namespace `Airsync`; known are AirSync",
+            "<Sync xmlns='AirSink'/>",
+            "unknown namespace `AirSink`; known are AirSync",
         ),
         ("<Snyc xmlns='AirSync'/>", "`Snyc` is not in code page 0"),
         ("<Sync xmlns='AirSync' a='1'/>", "an attribute"),

@@ -104,11 +104,11 @@ pub struct Page {
 
 impl Page {
     /// The page of an XML namespace. `AirSync` and `AirSync:` mean the same: MS-ASWBXML writes
-    /// the first, most other software the second.
+    /// the first, most other software the second, and letter case differs too.
     #[must_use]
     pub fn from_namespace(namespace: &str) -> Option<&'static Self> {
         let namespace = namespace.strip_suffix(':').unwrap_or(namespace);
-        PAGES.iter().find(|page| page.namespace == namespace)
+        PAGES.iter().find(|page| page.namespace.eq_ignore_ascii_case(namespace))
     }
 }
 
