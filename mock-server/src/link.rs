@@ -1,0 +1,204 @@
+//! What front door and worker say to each other: length-prefixed messages over one byte stream
+//! in each direction, many requests at once, matched by number.
+//!
+//! Not HTTP/2, which the first design named: a held request then costs a map entry and a one-shot
+//! channel on each side instead of a stream with its windows and tasks, and the worker's end of
+//! the stream is its standard input, which the operating system closes when the front door dies.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+use futures_util::StreamExt as _;
+use tokio_util::codec::{Encoder as _, FramedRead, LengthDelimitedCodec};
+
+use crate::config::{FaultConfig, MockConfig};
+use crate::control::WorkerCounts;
+use crate::store::{StoreCall, StoreReply};
+
+/// Largest message: a request body of Exchange's `maxRequestLength` (10,240 kB) with room around.
+const MAX_MESSAGE: usize = 24 << 20;
+/// Enough that a burst of small messages is one write.
+const WRITE_BUFFER: usize = 64 << 10;
+
+/// The application of the pool that a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum App {
+    /// `Default Web Site`, port 443: authenticates and forwards.
+    FrontEnd,
+    /// `Exchange Back End`, port 444: executes.
+    BackEnd,
+}
+
+/// A request, without what HTTP.sys has dealt with already.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WireRequest {
+    /// Method.
+    pub method: String,
+    /// Path and query.
+    pub uri: String,
+    /// The headers that matter.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+impl WireRequest {
+    /// A header's value; names in any letter case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// An answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WireAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+/// Front door to worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// The first message.
+    Start(Box<WorkerStart>),
+    /// A request to work on.
+    Request {
+        /// Its number.
+        id: u64,
+        /// Its application.
+        app: App,
+        /// Itself.
+        request: WireRequest,
+    },
+    /// The client of that request has gone.
+    ClientGone(u64),
+    /// The answer to a store call.
+    StoreReply(u64, Result<StoreReply, u16>),
+    /// An item was added to a folder of that user.
+    ItemAdded {
+        /// The user.
+        user: String,
+        /// The folder.
+        folder: u32,
+    },
+    /// A user's folder hierarchy changed.
+    HierarchyChanged {
+        /// The user.
+        user: String,
+    },
+    /// New faults.
+    Faults(FaultConfig),
+    /// No more requests will come: end when the last is completed.
+    Drain,
+}
+
+/// What a worker needs to begin.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WorkerStart {
+    /// The mock's configuration.
+    pub config: MockConfig,
+    /// Which worker of the mock this is, from 1.
+    pub generation: u64,
+    /// Where the back end listens.
+    pub back_end: std::net::SocketAddr,
+    /// Faults in force.
+    pub faults: FaultConfig,
+}
+
+/// Worker to front door.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToFrontDoor {
+    /// Ready to serve.
+    Ready {
+        /// Process id.
+        pid: u32,
+    },
+    /// The answer to a request.
+    Answer(u64, WireAnswer),
+    /// A question to the store.
+    StoreCall(u64, Box<StoreCall>),
+    /// Counts, once in [`COUNTS_EVERY`].
+    Counts(WorkerCounts),
+    /// Drained: nothing is left to do.
+    Drained,
+}
+
+/// How often a worker reports its counts. Performance counters are read at most once a second, so
+/// half of that keeps every reading fresh.
+pub const COUNTS_EVERY: Duration = Duration::from_millis(500);
+
+fn codec() -> LengthDelimitedCodec {
+    LengthDelimitedCodec::builder().max_frame_length(MAX_MESSAGE).new_codec()
+}
+
+/// Sends messages until every sender is dropped or the other side is gone. The channel is
+/// unbounded because each message belongs to an open request, and those are bounded; a bounded one
+/// in each direction could deadlock.
+pub async fn send_all<M: Serialize>(
+    mut messages: mpsc::UnboundedReceiver<M>,
+    mut output: impl AsyncWrite + Unpin,
+) -> io::Result<()> {
+    let mut codec = codec();
+    let mut buffer = BytesMut::with_capacity(WRITE_BUFFER);
+    while let Some(message) = messages.recv().await {
+        encode(&mut codec, &message, &mut buffer)?;
+        while buffer.len() < WRITE_BUFFER
+            && let Ok(message) = messages.try_recv()
+        {
+            encode(&mut codec, &message, &mut buffer)?;
+        }
+        output.write_all_buf(&mut buffer).await?;
+        output.flush().await?;
+        if buffer.capacity() > 4 * WRITE_BUFFER {
+            buffer = BytesMut::with_capacity(WRITE_BUFFER);
+        }
+    }
+    Ok(())
+}
+
+fn encode<M: Serialize>(
+    codec: &mut LengthDelimitedCodec,
+    message: &M,
+    buffer: &mut BytesMut,
+) -> io::Result<()> {
+    let bytes = postcard::to_stdvec(message).map_err(io::Error::other)?;
+    codec.encode(Bytes::from(bytes), buffer)
+}
+
+/// Receives messages.
+#[derive(Debug)]
+pub struct Receiver<R> {
+    frames: FramedRead<R, LengthDelimitedCodec>,
+}
+
+impl<R: AsyncRead + Unpin> Receiver<R> {
+    /// Reads from that stream.
+    pub fn new(input: R) -> Self {
+        Self { frames: FramedRead::new(input, codec()) }
+    }
+
+    /// The next message; `None` when the other side has ended.
+    ///
+    /// # Errors
+    /// When the stream breaks or holds something else.
+    pub async fn next<M: DeserializeOwned>(&mut self) -> io::Result<Option<M>> {
+        match self.frames.next().await {
+            None => Ok(None),
+            Some(Err(error)) => Err(error),
+            Some(Ok(frame)) => postcard::from_bytes(&frame).map(Some).map_err(io::Error::other),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The worker: w3wp.exe of MSExchangeSyncAppPool in miniature.
+
+mod back_end;
+mod heap;
+mod outgoing;
+mod pings;
+mod proxy;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use rand::{Rng as _, SeedableRng as _};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::{FaultConfig, MockConfig, Topology};
+use crate::control::WorkerCounts;
+use crate::link::{App, COUNTS_EVERY, Receiver, ToFrontDoor, ToWorker, WireRequest, WorkerStart, send_all};
+use crate::store::{Operation, StoreCall, StoreReply};
+
+use heap::Heap;
+use outgoing::Outgoing;
+use pings::Pings;
+
+/// Runs a worker over its two streams until it has drained or the front door is gone.
+///
+/// # Errors
+/// When the streams hold something else than the link's messages.
+pub async fn run(
+    input: impl AsyncRead + Unpin + Send,
+    output: impl AsyncWrite + Unpin + Send + 'static,
+) -> io::Result<()> {
+    let mut messages = Receiver::new(input);
+    let Some(ToWorker::Start(start)) = messages.next().await? else {
+        return Ok(());
+    };
+    let (out, queue) = mpsc::unbounded_channel();
+    let mut sender = tokio::spawn(send_all(queue, output));
+    let (drained, mut is_drained) = oneshot::channel();
+    let worker = Arc::new(Worker::new(*start, out, drained));
+    worker.send(ToFrontDoor::Ready { pid: std::process::id() });
+    let reporter = tokio::spawn(report_counts(Arc::clone(&worker)));
+    loop {
+        let message = tokio::select! {
+            message = messages.next() => message?,
+            _ = &mut is_drained => break,
+            // The front door no longer reads: it is gone.
+            _ = &mut sender => break,
+        };
+        let Some(message) = message else { break };
+        worker.handle(message);
+    }
+    reporter.abort();
+    worker.send(ToFrontDoor::Drained);
+    drop(worker);
+    // Requests of a front door that is gone have nobody to answer; they end with this process.
+    Ok(())
+}
+
+async fn report_counts(worker: Arc<Worker>) {
+    let mut ticks = tokio::time::interval(COUNTS_EVERY);
+    loop {
+        ticks.tick().await;
+        worker.heap.sample();
+        worker.send(ToFrontDoor::Counts(worker.counts()));
+    }
+}
+
+/// What all requests of the process share.
+struct Worker {
+    config: MockConfig,
+    generation: u64,
+    faults: Mutex<FaultConfig>,
+    out: mpsc::UnboundedSender<ToFrontDoor>,
+    heap: Heap,
+    outgoing: Outgoing,
+    pings: Pings,
+    random: Mutex<Xoshiro256PlusPlus>,
+    /// Requests that are not completed, and how to tell them that their client has gone.
+    requests: Mutex<HashMap<u64, oneshot::Sender<()>>>,
+    store_calls: Mutex<HashMap<u64, oneshot::Sender<Result<StoreReply, u16>>>>,
+    next_call: AtomicU64,
+    draining: AtomicBool,
+    drained: Mutex<Option<oneshot::Sender<()>>>,
+    active: AtomicU64,
+    proxied: AtomicU64,
+    stranded: AtomicU64,
+    served: AtomicU64,
+    syncs: AtomicU64,
+}
+
+impl Worker {
+    fn new(start: WorkerStart, out: mpsc::UnboundedSender<ToFrontDoor>, drained: oneshot::Sender<()>) -> Self {
+        let WorkerStart { config, generation, back_end, faults } = start;
+        Self {
+            heap: Heap::new(config.heap),
+            outgoing: Outgoing::new(back_end, config.ephemeral_ports.clone()),
+            pings: Pings::default(),
+            random: Mutex::new(Xoshiro256PlusPlus::seed_from_u64(config.seed ^ generation)),
+            generation,
+            config,
+            faults: Mutex::new(faults),
+            out,
+            requests: Mutex::default(),
+            store_calls: Mutex::default(),
+            next_call: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            drained: Mutex::new(Some(drained)),
+            active: AtomicU64::new(0),
+            proxied: AtomicU64::new(0),
+            stranded: AtomicU64::new(0),
+            served: AtomicU64::new(0),
+            syncs: AtomicU64::new(0),
+        }
+    }
+
+    fn send(&self, message: ToFrontDoor) {
+        // Fails only when the front door is gone, and then nobody is left to tell.
+        let _ = self.out.send(message);
+    }
+
+    fn handle(self: &Arc<Self>, message: ToWorker) {
+        match message {
+            ToWorker::Start(_) => {}
+            ToWorker::Request { id, app, request } => self.begin(id, app, request),
+            ToWorker::ClientGone(id) => {
+                if let Some(gone) = lock(&self.requests).remove(&id) {
+                    // A request that has just been answered no longer listens.
+                    let _ = gone.send(());
+                }
+            }
+            ToWorker::StoreReply(call, reply) => {
+                if let Some(waiting) = lock(&self.store_calls).remove(&call) {
+                    // Likewise one whose client has gone.
+                    let _ = waiting.send(reply);
+                }
+            }
+            ToWorker::ItemAdded { user, folder } => self.pings.item_added(&user, folder),
+            ToWorker::HierarchyChanged { user } => self.pings.hierarchy_changed(&user),
+            ToWorker::Faults(faults) => *lock(&self.faults) = faults,
+            ToWorker::Drain => {
+                self.draining.store(true, Ordering::SeqCst);
+                self.end_if_drained();
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, id: u64, app: App, request: WireRequest) {
+        let (gone, is_gone) = oneshot::channel();
+        lock(&self.requests).insert(id, gone);
+        self.active.fetch_add(1, Ordering::SeqCst);
+        let worker = Arc::clone(self);
+        tokio::spawn(async move {
+            worker.heap.allocate(worker.config.heap.per_request).await;
+            let answer = match app {
+                App::FrontEnd if worker.config.topology == Topology::OneServer => {
+                    proxy::serve(&worker, request, is_gone).await
+                }
+                _ => {
+                    let latency = lock(&worker.faults).latency;
+                    if !latency.is_zero() {
+                        tokio::time::sleep(latency).await;
+                    }
+                    back_end::serve(&worker, &request, app, is_gone).await
+                }
+            };
+            worker.heap.pass().await;
+            lock(&worker.requests).remove(&id);
+            if let Some(answer) = answer {
+                worker.send(ToFrontDoor::Answer(id, answer));
+            }
+            worker.served.fetch_add(1, Ordering::Relaxed);
+            worker.active.fetch_sub(1, Ordering::SeqCst);
+            worker.end_if_drained();
+        });
+    }
+
+    fn end_if_drained(&self) {
+        if self.draining.load(Ordering::SeqCst)
+            && self.active.load(Ordering::SeqCst) == 0
+            && let Some(drained) = lock(&self.drained).take()
+        {
+            // The receiver lives as long as the main loop; without it the worker is ending anyway.
+            let _ = drained.send(());
+        }
+    }
+
+    /// Asks the store.
+    async fn store(&self, call: StoreCall) -> Result<StoreReply, u16> {
+        let number = self.next_call.fetch_add(1, Ordering::Relaxed);
+        let (reply, is_replied) = oneshot::channel();
+        lock(&self.store_calls).insert(number, reply);
+        self.send(ToFrontDoor::StoreCall(number, Box::new(call)));
+        is_replied.await.unwrap_or(Err(eas::status::GlobalStatus::MailboxServerOffline.code()))
+    }
+
+    async fn ask(&self, user: &str, device: &str, policy_key: Option<Option<u32>>, operation: Operation) -> Result<StoreReply, u16> {
+        self.store(StoreCall { user: user.to_owned(), device: device.to_owned(), policy_key, operation }).await
+    }
+
+    fn chance(&self, probability: f64) -> bool {
+        probability > 0.0 && lock(&self.random).random_bool(probability.min(1.0))
+    }
+
+    fn request_id(&self) -> String {
+        let number: u128 = lock(&self.random).random();
+        let hex = format!("{number:032x}");
+        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    }
+
+    fn counts(&self) -> WorkerCounts {
+        let heap = self.heap.figures();
+        WorkerCounts {
+            active: self.active.load(Ordering::SeqCst),
+            outstanding_proxy: self.proxied.load(Ordering::Relaxed),
+            stranded: self.stranded.load(Ordering::Relaxed),
+            held_pings: self.pings.held(),
+            served: self.served.load(Ordering::Relaxed),
+            syncs: self.syncs.load(Ordering::Relaxed),
+            heap_bytes: heap.bytes,
+            collections: heap.collections,
+            gc_share: heap.gc_share,
+            outgoing_sockets: self.outgoing.open_count(),
+            connect_failures: self.outgoing.failures(),
+        }
+    }
+}
+
+/// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

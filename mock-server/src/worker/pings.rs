@@ -1,0 +1,125 @@
+//! The Pings the back end holds, by user, and what wakes them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+
+use super::lock;
+
+#[derive(Debug, Default)]
+pub(super) struct Pings {
+    by_user: Mutex<HashMap<String, Vec<Arc<Held>>>>,
+}
+
+/// A Ping from before it asks the store until it is answered, so that no change falls in between.
+#[derive(Debug)]
+pub(super) struct Held {
+    device: String,
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    changed: Vec<u32>,
+    hierarchy_changed: bool,
+    superseded: bool,
+}
+
+/// Why a Ping ends before its heartbeat.
+#[derive(Debug, PartialEq)]
+pub(super) enum Wake {
+    Changed(Vec<u32>),
+    HierarchyChanged,
+    /// The same device sent another Ping. How Exchange ends the older one is not known; Z-Push and
+    /// SOGo answer Status 1, and so does this mock (mock-fidelity G10).
+    Superseded,
+}
+
+impl Pings {
+    /// Registers a Ping; an older one of the device ends.
+    pub(super) fn register(self: &Pings, user: &str, device: &str) -> Registration<'_> {
+        let held = Arc::new(Held {
+            device: device.to_owned(),
+            state: Mutex::default(),
+            wake: Notify::new(),
+        });
+        let mut by_user = lock(&self.by_user);
+        let list = by_user.entry(user.to_owned()).or_default();
+        for older in list.iter().filter(|older| older.device == device) {
+            lock(&older.state).superseded = true;
+            older.wake.notify_one();
+        }
+        list.push(Arc::clone(&held));
+        drop(by_user);
+        Registration { pings: self, user: user.to_owned(), held }
+    }
+
+    pub(super) fn item_added(&self, user: &str, folder: u32) {
+        self.each(user, |state| state.changed.push(folder));
+    }
+
+    pub(super) fn hierarchy_changed(&self, user: &str) {
+        self.each(user, |state| state.hierarchy_changed = true);
+    }
+
+    fn each(&self, user: &str, change: impl Fn(&mut State)) {
+        if let Some(list) = lock(&self.by_user).get(user) {
+            for held in list {
+                change(&mut lock(&held.state));
+                held.wake.notify_one();
+            }
+        }
+    }
+
+    pub(super) fn held(&self) -> u64 {
+        lock(&self.by_user).values().map(|list| list.len() as u64).sum()
+    }
+}
+
+/// Ends with the Ping.
+pub(super) struct Registration<'a> {
+    pings: &'a Pings,
+    user: String,
+    held: Arc<Held>,
+}
+
+impl Registration<'_> {
+    /// Waits until something ends a Ping on those folders.
+    pub(super) async fn woken(&self, folders: &[u32]) -> Wake {
+        loop {
+            if let Some(wake) = self.reason(folders) {
+                return wake;
+            }
+            self.held.wake.notified().await;
+        }
+    }
+
+    fn reason(&self, folders: &[u32]) -> Option<Wake> {
+        let state = lock(&self.held.state);
+        if state.superseded {
+            return Some(Wake::Superseded);
+        }
+        if state.hierarchy_changed {
+            return Some(Wake::HierarchyChanged);
+        }
+        let mut changed: Vec<u32> =
+            state.changed.iter().copied().filter(|id| folders.contains(id)).collect();
+        changed.sort_unstable();
+        changed.dedup();
+        (!changed.is_empty()).then_some(Wake::Changed(changed))
+    }
+}
+
+impl Drop for Registration<'_> {
+    fn drop(&mut self) {
+        let mut by_user = lock(&self.pings.by_user);
+        if let Some(list) = by_user.get_mut(&self.user) {
+            list.retain(|held| !Arc::ptr_eq(held, &self.held));
+            if list.is_empty() {
+                by_user.remove(&self.user);
+            }
+        }
+    }
+}
