@@ -1,1 +1,11 @@
-//! x
+//! easload: a load and regression test harness for Exchange ActiveSync.
+//!
+//! The modules are rooms through which a run flows in one direction; `ARCHITECTURE.md` is the map.
+
+pub mod device;
+pub mod fleet;
+pub mod mail;
+pub mod measure;
+pub mod observe;
+pub mod scenario;
+pub mod transport;

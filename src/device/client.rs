@@ -1,0 +1,281 @@
+//! Single commands: what goes into a request, and what an answer means before its body is read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eas::commands::{
+    DeviceInformation, OptionsAnswer, ProvisionAnswer, ProvisionRequest, SendMailAnswer,
+    SendMailRequest,
+};
+use eas::query::Query;
+use eas::status::{HttpStatus, PolicyStatus, ProvisionStatus, Reaction};
+use eas::wbxml::{DecodeError, EncodeError};
+use eas::{Command, ProtocolVersion, http};
+use tokio::time::Instant;
+
+use super::event::{Event, FailureClass, Record};
+use super::profile::{Identity, Profile, Refusals};
+use crate::transport::{Answer, Failure, Method, Request, Transport};
+
+/// Why a command did not lead to what it should.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Trouble {
+    /// No answer.
+    Transport(Failure),
+    /// An HTTP status other than 200.
+    Http {
+        /// The status.
+        status: HttpStatus,
+        /// How long the server asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// A Status that stops the command.
+    Status(u16, Reaction),
+    /// A body that is not what it should be.
+    Body(String),
+}
+
+impl From<DecodeError> for Trouble {
+    fn from(error: DecodeError) -> Self {
+        Self::Body(error.to_string())
+    }
+}
+
+impl From<EncodeError> for Trouble {
+    fn from(error: EncodeError) -> Self {
+        Self::Body(format!("cannot write the request: {error}"))
+    }
+}
+
+/// Longest pause a server may ask for: an hour, the longest heartbeat. More would park a device
+/// for the rest of a run.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// A device as far as single commands go.
+pub struct Client<T> {
+    pub(super) transport: T,
+    pub(super) identity: Arc<Identity>,
+    pub(super) profile: Arc<Profile>,
+    pub(super) refusals: Arc<Refusals>,
+    pub(super) record: Arc<dyn Record>,
+    pub(super) version: ProtocolVersion,
+    pub(super) policy_key: Option<u32>,
+}
+
+impl<T: Transport> Client<T> {
+    /// A client that has not spoken yet.
+    pub fn new(
+        transport: T,
+        identity: Arc<Identity>,
+        profile: Arc<Profile>,
+        refusals: Arc<Refusals>,
+        record: Arc<dyn Record>,
+    ) -> Self {
+        let version = profile.versions.iter().copied().max().unwrap_or(ProtocolVersion::V14_1);
+        Self { transport, identity, profile, refusals, record, version, policy_key: None }
+    }
+
+    /// Its identity.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(super) fn tell(&self, event: Event<'_>) {
+        self.record.record(self.identity.device, event);
+    }
+
+    /// Sends a command; the answer is fetched with [`receive`](Self::receive).
+    pub(super) async fn send(&mut self, command: Command, body: &[u8]) -> Result<(), Trouble> {
+        let identity = Arc::clone(&self.identity);
+        let profile = Arc::clone(&self.profile);
+        let is_mime = command == Command::SendMail && !self.version.sends_mail_as_wbxml();
+        let query = Query {
+            command,
+            user: Some(identity.user_name.clone()),
+            device_id: identity.device_id.clone(),
+            device_type: profile.device_type.clone(),
+            binary: None,
+            save_in_sent: is_mime,
+        };
+        let path = format!("{}?{}", profile.path, query.to_plain());
+        let policy_key = self.policy_key.unwrap_or(0).to_string();
+        let mut headers = vec![
+            ("Authorization", identity.authorization.as_str()),
+            (http::PROTOCOL_VERSION, self.version.as_str()),
+            ("User-Agent", profile.user_agent.as_str()),
+            ("Accept-Encoding", "gzip"),
+        ];
+        // Not on Ping (ASPROV 3.1.5.1).
+        if command != Command::Ping {
+            headers.push((http::POLICY_KEY, &policy_key));
+        }
+        if !body.is_empty() {
+            headers.push(("Content-Type", if is_mime { http::MIME } else { http::WBXML }));
+        }
+        let request = Request { method: Method::Post, path: &path, headers: &headers, body };
+        let begun = self.transport.begin(request).await;
+        begun.map_err(|failure| self.failed(Some(command), failure))
+    }
+
+    /// Waits for the answer to the command that was sent.
+    pub(super) async fn receive(&mut self, command: Command, deadline: Instant) -> Result<Answer, Trouble> {
+        let answer = self.transport.answer(deadline).await;
+        self.examine(Some(command), answer)
+    }
+
+    /// Sends a command and waits for its answer.
+    async fn call(&mut self, command: Command, body: &[u8]) -> Result<Answer, Trouble> {
+        self.send(command, body).await?;
+        let deadline = Instant::now() + self.profile.request_timeout;
+        self.receive(command, deadline).await
+    }
+
+    pub(super) fn failed(&self, command: Option<Command>, failure: Failure) -> Trouble {
+        let text = failure.to_string();
+        self.tell(Event::Failed { command, class: FailureClass::of(&failure.kind), text: &text });
+        Trouble::Transport(failure)
+    }
+
+    fn examine(&self, command: Option<Command>, answer: Result<Answer, Failure>) -> Result<Answer, Trouble> {
+        let answer = answer.map_err(|failure| self.failed(command, failure))?;
+        self.tell(Event::Answered {
+            command,
+            http_status: answer.status,
+            timing: answer.timing,
+            end: answer.end,
+        });
+        let status = HttpStatus::from_code(answer.status);
+        match status {
+            HttpStatus::Ok => {
+                self.refusals.accepted(self.identity.user);
+                Ok(answer)
+            }
+            HttpStatus::Unauthorized => {
+                self.refusals.refused(self.identity.user);
+                self.tell(Event::Refused);
+                Err(Trouble::Http { status, retry_after: None })
+            }
+            _ => {
+                let retry_after = answer
+                    .header("Retry-After")
+                    .and_then(|text| text.trim().parse().ok())
+                    .map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
+                Err(Trouble::Http { status, retry_after })
+            }
+        }
+    }
+
+    /// A status of a command, counted unless it is plain success.
+    pub(super) fn status(&self, command: Command, code: u16, reaction: Reaction) -> Result<(), Trouble> {
+        if reaction == Reaction::Proceed {
+            return Ok(());
+        }
+        self.tell(Event::Status { command, code });
+        Err(Trouble::Status(code, reaction))
+    }
+
+    /// A body that could not be decoded.
+    pub(super) fn bad_body(&self, command: Command, error: &DecodeError) -> Trouble {
+        let text = error.to_string();
+        self.tell(Event::BadBody { command: Some(command), text: &text });
+        Trouble::Body(text)
+    }
+
+    /// OPTIONS: takes the highest version that both sides know.
+    ///
+    /// # Errors
+    /// When there is no answer, or not that of an EAS server.
+    pub async fn options(&mut self) -> Result<OptionsAnswer, Trouble> {
+        let (identity, profile) = (Arc::clone(&self.identity), Arc::clone(&self.profile));
+        let headers = [
+            ("Authorization", identity.authorization.as_str()),
+            ("User-Agent", profile.user_agent.as_str()),
+        ];
+        let request =
+            Request { method: Method::Options, path: &profile.path, headers: &headers, body: &[] };
+        let begun = self.transport.begin(request).await;
+        begun.map_err(|failure| self.failed(None, failure))?;
+        let deadline = Instant::now() + profile.request_timeout;
+        let answer = self.transport.answer(deadline).await;
+        let answer = self.examine(None, answer)?;
+        let problem = |text: String| {
+            self.tell(Event::BadBody { command: None, text: &text });
+            Trouble::Body(text)
+        };
+        let Some(options) = OptionsAnswer::from_headers(|name| answer.header(name)) else {
+            return Err(problem(format!("no {} header: not an ActiveSync server", http::PROTOCOL_VERSIONS)));
+        };
+        let Some(version) = options.negotiate(&profile.versions) else {
+            return Err(problem(format!(
+                "the server speaks {}, which holds none of the versions asked for",
+                options.versions
+            )));
+        };
+        self.version = version;
+        Ok(options)
+    }
+
+    /// Both phases of Provision. A server without a policy is content after the first.
+    ///
+    /// # Errors
+    /// When either phase fails.
+    pub async fn provision(&mut self) -> Result<(), Trouble> {
+        self.tell(Event::Provisioning);
+        self.policy_key = None;
+        let device_id = self.identity.device_id.clone();
+        let device = self.version.provisions_device_information().then(|| DeviceInformation {
+            model: "easload".into(),
+            friendly_name: device_id.into(),
+            os: std::env::consts::OS.into(),
+            user_agent: self.profile.user_agent.clone().into(),
+        });
+        let Some(temporary) = self.provision_phase(&ProvisionRequest::ask(device)).await? else {
+            return Ok(());
+        };
+        self.policy_key = Some(temporary);
+        let key = self.provision_phase(&ProvisionRequest::acknowledge(temporary)).await?;
+        self.policy_key = key.or(Some(temporary));
+        Ok(())
+    }
+
+    /// The key of one phase; `None` when there is no policy.
+    async fn provision_phase(&mut self, request: &ProvisionRequest<'_>) -> Result<Option<u32>, Trouble> {
+        const COMMAND: Command = Command::Provision;
+        let answer = self.call(COMMAND, &request.encode()?).await?;
+        let answer = ProvisionAnswer::decode(&answer.body).map_err(|error| self.bad_body(COMMAND, &error))?;
+        if answer.status != ProvisionStatus::Success {
+            self.status(COMMAND, answer.status.code(), answer.status.reaction())?;
+        }
+        let Some(policy) = answer.policy else { return Ok(None) };
+        match policy.status {
+            PolicyStatus::NoPolicy => Ok(None),
+            status => {
+                self.status(COMMAND, status.code(), status.reaction())?;
+                Ok(policy.key)
+            }
+        }
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// When the server does not accept it.
+    pub async fn send_mail(&mut self, client_id: &str, mime: &[u8]) -> Result<(), Trouble> {
+        const COMMAND: Command = Command::SendMail;
+        if !self.version.sends_mail_as_wbxml() {
+            return self.call(COMMAND, mime).await.map(drop);
+        }
+        let request =
+            SendMailRequest { client_id: client_id.into(), save_in_sent: false, mime: mime.into() };
+        let answer = self.call(COMMAND, &request.encode()?).await?;
+        let answer = SendMailAnswer::decode(&answer.body).map_err(|error| self.bad_body(COMMAND, &error))?;
+        match answer.failure {
+            None => Ok(()),
+            Some(status) => {
+                self.tell(Event::Status { command: COMMAND, code: status.code() });
+                Err(Trouble::Status(status.code(), status.reaction()))
+            }
+        }
+    }
+}

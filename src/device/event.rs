@@ -1,0 +1,187 @@
+//! What a device tells of itself.
+
+use std::time::Duration;
+
+use eas::Command;
+use tokio::time::Instant;
+
+use crate::transport::{ConnectError, ConnectionEnd, FailureKind, Timing};
+
+/// What a device is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Not started, or ended.
+    Off,
+    /// Discovery, provisioning, folder hierarchy.
+    Starting,
+    /// Waiting for a Sync.
+    Syncing,
+    /// A Ping is held.
+    Holding,
+    /// Without a network after abandoning a Ping.
+    Away,
+    /// Waiting before another attempt.
+    BackingOff,
+}
+
+impl State {
+    /// Every state, in the order of the census.
+    pub const ALL: [Self; 6] =
+        [Self::Off, Self::Starting, Self::Syncing, Self::Holding, Self::Away, Self::BackingOff];
+
+    /// Its name in files and on the terminal.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Starting => "starting",
+            Self::Syncing => "syncing",
+            Self::Holding => "holding",
+            Self::Away => "away",
+            Self::BackingOff => "backing_off",
+        }
+    }
+
+    /// Whether the server has a request of the device open.
+    #[must_use]
+    pub const fn has_request_open(self) -> bool {
+        matches!(self, Self::Starting | Self::Syncing | Self::Holding)
+    }
+}
+
+/// How a held Ping ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PingEnd {
+    /// Status 1, so long after (positive) or before (negative) its heartbeat, in seconds.
+    Expired {
+        /// Seconds past the heartbeat.
+        overshoot: f64,
+    },
+    /// Status 2.
+    Changes,
+    /// Another status.
+    Status(u16),
+    /// The device gave it up.
+    Abandoned,
+    /// No answer by heartbeat and grace.
+    Overdue,
+    /// The connection ended without an answer.
+    Cut,
+    /// The run ended first.
+    OpenAtEnd {
+        /// Past its heartbeat and grace.
+        overdue: bool,
+    },
+}
+
+/// The kinds of failures that are counted apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureClass {
+    /// No connection: refused, timed out, unresolved, TLS.
+    Connect,
+    /// No local port or descriptor: the harness's own limit.
+    OwnLimit,
+    /// Closed without or inside an answer.
+    Closed,
+    /// Reset.
+    Reset,
+    /// No answer in time.
+    TimedOut,
+    /// An answer against the rules of HTTP, or too large.
+    Malformed,
+}
+
+impl FailureClass {
+    /// The class of a failure.
+    #[must_use]
+    pub const fn of(kind: &FailureKind) -> Self {
+        match kind {
+            FailureKind::Connect(ConnectError::NoLocalPort | ConnectError::NoDescriptor) => {
+                Self::OwnLimit
+            }
+            FailureKind::Connect(_) => Self::Connect,
+            FailureKind::Reset | FailureKind::Io(_) => Self::Reset,
+            FailureKind::TimedOut { .. } => Self::TimedOut,
+            FailureKind::Malformed(_) | FailureKind::TooLarge { .. } => Self::Malformed,
+            FailureKind::ClosedWithoutAnswer | FailureKind::Truncated { .. } => Self::Closed,
+        }
+    }
+}
+
+/// One thing that happened to a device.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// It does something else now.
+    State {
+        /// What it did.
+        from: State,
+        /// What it does.
+        to: State,
+    },
+    /// A command was answered, whatever its status. `None` is OPTIONS.
+    Answered {
+        /// The command.
+        command: Option<Command>,
+        /// HTTP status.
+        http_status: u16,
+        /// Where the time went.
+        timing: Timing,
+        /// What became of the connection.
+        end: ConnectionEnd,
+    },
+    /// A command was not answered.
+    Failed {
+        /// The command.
+        command: Option<Command>,
+        /// Why.
+        class: FailureClass,
+        /// In words.
+        text: &'a str,
+    },
+    /// The body of an answer could not be understood.
+    BadBody {
+        /// The command.
+        command: Option<Command>,
+        /// Why.
+        text: &'a str,
+    },
+    /// A Status other than success.
+    Status {
+        /// The command.
+        command: Command,
+        /// The status.
+        code: u16,
+    },
+    /// A Ping was sent.
+    PingSent,
+    /// A Ping ended, so long after it was sent.
+    PingEnded {
+        /// How.
+        end: PingEnd,
+        /// How old it was.
+        age: Duration,
+    },
+    /// A new item came in a Sync answer.
+    ItemSynced {
+        /// Its subject.
+        subject: &'a str,
+        /// When the Ping that led to this Sync was answered.
+        ping_answered: Option<Instant>,
+        /// When the Sync was answered.
+        at: Instant,
+    },
+    /// The server refused the user's credentials.
+    Refused,
+    /// The device provisions.
+    Provisioning,
+    /// The device starts a collection again with Sync key 0.
+    SyncKeyReset,
+    /// The device fetches the folder hierarchy.
+    HierarchyFetched,
+}
+
+/// Takes events in. Called from every device, so it must be cheap and must not wait.
+pub trait Record: Send + Sync + 'static {
+    /// Takes one event of one device in.
+    fn record(&self, device: u32, event: Event<'_>);
+}

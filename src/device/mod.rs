@@ -1,0 +1,16 @@
+//! One simulated EAS client: one user, one DeviceId, one connection at a time.
+//!
+//! [`Client`] speaks single commands; [`Life`] is the state machine around them: OPTIONS →
+//! Provision → FolderSync → Sync until drained → Ping, for ever, with the reaction that the
+//! protocol names for everything a server may answer. A device knows neither sockets nor files;
+//! what it sees goes to a [`Record`].
+
+mod client;
+mod event;
+mod life;
+mod profile;
+
+pub use client::{Client, Trouble};
+pub use event::{Event, FailureClass, PingEnd, Record, State};
+pub use life::Life;
+pub use profile::{Abandonment, AbandonShares, Behaviour, Identity, Profile, Refusals, device_random};

@@ -1,0 +1,217 @@
+//! What devices are told: who they are, how they behave, what changes while they run.
+
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use eas::ProtocolVersion;
+use rand::{Rng as _, SeedableRng as _};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use crate::transport::Abandon;
+
+/// Who a device is.
+#[derive(Debug)]
+pub struct Identity {
+    /// Number of the device in the run, from 0.
+    pub device: u32,
+    /// Number of its user, from 0.
+    pub user: u32,
+    /// The user's name.
+    pub user_name: String,
+    /// The value of the Authorization header.
+    pub authorization: String,
+    /// The DeviceId.
+    pub device_id: String,
+}
+
+/// What all devices of a run have in common.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// Path of the EAS virtual directory.
+    pub path: String,
+    /// Versions to choose from; the highest that the server lists is taken.
+    pub versions: Vec<ProtocolVersion>,
+    /// DeviceType.
+    pub device_type: String,
+    /// User-Agent; must stay constant, or a server may block the device.
+    pub user_agent: String,
+    /// Heartbeat asked for, in seconds.
+    pub heartbeat: u32,
+    /// How long past its heartbeat a Ping may be before it is overdue.
+    pub grace: Duration,
+    /// Changes per Sync answer.
+    pub window: u16,
+    /// How long any command but Ping may take.
+    pub request_timeout: Duration,
+    /// Shortest and longest pause before another attempt; the pause doubles from one to the other.
+    pub retry: RangeInclusive<Duration>,
+    /// Watch every folder that can be synced, not only the Inbox.
+    pub all_folders: bool,
+}
+
+/// How abandoned Pings are given up, as weights.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AbandonShares {
+    /// Closed.
+    pub fin: f64,
+    /// Reset.
+    pub rst: f64,
+    /// In silence.
+    pub silence: f64,
+}
+
+impl AbandonShares {
+    fn draw(&self, random: &mut Xoshiro256PlusPlus) -> Abandon {
+        let point = random.random::<f64>() * (self.fin + self.rst + self.silence);
+        if point < self.fin {
+            Abandon::Fin
+        } else if point < self.fin + self.rst {
+            Abandon::Rst
+        } else {
+            Abandon::Silence
+        }
+    }
+}
+
+/// Which Pings are abandoned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Abandonment {
+    /// Share of all Pings, 0 to 1.
+    pub share: f64,
+    /// After how long.
+    pub after: RangeInclusive<Duration>,
+    /// How.
+    pub how: AbandonShares,
+    /// How long the device has no network then.
+    pub away: RangeInclusive<Duration>,
+}
+
+impl Abandonment {
+    /// No Ping is abandoned.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            share: 0.0,
+            after: Duration::ZERO..=Duration::ZERO,
+            how: AbandonShares { fin: 1.0, rst: 0.0, silence: 0.0 },
+            away: Duration::ZERO..=Duration::ZERO,
+        }
+    }
+
+    /// The fate of one Ping: abandoned when and how, and away for how long.
+    pub(super) fn draw(&self, random: &mut Xoshiro256PlusPlus) -> Option<Fate> {
+        // Always the same number of draws, so that a device's later chances do not depend on
+        // whether this Ping is abandoned.
+        let chosen = random.random::<f64>() < self.share;
+        let fate = Fate {
+            after: between(&self.after, random),
+            how: self.how.draw(random),
+            away: between(&self.away, random),
+        };
+        chosen.then_some(fate)
+    }
+}
+
+/// What becomes of a Ping that will be abandoned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Fate {
+    pub(super) after: Duration,
+    pub(super) how: Abandon,
+    pub(super) away: Duration,
+}
+
+pub(super) fn between(range: &RangeInclusive<Duration>, random: &mut Xoshiro256PlusPlus) -> Duration {
+    let span = range.end().saturating_sub(*range.start());
+    *range.start() + span.mul_f64(random.random::<f64>())
+}
+
+/// What changes from phase to phase.
+#[derive(Debug)]
+pub struct Behaviour {
+    abandonment: Mutex<Abandonment>,
+    stopping: AtomicBool,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self { abandonment: Mutex::new(Abandonment::none()), stopping: AtomicBool::new(false) }
+    }
+}
+
+impl Behaviour {
+    /// From now on.
+    pub fn set_abandonment(&self, abandonment: Abandonment) {
+        *self.abandonment.lock().unwrap_or_else(PoisonError::into_inner) = abandonment;
+    }
+
+    pub(super) fn fate(&self, random: &mut Xoshiro256PlusPlus) -> Option<Fate> {
+        self.abandonment.lock().unwrap_or_else(PoisonError::into_inner).draw(random)
+    }
+
+    /// Devices end when they would send another Ping.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+/// Refused credentials by user: a directory locks accounts after some, so a user's devices stop
+/// before that.
+#[derive(Debug)]
+pub struct Refusals {
+    limit: u32,
+    by_user: Vec<AtomicU32>,
+}
+
+impl Refusals {
+    /// Stops a user at that many refusals without a success in between.
+    #[must_use]
+    pub fn new(users: usize, limit: u32) -> Self {
+        Self { limit, by_user: (0..users).map(|_| AtomicU32::new(0)).collect() }
+    }
+
+    fn count(&self, user: u32) -> Option<&AtomicU32> {
+        self.by_user.get(user as usize)
+    }
+
+    pub(crate) fn refused(&self, user: u32) {
+        if let Some(count) = self.count(user) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn accepted(&self, user: u32) {
+        if let Some(count) = self.count(user)
+            && count.load(Ordering::Relaxed) < self.limit
+        {
+            count.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether no device of that user may try any more.
+    #[must_use]
+    pub fn is_stopped(&self, user: u32) -> bool {
+        self.count(user).is_some_and(|count| count.load(Ordering::Relaxed) >= self.limit)
+    }
+
+    /// Users that were stopped, by number.
+    #[must_use]
+    pub fn stopped(&self) -> Vec<u32> {
+        (0..self.by_user.len() as u32).filter(|user| self.is_stopped(*user)).collect()
+    }
+}
+
+/// A device's own source of chance: the same for the same run seed and device number, however the
+/// fleet is split.
+#[must_use]
+pub fn device_random(seed: u64, device: u32) -> Xoshiro256PlusPlus {
+    /// Odd, with bits all over (2^64 divided by the golden ratio): neighbouring devices get seeds
+    /// far apart.
+    const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+    Xoshiro256PlusPlus::seed_from_u64(seed ^ SPREAD.wrapping_mul(u64::from(device) + 1))
+}

@@ -1,0 +1,94 @@
+//! Devices started, paced and stopped. Knows the plan's figures, not HTTP.
+
+mod pacer;
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant, sleep_until};
+
+use crate::device::{Behaviour, Client, Identity, Life, Profile, Record, Refusals, device_random};
+use crate::transport::Transport;
+
+pub use pacer::Pacer;
+
+/// A running fleet.
+pub struct Fleet {
+    tasks: JoinSet<()>,
+    behaviour: Arc<Behaviour>,
+}
+
+/// What a fleet is made of.
+pub struct FleetPlan {
+    /// The devices.
+    pub identities: Vec<Arc<Identity>>,
+    /// What they have in common.
+    pub profile: Arc<Profile>,
+    /// Refused credentials.
+    pub refusals: Arc<Refusals>,
+    /// What changes while they run.
+    pub behaviour: Arc<Behaviour>,
+    /// Run seed.
+    pub seed: u64,
+    /// How fast they start.
+    pub ramp: Pacer,
+}
+
+impl Fleet {
+    /// Starts a fleet; devices begin in the background, as the ramp says. `transport` makes one
+    /// transport per device.
+    pub fn start<T, F>(plan: FleetPlan, record: Arc<dyn Record>, transport: F) -> Self
+    where
+        T: Transport + 'static,
+        F: Fn() -> T + Send + 'static,
+    {
+        let behaviour = Arc::clone(&plan.behaviour);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(ramp(plan, record, transport));
+        Self { tasks, behaviour }
+    }
+
+    /// Lets devices finish what they do, for at most so long; then ends those that still wait,
+    /// which counts their Pings as open.
+    pub async fn stop(mut self, drain: Duration) {
+        self.behaviour.stop();
+        let end = Instant::now() + drain;
+        tokio::select! {
+            () = sleep_until(end) => {}
+            () = async { while self.tasks.join_next().await.is_some() {} } => {}
+        }
+        self.tasks.shutdown().await;
+    }
+}
+
+/// Starts devices when they are due, and holds them: ending this task ends them all.
+async fn ramp<T, F>(plan: FleetPlan, record: Arc<dyn Record>, transport: F)
+where
+    T: Transport + 'static,
+    F: Fn() -> T + Send + 'static,
+{
+    let start = Instant::now();
+    let mut devices = JoinSet::new();
+    let mut started = 0;
+    let total = plan.identities.len() as u64;
+    while started < total {
+        let due = plan.ramp.due(start.elapsed()).min(total);
+        for index in started..due {
+            let identity = Arc::clone(&plan.identities[index as usize]);
+            let random = device_random(plan.seed, identity.device);
+            let client = Client::new(
+                transport(),
+                identity,
+                Arc::clone(&plan.profile),
+                Arc::clone(&plan.refusals),
+                Arc::clone(&record),
+            );
+            devices.spawn(Life::new(client, Arc::clone(&plan.behaviour), random).run());
+        }
+        started = due;
+        if started < total {
+            sleep_until(start + plan.ramp.when(started)).await;
+        }
+    }
+    while devices.join_next().await.is_some() {}
+}

@@ -1,0 +1,219 @@
+//! The mail source: an open-loop schedule that no slow server can bend, and the doors through
+//! which mail goes: EAS SendMail, or the mock's control API. Knows nothing of devices' insides.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rand::Rng as _;
+use rand_xoshiro::Xoshiro256PlusPlus;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use mock_server::control::NewMail;
+
+use crate::device::{Client, Trouble};
+use crate::fleet::Pacer;
+use crate::measure::{Marker, Recorder};
+use crate::transport::Transport;
+
+/// How a mail schedule looks.
+#[derive(Debug, Clone)]
+pub struct MailPlan {
+    /// When mails are meant to go.
+    pub schedule: Pacer,
+    /// The users that get some, by number, with their names.
+    pub users: Vec<(u32, String)>,
+    /// Mail domain.
+    pub domain: String,
+    /// Bytes of a message's text.
+    pub size: usize,
+}
+
+/// Where mail goes in.
+pub enum Door<T> {
+    /// EAS SendMail over these senders.
+    Eas(Vec<Client<T>>),
+    /// The control API of a mock, at that base URL.
+    Control(reqwest::Client, String),
+}
+
+/// Attempts to get a sender ready (OPTIONS and Provision) before its mail counts as failed.
+const READY_ATTEMPTS: u32 = 3;
+
+/// A sender, and whether it has introduced itself to the server.
+struct Sender<T> {
+    client: Client<T>,
+    ready: bool,
+}
+
+/// Sends mails on schedule until the task is ended; mails that are under way then are let go.
+pub async fn send_on_schedule<T: Transport + 'static>(
+    plan: MailPlan,
+    door: Door<T>,
+    recorder: Arc<Recorder>,
+    mut random: Xoshiro256PlusPlus,
+) {
+    let start = Instant::now();
+    let plan = Arc::new(plan);
+    let door = Arc::new(match door {
+        Door::Eas(clients) => {
+            let senders: Vec<_> =
+                clients.into_iter().map(|client| Sender { client, ready: false }).collect();
+            OpenDoor::Eas { free: Semaphore::new(senders.len()), senders: Mutex::new(senders) }
+        }
+        Door::Control(client, base) => OpenDoor::Control(client, format!("{base}/mail")),
+    });
+    let mut under_way = JoinSet::new();
+    let mut number = 0;
+    loop {
+        // What is meant to go is entered at its instant, whether or not a sender is free.
+        let due = start + plan.schedule.when(number);
+        sleep_until(due).await;
+        number += 1;
+        while under_way.try_join_next().is_some() {}
+        let (user, name) = &plan.users[random.random_range(0..plan.users.len())];
+        let Some(marker) = recorder.mail_meant(*user, due) else { continue };
+        let (plan, recorder, door) = (Arc::clone(&plan), Arc::clone(&recorder), Arc::clone(&door));
+        let name = name.clone();
+        // A mail that finds no free sender waits in a task of its own, so the schedule goes on.
+        under_way.spawn(async move {
+            let sent = door.send(marker, &name, &plan, &recorder).await;
+            account(&recorder, marker, due, sent);
+        });
+    }
+}
+
+/// A door in use.
+enum OpenDoor<T> {
+    Eas { free: Semaphore, senders: Mutex<Vec<Sender<T>>> },
+    Control(reqwest::Client, String),
+}
+
+impl<T: Transport> OpenDoor<T> {
+    async fn send(&self, marker: Marker, user: &str, plan: &MailPlan, recorder: &Recorder) -> Result<(), String> {
+        match self {
+            Self::Control(client, url) => {
+                recorder.mail_sent(marker.id);
+                let mail = NewMail {
+                    to: vec![user.to_owned()],
+                    subject: marker.to_string(),
+                    body: text(plan.size),
+                };
+                let sent = client.post(url).json(&mail).send().await;
+                let sent = sent.and_then(reqwest::Response::error_for_status);
+                sent.map(drop).map_err(|error| error.to_string())
+            }
+            Self::Eas { free, senders } => {
+                let _permit = free.acquire().await.map_err(|error| error.to_string())?;
+                let taken = lock(senders).pop();
+                let mut sender = taken.ok_or("no sender is free")?;
+                recorder.mail_sent(marker.id);
+                let sent = sender.send(marker, user, plan).await;
+                lock(senders).push(sender);
+                sent.map_err(|trouble| explain(&trouble))
+            }
+        }
+    }
+}
+
+/// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn account(recorder: &Recorder, marker: Marker, due: Instant, sent: Result<(), String>) {
+    match sent {
+        Ok(()) => recorder.mail_accepted(marker.id, due.elapsed()),
+        Err(text) => recorder.mail_failed(marker.id, &text),
+    }
+}
+
+fn explain(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Transport(failure) => failure.to_string(),
+        Trouble::Http { status, .. } => format!("HTTP {status}"),
+        Trouble::Status(code, _) => format!("Status {code}"),
+        Trouble::Body(text) => text.clone(),
+    }
+}
+
+impl<T: Transport> Sender<T> {
+    async fn send(&mut self, marker: Marker, user: &str, plan: &MailPlan) -> Result<(), Trouble> {
+        let id = format!("{:08x}-{}-{}", marker.run, marker.id.user, marker.id.number);
+        let mime = message(marker, user, self.client.identity().user_name.as_str(), plan);
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let sent = match self.introduce().await {
+                Ok(()) => self.client.send_mail(&id, mime.as_bytes()).await,
+                Err(trouble) => Err(trouble),
+            };
+            match sent {
+                Err(trouble) if attempt < READY_ATTEMPTS && self.may_repeat(&trouble) => {}
+                // The first attempt did arrive; its answer was lost.
+                Err(Trouble::Status(code, _)) if attempt > 1 && code == 118 => return Ok(()),
+                other => return other,
+            }
+        }
+    }
+
+    /// OPTIONS and Provision, once, and again when the server asks for it.
+    async fn introduce(&mut self) -> Result<(), Trouble> {
+        if !self.ready {
+            self.client.options().await?;
+            self.client.provision().await?;
+            self.ready = true;
+        }
+        Ok(())
+    }
+
+    /// A repeated mail carries the same ClientId, so the server drops a second copy (Status 118);
+    /// up to 12.1 there is no ClientId, and only what certainly did not arrive is repeated.
+    fn may_repeat(&mut self, trouble: &Trouble) -> bool {
+        use eas::status::Reaction;
+        match trouble {
+            Trouble::Transport(failure) => {
+                failure.sent.is_none() || (failure.reused && failure.kind.is_disconnect())
+            }
+            Trouble::Http { status, .. } if status.reaction() == Reaction::Provision => {
+                self.ready = false;
+                true
+            }
+            Trouble::Status(_, Reaction::Provision) => {
+                self.ready = false;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+fn message(marker: Marker, user: &str, from: &str, plan: &MailPlan) -> String {
+    let domain = &plan.domain;
+    let address = |name: &str| {
+        if name.contains('@') { name.to_owned() } else { format!("{name}@{domain}") }
+    };
+    let date = jiff::fmt::rfc2822::to_string(&jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC))
+        .unwrap_or_default();
+    format!(
+        "From: <{from}>\r\nTo: <{to}>\r\nSubject: {marker}\r\nDate: {date}\r\n\
+         Message-ID: <{run:08x}.{user_number}.{number}@{domain}>\r\nMIME-Version: 1.0\r\n\
+         Content-Type: text/plain; charset=us-ascii\r\n\r\n{body}\r\n",
+        from = address(from),
+        to = address(user),
+        run = marker.run,
+        user_number = marker.id.user,
+        number = marker.id.number,
+        body = text(plan.size),
+    )
+}
+
+/// Lines of 72 letters, as mail programs write them.
+fn text(size: usize) -> String {
+    const LINE: &str = "The quick brown fox jumps over the lazy dog and runs on to the river ok.\r\n";
+    let mut text = LINE.repeat(size.div_ceil(LINE.len()));
+    text.truncate(size);
+    text.truncate(text.trim_end().len());
+    text
+}
+

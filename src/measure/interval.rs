@@ -1,0 +1,120 @@
+//! One second of a run, as it stands in the timeline.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::metric::{Counter, Metric};
+
+/// Counts of the mail ledger since the start of the run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LedgerCounts {
+    /// Mails that were meant to go.
+    pub meant: u64,
+    /// Mails the server accepted.
+    pub accepted: u64,
+    /// Mails the server refused, or whose fate is unknown.
+    pub failed: u64,
+    /// Arrivals that a Ping had announced, counted per device.
+    pub notified: u64,
+    /// Arrivals, counted per device.
+    pub synced: u64,
+    /// Arrivals of a mail that the device had already.
+    pub duplicates: u64,
+    /// Arrivals on a device of another user.
+    pub misplaced: u64,
+    /// Arrivals of accepted mails that are still to come.
+    pub outstanding: u64,
+    /// Those among them that are overdue.
+    pub late: u64,
+}
+
+/// A latency in one second, in microseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// Samples.
+    pub count: u64,
+    /// Median.
+    pub p50: u64,
+    /// 95th percentile.
+    pub p95: u64,
+    /// 99th percentile.
+    pub p99: u64,
+    /// Largest.
+    pub max: u64,
+    /// The whole histogram: HdrHistogram V2, deflated, in base64.
+    pub hdr: String,
+}
+
+impl Latency {
+    /// Of a histogram with samples.
+    #[must_use]
+    pub fn of(histogram: &Histogram<u64>) -> Option<Self> {
+        if histogram.is_empty() {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new().serialize(histogram, &mut bytes).ok()?;
+        Some(Self {
+            count: histogram.len(),
+            p50: histogram.value_at_quantile(0.50),
+            p95: histogram.value_at_quantile(0.95),
+            p99: histogram.value_at_quantile(0.99),
+            max: histogram.max(),
+            hdr: BASE64.encode(bytes),
+        })
+    }
+
+    /// The histogram again; `None` if the text is not one.
+    #[must_use]
+    pub fn histogram(&self) -> Option<Histogram<u64>> {
+        let bytes = BASE64.decode(&self.hdr).ok()?;
+        Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
+    }
+}
+
+/// Values at the end of the second. What could not be read is absent.
+pub type Gauges = BTreeMap<String, f64>;
+
+/// One second.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Interval {
+    /// Seconds from the start of the run to the end of the interval.
+    pub t: f64,
+    /// The phase it belongs to.
+    pub phase: String,
+    /// Events in it, by [`Counter`] name; zeros are left out.
+    pub counts: BTreeMap<String, u64>,
+    /// Values at its end: `devices.*` from the fleet, `tcp.*` from socket tables, `server.*` from
+    /// the server's counters, `harness.*` from this process.
+    pub gauges: Gauges,
+    /// Latencies in it, by [`Metric`] name; those without samples are left out.
+    pub latencies: BTreeMap<String, Latency>,
+    /// The ledger at its end.
+    pub ledger: LedgerCounts,
+}
+
+impl Interval {
+    /// A count.
+    #[must_use]
+    pub fn count(&self, counter: Counter) -> u64 {
+        self.counts.get(counter.as_str()).copied().unwrap_or(0)
+    }
+
+    /// A value.
+    #[must_use]
+    pub fn gauge(&self, name: &str) -> Option<f64> {
+        self.gauges.get(name).copied()
+    }
+
+    /// A latency.
+    #[must_use]
+    pub fn latency(&self, metric: Metric) -> Option<&Latency> {
+        self.latencies.get(metric.as_str())
+    }
+}

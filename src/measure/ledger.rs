@@ -1,0 +1,348 @@
+//! The mail ledger: which mail was meant, accepted, notified and synced, device by device, so that
+//! every one that is missing, late or there twice is found.
+//!
+//! A mail carries a marker in its subject: run, user, number among the user's mails. Memory is
+//! bounded by what is under way: a mail is forgotten when each of its user's devices has it, and a
+//! device remembers only how far it has got and what came out of order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use tokio::time::Instant;
+
+use super::interval::LedgerCounts;
+
+/// A mail of this run: user and number among the user's mails, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MailId {
+    /// Number of the user, from 0.
+    pub user: u32,
+    /// Number of the mail among the user's, from 1.
+    pub number: u32,
+}
+
+/// What stands in the subject of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marker {
+    /// The run, so that mails of earlier runs in the same mailboxes are told apart.
+    pub run: u32,
+    /// The mail.
+    pub id: MailId,
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "easload {:08x} {}/{}", self.run, self.id.user, self.id.number)
+    }
+}
+
+impl Marker {
+    /// Finds a marker in a subject; servers may put something in front (`Re:`, `[spam]`).
+    #[must_use]
+    pub fn find(subject: &str) -> Option<Self> {
+        let (_, rest) = subject.rsplit_once("easload ")?;
+        let (run, id) = rest.split_once(' ')?;
+        let (user, number) = id.trim_end().split_once('/')?;
+        Some(Self {
+            run: u32::from_str_radix(run, 16).ok()?,
+            id: MailId { user: user.parse().ok()?, number: number.parse().ok()? },
+        })
+    }
+}
+
+/// What is known of a mail under way.
+#[derive(Debug)]
+struct UnderWay {
+    meant: Instant,
+    /// When the request that carries it was sent.
+    sent: Option<Instant>,
+    accepted: Option<Instant>,
+    /// The server refused it, or nobody knows: it may or may not arrive.
+    failed: bool,
+    /// Devices that have it, by position among the user's devices.
+    have: BTreeSet<u16>,
+}
+
+#[derive(Debug, Default)]
+struct User {
+    devices: Vec<u32>,
+    next: u32,
+    under_way: BTreeMap<u32, UnderWay>,
+    got: Vec<Got>,
+}
+
+/// What one device has: every number up to `all_to`, and those in `beyond`.
+#[derive(Debug, Default)]
+struct Got {
+    all_to: u32,
+    beyond: BTreeSet<u32>,
+}
+
+impl Got {
+    fn has(&self, number: u32) -> bool {
+        number <= self.all_to || self.beyond.contains(&number)
+    }
+
+    fn add(&mut self, number: u32) {
+        self.beyond.insert(number);
+        while self.beyond.remove(&(self.all_to + 1)) {
+            self.all_to += 1;
+        }
+    }
+}
+
+/// Latencies that follow from one synced item, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Arrival {
+    /// Meant → synced.
+    pub delivery: Option<f64>,
+    /// Accepted → Ping answered.
+    pub notification: Option<f64>,
+}
+
+/// The ledger of a run.
+#[derive(Debug)]
+pub struct Ledger {
+    run: u32,
+    users: Vec<User>,
+    counts: LedgerCounts,
+}
+
+impl Ledger {
+    /// A ledger for those devices: `devices[n]` is the user of device n.
+    #[must_use]
+    pub fn new(run: u32, devices: &[u32]) -> Self {
+        let count = devices.iter().max().map_or(0, |user| *user as usize + 1);
+        let mut users: Vec<User> = (0..count).map(|_| User::default()).collect();
+        for (device, user) in devices.iter().enumerate() {
+            let user = &mut users[*user as usize];
+            user.devices.push(device as u32);
+            user.got.push(Got::default());
+        }
+        Self { run, users, counts: LedgerCounts::default() }
+    }
+
+    /// Enters a mail that is meant to go to a user at that instant.
+    pub fn meant(&mut self, user: u32, at: Instant) -> Option<Marker> {
+        let run = self.run;
+        let entry = self.users.get_mut(user as usize)?;
+        entry.next += 1;
+        let number = entry.next;
+        entry.under_way.insert(
+            number,
+            UnderWay { meant: at, sent: None, accepted: None, failed: false, have: BTreeSet::new() },
+        );
+        self.counts.meant += 1;
+        Some(Marker { run, id: MailId { user, number } })
+    }
+
+    /// The request that carries the mail goes out.
+    pub fn sent(&mut self, id: MailId, at: Instant) {
+        if let Some(mail) = self.under_way(id) {
+            mail.sent = Some(at);
+        }
+    }
+
+    /// The server has accepted it.
+    pub fn accepted(&mut self, id: MailId, at: Instant) {
+        if let Some(mail) = self.under_way(id) {
+            mail.accepted = Some(at);
+            self.counts.accepted += 1;
+        }
+        self.settle(id);
+    }
+
+    /// The server has not accepted it, as far as is known.
+    pub fn failed(&mut self, id: MailId) {
+        if let Some(mail) = self.under_way(id) {
+            mail.failed = true;
+            self.counts.failed += 1;
+        }
+        self.settle(id);
+    }
+
+    fn under_way(&mut self, id: MailId) -> Option<&mut UnderWay> {
+        self.users.get_mut(id.user as usize)?.under_way.get_mut(&id.number)
+    }
+
+    /// A device found an item with that subject in a Sync answer.
+    pub fn synced(
+        &mut self,
+        device: u32,
+        subject: &str,
+        ping_answered: Option<Instant>,
+        at: Instant,
+    ) -> Arrival {
+        let mut arrival = Arrival::default();
+        let Some(marker) = Marker::find(subject).filter(|marker| marker.run == self.run) else {
+            return arrival;
+        };
+        let Some(user) = self.users.get_mut(marker.id.user as usize) else {
+            return arrival;
+        };
+        let Some(position) = user.devices.iter().position(|other| *other == device) else {
+            self.counts.misplaced += 1;
+            return arrival;
+        };
+        let number = marker.id.number;
+        if number == 0 || number > user.next {
+            return arrival;
+        }
+        if user.got[position].has(number) {
+            self.counts.duplicates += 1;
+            return arrival;
+        }
+        user.got[position].add(number);
+        self.counts.synced += 1;
+        if let Some(mail) = user.under_way.get_mut(&number) {
+            mail.have.insert(position as u16);
+            arrival.delivery = Some((at - mail.meant).as_secs_f64());
+            // A Ping that was answered before the mail was even sent reported something else. The
+            // answer to the sender may overtake the notification or be overtaken by it.
+            arrival.notification = match (ping_answered, mail.sent) {
+                (Some(answered), Some(sent)) if answered >= sent => {
+                    let accepted = mail.accepted.unwrap_or(answered);
+                    Some(answered.saturating_duration_since(accepted).as_secs_f64())
+                }
+                _ => None,
+            };
+            if arrival.notification.is_some() {
+                self.counts.notified += 1;
+            }
+        }
+        self.settle(marker.id);
+        arrival
+    }
+
+    /// Forgets a mail that every device has. One that failed, but has arrived all the same, is
+    /// known to be accepted then.
+    fn settle(&mut self, id: MailId) {
+        let Some(user) = self.users.get_mut(id.user as usize) else { return };
+        let devices = user.devices.len();
+        let settled = user.under_way.get(&id.number).is_some_and(|mail| {
+            mail.have.len() == devices && (mail.accepted.is_some() || mail.failed)
+        });
+        if settled {
+            user.under_way.remove(&id.number);
+        }
+    }
+
+    /// Counts as of now; a mail that was accepted longer ago than `late_after` and is not on every
+    /// device is late.
+    #[must_use]
+    pub fn counts(&self, now: Instant, late_after: std::time::Duration) -> LedgerCounts {
+        let mut counts = self.counts;
+        for user in &self.users {
+            for mail in user.under_way.values() {
+                let missing = (user.devices.len() - mail.have.len()) as u64;
+                if let Some(accepted) = mail.accepted {
+                    counts.outstanding += missing;
+                    if now.saturating_duration_since(accepted) > late_after {
+                        counts.late += missing;
+                    }
+                }
+            }
+        }
+        counts
+    }
+
+    /// The first few mails that are not where they should be: mail and number of the device.
+    #[must_use]
+    pub fn missing(&self, most: usize) -> Vec<(MailId, u32)> {
+        let users = self.users.iter().enumerate();
+        users
+            .flat_map(|(index, user)| {
+                user.under_way.iter().filter(|(_, mail)| mail.accepted.is_some()).flat_map(
+                    move |(number, mail)| {
+                        let devices = user.devices.iter().enumerate();
+                        devices
+                            .filter(|(position, _)| !mail.have.contains(&(*position as u16)))
+                            .map(move |(_, device)| {
+                                (MailId { user: index as u32, number: *number }, *device)
+                            })
+                    },
+                )
+            })
+            .take(most)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const LATE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn marker_survives_what_servers_put_around_it() {
+        let marker = Marker { run: 0xAB, id: MailId { user: 3, number: 17 } };
+        assert_eq!(Marker::find(&marker.to_string()), Some(marker));
+        assert_eq!(Marker::find(&format!("[lab] Re: {marker} ")), Some(marker));
+        assert_eq!(Marker::find("easload news"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_mail_is_accounted_for_on_every_device() {
+        // Devices 0 and 2 belong to user 0, device 1 to user 1.
+        let mut ledger = Ledger::new(7, &[0, 1, 0]);
+        let start = Instant::now();
+        let marker = ledger.meant(0, start).unwrap();
+        ledger.sent(marker.id, start);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        ledger.accepted(marker.id, Instant::now());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let answered = Instant::now();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let subject = marker.to_string();
+        let arrival = ledger.synced(0, &subject, Some(answered), Instant::now());
+        assert_eq!(arrival, Arrival { delivery: Some(4.0), notification: Some(2.0) });
+        assert_eq!(ledger.missing(9), [(marker.id, 2)]);
+        tokio::time::advance(LATE).await;
+        let counts = ledger.counts(Instant::now(), LATE);
+        assert_eq!((counts.outstanding, counts.late), (1, 1));
+
+        ledger.synced(2, &subject, None, Instant::now());
+        let counts = ledger.counts(Instant::now(), LATE);
+        assert_eq!((counts.synced, counts.notified, counts.outstanding), (2, 1, 0));
+        assert!(ledger.users[0].under_way.is_empty(), "settled mails are forgotten");
+
+        // Negative controls: the same mail again, on a wrong device, of another run.
+        ledger.synced(2, &subject, None, Instant::now());
+        ledger.synced(1, &subject, None, Instant::now());
+        ledger.synced(1, "easload 00000008 1/1", None, Instant::now());
+        let counts = ledger.counts(Instant::now(), LATE);
+        assert_eq!((counts.duplicates, counts.misplaced, counts.synced), (1, 1, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_ping_is_no_notification_and_order_does_not_matter() {
+        let mut ledger = Ledger::new(7, &[0]);
+        let old = Instant::now();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let markers: Vec<_> = (0..3).map(|_| ledger.meant(0, Instant::now()).unwrap()).collect();
+        for marker in &markers {
+            ledger.sent(marker.id, Instant::now());
+            ledger.accepted(marker.id, Instant::now());
+        }
+        for at in [2, 0, 1] {
+            let arrival = ledger.synced(0, &markers[at].to_string(), Some(old), Instant::now());
+            assert_eq!(arrival.notification, None);
+        }
+        assert_eq!(ledger.users[0].got[0].all_to, 3);
+        assert!(ledger.users[0].got[0].beyond.is_empty());
+        assert_eq!(ledger.counts(Instant::now(), LATE).duplicates, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_mail_is_not_missing() {
+        let mut ledger = Ledger::new(7, &[0]);
+        let marker = ledger.meant(0, Instant::now()).unwrap();
+        ledger.failed(marker.id);
+        let counts = ledger.counts(Instant::now(), LATE);
+        assert_eq!((counts.failed, counts.outstanding), (1, 0));
+        assert!(ledger.missing(9).is_empty());
+    }
+}

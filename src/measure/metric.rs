@@ -1,0 +1,108 @@
+//! What is measured, by name. One table for code, files and terminal.
+
+macro_rules! names {
+    ($(#[$meta:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $enum { $($(#[$doc])* $variant,)+ }
+
+        impl $enum {
+            /// All of them, in order.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The name in files.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// The one of that name.
+            #[must_use]
+            pub fn parse(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|one| one.as_str() == name)
+            }
+        }
+    };
+}
+
+names! {
+    /// A latency, recorded in microseconds.
+    Metric {
+        /// Sync sent → answered.
+        Sync = "sync",
+        /// Mail accepted by the server → the Ping that reports it is answered.
+        Notification = "notification",
+        /// Mail meant to be sent → the item is in the device's Sync answer.
+        Delivery = "delivery",
+        /// How late a Ping that found nothing was answered, past its heartbeat.
+        Overshoot = "overshoot",
+        /// TCP handshake of a new connection.
+        Connect = "connect",
+        /// TLS handshake of a new connection.
+        Tls = "tls",
+        /// OPTIONS, Provision, FolderSync: sent → answered.
+        Command = "command",
+        /// Mail meant to be sent → accepted by the server.
+        Accept = "accept",
+    }
+}
+
+names! {
+    /// A count of events.
+    Counter {
+        /// Commands answered.
+        Answers = "answers",
+        /// Answers with an HTTP status other than 200.
+        HttpErrors = "http_errors",
+        /// Answers with HTTP 503.
+        Unavailable = "http_503",
+        /// Refused credentials.
+        Refused = "refused",
+        /// New connections.
+        Connects = "connects",
+        /// Requests over a kept connection.
+        Reuses = "reuses",
+        /// Connections that could not be made.
+        ConnectFailures = "connect_failures",
+        /// Connections that this machine could not make for want of ports or descriptors.
+        OwnLimits = "own_limits",
+        /// Connections that the server closed without or inside an answer.
+        Closed = "closed",
+        /// Connections that were reset.
+        Resets = "resets",
+        /// Commands without an answer in time.
+        TimedOut = "timed_out",
+        /// Answers against the rules of HTTP or WBXML.
+        Malformed = "malformed",
+        /// Statuses other than success.
+        Statuses = "statuses",
+        /// Pings sent.
+        PingsSent = "pings_sent",
+        /// Pings that ended with their heartbeat.
+        PingsExpired = "pings_expired",
+        /// Pings that reported changes.
+        PingsChanged = "pings_changed",
+        /// Pings that ended with another status.
+        PingsOther = "pings_other",
+        /// Pings given up by their device.
+        PingsAbandoned = "pings_abandoned",
+        /// Pings without an answer by heartbeat and grace.
+        PingsOverdue = "pings_overdue",
+        /// Pings whose connection ended without an answer.
+        PingsCut = "pings_cut",
+        /// Pings answered before their heartbeat though nothing had changed.
+        PingsEarly = "pings_early",
+        /// Syncs answered.
+        Syncs = "syncs",
+        /// Provisionings begun.
+        Provisionings = "provisionings",
+        /// Collections started again with Sync key 0.
+        SyncKeyResets = "sync_key_resets",
+        /// FolderSyncs.
+        HierarchyFetches = "hierarchy_fetches",
+        /// Items received.
+        Items = "items",
+        /// Mails that could not be sent.
+        MailFailures = "mail_failures",
+    }
+}

@@ -1,0 +1,14 @@
+//! Events → per-second histograms and counts, and the mail ledger, in constant memory; the
+//! timeline on disk. Knows no verdicts.
+
+mod interval;
+mod ledger;
+mod metric;
+mod recorder;
+mod timeline;
+
+pub use interval::{Gauges, Interval, Latency, LedgerCounts};
+pub use ledger::{Ledger, MailId, Marker};
+pub use metric::{Counter, Metric};
+pub use recorder::{Recorder, Totals};
+pub use timeline::{RunFiles, TimelineError, read_timeline};

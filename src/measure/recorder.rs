@@ -1,0 +1,343 @@
+//! Takes events in from all devices and gives one [`Interval`] a second out.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::interval::{Gauges, Interval, Latency, LedgerCounts};
+use super::ledger::{Ledger, MailId, Marker};
+use super::metric::{Counter, Metric};
+use crate::device::{Event, FailureClass, PingEnd, Record, State};
+use crate::transport::ConnectionEnd;
+
+/// Devices share so many sets of histograms; more would cost memory, fewer contention.
+const SHARDS: usize = 8;
+/// Three significant digits, as everywhere in the field; a histogram grows with its values, up to
+/// some 200 kB for hours in microseconds.
+const DIGITS: u8 = 3;
+/// Different error texts that are kept; more are counted together. Servers put ids and times into
+/// their messages.
+const MAX_TEXTS: usize = 32;
+/// Longest error text kept.
+const MAX_TEXT: usize = 300;
+
+/// Counts and histograms since the last interval.
+struct Shard {
+    counts: [u64; Counter::ALL.len()],
+    histograms: Vec<Histogram<u64>>,
+}
+
+impl Shard {
+    fn new() -> Self {
+        let histograms = Metric::ALL.iter().map(|_| histogram()).collect();
+        Self { counts: [0; Counter::ALL.len()], histograms }
+    }
+
+    fn count(&mut self, counter: Counter) {
+        self.counts[counter as usize] += 1;
+    }
+
+    fn latency(&mut self, metric: Metric, seconds: f64) {
+        let micros = (seconds * 1e6).max(0.0) as u64;
+        // An auto-resizing histogram takes any value; see `histogram`.
+        let _ = self.histograms[metric as usize].record(micros);
+    }
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new(DIGITS).unwrap_or_else(|_| unreachable!("{DIGITS} digits are allowed"))
+}
+
+/// The recorder of a run.
+pub struct Recorder {
+    start: Instant,
+    shards: Vec<Mutex<Shard>>,
+    census: [AtomicI64; State::ALL.len()],
+    /// Pings held now, and Pings that end with the run.
+    open_at_end: AtomicU64,
+    overdue_at_end: AtomicU64,
+    oldest_at_end_ms: AtomicU64,
+    texts: Mutex<BTreeMap<String, u64>>,
+    statuses: Mutex<BTreeMap<String, u64>>,
+    ledger: Mutex<Ledger>,
+    late_after: Duration,
+}
+
+/// What is known only for the whole run.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Totals {
+    /// Error texts and how often they came.
+    pub errors: BTreeMap<String, u64>,
+    /// Statuses other than success (`Ping 5`), and HTTP statuses (`HTTP 503`).
+    pub statuses: BTreeMap<String, u64>,
+    /// Pings that were open when the run ended.
+    pub pings_open_at_end: u64,
+    /// Those among them past heartbeat and grace.
+    pub pings_overdue_at_end: u64,
+    /// Age of the oldest of them, in seconds.
+    pub oldest_ping_at_end: f64,
+    /// The first few mails that are missing, as `user/number on device`.
+    pub missing_mails: Vec<String>,
+}
+
+impl Recorder {
+    /// A recorder whose run starts now. `devices[n]` is the user of device n; an accepted mail is
+    /// late after `late_after`.
+    #[must_use]
+    pub fn new(run: u32, devices: &[u32], late_after: Duration) -> Self {
+        let census: [AtomicI64; State::ALL.len()] = Default::default();
+        census[State::Off as usize].store(devices.len() as i64, Ordering::Relaxed);
+        Self {
+            start: Instant::now(),
+            shards: (0..SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
+            census,
+            open_at_end: AtomicU64::new(0),
+            overdue_at_end: AtomicU64::new(0),
+            oldest_at_end_ms: AtomicU64::new(0),
+            texts: Mutex::default(),
+            statuses: Mutex::default(),
+            ledger: Mutex::new(Ledger::new(run, devices)),
+            late_after,
+        }
+    }
+
+    /// When the run started.
+    #[must_use]
+    pub fn start(&self) -> Instant {
+        self.start
+    }
+
+    /// Devices in a state.
+    #[must_use]
+    pub fn devices_in(&self, state: State) -> u64 {
+        u64::try_from(self.census[state as usize].load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    /// Requests that devices really have open.
+    #[must_use]
+    pub fn really_open(&self) -> u64 {
+        State::ALL
+            .into_iter()
+            .filter(|state| state.has_request_open())
+            .map(|state| self.devices_in(state))
+            .sum()
+    }
+
+    /// Enters a mail; `None` for a user without devices.
+    pub fn mail_meant(&self, user: u32, at: Instant) -> Option<Marker> {
+        lock(&self.ledger).meant(user, at)
+    }
+
+    /// A mail goes out.
+    pub fn mail_sent(&self, id: MailId) {
+        lock(&self.ledger).sent(id, Instant::now());
+    }
+
+    /// A mail was accepted, so long after it was meant to go.
+    pub fn mail_accepted(&self, id: MailId, after: Duration) {
+        lock(&self.ledger).accepted(id, Instant::now());
+        lock(&self.shards[0]).latency(Metric::Accept, after.as_secs_f64());
+    }
+
+    /// A mail was not accepted.
+    pub fn mail_failed(&self, id: MailId, text: &str) {
+        lock(&self.ledger).failed(id);
+        lock(&self.shards[0]).count(Counter::MailFailures);
+        self.text(&format!("mail: {text}"));
+    }
+
+    /// The ledger's counts.
+    #[must_use]
+    pub fn ledger(&self) -> LedgerCounts {
+        lock(&self.ledger).counts(Instant::now(), self.late_after)
+    }
+
+    /// Ends an interval. `gauges` come from elsewhere; the fleet's own are added.
+    pub fn interval(&self, phase: &str, mut gauges: Gauges) -> Interval {
+        let mut counts = [0_u64; Counter::ALL.len()];
+        let mut merged: Vec<Histogram<u64>> = Metric::ALL.iter().map(|_| histogram()).collect();
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            for (sum, count) in counts.iter_mut().zip(&mut shard.counts) {
+                *sum += std::mem::take(count);
+            }
+            for (sum, histogram) in merged.iter_mut().zip(&mut shard.histograms) {
+                if !histogram.is_empty() {
+                    // Both resize themselves, so adding cannot fail.
+                    let _ = sum.add(&*histogram);
+                    histogram.reset();
+                }
+            }
+        }
+        for state in State::ALL {
+            gauges.insert(format!("devices.{}", state.as_str()), self.devices_in(state) as f64);
+        }
+        let counts = Counter::ALL.iter().zip(counts).filter(|(_, count)| *count > 0);
+        let latencies = Metric::ALL.iter().zip(&merged).filter_map(|(metric, histogram)| {
+            Some((metric.as_str().to_owned(), Latency::of(histogram)?))
+        });
+        Interval {
+            t: self.start.elapsed().as_secs_f64(),
+            phase: phase.to_owned(),
+            counts: counts.map(|(counter, count)| (counter.as_str().to_owned(), count)).collect(),
+            latencies: latencies.collect(),
+            gauges,
+            ledger: self.ledger(),
+        }
+    }
+
+    /// What is known only for the whole run.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        /// Enough to look them up on the server.
+        const MISSING: usize = 20;
+        let missing = lock(&self.ledger).missing(MISSING);
+        Totals {
+            errors: lock(&self.texts).clone(),
+            statuses: lock(&self.statuses).clone(),
+            pings_open_at_end: self.open_at_end.load(Ordering::Relaxed),
+            pings_overdue_at_end: self.overdue_at_end.load(Ordering::Relaxed),
+            oldest_ping_at_end: self.oldest_at_end_ms.load(Ordering::Relaxed) as f64 / 1e3,
+            missing_mails: missing
+                .into_iter()
+                .map(|(id, device)| format!("{}/{} on device {device}", id.user, id.number))
+                .collect(),
+        }
+    }
+
+    /// Counts an error text; the number of different ones is bounded.
+    pub fn text(&self, text: &str) {
+        let short: String = text.chars().take(MAX_TEXT).collect();
+        count_bounded(&mut lock(&self.texts), short);
+    }
+
+    fn ping_ended(&self, shard: &mut Shard, end: PingEnd, age: Duration) {
+        let counter = match end {
+            PingEnd::Expired { overshoot } => {
+                /// Clocks and networks; anything earlier was no heartbeat.
+                const EARLY: f64 = -0.010;
+                if overshoot < EARLY {
+                    shard.count(Counter::PingsEarly);
+                } else {
+                    shard.latency(Metric::Overshoot, overshoot);
+                }
+                Counter::PingsExpired
+            }
+            PingEnd::Changes => Counter::PingsChanged,
+            PingEnd::Status(_) => Counter::PingsOther,
+            PingEnd::Abandoned => Counter::PingsAbandoned,
+            PingEnd::Overdue => Counter::PingsOverdue,
+            PingEnd::Cut => Counter::PingsCut,
+            PingEnd::OpenAtEnd { overdue } => {
+                self.open_at_end.fetch_add(1, Ordering::Relaxed);
+                self.overdue_at_end.fetch_add(overdue.into(), Ordering::Relaxed);
+                let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+                self.oldest_at_end_ms.fetch_max(age_ms, Ordering::Relaxed);
+                return;
+            }
+        };
+        shard.count(counter);
+    }
+}
+
+impl Record for Recorder {
+    fn record(&self, device: u32, event: Event<'_>) {
+        if let Event::State { from, to } = event {
+            self.census[from as usize].fetch_sub(1, Ordering::Relaxed);
+            self.census[to as usize].fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let mut shard = lock(&self.shards[device as usize % SHARDS]);
+        match event {
+            Event::State { .. } => {}
+            Event::Answered { command, http_status, timing, end } => {
+                shard.count(Counter::Answers);
+                shard.count(if timing.reused { Counter::Reuses } else { Counter::Connects });
+                if let Some(connect) = timing.connect {
+                    shard.latency(Metric::Connect, connect.as_secs_f64());
+                }
+                if let Some(tls) = timing.tls {
+                    shard.latency(Metric::Tls, tls.as_secs_f64());
+                }
+                let total = timing.total.as_secs_f64();
+                match command {
+                    Some(eas::Command::Ping | eas::Command::SendMail) => {}
+                    Some(eas::Command::Sync) => {
+                        shard.count(Counter::Syncs);
+                        shard.latency(Metric::Sync, total);
+                    }
+                    _ => shard.latency(Metric::Command, total),
+                }
+                if end == ConnectionEnd::ClosedByUs {
+                    shard.count(Counter::Malformed);
+                }
+                if http_status != 200 {
+                    shard.count(Counter::HttpErrors);
+                    if http_status == 503 {
+                        shard.count(Counter::Unavailable);
+                    }
+                    count_bounded(&mut lock(&self.statuses), format!("HTTP {http_status}"));
+                }
+            }
+            Event::Failed { class, text, .. } => {
+                shard.count(match class {
+                    FailureClass::Connect => Counter::ConnectFailures,
+                    FailureClass::OwnLimit => Counter::OwnLimits,
+                    FailureClass::Closed => Counter::Closed,
+                    FailureClass::Reset => Counter::Resets,
+                    FailureClass::TimedOut => Counter::TimedOut,
+                    FailureClass::Malformed => Counter::Malformed,
+                });
+                // A Ping that times out here was abandoned or is overdue, and counted as such.
+                if class != FailureClass::TimedOut {
+                    self.text(text);
+                }
+            }
+            Event::BadBody { command, text } => {
+                shard.count(Counter::Malformed);
+                let name = command.map_or("OPTIONS", eas::Command::as_str);
+                self.text(&format!("{name}: {text}"));
+            }
+            Event::Status { command, code } => {
+                shard.count(Counter::Statuses);
+                count_bounded(&mut lock(&self.statuses), format!("{command} {code}"));
+            }
+            Event::PingSent => shard.count(Counter::PingsSent),
+            Event::PingEnded { end, age } => self.ping_ended(&mut shard, end, age),
+            Event::ItemSynced { subject, ping_answered, at } => {
+                shard.count(Counter::Items);
+                let arrival = lock(&self.ledger).synced(device, subject, ping_answered, at);
+                if let Some(delivery) = arrival.delivery {
+                    shard.latency(Metric::Delivery, delivery);
+                }
+                if let Some(notification) = arrival.notification {
+                    shard.latency(Metric::Notification, notification);
+                }
+            }
+            Event::Refused => shard.count(Counter::Refused),
+            Event::Provisioning => shard.count(Counter::Provisionings),
+            Event::SyncKeyReset => shard.count(Counter::SyncKeyResets),
+            Event::HierarchyFetched => shard.count(Counter::HierarchyFetches),
+        }
+    }
+}
+
+fn count_bounded(map: &mut BTreeMap<String, u64>, key: String) {
+    const OTHERS: &str = "others";
+    if map.len() >= MAX_TEXTS && !map.contains_key(&key) {
+        *map.entry(OTHERS.to_owned()).or_default() += 1;
+    } else {
+        *map.entry(key).or_default() += 1;
+    }
+}
+
+/// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,83 @@
+//! This process: a harness that is overloaded measures itself.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::measure::Gauges;
+
+/// Soft and hard limit of descriptors; the soft one is raised to the hard one. `None` where there
+/// is no such limit.
+#[must_use]
+pub fn descriptors() -> Option<(u64, u64)> {
+    // Without the right to raise it, the soft limit stays as it is and is what counts.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    rlimit::getrlimit(rlimit::Resource::NOFILE).ok()
+}
+
+/// Reads this process's figures once a second.
+#[derive(Debug)]
+pub struct HarnessProbe {
+    last: Option<(Instant, Duration)>,
+}
+
+impl Default for HarnessProbe {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl HarnessProbe {
+    /// A probe.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { last: None }
+    }
+
+    /// `harness.*`: resident bytes, descriptors, share of one core since the last sample, and how
+    /// late this sample is, which is how late every timer of the process is.
+    pub fn sample(&mut self, due: Instant) -> Gauges {
+        let now = Instant::now();
+        let mut gauges = Gauges::new();
+        let lag = now.saturating_duration_since(due).as_secs_f64() * 1e3;
+        gauges.insert("harness.lag_ms".to_owned(), lag);
+        if let Some(bytes) = resident_bytes() {
+            gauges.insert("harness.resident_bytes".to_owned(), bytes as f64);
+        }
+        if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
+            gauges.insert("harness.descriptors".to_owned(), entries.count() as f64);
+        }
+        if let Some(cpu) = cpu_time() {
+            if let Some((at, before)) = self.last {
+                let elapsed = (now - at).as_secs_f64();
+                if elapsed > 0.0 {
+                    let used = cpu.saturating_sub(before).as_secs_f64();
+                    gauges.insert("harness.cpu_cores".to_owned(), used / elapsed);
+                }
+            }
+            self.last = Some((now, cpu));
+        }
+        gauges
+    }
+}
+
+/// Resident memory of this process; Linux only.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kilobytes << 10)
+}
+
+/// Processor time of this process; Linux only.
+fn cpu_time() -> Option<Duration> {
+    /// `USER_HZ` of every Linux that Rust runs on.
+    const TICKS_PER_SECOND: u64 = 100;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The command's name, in brackets, may hold anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(Duration::from_millis((user + system) * 1000 / TICKS_PER_SECOND))
+}

@@ -1,0 +1,323 @@
+//! TOML → a validated [`Plan`]: every phase and check as data, before anything runs. All mistakes
+//! of a file are reported at once. Everything reads the same plan: the printed text, the descriptor
+//! check, the engine. Knows no tokio.
+
+mod needs;
+mod parse;
+mod reader;
+mod values;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use eas::ProtocolVersion;
+use mock_server::MockConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use needs::Needs;
+pub use parse::{ScenarioError, parse};
+pub use values::{format_duration, parse_duration, parse_size};
+
+/// The scenario that `easload run` plays without one.
+pub const DEFAULT_SCENARIO: (&str, &str) = (
+    "recycle-restores-sync.toml",
+    include_str!("../../scenarios/recycle-restores-sync.toml"),
+);
+
+/// A run, as data.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// Name of the scenario.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// Seed of all chances, if the scenario fixes it.
+    pub seed: Option<u64>,
+    /// How much of the pool's life one second of the run stands for; only told, never computed
+    /// with.
+    pub time_scale: Option<String>,
+    /// What is tested.
+    pub target: TargetPlan,
+    /// The devices.
+    pub devices: DevicesPlan,
+    /// The mail, if any.
+    pub mail: Option<MailSchedule>,
+    /// The server's counters, if they can be read.
+    pub observe: ObservePlan,
+    /// The phases in order.
+    pub phases: Vec<PhasePlan>,
+    /// What is judged.
+    pub checks: ChecksPlan,
+}
+
+/// What is tested.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetPlan {
+    /// The bundled mock, started for the run.
+    Mock(#[schemars(with = "serde_json::Value")] Box<MockConfig>),
+    /// A server.
+    Server {
+        /// Its URL.
+        url: String,
+        /// Trust the authorities in this file instead of the system's.
+        ca_file: Option<PathBuf>,
+        /// Trust any certificate.
+        insecure: bool,
+    },
+}
+
+/// The devices.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct DevicesPlan {
+    /// How many.
+    pub count: u32,
+    /// Over how many users.
+    pub users: u32,
+    /// User names: `#` stand for the number, from 1, with as many digits.
+    pub user_pattern: String,
+    /// Where passwords come from.
+    pub password: PasswordSource,
+    /// Versions to choose from.
+    #[schemars(with = "Vec<String>")]
+    #[serde(with = "versions")]
+    pub versions: Vec<ProtocolVersion>,
+    /// Heartbeat in seconds.
+    pub heartbeat: u32,
+    /// How long past its heartbeat a Ping is overdue.
+    pub grace: Duration,
+    /// Shortest and longest pause before another attempt.
+    pub retry: (Duration, Duration),
+    /// Changes per Sync answer.
+    pub window: u16,
+    /// Watch all folders instead of the Inbox.
+    pub all_folders: bool,
+    /// How fast they start, per second.
+    pub ramp_per_second: f64,
+    /// Refusals in a row that stop a user.
+    pub refusals: u32,
+}
+
+/// Where passwords come from. Never from the scenario itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PasswordSource {
+    /// The mock's.
+    Mock,
+    /// An environment variable.
+    Env(String),
+    /// A file: one line is everybody's password; several are `user:password`.
+    File(PathBuf),
+}
+
+/// A mail schedule.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct MailSchedule {
+    /// Mails per second.
+    pub rate: f64,
+    /// Through which door.
+    pub door: MailDoor,
+    /// Mail domain of the users.
+    pub domain: String,
+    /// Bytes of text.
+    pub size: usize,
+    /// Senders at once (SendMail only).
+    pub senders: u32,
+    /// An accepted mail is late after this.
+    pub late_after: Duration,
+}
+
+/// Through which door mail goes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MailDoor {
+    /// EAS SendMail; works on any server.
+    SendMail,
+    /// The mock's control API.
+    Control,
+}
+
+/// Where the server's counters are.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ObservePlan {
+    /// A windows_exporter's `/metrics`; the mock's own when it is the target.
+    pub metrics: Option<String>,
+    /// The application pool.
+    pub pool: String,
+    /// Active requests that one open request of a device counts as: 2 where front end and back end
+    /// share the pool (Exchange on one server), else 1.
+    pub requests_per_ping: f64,
+}
+
+/// What a phase is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PhaseKind {
+    /// Devices start. Not judged.
+    Ramp,
+    /// How things should be.
+    Baseline,
+    /// Pings strand, if they do.
+    Aging,
+    /// The pool is recycled, and the herd returns.
+    Recycle,
+    /// How things are afterwards.
+    Recovered,
+}
+
+impl PhaseKind {
+    /// All of them, with their names.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("ramp", Self::Ramp),
+        ("baseline", Self::Baseline),
+        ("aging", Self::Aging),
+        ("recycle", Self::Recycle),
+        ("recovered", Self::Recovered),
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// A stretch of a run.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct PhasePlan {
+    /// What it is for.
+    pub kind: PhaseKind,
+    /// How long it lasts.
+    pub duration: Duration,
+    /// Which Pings are abandoned.
+    pub abandon: Option<AbandonPlan>,
+    /// Share of abandoned Pings that the mock strands.
+    pub strand: f64,
+    /// What recycles the pool when the phase begins.
+    pub trigger: Trigger,
+}
+
+/// Which Pings are abandoned.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct AbandonPlan {
+    /// Share of all Pings.
+    pub share: f64,
+    /// After how long.
+    pub after: (Duration, Duration),
+    /// How long the device then has no network.
+    pub away: (Duration, Duration),
+    /// Weight of giving up by FIN.
+    pub fin: f64,
+    /// Weight of giving up by RST.
+    pub rst: f64,
+    /// Weight of giving up in silence.
+    pub silence: f64,
+}
+
+/// What recycles the pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// Nothing.
+    None,
+    /// The mock's control API.
+    Mock,
+    /// The server's own policy, or a person: only observed.
+    Observe,
+    /// A shell command.
+    Command(String),
+}
+
+/// What is judged, and with which bounds.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ChecksPlan {
+    /// Whether the symptom should show.
+    pub symptom: Expectation,
+    /// Whether a recycle should be seen.
+    pub recycle: Expectation,
+    /// Sync latency (p95) or connect failures must get worse by this factor for the symptom.
+    pub symptom_factor: f64,
+    /// Latencies count as restored within this factor of the baseline …
+    pub tolerance: f64,
+    /// … plus this much, which no user notices and a busy machine causes.
+    pub slack: Duration,
+    /// Share of what was gathered in aging that may remain.
+    pub residue: f64,
+    /// Latencies must be back within this time after the recycle, if given.
+    pub restored_within: Option<Duration>,
+}
+
+/// What a check should find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Expectation {
+    /// It must be there.
+    Expected,
+    /// It must not be there.
+    Absent,
+    /// Not asked.
+    Any,
+}
+
+impl Expectation {
+    /// All of them, with their names.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("expected", Self::Expected), ("absent", Self::Absent), ("any", Self::Any)];
+}
+
+impl Plan {
+    /// How long the phases last together.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.phases.iter().map(|phase| phase.duration).sum()
+    }
+
+    /// A user's name.
+    #[must_use]
+    pub fn user_name(&self, user: u32) -> String {
+        numbered(&self.devices.user_pattern, user + 1)
+    }
+
+    /// The first phase of a kind.
+    #[must_use]
+    pub fn phase(&self, kind: PhaseKind) -> Option<&PhasePlan> {
+        self.phases.iter().find(|phase| phase.kind == kind)
+    }
+}
+
+/// Puts a number in place of the `#` of a pattern.
+fn numbered(pattern: &str, number: u32) -> String {
+    let Some(start) = pattern.find('#') else {
+        return pattern.to_owned();
+    };
+    let width = pattern[start..].chars().take_while(|letter| *letter == '#').count();
+    format!("{}{number:0width$}{}", &pattern[..start], &pattern[start + width..])
+}
+
+/// Versions as their texts.
+mod versions {
+    use eas::ProtocolVersion;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(versions: &[ProtocolVersion], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(versions.iter().map(|version| version.as_str()))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ProtocolVersion>, D::Error> {
+        Vec::<String>::deserialize(deserializer)?
+            .iter()
+            .map(|text| text.parse().map_err(D::Error::custom))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn patterns_take_numbers() {
+        assert_eq!(super::numbered("load####", 7), "load0007");
+        assert_eq!(super::numbered("u#@lab.example", 12), "u12@lab.example");
+    }
+}

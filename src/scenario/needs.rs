@@ -1,0 +1,65 @@
+//! What a plan needs, known before anything runs.
+
+use mock_server::Topology;
+
+use super::{MailDoor, Plan, TargetPlan};
+
+/// Resources of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// Connections to the target at once.
+    pub connections: u64,
+    /// Descriptors of this process.
+    pub descriptors: u64,
+    /// Descriptors of the mock's front door, where the mock is the target.
+    pub mock_descriptors: u64,
+    /// User memory of the devices, in bytes.
+    pub memory: u64,
+}
+
+impl Needs {
+    /// Runtime, log files, sockets of observers: some 40 are in use on an idle run.
+    const SPARE: u64 = 64;
+    /// Measured (docs/performance.md), rounded up.
+    const BYTES_PER_DEVICE: u64 = 4_000;
+    const BYTES_PER_DEVICE_TLS: u64 = 12_000;
+    /// Pings given up in silence keep their descriptor; at most this share of the fleet at once.
+    const SILENT_SHARE: f64 = 0.1;
+
+    /// What that plan needs.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        let devices = u64::from(plan.devices.count);
+        let senders = plan
+            .mail
+            .as_ref()
+            .filter(|mail| mail.door == MailDoor::SendMail)
+            .map_or(0, |mail| u64::from(mail.senders));
+        let connections = devices + senders + Self::silent(plan);
+        let (tls, per_connection) = match &plan.target {
+            TargetPlan::Mock(config) => {
+                // The front door has the back end's end of each forwarded request too.
+                (config.tls, if config.topology == Topology::OneServer { 2 } else { 1 })
+            }
+            TargetPlan::Server { url, .. } => (url.starts_with("https"), 0),
+        };
+        let per_device = if tls { Self::BYTES_PER_DEVICE_TLS } else { Self::BYTES_PER_DEVICE };
+        Self {
+            connections,
+            descriptors: connections + Self::SPARE,
+            mock_descriptors: if per_connection == 0 { 0 } else { connections * per_connection + Self::SPARE },
+            memory: devices * per_device,
+        }
+    }
+
+    /// Connections given up in silence that are kept at most.
+    #[must_use]
+    pub fn silent(plan: &Plan) -> u64 {
+        let silent = plan
+            .phases
+            .iter()
+            .filter_map(|phase| phase.abandon.as_ref())
+            .any(|abandon| abandon.silence > 0.0 && abandon.share > 0.0);
+        if silent { (f64::from(plan.devices.count) * Self::SILENT_SHARE).ceil() as u64 } else { 0 }
+    }
+}

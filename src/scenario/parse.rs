@@ -1,0 +1,471 @@
+//! A scenario file → a [`Plan`].
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use eas::ProtocolVersion;
+use mock_server::{MockConfig, Topology};
+use toml::de::DeTable;
+
+use super::reader::{Problem, Problems, Section};
+use super::{
+    AbandonPlan, ChecksPlan, DevicesPlan, Expectation, MailDoor, MailSchedule, ObservePlan,
+    PasswordSource, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger,
+};
+use crate::observe::MetricsSource;
+use crate::transport::Target;
+
+/// Defaults, each with its reason.
+mod defaults {
+    use std::time::Duration;
+
+    /// Where the AOSP client starts.
+    pub(super) const HEARTBEAT: Duration = Duration::from_secs(470);
+    /// A server that has not answered by then has stranded the Ping (mock-fidelity A3).
+    pub(super) const GRACE: Duration = Duration::from_secs(60);
+    /// Phones try again within a second and give a dead server a minute.
+    pub(super) const RETRY: (Duration, Duration) =
+        (Duration::from_millis(500), Duration::from_secs(60));
+    /// WindowSize of common phones.
+    pub(super) const WINDOW: u64 = 25;
+    /// Directories commonly lock an account at five bad passwords.
+    pub(super) const REFUSALS: u64 = 3;
+    /// Devices per second: below the rate at which connection set-up alone costs milliseconds.
+    pub(super) const RAMP_RATE: f64 = 100.0;
+    /// A short message.
+    pub(super) const MAIL_SIZE: u64 = 1 << 10;
+    /// Enough for 100 mails a second at 80 ms each.
+    pub(super) const SENDERS: u64 = 8;
+    /// A heartbeat's worth of patience is more than any working server needs.
+    pub(super) const LATE_AFTER: Duration = Duration::from_secs(60);
+    /// Half as slow again is what users call slow.
+    pub(super) const SYMPTOM_FACTOR: f64 = 1.5;
+    /// A quarter is more than a healthy server varies from minute to minute.
+    pub(super) const TOLERANCE: f64 = 1.25;
+    /// What a garbage collection or a busy neighbour costs, and nobody notices.
+    pub(super) const SLACK: Duration = Duration::from_millis(20);
+    /// A fifth: enough for requests that come and go, too little for a leak.
+    pub(super) const RESIDUE: f64 = 0.2;
+}
+
+/// Longest heartbeat that MS-ASCMD allows, in seconds.
+const MAX_HEARTBEAT: u64 = 3540;
+/// Devices per user that Exchange's EasMaxConcurrency lets hold a request.
+const MAX_DEVICES_PER_USER: u32 = 10;
+
+/// Everything that is wrong with a scenario file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScenarioError {
+    file: String,
+    text: String,
+    problems: Vec<Problem>,
+}
+
+impl ScenarioError {
+    /// How many mistakes there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// One line per mistake: `file:line:column: key: message`.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.problems
+            .iter()
+            .map(|problem| {
+                let before = &self.text[..problem.span.start.min(self.text.len())];
+                let line = before.matches('\n').count() + 1;
+                let column = before.chars().rev().take_while(|letter| *letter != '\n').count() + 1;
+                format!("{}:{line}:{column}: {}: {}", self.file, problem.key, problem.message)
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for ScenarioError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let renderer = Renderer::plain();
+        for problem in &self.problems {
+            let title = format!("{}: {}", problem.key, problem.message);
+            let end = problem.span.end.min(self.text.len());
+            // A table's span covers all its lines; its first line says enough.
+            let end = self.text[problem.span.start.min(end)..end]
+                .find('\n')
+                .map_or(end, |length| problem.span.start + length);
+            let snippet = Snippet::source(&self.text)
+                .path(&self.file)
+                .annotation(AnnotationKind::Primary.span(problem.span.start.min(end)..end));
+            let report = [Level::ERROR.primary_title(&title).element(snippet)];
+            writeln!(formatter, "{}", renderer.render(&report))?;
+        }
+        let count = self.problems.len();
+        write!(formatter, "{}: {count} mistake{}", self.file, if count == 1 { "" } else { "s" })
+    }
+}
+
+impl std::error::Error for ScenarioError {}
+
+/// Reads a scenario. `file` is its name in messages.
+///
+/// # Errors
+/// With every mistake of the file.
+pub fn parse(file: &str, text: &str) -> Result<Plan, ScenarioError> {
+    let problems = Problems::default();
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        let message = error.message().to_owned();
+        problems.borrow_mut().push(Problem { span, key: "syntax".to_owned(), message });
+    }
+    let plan = if problems.borrow().is_empty() {
+        read(Section::root(&table, &problems))
+    } else {
+        None
+    };
+    let mut problems = problems.into_inner();
+    match plan {
+        Some(plan) if problems.is_empty() => Ok(plan),
+        _ => {
+            problems.sort_by_key(|problem| problem.span.start);
+            Err(ScenarioError { file: file.to_owned(), text: text.to_owned(), problems })
+        }
+    }
+}
+
+fn read(root: Section<'_>) -> Option<Plan> {
+    let name = root.required("name", root.text("name"), "\"nightly-recycle\"");
+    let description = root.text("description").unwrap_or_default();
+    let seed = root.integer("seed", 0..=u64::MAX);
+    let time_scale = root.text("time_scale");
+    let target = target(&root);
+    let is_mock = matches!(target, Some(TargetPlan::Mock(_)));
+    let phases: Vec<PhasePlan> =
+        root.sections("phase").into_iter().filter_map(|section| phase(section, is_mock)).collect();
+    if !root.has("phase") {
+        root.problem("phase", "is missing; write at least one [[phase]] with kind and duration");
+    }
+    let devices = match root.section("devices") {
+        Some(section) => devices(section, is_mock),
+        None => {
+            root.problem("devices", "is missing; write [devices] with count = 500");
+            None
+        }
+    };
+    let mail = root.section("mail").and_then(|section| mail(section, is_mock));
+    let topology = match &target {
+        Some(TargetPlan::Mock(config)) => config.topology,
+        _ => Topology::OneServer,
+    };
+    let observe = observe(root.section("observe"), is_mock, topology);
+    let checks = checks(root.section("checks"), &phases);
+    root.finish();
+    Some(Plan {
+        name: name?,
+        description,
+        seed,
+        time_scale,
+        target: target?,
+        devices: devices?,
+        mail,
+        observe,
+        phases,
+        checks,
+    })
+}
+
+fn target(root: &Section<'_>) -> Option<TargetPlan> {
+    let mock = root.section("mock");
+    let Some(section) = root.section("target") else {
+        return match mock {
+            Some(section) => Some(TargetPlan::Mock(Box::new(mock_config(section)))),
+            None if root.has("target") || root.has("mock") => None,
+            None => {
+                root.problem("target", "is missing; write [target] with url = \"https://mail.lab.example\", or [mock]");
+                None
+            }
+        };
+    };
+    if mock.is_some() {
+        root.problem("mock", "a run has one target: either [target] or [mock]");
+    }
+    let url = section.required("url", section.text("url"), "\"https://mail.lab.example\"");
+    if let Some(url) = &url
+        && let Err(error) = Target::parse(url)
+    {
+        section.problem("url", error.to_string());
+    }
+    let ca_file = section.text("ca_file").map(PathBuf::from);
+    let insecure = section.flag("insecure").unwrap_or(false);
+    section.finish();
+    Some(TargetPlan::Server { url: url?, ca_file, insecure })
+}
+
+fn mock_config(section: Section<'_>) -> MockConfig {
+    let mut config = MockConfig::default();
+    let set = |target: &mut Duration, value: Option<Duration>| {
+        if let Some(value) = value {
+            *target = value;
+        }
+    };
+    if let Some(topology) =
+        section.choice("topology", &[("one-server", Topology::OneServer), ("direct", Topology::Direct)])
+    {
+        config.topology = topology;
+    }
+    config.tls = section.flag("tls").unwrap_or(false);
+    config.require_provisioning = section.flag("require_provisioning").unwrap_or(true);
+    set(&mut config.min_heartbeat, section.duration("min_heartbeat"));
+    set(&mut config.max_heartbeat, section.duration("max_heartbeat"));
+    set(&mut config.poll_interval, section.duration("poll_interval"));
+    set(&mut config.back_end_idle_timeout, section.duration("back_end_idle_timeout"));
+    if let Some(count) = section.integer("ephemeral_ports", 1..=16_384) {
+        let first = *config.ephemeral_ports.start();
+        config.ephemeral_ports = first..=first + (count - 1) as u16;
+    }
+    if let Some(pool) = section.section("pool") {
+        set(&mut config.pool.time, pool.duration("time"));
+        set(&mut config.pool.shutdown_time_limit, pool.duration("shutdown_time_limit"));
+        set(&mut config.pool.startup_time_limit, pool.duration("startup_time_limit"));
+        if let Some(flag) = pool.flag("disallow_overlapping_rotation") {
+            config.pool.disallow_overlapping_rotation = flag;
+        }
+        if let Some(length) = pool.integer("queue_length", 10..=65_535) {
+            config.pool.queue_length = length as usize;
+        }
+        if let Some(count) = pool.integer("max_processes", 1..=64) {
+            config.pool.max_processes = count as usize;
+        }
+        pool.finish();
+    }
+    if let Some(heap) = section.section("heap") {
+        for (name, value) in [
+            ("base", &mut config.heap.base),
+            ("per_request", &mut config.heap.per_request),
+            ("per_stranded", &mut config.heap.per_stranded),
+            ("budget", &mut config.heap.budget),
+        ] {
+            if let Some(size) = heap.size(name) {
+                *value = size;
+            }
+        }
+        set(&mut config.heap.pause_per_mib, heap.duration("pause_per_mib"));
+        heap.finish();
+    }
+    section.finish();
+    config
+}
+
+fn devices(section: Section<'_>, is_mock: bool) -> Option<DevicesPlan> {
+    let count = section.required("count", section.integer("count", 1..=1_000_000), "500");
+    let users = section.integer("users", 1..=1_000_000).or(count);
+    let user_pattern = section.text("user");
+    if let Some(pattern) = &user_pattern
+        && !pattern.contains('#')
+    {
+        section.problem("user", "expected `#` in place of the number, for example \"load####\"");
+    }
+    let user_pattern = match user_pattern {
+        Some(pattern) => Some(pattern),
+        None if is_mock => Some("load####".to_owned()),
+        None => section.required("user", None, "\"load####\""),
+    };
+    let (env, file) = (section.text("password_env"), section.text("password_file"));
+    let password = match (env, file) {
+        (Some(_), Some(_)) => {
+            section.problem("password_file", "name either password_env or password_file");
+            None
+        }
+        (Some(name), None) => Some(PasswordSource::Env(name)),
+        (None, Some(path)) => Some(PasswordSource::File(path.into())),
+        (None, None) if is_mock => Some(PasswordSource::Mock),
+        (None, None) => section.required("password_env", None, "\"EASLOAD_PASSWORD\""),
+    };
+    let versions = section.texts("versions").map(|texts| {
+        let mut versions = Vec::new();
+        for text in texts {
+            match text.parse::<ProtocolVersion>() {
+                Ok(version) => versions.push(version),
+                Err(error) => section.problem("versions", error.to_string()),
+            }
+        }
+        versions
+    });
+    let heartbeat = section.duration("heartbeat").unwrap_or(defaults::HEARTBEAT);
+    if !(1..=MAX_HEARTBEAT).contains(&heartbeat.as_secs()) || heartbeat.subsec_nanos() != 0 {
+        section.problem("heartbeat", format!("expected whole seconds from 1s to {MAX_HEARTBEAT}s"));
+    }
+    let ramp = section.duration("ramp");
+    let rate = section.number("ramp_rate", 0.01..=1e6);
+    let ramp_per_second = match (ramp, rate, count) {
+        (Some(_), Some(_), _) => {
+            section.problem("ramp_rate", "name either ramp (a time) or ramp_rate (devices per second)");
+            defaults::RAMP_RATE
+        }
+        (Some(time), None, Some(count)) => count as f64 / time.as_secs_f64().max(1e-3),
+        (_, Some(rate), _) => rate,
+        _ => defaults::RAMP_RATE,
+    };
+    if let (Some(count), Some(users)) = (count, users)
+        && count > users.saturating_mul(MAX_DEVICES_PER_USER.into())
+    {
+        section.problem(
+            "users",
+            format!(
+                "{count} devices over {users} users are more than {MAX_DEVICES_PER_USER} each, and \
+                 Exchange (EasMaxConcurrency) lets a user hold no more; expected at least {} users",
+                count.div_ceil(MAX_DEVICES_PER_USER.into())
+            ),
+        );
+    }
+    let plan = DevicesPlan {
+        count: count.unwrap_or(1) as u32,
+        users: users.unwrap_or(1).min(count.unwrap_or(1)) as u32,
+        user_pattern: user_pattern.unwrap_or_default(),
+        password: password.clone().unwrap_or(PasswordSource::Mock),
+        // 16.x differs only in commands that are not played yet.
+        versions: versions.unwrap_or_else(|| vec![ProtocolVersion::V14_1]),
+        heartbeat: heartbeat.as_secs() as u32,
+        grace: section.duration("grace").unwrap_or(defaults::GRACE),
+        retry: section.durations("retry").unwrap_or(defaults::RETRY),
+        window: section.integer("window", 1..=512).unwrap_or(defaults::WINDOW) as u16,
+        all_folders: section.flag("all_folders").unwrap_or(false),
+        ramp_per_second,
+        refusals: section.integer("refusals", 1..=1000).unwrap_or(defaults::REFUSALS) as u32,
+    };
+    section.finish();
+    (count.is_some() && password.is_some()).then_some(plan)
+}
+
+fn mail(section: Section<'_>, is_mock: bool) -> Option<MailSchedule> {
+    let rate = section.required("rate", section.number("rate", 0.001..=1e5), "20");
+    let doors = [("send-mail", MailDoor::SendMail), ("control", MailDoor::Control)];
+    let door = section.choice("door", &doors).unwrap_or(MailDoor::SendMail);
+    if door == MailDoor::Control && !is_mock {
+        section.problem("door", "only the mock has a control door; expected \"send-mail\"");
+    }
+    let plan = MailSchedule {
+        rate: rate.unwrap_or(1.0),
+        door,
+        domain: section.text("domain").unwrap_or_else(|| "lab.example".to_owned()),
+        size: section.size("size").unwrap_or(defaults::MAIL_SIZE).min(10 << 20) as usize,
+        senders: section.integer("senders", 1..=1000).unwrap_or(defaults::SENDERS) as u32,
+        late_after: section.duration("late_after").unwrap_or(defaults::LATE_AFTER),
+    };
+    section.finish();
+    rate.map(|_| plan)
+}
+
+fn observe(section: Option<Section<'_>>, is_mock: bool, topology: Topology) -> ObservePlan {
+    /// Exchange ships front end and back end in one pool.
+    const ONE_SERVER: f64 = 2.0;
+    let requests_per_ping = if is_mock && topology == Topology::Direct { 1.0 } else { ONE_SERVER };
+    let mut plan = ObservePlan {
+        metrics: None,
+        pool: MetricsSource::POOL.to_owned(),
+        requests_per_ping,
+    };
+    let Some(section) = section else { return plan };
+    plan.metrics = section.text("metrics");
+    if is_mock && plan.metrics.is_some() {
+        section.problem("metrics", "the mock's own metrics are read; remove this key");
+    }
+    if let Some(pool) = section.text("pool") {
+        plan.pool = pool;
+    }
+    if let Some(count) = section.number("requests_per_ping", 1.0..=2.0) {
+        plan.requests_per_ping = count;
+    }
+    section.finish();
+    plan
+}
+
+fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {
+    let kind = section.required("kind", section.choice("kind", &PhaseKind::ALL), "\"baseline\"");
+    let duration = section.required("duration", section.duration("duration"), "\"30s\"");
+    if duration.is_some_and(|duration| duration < Duration::from_secs(1)) {
+        section.problem("duration", "expected at least one second");
+    }
+    let abandon = section.section("abandon").and_then(abandon);
+    let strand = section.number("strand", 0.0..=1.0).unwrap_or(0.0);
+    if strand > 0.0 && !is_mock {
+        section.problem("strand", "only the mock strands on demand; remove this key");
+    }
+    let trigger = section.choice("trigger", &[("mock", 0_u8), ("observe", 1)]);
+    let command = section.text("trigger_command");
+    let trigger = match (trigger, command) {
+        (Some(_), Some(_)) => {
+            section.problem("trigger_command", "name either trigger or trigger_command");
+            Trigger::None
+        }
+        (Some(0), None) if !is_mock => {
+            section.problem("trigger", "the target is not the mock; expected \"observe\", or trigger_command");
+            Trigger::None
+        }
+        (Some(0), None) => Trigger::Mock,
+        (Some(_), None) => Trigger::Observe,
+        (None, Some(command)) => Trigger::Command(command),
+        (None, None) => Trigger::None,
+    };
+    section.finish();
+    Some(PhasePlan { kind: kind?, duration: duration?, abandon, strand, trigger })
+}
+
+fn abandon(section: Section<'_>) -> Option<AbandonPlan> {
+    let share = section.required("share", section.number("share", 0.0..=1.0), "0.3");
+    let after = section.required("after", section.durations("after"), "\"1s..6s\"");
+    let weight = |name| section.number(name, 0.0..=1000.0);
+    let (fin, rst, silence) = (weight("fin"), weight("rst"), weight("silence"));
+    let none = fin.is_none() && rst.is_none() && silence.is_none();
+    let plan = AbandonPlan {
+        share: share.unwrap_or(0.0),
+        after: after.unwrap_or_default(),
+        away: section.durations("away").unwrap_or_default(),
+        fin: fin.unwrap_or(if none { 1.0 } else { 0.0 }),
+        rst: rst.unwrap_or(0.0),
+        silence: silence.unwrap_or(0.0),
+    };
+    if plan.fin + plan.rst + plan.silence <= 0.0 {
+        section.problem("fin", "expected at least one of fin, rst, silence above 0");
+    }
+    section.finish();
+    share.and(after).map(|_| plan)
+}
+
+fn checks(section: Option<Section<'_>>, phases: &[PhasePlan]) -> ChecksPlan {
+    let has = |kind| phases.iter().any(|phase| phase.kind == kind);
+    let expected = |there| if there { Expectation::Expected } else { Expectation::Any };
+    let mut plan = ChecksPlan {
+        symptom: expected(has(PhaseKind::Aging)),
+        recycle: expected(has(PhaseKind::Recycle)),
+        symptom_factor: defaults::SYMPTOM_FACTOR,
+        tolerance: defaults::TOLERANCE,
+        slack: defaults::SLACK,
+        residue: defaults::RESIDUE,
+        restored_within: None,
+    };
+    let Some(section) = section else { return plan };
+    if let Some(choice) = section.choice("symptom", &Expectation::ALL) {
+        plan.symptom = choice;
+    }
+    if let Some(choice) = section.choice("recycle", &Expectation::ALL) {
+        plan.recycle = choice;
+    }
+    if let Some(factor) = section.number("symptom_factor", 1.0..=1000.0) {
+        plan.symptom_factor = factor;
+    }
+    if let Some(factor) = section.number("tolerance", 1.0..=1000.0) {
+        plan.tolerance = factor;
+    }
+    if let Some(slack) = section.duration("slack") {
+        plan.slack = slack;
+    }
+    if let Some(share) = section.number("residue", 0.0..=1.0) {
+        plan.residue = share;
+    }
+    plan.restored_within = section.duration("restored_within");
+    section.finish();
+    plan
+}

@@ -1,0 +1,229 @@
+//! Reads a TOML table key by key and gathers every mistake with its place. serde stops at the
+//! first one, which is why it is not used here.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::values::{parse_duration, parse_size};
+
+/// A mistake and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// Bytes of the file.
+    pub(super) span: Range<usize>,
+    /// The key, with its tables: `devices.heartbeat`.
+    pub(super) key: String,
+    /// What is wrong and what was expected.
+    pub(super) message: String,
+}
+
+/// Where mistakes are gathered.
+pub(super) type Problems = RefCell<Vec<Problem>>;
+
+/// A table that is being read.
+pub(super) struct Section<'a> {
+    table: &'a DeTable<'a>,
+    span: Range<usize>,
+    path: String,
+    known: RefCell<BTreeSet<&'static str>>,
+    problems: &'a Problems,
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn root(table: &'a Spanned<DeTable<'a>>, problems: &'a Problems) -> Self {
+        Self::new(table.get_ref(), table.span(), String::new(), problems)
+    }
+
+    fn new(table: &'a DeTable<'a>, span: Range<usize>, path: String, problems: &'a Problems) -> Self {
+        Self { table, span, path, known: RefCell::default(), problems }
+    }
+
+    fn key(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    /// Reports a mistake at a key, or at the table if the key is absent.
+    pub(super) fn problem(&self, name: &str, message: impl Into<String>) {
+        let span = self.table.get(name).map_or_else(|| self.span.clone(), |value| value.span());
+        self.problems.borrow_mut().push(Problem { span, key: self.key(name), message: message.into() });
+    }
+
+    fn take(&self, name: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.known.borrow_mut().insert(name);
+        self.table.get(name)
+    }
+
+    fn read<T>(&self, name: &'static str, expected: &str, convert: impl Fn(&DeValue<'a>) -> Option<T>) -> Option<T> {
+        let value = self.take(name)?;
+        let converted = convert(value.get_ref());
+        if converted.is_none() {
+            self.problem(name, format!("expected {expected}, found {}", shown(value.get_ref())));
+        }
+        converted
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.table.contains_key(name)
+    }
+
+    /// A text.
+    pub(super) fn text(&self, name: &'static str) -> Option<String> {
+        self.read(name, "a text", |value| value.as_str().map(str::to_owned))
+    }
+
+    pub(super) fn flag(&self, name: &'static str) -> Option<bool> {
+        self.read(name, "true or false", |value| value.as_bool())
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn integer(&self, name: &'static str, bounds: RangeInclusive<u64>) -> Option<u64> {
+        let expected = format!("a whole number from {} to {}", bounds.start(), bounds.end());
+        self.read(name, &expected, |value| {
+            integer(value).filter(|number| bounds.contains(number))
+        })
+    }
+
+    /// A number within bounds.
+    pub(super) fn number(&self, name: &'static str, bounds: RangeInclusive<f64>) -> Option<f64> {
+        let expected = format!("a number from {} to {}", bounds.start(), bounds.end());
+        self.read(name, &expected, |value| number(value).filter(|number| bounds.contains(number)))
+    }
+
+    pub(super) fn duration(&self, name: &'static str) -> Option<Duration> {
+        self.read(name, "a duration such as \"30s\" or \"8m\"", |value| parse_duration(value.as_str()?))
+    }
+
+    /// `"1s..6s"`, or one duration for both ends.
+    pub(super) fn durations(&self, name: &'static str) -> Option<(Duration, Duration)> {
+        self.read(name, "durations from and to such as \"1s..6s\"", |value| {
+            let text = value.as_str()?;
+            let (from, to) = text.split_once("..").unwrap_or((text, text));
+            let (from, to) = (parse_duration(from)?, parse_duration(to)?);
+            (from <= to).then_some((from, to))
+        })
+    }
+
+    pub(super) fn size(&self, name: &'static str) -> Option<u64> {
+        self.read(name, "a size such as \"64KiB\"", |value| match value.as_str() {
+            Some(text) => parse_size(text),
+            None => integer(value),
+        })
+    }
+
+    /// One of some words.
+    pub(super) fn choice<T: Copy>(&self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        self.read(name, &format!("one of {}", words.join(", ")), |value| {
+            let text = value.as_str()?;
+            choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice)
+        })
+    }
+
+    pub(super) fn texts(&self, name: &'static str) -> Option<Vec<String>> {
+        self.read(name, "a list of texts", |value| {
+            value.as_array()?.iter().map(|entry| entry.get_ref().as_str().map(str::to_owned)).collect()
+        })
+    }
+
+    /// A table; absent ones give `None`.
+    pub(super) fn section(&self, name: &'static str) -> Option<Section<'a>> {
+        let value = self.take(name)?;
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                Some(Section::new(table, value.span(), self.key(name), self.problems))
+            }
+            other => {
+                self.problem(name, format!("expected a table [{name}], found {}", shown(other)));
+                None
+            }
+        }
+    }
+
+    /// An array of tables.
+    pub(super) fn sections(&self, name: &'static str) -> Vec<Section<'a>> {
+        let Some(value) = self.take(name) else { return Vec::new() };
+        let DeValue::Array(entries) = value.get_ref() else {
+            self.problem(name, format!("expected tables [[{name}]], found {}", shown(value.get_ref())));
+            return Vec::new();
+        };
+        let entries = entries.iter().enumerate();
+        entries
+            .filter_map(|(index, entry)| match entry.get_ref() {
+                DeValue::Table(table) => {
+                    let path = format!("{}[{}]", self.key(name), index + 1);
+                    Some(Section::new(table, entry.span(), path, self.problems))
+                }
+                other => {
+                    self.problem(name, format!("expected tables [[{name}]], found {}", shown(other)));
+                    None
+                }
+            })
+            .collect()
+    }
+
+    /// Reports a key that must be there.
+    pub(super) fn required<T>(&self, name: &'static str, value: Option<T>, example: &str) -> Option<T> {
+        if value.is_none() && !self.table.contains_key(name) {
+            self.problem(name, format!("is missing; write for example {name} = {example}"));
+        }
+        value
+    }
+
+    /// Refuses every key that was not asked for, and says which was meant.
+    pub(super) fn finish(self) {
+        let known = self.known.borrow();
+        for (key, _) in self.table {
+            let name = key.get_ref().as_ref();
+            if known.contains(name) {
+                continue;
+            }
+            /// Below this similarity a suggestion misleads.
+            const SIMILAR: f64 = 0.75;
+            let nearest = known
+                .iter()
+                .map(|other| (strsim::jaro_winkler(name, other), other))
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let hint = match nearest {
+                Some((likeness, other)) if likeness >= SIMILAR => format!("did you mean `{other}`?"),
+                _ => {
+                    let list: Vec<&str> = known.iter().copied().collect();
+                    format!("known here are {}", list.join(", "))
+                }
+            };
+            self.problems.borrow_mut().push(Problem {
+                span: key.span(),
+                key: self.key(name),
+                message: format!("unknown key; {hint}"),
+            });
+        }
+    }
+}
+
+fn integer(value: &DeValue<'_>) -> Option<u64> {
+    let number = value.as_integer()?;
+    u64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+fn number(value: &DeValue<'_>) -> Option<f64> {
+    match value.as_float() {
+        Some(float) => float.as_str().parse().ok(),
+        None => value.as_integer()?.as_str().parse().ok(),
+    }
+}
+
+fn shown(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("\"{text}\""),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(flag) => flag.to_string(),
+        DeValue::Datetime(_) => "a date".to_owned(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}

@@ -1,0 +1,296 @@
+//! Making connections. The connector is a parameter of the transport, so that a whole fleet runs
+//! over streams in memory under a paused clock.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::tls::{TlsError, TlsOptions, client_config, describe};
+
+/// How long TCP and TLS handshakes may take, each. Windows itself gives up after 21 s; a server
+/// out of ports or backlog drops silently, and this makes that a figure instead of a hang.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(21);
+
+/// A byte stream that can be reset.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Ends the connection with a reset where the stream knows such a thing.
+    fn reset(self);
+}
+
+impl Stream for tokio::io::DuplexStream {
+    fn reset(self) {}
+}
+
+/// A connection that was made.
+#[derive(Debug)]
+pub struct Connected<S> {
+    /// The stream.
+    pub stream: S,
+    /// Port on this side.
+    pub local_port: u16,
+    /// TCP handshake.
+    pub connect: Duration,
+    /// TLS handshake.
+    pub tls: Option<Duration>,
+}
+
+/// Makes connections to one target.
+pub trait Connect: Send + Sync + 'static {
+    /// What it makes.
+    type Stream: Stream;
+
+    /// Makes one.
+    fn connect(&self) -> impl Future<Output = Result<Connected<Self::Stream>, ConnectError>> + Send;
+
+    /// The value of the Host header.
+    fn host(&self) -> &str;
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The name has no address.
+    #[error("cannot resolve the host name: {0}")]
+    Resolve(String),
+    /// Nobody listens.
+    #[error("connection refused")]
+    Refused,
+    /// No answer to the handshake.
+    #[error("no answer to the connection attempt within {} s", CONNECT_TIMEOUT.as_secs())]
+    TimedOut,
+    /// This machine has no free port towards the target.
+    #[error("this machine has no free local port towards the target")]
+    NoLocalPort,
+    /// This process has no free descriptor.
+    #[error("this process has no free descriptor (ulimit -n)")]
+    NoDescriptor,
+    /// TLS.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// Anything else.
+    #[error("cannot connect: {0}")]
+    Other(String),
+}
+
+impl ConnectError {
+    fn from_io(error: &io::Error) -> Self {
+        /// EMFILE and ENFILE, which `io::ErrorKind` does not name.
+        const NO_DESCRIPTOR: [i32; 2] = [24, 23];
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            io::ErrorKind::TimedOut => Self::TimedOut,
+            io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => Self::NoLocalPort,
+            _ if error.raw_os_error().is_some_and(|code| cfg!(unix) && NO_DESCRIPTOR.contains(&code)) => {
+                Self::NoDescriptor
+            }
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+/// Where to connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Speak TLS.
+    pub tls: bool,
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Path of the EAS virtual directory.
+    pub path: String,
+}
+
+/// A URL that cannot be a target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{url}` is not a target: {problem}; expected a URL such as https://mail.lab.example")]
+pub struct TargetError {
+    url: String,
+    problem: &'static str,
+}
+
+impl Target {
+    /// Reads a URL. Without a path it is the EAS one.
+    ///
+    /// # Errors
+    /// When the URL is not http or https, or has no host.
+    pub fn parse(url: &str) -> Result<Self, TargetError> {
+        let fail = |problem| TargetError { url: url.to_owned(), problem };
+        let parsed = reqwest::Url::parse(url).map_err(|_| fail("it is not a URL"))?;
+        let tls = match parsed.scheme() {
+            "https" => true,
+            "http" => false,
+            _ => return Err(fail("its scheme is neither https nor http")),
+        };
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return Err(fail("it must not hold credentials"));
+        }
+        let host = parsed.host_str().ok_or_else(|| fail("it has no host"))?;
+        let path = match parsed.path() {
+            "" | "/" => eas::http::PATH,
+            path => path,
+        };
+        Ok(Self {
+            tls,
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: parsed.port_or_known_default().ok_or_else(|| fail("it has no port"))?,
+            path: path.to_owned(),
+        })
+    }
+}
+
+/// Connects over the network.
+pub struct Network {
+    target: Target,
+    host_header: String,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+impl Network {
+    /// A connector for that target.
+    ///
+    /// # Errors
+    /// When the TLS options cannot be used.
+    pub fn new(target: Target, options: &TlsOptions) -> Result<Self, TlsError> {
+        let tls = if target.tls {
+            let name = ServerName::try_from(target.host.clone())
+                .map_err(|_| TlsError::Name(target.host.clone()))?;
+            Some((TlsConnector::from(Arc::new(client_config(options)?)), name))
+        } else {
+            None
+        };
+        let default = if target.tls { 443 } else { 80 };
+        let host_header = match (target.host.contains(':'), target.port == default) {
+            (true, true) => format!("[{}]", target.host),
+            (true, false) => format!("[{}]:{}", target.host, target.port),
+            (false, true) => target.host.clone(),
+            (false, false) => format!("{}:{}", target.host, target.port),
+        };
+        Ok(Self { target, host_header, tls })
+    }
+
+    /// The target's addresses, as resolved now.
+    ///
+    /// # Errors
+    /// When the name has none.
+    pub async fn resolve(&self) -> Result<Vec<SocketAddr>, ConnectError> {
+        let found = lookup_host((self.target.host.as_str(), self.target.port)).await;
+        let addresses: Vec<_> =
+            found.map_err(|error| ConnectError::Resolve(error.to_string()))?.collect();
+        if addresses.is_empty() {
+            return Err(ConnectError::Resolve("no addresses".to_owned()));
+        }
+        Ok(addresses)
+    }
+
+    async fn tcp(&self) -> Result<TcpStream, ConnectError> {
+        let attempt = async {
+            // An address needs no resolver, which would cost a blocking thread for each connection.
+            if let Ok(ip) = self.target.host.parse() {
+                return TcpStream::connect(SocketAddr::new(ip, self.target.port))
+                    .await
+                    .map_err(|error| ConnectError::from_io(&error));
+            }
+            let addresses = self.resolve().await?;
+            TcpStream::connect(addresses.as_slice())
+                .await
+                .map_err(|error| ConnectError::from_io(&error))
+        };
+        timeout(CONNECT_TIMEOUT, attempt).await.map_err(|_| ConnectError::TimedOut)?
+    }
+}
+
+impl Connect for Network {
+    type Stream = NetStream;
+
+    async fn connect(&self) -> Result<Connected<NetStream>, ConnectError> {
+        let began = Instant::now();
+        let tcp = self.tcp().await?;
+        let connect = began.elapsed();
+        // Without it, Nagle's algorithm delays requests that span two segments by 40 ms.
+        tcp.set_nodelay(true).map_err(|error| ConnectError::from_io(&error))?;
+        let local_port = tcp.local_addr().map_or(0, |address| address.port());
+        let Some((connector, name)) = &self.tls else {
+            return Ok(Connected { stream: NetStream::Plain(tcp), local_port, connect, tls: None });
+        };
+        let began = Instant::now();
+        let handshake = timeout(CONNECT_TIMEOUT, connector.connect(name.clone(), tcp));
+        let stream = match handshake.await {
+            Err(_) => return Err(ConnectError::Tls("the handshake timed out".to_owned())),
+            Ok(Err(error)) => return Err(ConnectError::Tls(describe(&error))),
+            Ok(Ok(stream)) => stream,
+        };
+        let tls = Some(began.elapsed());
+        Ok(Connected { stream: NetStream::Tls(Box::new(stream)), local_port, connect, tls })
+    }
+
+    fn host(&self) -> &str {
+        &self.host_header
+    }
+}
+
+/// A connection over the network.
+#[derive(Debug)]
+pub enum NetStream {
+    /// Plain TCP.
+    Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream for NetStream {
+    fn reset(self) {
+        let tcp = match &self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        };
+        // With a linger time of zero the close that follows is a reset. If it cannot be set, the
+        // connection ends with a FIN, which the caller's account would then call by the wrong name;
+        // on an open TCP socket it does not fail.
+        let _ = tcp.set_zero_linger();
+    }
+}
+
+impl AsyncRead for NetStream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for NetStream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The transport that makes thousands of devices cheap: it writes the request, waits for the
+//! answer **holding no buffer**, and reads it through one buffer per thread.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::io::{AsyncWriteExt as _, ReadBuf};
+use tokio::time::{Instant, timeout_at};
+
+use super::answer::{Limits, Parser};
+use super::connect::{Connect, Stream};
+use super::{Abandon, Answer, ConnectionEnd, Failure, FailureKind, Method, Request, Timing, Transport};
+
+/// Bytes read at once. Most answers fit in one read; a full window of mail takes several.
+const READ_BUFFER: usize = 16 << 10;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BUFFER]);
+}
+
+/// Connections given up in silence. They stay open, unread, until the fleet ends or too many have
+/// gathered, so that the server sees neither FIN nor RST.
+#[derive(Debug)]
+pub struct Silenced<S> {
+    parked: Mutex<Vec<S>>,
+    limit: usize,
+}
+
+impl<S: Stream> Silenced<S> {
+    /// Keeps at most `limit` of them; then the oldest is reset, as a NAT gateway would.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { parked: Mutex::default(), limit }
+    }
+
+    fn park(&self, stream: S) {
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        parked.push(stream);
+        if parked.len() > self.limit {
+            parked.remove(0).reset();
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+/// One device's transport.
+pub struct Lean<C: Connect> {
+    shared: Arc<Shared<C>>,
+    connection: Option<Connection<C::Stream>>,
+    pending: Option<Pending>,
+}
+
+/// What all devices share.
+struct Shared<C: Connect> {
+    connector: C,
+    silenced: Silenced<C::Stream>,
+    limits: Limits,
+}
+
+struct Connection<S> {
+    stream: S,
+    local_port: u16,
+}
+
+/// A request that was written. Handshakes are kept as 32-bit microseconds: they are bounded by
+/// `CONNECT_TIMEOUT`, and this is held for hours by every device.
+struct Pending {
+    sent: Instant,
+    connect_us: Option<u32>,
+    tls_us: Option<u32>,
+    reused: bool,
+    is_options: bool,
+}
+
+/// Makes transports that share connector and limits.
+pub struct LeanFactory<C: Connect>(Arc<Shared<C>>);
+
+impl<C: Connect> Lean<C> {
+    /// A factory of transports; `silent` bounds the connections given up in silence.
+    pub fn factory(connector: C, silent: usize, limits: Limits) -> LeanFactory<C> {
+        LeanFactory(Arc::new(Shared { connector, silenced: Silenced::new(silent), limits }))
+    }
+}
+
+impl<C: Connect> LeanFactory<C> {
+    /// A transport without a connection.
+    #[must_use]
+    pub fn make(&self) -> Lean<C> {
+        Lean { shared: Arc::clone(&self.0), connection: None, pending: None }
+    }
+
+    /// Connections given up in silence that are still open.
+    #[must_use]
+    pub fn silenced(&self) -> usize {
+        self.0.silenced.count()
+    }
+}
+
+impl<C: Connect> Transport for Lean<C> {
+    async fn begin(&mut self, request: Request<'_>) -> Result<(), Failure> {
+        // Whatever a former request left on the connection cannot be told from this one's answer.
+        if self.pending.take().is_some() {
+            self.connection = None;
+        }
+        let mut reused = self.connection.is_some();
+        if let Some(connection) = &mut self.connection
+            && !is_idle(&mut connection.stream).await
+        {
+            self.connection = None;
+            reused = false;
+        }
+        let (mut connect_us, mut tls_us) = (None, None);
+        if self.connection.is_none() {
+            let made = Box::pin(self.shared.connector.connect()).await.map_err(|error| Failure {
+                kind: error.into(),
+                sent: None,
+                reused: false,
+            })?;
+            connect_us = Some(micros(made.connect));
+            tls_us = made.tls.map(micros);
+            self.connection = Some(Connection { stream: made.stream, local_port: made.local_port });
+        }
+        let head = compose(&request, self.shared.connector.host());
+        let Some(connection) = &mut self.connection else {
+            return Err(Failure { kind: FailureKind::ClosedWithoutAnswer, sent: None, reused });
+        };
+        let written = async {
+            connection.stream.write_all(&head).await?;
+            connection.stream.flush().await
+        };
+        if let Err(error) = Box::pin(written).await {
+            self.connection = None;
+            return Err(Failure { kind: FailureKind::from_io(&error), sent: None, reused });
+        }
+        let is_options = request.method == Method::Options;
+        self.pending = Some(Pending { sent: Instant::now(), connect_us, tls_us, reused, is_options });
+        Ok(())
+    }
+
+    async fn answer(&mut self, deadline: Instant) -> Result<Answer, Failure> {
+        let (Some(connection), Some(pending)) = (&mut self.connection, &self.pending) else {
+            return Err(Failure { kind: FailureKind::ClosedWithoutAnswer, sent: None, reused: false });
+        };
+        let fail = |kind| Failure { kind, sent: Some(pending.sent), reused: pending.reused };
+        // Only this future lives while a Ping is held; the parser comes after the first byte.
+        let Ok(first) = timeout_at(deadline, read_some(&mut connection.stream)).await else {
+            return Err(fail(FailureKind::TimedOut { received: 0 }));
+        };
+        let rest = Box::pin(receive(connection, pending, first, deadline, &self.shared.limits));
+        let result = rest.await.map_err(fail);
+        match &result {
+            Ok(answer) if answer.end == ConnectionEnd::Kept => self.pending = None,
+            Err(Failure { kind: FailureKind::TimedOut { .. }, .. }) => {}
+            _ => {
+                self.pending = None;
+                self.connection = None;
+            }
+        }
+        result
+    }
+
+    fn abandon(&mut self, how: Abandon) {
+        self.pending = None;
+        let Some(connection) = self.connection.take() else { return };
+        match how {
+            Abandon::Fin => drop(connection),
+            Abandon::Rst => connection.stream.reset(),
+            Abandon::Silence => self.shared.silenced.park(connection.stream),
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+}
+
+/// Bytes that were read; none at the end of the stream.
+type Chunk = std::io::Result<Vec<u8>>;
+
+async fn receive<S: Stream>(
+    connection: &mut Connection<S>,
+    pending: &Pending,
+    first: Chunk,
+    deadline: Instant,
+    limits: &Limits,
+) -> Result<Answer, FailureKind> {
+    let first_byte = pending.sent.elapsed();
+    let mut parser = Parser::new(pending.is_options);
+    let mut chunk = first;
+    loop {
+        let bytes = chunk.map_err(|error| match FailureKind::from_io(&error) {
+            FailureKind::ClosedWithoutAnswer if parser.received() > 0 => {
+                FailureKind::Truncated { received: parser.received() }
+            }
+            kind => kind,
+        })?;
+        if bytes.is_empty() {
+            parser.end_of_stream()?;
+            break;
+        }
+        if parser.push(&bytes, limits)? {
+            break;
+        }
+        chunk = timeout_at(deadline, read_some(&mut connection.stream))
+            .await
+            .map_err(|_| FailureKind::TimedOut { received: parser.received() })?;
+    }
+    let timing = Timing {
+        sent: pending.sent,
+        local_port: connection.local_port,
+        reused: pending.reused,
+        connect: pending.connect_us.map(|us| Duration::from_micros(us.into())),
+        tls: pending.tls_us.map(|us| Duration::from_micros(us.into())),
+        first_byte,
+        total: pending.sent.elapsed(),
+    };
+    parser.finish(timing, limits)
+}
+
+/// Reads what there is, through the thread's buffer, which is borrowed only inside one poll: a
+/// waiting device has none.
+async fn read_some<S: Stream>(stream: &mut S) -> Chunk {
+    poll_fn(|context| {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => Poll::Ready(Ok(buffer.filled().to_vec())),
+            }
+        })
+    })
+    .await
+}
+
+/// Whether a kept connection is still good: anything to read, even its end, means that it is not.
+async fn is_idle<S: Stream>(stream: &mut S) -> bool {
+    poll_fn(|context| {
+        let mut byte = [0];
+        let mut buffer = ReadBuf::new(&mut byte);
+        let read = Pin::new(&mut *stream).poll_read(context, &mut buffer);
+        Poll::Ready(read.is_pending())
+    })
+    .await
+}
+
+fn compose(request: &Request<'_>, host: &str) -> Vec<u8> {
+    let mut head = String::with_capacity(512 + request.body.len());
+    // Writing to a string cannot fail.
+    let _ = write!(head, "{} {} HTTP/1.1\r\nHost: {host}\r\n", request.method.as_str(), request.path);
+    for (name, value) in request.headers {
+        let _ = write!(head, "{name}: {value}\r\n");
+    }
+    if !request.body.is_empty() || request.method == Method::Post {
+        let _ = write!(head, "Content-Length: {}\r\n", request.body.len());
+    }
+    head.push_str("\r\n");
+    let mut bytes = head.into_bytes();
+    bytes.extend_from_slice(request.body);
+    bytes
+}
+
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,190 @@
+//! One device's requests over one connection, and an honest account of each: which local port,
+//! new or reused, how long every stage took, and how the connection ended.
+//!
+//! A request is made in two steps, [`Transport::begin`] and [`Transport::answer`], so that a
+//! device holds no request while it waits an hour for the answer. Nothing in here knows what the
+//! requests mean.
+
+mod answer;
+mod connect;
+mod lean;
+mod tls;
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub use answer::{Answer, Limits};
+pub use connect::{Connect, ConnectError, NetStream, Network, Stream, Target, TargetError};
+pub use connect::{CONNECT_TIMEOUT, Connected};
+pub use lean::{Lean, LeanFactory, Silenced};
+pub use tls::{TlsError, TlsOptions};
+
+/// A method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Discovery.
+    Options,
+    /// Every command.
+    Post,
+    /// For tests of a transport.
+    Get,
+}
+
+impl Method {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Options => "OPTIONS",
+            Self::Post => "POST",
+            Self::Get => "GET",
+        }
+    }
+}
+
+/// A request.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Method.
+    pub method: Method,
+    /// Path and query.
+    pub path: &'a str,
+    /// Headers, without Host and Content-Length.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// Body; `Content-Length` is sent when it is not empty.
+    pub body: &'a [u8],
+}
+
+/// Where the time of a request went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// When the request was completely written.
+    pub sent: Instant,
+    /// Port on this side, 0 when there is none (streams in memory).
+    pub local_port: u16,
+    /// An earlier request's connection.
+    pub reused: bool,
+    /// TCP handshake, of a new connection.
+    pub connect: Option<Duration>,
+    /// TLS handshake, of a new connection.
+    pub tls: Option<Duration>,
+    /// From `sent` to the first byte of the answer.
+    pub first_byte: Duration,
+    /// From `sent` to the last byte of the answer.
+    pub total: Duration,
+}
+
+/// What became of the connection after a complete answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ConnectionEnd {
+    /// Kept for the next request.
+    Kept,
+    /// The server said or showed that it closes it.
+    ClosedByServer,
+    /// We closed it: more bytes came than the answer has.
+    ClosedByUs,
+}
+
+/// How a device gives a connection up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Abandon {
+    /// Closes it.
+    Fin,
+    /// Resets it.
+    Rst,
+    /// Says nothing, as a phone that lost its network: the server sees neither FIN nor RST.
+    Silence,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The server closed the connection before the first byte of an answer.
+    #[error("the server closed the connection without an answer")]
+    ClosedWithoutAnswer,
+    /// The server closed the connection inside an answer.
+    #[error("the server closed the connection after {received} bytes of an answer")]
+    Truncated {
+        /// Bytes that came.
+        received: usize,
+    },
+    /// The connection was reset.
+    #[error("the connection was reset")]
+    Reset,
+    /// The deadline passed.
+    #[error("no complete answer in time ({received} bytes so far)")]
+    TimedOut {
+        /// Bytes that came.
+        received: usize,
+    },
+    /// Not HTTP, or HTTP against its rules.
+    #[error("not a valid HTTP answer: {0}")]
+    Malformed(&'static str),
+    /// More than [`Limits`] allow.
+    #[error("{what} exceeds the limit of {limit} bytes")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// Any other error of the operating system.
+    #[error("input or output failed: {0}")]
+    Io(String),
+}
+
+impl FailureKind {
+    /// Whether the connection went away before an answer began.
+    #[must_use]
+    pub const fn is_disconnect(&self) -> bool {
+        matches!(self, Self::ClosedWithoutAnswer | Self::Reset)
+    }
+
+    pub(crate) fn from_io(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        match error.kind() {
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
+                Self::Reset
+            }
+            // rustls reports a TCP close without close_notify this way.
+            ErrorKind::UnexpectedEof => Self::ClosedWithoutAnswer,
+            _ => Self::Io(error.to_string()),
+        }
+    }
+}
+
+/// A request without an answer, and what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}")]
+pub struct Failure {
+    /// Why.
+    pub kind: FailureKind,
+    /// When it was completely written, if it was.
+    pub sent: Option<Instant>,
+    /// Whether an earlier request's connection was used. A server may close such a connection at
+    /// any time, so a failure before the answer means little then and the request is repeated.
+    pub reused: bool,
+}
+
+/// What carries a device's requests.
+pub trait Transport: Send {
+    /// Writes a request, over the kept connection or a new one.
+    fn begin(&mut self, request: Request<'_>) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Waits for the answer to the request that was begun. After [`FailureKind::TimedOut`] the
+    /// connection is still open, so that it can be [abandoned](Self::abandon) in style; after any
+    /// other failure it is gone.
+    fn answer(&mut self, deadline: Instant) -> impl Future<Output = Result<Answer, Failure>> + Send;
+
+    /// Gives the connection up.
+    fn abandon(&mut self, how: Abandon);
+
+    /// Whether a connection is open.
+    fn is_connected(&self) -> bool;
+}
