@@ -2,10 +2,15 @@
 //!
 //! The modules are rooms through which a run flows in one direction; `ARCHITECTURE.md` is the map.
 
+pub mod cli;
 pub mod device;
 pub mod fleet;
 pub mod mail;
+pub mod judge;
 pub mod measure;
 pub mod observe;
+pub mod recycle;
+pub mod report;
+pub mod run;
 pub mod scenario;
 pub mod transport;

@@ -48,7 +48,7 @@ pub fn format_duration(duration: Duration) -> String {
         0 if duration.is_zero() => "0s".to_owned(),
         0 => format!("{}us", duration.as_micros()),
         1..=999 => format!("{millis}ms"),
-        1000..=59_999 if millis % 1000 == 0 => format!("{}s", millis / 1000),
+        1000..=59_999 if millis.is_multiple_of(1000) => format!("{}s", millis / 1000),
         1000..=59_999 => format!("{:.1}s", duration.as_secs_f64()),
         60_000..=3_599_999 => whole(60_000, "m", 1000, "s"),
         3_600_000..=86_399_999 => whole(3_600_000, "h", 60_000, "m"),

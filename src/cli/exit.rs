@@ -1,0 +1,52 @@
+//! Exit codes.
+
+use std::process::ExitCode;
+
+use crate::judge::Verdict;
+
+macro_rules! exits {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)+) => {
+        /// How the program ends; one sentence each.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Exit { $(#[doc = $text] $name,)+ }
+
+        impl Exit {
+            /// The number.
+            #[must_use]
+            pub const fn code(self) -> u8 {
+                match self { $(Self::$name => $code,)+ }
+            }
+        }
+
+        /// For the help.
+        pub(super) const TABLE: &str = concat!("Exit codes:\n", $("  ", stringify!($code), "  ", $text, "\n",)+);
+    };
+}
+
+exits! {
+    Passed = 0, "passed";
+    Internal = 1, "internal error";
+    Usage = 2, "usage or scenario error";
+    Failed = 3, "a check failed";
+    Worse = 4, "worse than the baseline";
+    Inconclusive = 5, "inconclusive: symptom not reproduced, no data, or the run broke off";
+    Unreachable = 6, "target not reachable before the load";
+    Interrupted = 130, "interrupted; what was measured is reported";
+    Terminated = 143, "terminated; what was measured is reported";
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+impl From<Verdict> for Exit {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Passed => Self::Passed,
+            Verdict::Failed => Self::Failed,
+            Verdict::Inconclusive => Self::Inconclusive,
+        }
+    }
+}

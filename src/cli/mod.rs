@@ -1,0 +1,106 @@
+//! The command line: words typed → a command. One file per subcommand; nothing here knows EAS.
+
+mod bench;
+mod check;
+mod exit;
+mod mock;
+mod report;
+mod run;
+mod schema;
+mod wbxml;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+/// Load and regression test harness for Exchange ActiveSync.
+///
+/// Plays thousands of devices that hold Pings against a server, or against the bundled mock, and
+/// gives a verdict on stranded Pings and on the recycle that should cure them.
+#[derive(Debug, Parser)]
+#[command(version, after_help = exit::TABLE)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Play a scenario, report and judge.
+    Run(run::Arguments),
+    /// Read a scenario and print what it will do and needs; contacts nobody.
+    Check(check::Arguments),
+    /// Print the report of a run again.
+    Report(report::Arguments),
+    /// Run the bundled Exchange mock alone.
+    Mock(mock::Arguments),
+    /// Turn WBXML bodies into XML and back.
+    Wbxml(wbxml::Arguments),
+    /// Measure what holding Pings costs; prints the figures of docs/performance.md.
+    Bench(bench::Arguments),
+    /// Print the JSON schema of run.json.
+    Schema,
+    /// A worker of the mock; started by it.
+    #[command(hide = true)]
+    MockWorker,
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("cannot start the runtime: {error}");
+            return Exit::Internal.into();
+        }
+    };
+    let exit = runtime.block_on(async {
+        match arguments.command {
+            Verb::Run(arguments) => run::main(arguments).await,
+            Verb::Check(arguments) => check::main(&arguments),
+            Verb::Report(arguments) => report::main(&arguments),
+            Verb::Mock(arguments) => mock::main(arguments).await,
+            Verb::Wbxml(arguments) => wbxml::main(&arguments),
+            Verb::Bench(arguments) => bench::main(arguments).await,
+            Verb::Schema => schema::main(),
+            Verb::MockWorker => mock::worker().await,
+        }
+    });
+    // A blocked read of standard input would otherwise keep the process.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+/// Prints to standard output; a reader that has gone (`| head`) is no error.
+fn print(text: &str) -> Result<(), std::io::Error> {
+    use std::io::Write as _;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Prints to standard output and says so if that fails.
+fn print_or_fail(text: &str, exit: Exit) -> Exit {
+    match print(text) {
+        Ok(()) => exit,
+        Err(error) => {
+            eprintln!("cannot write to standard output: {error}");
+            Exit::Internal
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_table_is_sound() {
+        super::Arguments::command().debug_assert();
+    }
+}

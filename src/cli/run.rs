@@ -1,0 +1,93 @@
+//! `easload run`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use tokio::sync::watch;
+
+use super::{Exit, check, print_or_fail};
+use crate::report::{RunState, summary_text};
+use crate::run::{Interrupt, Options, RunError, run};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Scenario file; without one the embedded `recycle-restores-sync` is played on the mock.
+    scenario: Option<PathBuf>,
+    /// Seed of all chances, over the scenario's.
+    #[arg(long, env = "EASLOAD_SEED")]
+    seed: Option<u64>,
+    /// Where run directories are made.
+    #[arg(long, env = "EASLOAD_RUNS", default_value = "runs", value_name = "DIR")]
+    runs: PathBuf,
+    /// No progress line a second.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub(super) async fn main(arguments: Arguments) -> Exit {
+    let plan = match check::load(arguments.scenario.as_deref()) {
+        Ok(plan) => plan,
+        Err(exit) => return exit,
+    };
+    let (signal, interrupt) = watch::channel(Interrupt::None);
+    tokio::spawn(watch_signals(signal));
+    let options = Options { runs: arguments.runs, seed: arguments.seed, quiet: arguments.quiet };
+    let finished = match run(plan, &options, interrupt.clone()).await {
+        Ok(finished) => finished,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return match error {
+                RunError::Unreachable { .. } => Exit::Unreachable,
+                RunError::Descriptors { .. } | RunError::Accounts(_) | RunError::Target(_) => Exit::Usage,
+                _ => Exit::Internal,
+            };
+        }
+    };
+    let record = &finished.record;
+    let exit = match (record.state, *interrupt.borrow()) {
+        (RunState::Interrupted, Interrupt::Term) => Exit::Terminated,
+        (RunState::Interrupted, _) => Exit::Interrupted,
+        _ => record.verdict.map_or(Exit::Inconclusive, Exit::from),
+    };
+    let text = format!("{}Run directory: {}\n", summary_text(record), finished.directory.display());
+    print_or_fail(&text, exit)
+}
+
+/// The first signal ends the run properly, the second leaves at once.
+async fn watch_signals(signal: watch::Sender<Interrupt>) {
+    loop {
+        let kind = next_signal().await;
+        if *signal.borrow() != Interrupt::None {
+            eprintln!("leaving at once; `easload report` shows what was measured");
+            let exit = if kind == Interrupt::Term { Exit::Terminated } else { Exit::Interrupted };
+            std::process::exit(exit.code().into());
+        }
+        eprintln!("stopping; once more to leave at once");
+        signal.send_replace(kind);
+    }
+}
+
+#[cfg(unix)]
+async fn next_signal() -> Interrupt {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut stream) => {
+                stream.recv().await;
+            }
+            // Without a handler the signal ends the process by itself.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => Interrupt::Int,
+        () = terminate => Interrupt::Term,
+    }
+}
+
+#[cfg(not(unix))]
+async fn next_signal() -> Interrupt {
+    // Fails only if no handler can be set; then Ctrl-C ends the process by itself.
+    let _ = tokio::signal::ctrl_c().await;
+    Interrupt::Int
+}

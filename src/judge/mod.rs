@@ -1,0 +1,131 @@
+//! Measurements by phase → checks → verdict. Knows nothing of where numbers came from.
+
+mod checks;
+mod series;
+mod statistics;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::measure::Interval;
+use crate::scenario::Plan;
+
+pub use series::{PhaseSummary, merged, summarize};
+pub use statistics::{Estimate, Slope, bootstrap_quantile_difference, median, theil_sen};
+
+/// What came out of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// As it should be.
+    Pass,
+    /// Proven otherwise.
+    Fail,
+    /// Cannot be said; never a pass.
+    NoData,
+    /// Not asked.
+    Skipped,
+}
+
+impl Outcome {
+    /// For people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "FAIL",
+            Self::NoData => "no data",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// One question and its answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Check {
+    /// Its name, as in the documentation.
+    pub name: String,
+    /// The answer.
+    pub outcome: Outcome,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// The figures it rests on, each in a short line.
+    pub figures: Vec<String>,
+}
+
+/// All checks together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every check that was asked passed.
+    Passed,
+    /// At least one check failed.
+    Failed,
+    /// Nothing failed, but something could not be said.
+    Inconclusive,
+}
+
+impl Verdict {
+    /// A proven failure wins over inconclusive, which wins over passed. A run in which nothing was
+    /// asked says nothing.
+    #[must_use]
+    pub fn of(checks: &[Check]) -> Self {
+        let any = |outcome| checks.iter().any(|check| check.outcome == outcome);
+        if any(Outcome::Fail) {
+            Self::Failed
+        } else if any(Outcome::NoData) || !any(Outcome::Pass) {
+            Self::Inconclusive
+        } else {
+            Self::Passed
+        }
+    }
+
+    /// For people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "PASSED",
+            Self::Failed => "FAILED",
+            Self::Inconclusive => "INCONCLUSIVE",
+        }
+    }
+}
+
+/// Judges a run. `seed` fixes the bootstrap's chances, so the same run gets the same verdict.
+#[must_use]
+pub fn judge(plan: &Plan, intervals: &[Interval], seed: u64) -> Vec<Check> {
+    let bench = checks::Bench::new(plan, intervals, seed);
+    vec![
+        bench.symptom(),
+        bench.recycle_seen(),
+        bench.restored(),
+        bench.released(),
+        bench.cost(),
+        bench.nothing_lost(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checks(outcomes: &[Outcome]) -> Vec<Check> {
+        let check = |outcome: &Outcome| Check {
+            name: String::new(),
+            outcome: *outcome,
+            reason: String::new(),
+            figures: Vec::new(),
+        };
+        outcomes.iter().map(check).collect()
+    }
+
+    #[test]
+    fn a_failure_wins_and_no_data_is_no_pass() {
+        use Outcome::{Fail, NoData, Pass, Skipped};
+        assert_eq!(Verdict::of(&checks(&[Pass, Skipped])), Verdict::Passed);
+        assert_eq!(Verdict::of(&checks(&[Pass, NoData])), Verdict::Inconclusive);
+        assert_eq!(Verdict::of(&checks(&[NoData, Fail, Pass])), Verdict::Failed);
+        assert_eq!(Verdict::of(&checks(&[Skipped])), Verdict::Inconclusive);
+        assert_eq!(Verdict::of(&[]), Verdict::Inconclusive);
+    }
+}

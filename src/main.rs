@@ -1,0 +1,5 @@
+//! The `easload` program.
+
+fn main() -> std::process::ExitCode {
+    easload::cli::main()
+}

@@ -1,0 +1,127 @@
+//! `run.json`: the versioned record of a run.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::judge::{Check, PhaseSummary, Verdict, judge, summarize};
+use crate::measure::{Interval, RunFiles, TimelineError, Totals, read_timeline};
+use crate::scenario::Plan;
+
+/// Version of `run.json`. It rises when a field changes its meaning or goes; `schema/run.json`
+/// describes it.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// It is under way, or was killed.
+    Running,
+    /// It ended by itself.
+    Complete,
+    /// The user ended it.
+    Interrupted,
+    /// Something ended it: see `problems`.
+    Broken,
+}
+
+/// The record of a run.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct RunRecord {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Version of easload.
+    pub easload: String,
+    /// How the run stands.
+    pub state: RunState,
+    /// When it started, RFC 3339 in UTC.
+    pub started: String,
+    /// Seed of all chances; `--seed` repeats them.
+    pub seed: u64,
+    /// Number of the run in mail subjects, in hexadecimal.
+    pub run_id: String,
+    /// URL of the target.
+    pub target: String,
+    /// The plan.
+    pub plan: Plan,
+    /// What happened in each phase.
+    pub phases: Vec<PhaseSummary>,
+    /// What is known only for the whole run.
+    pub totals: Totals,
+    /// The checks.
+    pub checks: Vec<Check>,
+    /// All checks together; absent while the run is under way.
+    pub verdict: Option<Verdict>,
+    /// What went wrong with the run itself.
+    pub problems: Vec<String>,
+}
+
+/// Why a run directory cannot be reported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The timeline cannot be read.
+    #[error(transparent)]
+    Timeline(#[from] TimelineError),
+    /// `run.json` cannot be read.
+    #[error("{path}: {problem}; expected a run directory, as `easload run` prints at its end")]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl RunRecord {
+    /// The record's name in a run directory.
+    pub const FILE: &str = "run.json";
+
+    /// Fills in what follows from the timeline.
+    pub fn conclude(&mut self, intervals: &[Interval]) {
+        self.phases = summarize(intervals);
+        self.checks = judge(&self.plan, intervals, self.seed);
+        let verdict = Verdict::of(&self.checks);
+        // A run that was cut short proves failures, but no success.
+        self.verdict = Some(match (self.state, verdict) {
+            (RunState::Complete, verdict) | (_, verdict @ Verdict::Failed) => verdict,
+            _ => Verdict::Inconclusive,
+        });
+    }
+
+    /// Reads a run directory; one whose run was killed is concluded from its timeline.
+    ///
+    /// # Errors
+    /// When it is not a run directory of a known version.
+    pub fn load(directory: &Path) -> Result<Self, RecordError> {
+        let path = directory.join(Self::FILE);
+        let fail = |problem: String| RecordError::Record { path: path.clone(), problem };
+        let text = std::fs::read_to_string(&path).map_err(|error| fail(error.to_string()))?;
+        let version: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        let version = version["schema_version"].as_u64();
+        if version != Some(SCHEMA_VERSION.into()) {
+            return Err(fail(format!(
+                "schema version {} instead of {SCHEMA_VERSION}",
+                version.map_or("none".to_owned(), |version| version.to_string())
+            )));
+        }
+        let mut record: Self =
+            serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        if record.state == RunState::Running {
+            record.problems.push("the run was killed, or is still under way".to_owned());
+            record.conclude(&read_timeline(directory)?);
+        }
+        Ok(record)
+    }
+
+    /// Writes it into its run directory.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save(&self, files: &RunFiles) -> Result<(), TimelineError> {
+        files.write_json(Self::FILE, self)
+    }
+}

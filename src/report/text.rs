@@ -1,0 +1,319 @@
+//! For the terminal.
+
+use std::fmt::Write as _;
+
+use super::record::{RunRecord, RunState};
+use crate::judge::{Outcome, PhaseSummary, Verdict};
+use crate::measure::{Counter, Interval, Metric};
+use crate::scenario::{MailDoor, Needs, Plan, TargetPlan, Trigger, format_duration};
+
+const MIB: f64 = 1_048_576.0;
+
+/// Microseconds for people, in at most seven letters.
+fn time(micros: u64) -> String {
+    match micros {
+        0..=999 => format!("{micros} µs"),
+        1_000..=99_999 => format!("{:.1} ms", micros as f64 / 1e3),
+        100_000..=999_999 => format!("{:.0} ms", micros as f64 / 1e3),
+        _ => format!("{:.2} s", micros as f64 / 1e6),
+    }
+}
+
+fn value(number: Option<f64>) -> String {
+    number.map_or_else(|| "–".to_owned(), |number| format!("{number:.0}"))
+}
+
+/// One line about one second of a run.
+#[derive(Debug)]
+pub struct Progress<'a>(pub &'a Interval);
+
+impl std::fmt::Display for Progress<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let interval = self.0;
+        let gauge = |name: &str| interval.gauge(name);
+        let devices = |state: &str| gauge(&format!("devices.{state}")).unwrap_or(0.0);
+        let p95 = |metric| interval.latency(metric).map_or("–".to_owned(), |latency| time(latency.p95));
+        write!(
+            formatter,
+            "{:>4.0}s {:<9} holding {:<6.0} busy {:<5.0} away {:<5.0} | cut {:<4} overdue {:<3} errors {:<4} | p95 sync {:<8} notify {:<8}",
+            interval.t,
+            interval.phase,
+            devices("holding"),
+            devices("starting") + devices("syncing"),
+            devices("away") + devices("backing_off"),
+            interval.count(Counter::PingsCut),
+            interval.count(Counter::PingsOverdue),
+            interval.count(Counter::HttpErrors)
+                + interval.count(Counter::ConnectFailures)
+                + interval.count(Counter::Resets)
+                + interval.count(Counter::Malformed),
+            p95(Metric::Sync),
+            p95(Metric::Notification),
+        )?;
+        if gauge("server.active_requests").is_some() {
+            write!(
+                formatter,
+                " | active {:<6} stranded {:<6} close_wait {:<6} gc {:>3} %",
+                value(gauge("server.active_requests")),
+                value(gauge("stranded")),
+                value(gauge("tcp.outgoing.close_wait")),
+                value(gauge("server.gc_time").map(|share| share * 100.0)),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// What a plan will do and needs.
+#[must_use]
+pub fn plan_text(plan: &Plan) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{}: {}", plan.name, plan.description);
+    let target = match &plan.target {
+        TargetPlan::Mock(_) => "the bundled mock".to_owned(),
+        TargetPlan::Server { url, insecure, .. } => {
+            format!("{url}{}", if *insecure { " (certificate not verified)" } else { "" })
+        }
+    };
+    let devices = &plan.devices;
+    let _ = writeln!(out, "target    {target}");
+    if let Some(scale) = &plan.time_scale {
+        let _ = writeln!(out, "time      {scale}");
+    }
+    let _ = writeln!(
+        out,
+        "devices   {} over {} users ({} … {}), heartbeat {} s, {:.0} started a second",
+        devices.count,
+        devices.users,
+        plan.user_name(0),
+        plan.user_name(devices.users - 1),
+        devices.heartbeat,
+        devices.ramp_per_second
+    );
+    if let Some(mail) = &plan.mail {
+        let door = match mail.door {
+            MailDoor::SendMail => format!("by SendMail from {} senders", mail.senders),
+            MailDoor::Control => "through the mock's control API".to_owned(),
+        };
+        let _ = writeln!(out, "mail      {} a second, {} bytes, {door}", mail.rate, mail.size);
+    }
+    for phase in &plan.phases {
+        let mut what = Vec::new();
+        if let Some(abandon) = &phase.abandon {
+            what.push(format!(
+                "{:.0} % of Pings abandoned after {} to {}",
+                abandon.share * 100.0,
+                format_duration(abandon.after.0),
+                format_duration(abandon.after.1)
+            ));
+        }
+        if phase.strand > 0.0 {
+            what.push(format!("{:.0} % of those strand", phase.strand * 100.0));
+        }
+        match &phase.trigger {
+            Trigger::None => {}
+            Trigger::Mock => what.push("the mock recycles".to_owned()),
+            Trigger::Observe => what.push("a recycle is expected".to_owned()),
+            Trigger::Command(command) => what.push(format!("recycle command `{command}`")),
+        }
+        let _ = writeln!(
+            out,
+            "phase     {:<10} {:<6} {}",
+            phase.kind.as_str(),
+            format_duration(phase.duration),
+            what.join(", ")
+        );
+    }
+    let needs = Needs::of(plan);
+    let _ = writeln!(
+        out,
+        "needs     {} connections, {} descriptors, some {:.0} MiB for devices, {} and what draining takes",
+        needs.connections,
+        needs.descriptors.max(needs.mock_descriptors),
+        (needs.memory as f64 / MIB).ceil(),
+        format_duration(plan.duration())
+    );
+    out
+}
+
+/// The whole summary of a run; its last line is the verdict.
+#[must_use]
+pub fn summary_text(record: &RunRecord) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "\n{} — {}", record.plan.name, record.plan.description);
+    let _ = writeln!(
+        out,
+        "target {}, {} devices, started {}, seed {}",
+        record.target, record.plan.devices.count, record.started, record.seed
+    );
+    if let Some(scale) = &record.plan.time_scale {
+        let _ = writeln!(out, "time scale: {scale}");
+    }
+    latencies(&mut out, &record.phases);
+    counts(&mut out, &record.phases);
+    levels(&mut out, &record.phases);
+    totals(&mut out, record);
+    let _ = writeln!(out, "\nChecks");
+    for check in &record.checks {
+        let _ = writeln!(out, "  {:<7}  {:<13} {}", check.outcome.as_str(), check.name, check.reason);
+        if check.outcome != Outcome::Skipped {
+            for figure in &check.figures {
+                let _ = writeln!(out, "  {:<22} · {figure}", "");
+            }
+        }
+    }
+    for problem in &record.problems {
+        let _ = writeln!(out, "\nProblem: {problem}");
+    }
+    let verdict = record.verdict.map_or("none yet", Verdict::as_str);
+    let note = match record.state {
+        RunState::Complete => "",
+        RunState::Running => " (the run did not end)",
+        RunState::Interrupted => " (the run was interrupted)",
+        RunState::Broken => " (the run broke off)",
+    };
+    let _ = writeln!(out, "\nVerdict: {verdict}{note}");
+    out
+}
+
+fn latencies(out: &mut String, phases: &[PhaseSummary]) {
+    let _ = writeln!(
+        out,
+        "\n{:<14}{:<11}{:>9}{:>10}{:>10}{:>10}{:>10}",
+        "Latency", "phase", "samples", "p50", "p95", "p99", "max"
+    );
+    for (metric, name) in [
+        (Metric::Sync, "Sync"),
+        (Metric::Notification, "notification"),
+        (Metric::Delivery, "delivery"),
+        (Metric::Overshoot, "overshoot"),
+        (Metric::Connect, "connect"),
+        (Metric::Tls, "TLS"),
+        (Metric::Accept, "mail accepted"),
+    ] {
+        let mut first = true;
+        for phase in phases {
+            let Some(latency) = phase.latencies.get(metric.as_str()) else { continue };
+            let _ = writeln!(
+                out,
+                "{:<14}{:<11}{:>9}{:>10}{:>10}{:>10}{:>10}",
+                if first { name } else { "" },
+                phase.phase,
+                latency.count,
+                time(latency.p50),
+                time(latency.p95),
+                time(latency.p99),
+                time(latency.max)
+            );
+            first = false;
+        }
+    }
+}
+
+fn counts(out: &mut String, phases: &[PhaseSummary]) {
+    const SHOWN: [(Counter, &str); 12] = [
+        (Counter::PingsSent, "Pings sent"),
+        (Counter::PingsExpired, "… expired"),
+        (Counter::PingsChanged, "… with changes"),
+        (Counter::PingsAbandoned, "… abandoned"),
+        (Counter::PingsCut, "… cut"),
+        (Counter::PingsOverdue, "… overdue"),
+        (Counter::Syncs, "Syncs"),
+        (Counter::Connects, "connections"),
+        (Counter::ConnectFailures, "… refused"),
+        (Counter::Resets, "resets"),
+        (Counter::HttpErrors, "HTTP errors"),
+        (Counter::Malformed, "bad answers"),
+    ];
+    table(out, "Events", phases, SHOWN.iter().map(|(counter, name)| {
+        let cells: Vec<Option<String>> = phases
+            .iter()
+            .map(|phase| phase.counts.get(counter.as_str()).map(u64::to_string))
+            .collect();
+        ((*name).to_owned(), cells)
+    }));
+}
+
+fn levels(out: &mut String, phases: &[PhaseSummary]) {
+    let shown: [(&str, &str, f64); 12] = [
+        ("devices.holding", "Pings held", 1.0),
+        ("server.active_requests", "Active Requests", 1.0),
+        ("stranded", "stranded", 1.0),
+        ("tcp.outgoing.close_wait", "CLOSE_WAIT (worker)", 1.0),
+        ("tcp.devices.established", "ESTABLISHED (devices)", 1.0),
+        ("tcp.server.close_wait", "CLOSE_WAIT (server)", 1.0),
+        ("server.private_bytes", "private MiB (server)", 1.0 / MIB),
+        ("server.gc_time", "% Time in GC", 100.0),
+        ("server.queue", "HTTP.sys queue", 1.0),
+        ("harness.resident_bytes", "harness RSS, MiB", 1.0 / MIB),
+        ("harness.cpu_cores", "harness CPU, % of a core", 100.0),
+        ("harness.lag_ms", "harness timer lag, ms", 1.0),
+    ];
+    table(out, "Level (median → end of phase)", phases, shown.iter().map(|(gauge, name, scale)| {
+        let cells: Vec<Option<String>> = phases
+            .iter()
+            .map(|phase| {
+                let level = phase.levels.get(*gauge)?;
+                let (median, last) = (level.median * scale, level.last * scale);
+                Some(if median.round() == last.round() {
+                    format!("{median:.0}")
+                } else {
+                    format!("{median:.0} → {last:.0}")
+                })
+            })
+            .collect();
+        ((*name).to_owned(), cells)
+    }));
+}
+
+/// Rows by name, columns by phase; rows without a value are left out.
+fn table(
+    out: &mut String,
+    title: &str,
+    phases: &[PhaseSummary],
+    rows: impl Iterator<Item = (String, Vec<Option<String>>)>,
+) {
+    const NAME: usize = 32;
+    let _ = write!(out, "\n{title:<NAME$}");
+    for phase in phases {
+        let _ = write!(out, "{:>15}", phase.phase);
+    }
+    out.push('\n');
+    for (name, cells) in rows {
+        if cells.iter().all(Option::is_none) {
+            continue;
+        }
+        let _ = write!(out, "{name:<NAME$}");
+        for cell in cells {
+            let _ = write!(out, "{:>15}", cell.as_deref().unwrap_or("–"));
+        }
+        out.push('\n');
+    }
+}
+
+fn totals(out: &mut String, record: &RunRecord) {
+    let totals = &record.totals;
+    let mut lines = Vec::new();
+    if totals.pings_open_at_end > 0 {
+        lines.push(format!(
+            "{} Pings were open at the end ({} overdue), the oldest {:.0} s old",
+            totals.pings_open_at_end, totals.pings_overdue_at_end, totals.oldest_ping_at_end
+        ));
+    }
+    for (status, count) in &totals.statuses {
+        lines.push(format!("{count} × {status}"));
+    }
+    for (text, count) in &totals.errors {
+        lines.push(format!("{count} × {text}"));
+    }
+    for mail in &totals.missing_mails {
+        lines.push(format!("mail {mail} is missing"));
+    }
+    if !lines.is_empty() {
+        let _ = writeln!(out, "\nAlso seen");
+        for line in lines {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+}

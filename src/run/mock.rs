@@ -1,0 +1,120 @@
+//! The mock as a process of its own, so that its memory and sockets are not the harness's.
+
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use mock_server::{Addresses, FaultConfig, MockConfig};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::time::timeout;
+
+/// Why the mock is not there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MockError {
+    /// It cannot be started.
+    #[error("cannot start the mock: {0}")]
+    Start(String),
+}
+
+/// It starts in some 100 ms; a loaded machine gets this long.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// From the request to end until it is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// A mock that was started for this run. It ends when its standard input closes, so it cannot be
+/// left behind, whatever happens to this process.
+#[derive(Debug)]
+pub struct MockProcess {
+    child: Child,
+    _lifeline: ChildStdin,
+    addresses: Addresses,
+    ca: Option<tempfile::NamedTempFile>,
+    client: reqwest::Client,
+}
+
+impl MockProcess {
+    /// Starts one; it serves when this returns.
+    ///
+    /// # Errors
+    /// When the program cannot be started or does not become ready.
+    pub async fn start(config: &MockConfig) -> Result<Self, MockError> {
+        let fail = |problem: String| MockError::Start(problem);
+        let program = std::env::current_exe().map_err(|error| fail(error.to_string()))?;
+        let mut child = Command::new(program)
+            .args(["mock", "--config-stdin"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            // A Ctrl-C on the terminal is for the harness, which needs the mock to drain.
+            .process_group(0)
+            .spawn()
+            .map_err(|error| fail(error.to_string()))?;
+        let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(fail("it has no standard streams".to_owned()));
+        };
+        let mut line = serde_json::to_vec(config).map_err(|error| fail(error.to_string()))?;
+        line.push(b'\n');
+        input.write_all(&line).await.map_err(|error| fail(error.to_string()))?;
+        let mut lines = BufReader::new(output).lines();
+        let ready = timeout(START_LIMIT, lines.next_line()).await;
+        let line = match ready {
+            Err(_) => return Err(fail(format!("not ready after {} s", START_LIMIT.as_secs()))),
+            Ok(Err(error)) => return Err(fail(error.to_string())),
+            Ok(Ok(None)) => return Err(fail("it ended at once; its message is above".to_owned())),
+            Ok(Ok(Some(line))) => line,
+        };
+        let addresses: Addresses = serde_json::from_str(&line)
+            .map_err(|error| fail(format!("it printed `{line}`: {error}")))?;
+        let ca = match &addresses.ca {
+            None => None,
+            Some(pem) => Some(ca_file(pem).map_err(|error| fail(error.to_string()))?),
+        };
+        Ok(Self { child, _lifeline: input, addresses, ca, client: reqwest::Client::new() })
+    }
+
+    /// Where it is reached.
+    #[must_use]
+    pub const fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// A file with its CA certificate, if it speaks TLS.
+    #[must_use]
+    pub fn ca_file(&self) -> Option<PathBuf> {
+        self.ca.as_ref().map(|file| file.path().to_owned())
+    }
+
+    /// Its exit status, if it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Sets the share of abandoned Pings that strand.
+    ///
+    /// # Errors
+    /// When the mock does not take it.
+    pub async fn set_strand(&self, share: f64) -> Result<(), reqwest::Error> {
+        let faults = FaultConfig { strand: share, ..FaultConfig::default() };
+        let url = format!("{}/faults", self.addresses.control);
+        self.client.post(url).json(&faults).send().await?.error_for_status().map(drop)
+    }
+
+    /// Ends it, politely first.
+    pub async fn stop(mut self) {
+        let asked = self.client.post(format!("{}/shutdown", self.addresses.control)).send().await;
+        if asked.is_err() || timeout(STOP_LIMIT, self.child.wait()).await.is_err() {
+            // Dead already, or deaf; the child is killed when it is dropped in any case.
+            let _ = self.child.kill().await;
+        }
+    }
+}
+
+fn ca_file(pem: &str) -> std::io::Result<tempfile::NamedTempFile> {
+    use std::io::Write as _;
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(pem.as_bytes())?;
+    file.flush()?;
+    Ok(file)
+}
