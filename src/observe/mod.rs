@@ -5,6 +5,6 @@ mod process;
 mod server;
 mod sockets;
 
-pub use process::{HarnessProbe, descriptors};
+pub use process::{HarnessProbe, descriptors, resident_bytes};
 pub use server::{MetricsSource, SourceError};
 pub use sockets::{Group, SocketGroups, SocketTable};

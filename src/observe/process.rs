@@ -41,7 +41,7 @@ impl HarnessProbe {
         let mut gauges = Gauges::new();
         let lag = now.saturating_duration_since(due).as_secs_f64() * 1e3;
         gauges.insert("harness.lag_ms".to_owned(), lag);
-        if let Some(bytes) = resident_bytes() {
+        if let Some(bytes) = resident_bytes("self") {
             gauges.insert("harness.resident_bytes".to_owned(), bytes as f64);
         }
         if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
@@ -61,9 +61,10 @@ impl HarnessProbe {
     }
 }
 
-/// Resident memory of this process; Linux only.
-pub(crate) fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+/// Resident memory of a process, `self` for this one; Linux only.
+#[must_use]
+pub fn resident_bytes(pid: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kilobytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     Some(kilobytes << 10)
