@@ -22,4 +22,4 @@ mod store;
 pub mod worker;
 
 pub use config::{FaultConfig, MockConfig, Topology};
-pub use front_door::{Addresses, FrontDoor, StartError, WorkerLauncher};
+pub use front_door::{ANSWERED, Addresses, FrontDoor, StartError, WorkerLauncher};

@@ -1,7 +1,7 @@
 //! `easload bench`: what holding Pings costs, against a mock without proxy hop, which is the
 //! cheapest server there is: the device side is what is measured.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
@@ -16,7 +16,10 @@ use crate::fleet::{Fleet, FleetPlan, Pacer};
 use crate::measure::{Counter, Gauges, Metric, Recorder};
 use crate::observe::{descriptors, resident_bytes};
 use crate::run::MockProcess;
-use crate::transport::{Lean, LeanFactory, Limits, Network, Target, TlsOptions};
+use crate::transport::{
+    Abandon, Answer, Failure, Lean, LeanFactory, Limits, Network, Request, Target, TlsOptions,
+    Transport,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -61,6 +64,46 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     }
 }
 
+/// Compares the mock's own account of when it answered with when the answer was here: what is left
+/// is the harness's share, the kernel's included.
+struct Stamped<T> {
+    inner: T,
+    delays: Arc<Mutex<Histogram<u64>>>,
+}
+
+impl<T: Transport> Transport for Stamped<T> {
+    async fn begin(&mut self, request: Request<'_>) -> Result<(), Failure> {
+        self.inner.begin(request).await
+    }
+
+    async fn answer(&mut self, deadline: Instant) -> Result<Answer, Failure> {
+        let answer = self.inner.answer(deadline).await;
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        if let (Ok(answer), Ok(now)) = (&answer, now)
+            && let Some(stamp) = answer.header(mock_server::ANSWERED)
+            && let Ok(stamp) = stamp.parse::<u128>()
+        {
+            let delay = u64::try_from(now.as_micros().saturating_sub(stamp)).unwrap_or(u64::MAX);
+            // An auto-resizing histogram takes any value.
+            let _ = lock(&self.delays).record(delay);
+        }
+        answer
+    }
+
+    fn abandon(&mut self, how: Abandon) {
+        self.inner.abandon(how);
+    }
+
+    fn is_connected(&self) -> bool {
+        self.inner.is_connected()
+    }
+}
+
+/// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Resident bytes of the three processes.
 #[derive(Debug, Clone, Copy)]
 struct Memory {
@@ -76,6 +119,7 @@ struct Bench {
     profile: Arc<Profile>,
     refusals: Arc<Refusals>,
     factory: Arc<LeanFactory<Network>>,
+    delays: Arc<Mutex<Histogram<u64>>>,
     rate: f64,
 }
 
@@ -163,6 +207,7 @@ impl Bench {
             }),
             refusals: Arc::new(Refusals::new(users.len(), 3)),
             factory: Arc::new(Lean::factory(network, 0, Limits::default())),
+            delays: Arc::new(Mutex::new(Histogram::new(3).map_err(|error| error.to_string())?)),
             rate: arguments.rate,
         })
     }
@@ -177,8 +222,11 @@ impl Bench {
             seed: 1,
             ramp: Pacer::per_second(self.rate),
         };
-        let factory = Arc::clone(&self.factory);
-        Fleet::start(plan, Arc::clone(&self.recorder) as Arc<_>, move || factory.make())
+        let (factory, delays) = (Arc::clone(&self.factory), Arc::clone(&self.delays));
+        Fleet::start(plan, Arc::clone(&self.recorder) as Arc<_>, move || Stamped {
+            inner: factory.make(),
+            delays: Arc::clone(&delays),
+        })
     }
 
     async fn wait_until_held(&self, wanted: u32) -> Result<(), String> {
@@ -210,6 +258,7 @@ impl Bench {
     /// Waits for a whole round of heartbeats: most Pings end without changes.
     async fn overshoot(&self, arguments: &Arguments) -> String {
         self.recorder.interval("", Gauges::new());
+        lock(&self.delays).reset();
         sleep(Duration::from_secs(u64::from(arguments.heartbeat) + 5)).await;
         let interval = self.recorder.interval("", Gauges::new());
         let histogram: Option<Histogram<u64>> =
@@ -217,14 +266,17 @@ impl Bench {
         let Some(histogram) = histogram else {
             return "overshoot                            no Ping ended\n".to_owned();
         };
-        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
+        let line = |histogram: &Histogram<u64>| {
+            let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
+            format!("p50 {:.2} ms, p99 {:.2} ms, max {:.1} ms", at(0.5), at(0.99), at(1.0))
+        };
         format!(
-            "overshoot, {} Pings                p50 {:.2} ms, p99 {:.2} ms, max {:.1} ms (mock and timers of both sides included)\n\
+            "overshoot of {} Pings             {} (the mock's timers included)\n\
+             answered by the mock → seen here     {} (the harness's own share)\n\
              connections made in that round       {}\n",
             histogram.len(),
-            at(0.5),
-            at(0.99),
-            at(1.0),
+            line(&histogram),
+            line(&lock(&self.delays)),
             interval.count(Counter::Connects),
         )
     }

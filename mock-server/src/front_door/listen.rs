@@ -117,6 +117,15 @@ where
     }
 }
 
+/// When the front door handed an answer to the connection, in microseconds since 1970: a client on
+/// the same machine can tell its own delay from the server's. Not a header of Exchange.
+pub const ANSWERED: &str = "X-Mock-Answered";
+
+fn unix_micros() -> u128 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| since.as_micros())
+}
+
 /// IIS `sites/limits connectionTimeout`.
 const CLIENT_IDLE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(120);
 
@@ -130,7 +139,12 @@ async fn handle(
         Err(status) => return Ok(status_only(status)),
     };
     match shared.pool.dispatch(app, request).await {
-        Ok(answer) => Ok(response(answer)),
+        Ok(mut answer) => {
+            if app == App::FrontEnd {
+                answer.headers.push((ANSWERED.to_owned(), unix_micros().to_string()));
+            }
+            Ok(response(answer))
+        }
         Err(Lost::QueueFull | Lost::Stopped) => Ok(unavailable()),
         Err(Lost::Cut) => {
             if app == App::FrontEnd {

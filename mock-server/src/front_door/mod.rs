@@ -21,6 +21,7 @@ use crate::control::{Delivered, NewMail, Truth};
 use crate::link::{App, ToWorker};
 use crate::store::{Mail, Store};
 
+pub use listen::ANSWERED;
 pub use pool::WorkerLauncher;
 use pool::Pool;
 
