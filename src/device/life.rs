@@ -87,7 +87,7 @@ impl<T: Transport> Life<T> {
         let mut step = Step::Options;
         loop {
             if self.behaviour.is_stopping() || self.client.refusals.is_stopped(self.client.identity.user) {
-                break;
+                return;
             }
             let done = match step {
                 Step::Ping => self.ping().await,
@@ -95,13 +95,16 @@ impl<T: Transport> Life<T> {
             };
             step = match done {
                 Ok(next) => {
-                    self.failures = 0;
+                    // Only a Ping shows that the device is where it should be: a server that asks
+                    // for Provision after every Provision succeeds half of the time.
+                    if step == Step::Ping {
+                        self.failures = 0;
+                    }
                     next
                 }
                 Err(trouble) => Box::pin(self.recover(step, trouble)).await,
             };
         }
-        self.enter(State::Off);
     }
 
     fn enter(&mut self, to: State) {
@@ -467,6 +470,16 @@ impl<T: Transport> Life<T> {
         let drawn = pause.mul_f64(self.random.random_range(0.5..=1.0));
         // A time that the server named is a lower bound.
         sleep(if retry_after.is_some() { pause } else { drawn }).await;
+    }
+}
+
+/// A device whose task is ended by the fleet leaves the census too.
+impl<T> Drop for Life<T> {
+    fn drop(&mut self) {
+        if self.state != State::Off {
+            let event = Event::State { from: self.state, to: State::Off };
+            self.client.record.record(self.client.identity.device, event);
+        }
     }
 }
 

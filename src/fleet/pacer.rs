@@ -38,7 +38,8 @@ impl Pacer {
     /// When the event of that number, from 0, is due.
     #[must_use]
     pub fn when(&self, number: u64) -> Duration {
-        Duration::from_secs_f64((number as f64 / self.per_second).clamp(0.0, 1e9))
+        // Rounded up, so that at that instant the event is due.
+        Duration::from_nanos((number as f64 / self.per_second * 1e9).ceil() as u64)
     }
 }
 

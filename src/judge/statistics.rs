@@ -107,12 +107,13 @@ pub fn bootstrap_quantile_difference(
     if before.len() < MIN_INTERVALS || after.len() < MIN_INTERVALS {
         return None;
     }
-    let whole = |all: &[Histogram<u64>]| quantile_of(all.iter(), quantile);
-    let value = whole(after)? - factor * whole(before)?;
+    let (before, after) = (recorded(before), recorded(after));
+    let whole = |all: &[Values]| quantile_of(all.iter(), quantile);
+    let value = whole(&after)? - factor * whole(&before)?;
     let mut differences = Vec::with_capacity(RESAMPLES);
     for _ in 0..RESAMPLES {
-        let b = quantile_of(resample(before, random).into_iter(), quantile);
-        let a = quantile_of(resample(after, random).into_iter(), quantile);
+        let b = quantile_of(resample(&before, random).into_iter(), quantile);
+        let a = quantile_of(resample(&after, random).into_iter(), quantile);
         if let (Some(a), Some(b)) = (a, b) {
             differences.push(a - factor * b);
         }
@@ -125,8 +126,20 @@ pub fn bootstrap_quantile_difference(
     Some(Estimate { value, low: at(0.025), high: at(0.975) })
 }
 
+/// What one interval recorded: values and how often they came.
+type Values = Vec<(u64, u64)>;
+
+/// Walking a histogram costs its range, so it is done once, not for each resample.
+fn recorded(all: &[Histogram<u64>]) -> Vec<Values> {
+    let of_one = |histogram: &Histogram<u64>| {
+        let buckets = histogram.iter_recorded();
+        buckets.map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value())).collect()
+    };
+    all.iter().map(of_one).collect()
+}
+
 /// Blocks of neighbouring intervals, drawn with replacement until there are as many.
-fn resample<'a>(all: &'a [Histogram<u64>], random: &mut Xoshiro256PlusPlus) -> Vec<&'a Histogram<u64>> {
+fn resample<'a>(all: &'a [Values], random: &mut Xoshiro256PlusPlus) -> Vec<&'a Values> {
     let mut drawn = Vec::with_capacity(all.len() + BLOCK);
     while drawn.len() < all.len() {
         let start = random.random_range(0..all.len());
@@ -137,15 +150,9 @@ fn resample<'a>(all: &'a [Histogram<u64>], random: &mut Xoshiro256PlusPlus) -> V
     drawn
 }
 
-/// A quantile of several histograms together, without merging them: a merge costs the histogram's
-/// range, this costs its occupied buckets.
-fn quantile_of<'a>(all: impl Iterator<Item = &'a Histogram<u64>>, quantile: f64) -> Option<f64> {
-    let mut values: Vec<(u64, u64)> = Vec::new();
-    for histogram in all {
-        values.extend(
-            histogram.iter_recorded().map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value())),
-        );
-    }
+/// A quantile of several intervals together.
+fn quantile_of<'a>(all: impl Iterator<Item = &'a Values>, quantile: f64) -> Option<f64> {
+    let mut values: Values = all.flatten().copied().collect();
     values.sort_unstable();
     let total: u64 = values.iter().map(|(_, count)| count).sum();
     let wanted = (total as f64 * quantile).ceil().max(1.0) as u64;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::Rng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -46,12 +46,14 @@ struct Sender<T> {
     ready: bool,
 }
 
-/// Sends mails on schedule until the task is ended; mails that are under way then are let go.
+/// Sends mails on schedule until `stop` is notified, and ends when those under way have been
+/// answered.
 pub async fn send_on_schedule<T: Transport + 'static>(
     plan: MailPlan,
     door: Door<T>,
     recorder: Arc<Recorder>,
     mut random: Xoshiro256PlusPlus,
+    stop: Arc<Notify>,
 ) {
     let start = Instant::now();
     let plan = Arc::new(plan);
@@ -68,7 +70,10 @@ pub async fn send_on_schedule<T: Transport + 'static>(
     loop {
         // What is meant to go is entered at its instant, whether or not a sender is free.
         let due = start + plan.schedule.when(number);
-        sleep_until(due).await;
+        tokio::select! {
+            () = sleep_until(due) => {}
+            () = stop.notified() => break,
+        }
         number += 1;
         while under_way.try_join_next().is_some() {}
         let (user, name) = &plan.users[random.random_range(0..plan.users.len())];
@@ -81,6 +86,7 @@ pub async fn send_on_schedule<T: Transport + 'static>(
             account(&recorder, marker, due, sent);
         });
     }
+    while under_way.join_next().await.is_some() {}
 }
 
 /// A door in use.

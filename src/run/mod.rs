@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng as _;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -173,6 +173,7 @@ pub async fn run(
         quiet: options.quiet,
         behaviour: Arc::new(Behaviour::default()),
         refusals: Arc::new(Refusals::new(users.len(), 0)),
+        stop_mail: Arc::new(Notify::new()),
         ticks: 0,
         phase: String::new(),
     };
@@ -284,6 +285,7 @@ struct Engine {
     quiet: bool,
     behaviour: Arc<Behaviour>,
     refusals: Arc<Refusals>,
+    stop_mail: Arc<Notify>,
     ticks: u32,
     phase: String,
 }
@@ -329,7 +331,8 @@ impl Engine {
                 mail_runs = true;
                 if let Some((mail, door)) = senders.take() {
                     let random = device_random(self.record.seed, u32::MAX);
-                    background.spawn(send_on_schedule(mail, door, Arc::clone(&self.recorder), random));
+                    let (recorder, stop) = (Arc::clone(&self.recorder), Arc::clone(&self.stop_mail));
+                    background.spawn(send_on_schedule(mail, door, recorder, random, stop));
                 }
             }
             let seconds = phase.duration.as_secs().max(1) as u32;
@@ -452,11 +455,16 @@ impl Engine {
     async fn settle(&mut self, background: &mut JoinSet<()>, end: End) -> Result<(), RunError> {
         "drain".clone_into(&mut self.phase);
         self.behaviour.set_abandonment(Abandonment::none());
-        background.shutdown().await;
+        self.stop_mail.notify_one();
         if end == End::Complete {
             let limit = SETTLE.as_secs() as u32;
-            self.ticks(limit, background, |interval| interval.ledger.outstanding == 0).await?;
+            self.ticks(limit, background, |interval| {
+                let ledger = interval.ledger;
+                ledger.outstanding == 0 && ledger.accepted + ledger.failed == ledger.meant
+            })
+            .await?;
         }
+        background.shutdown().await;
         Ok(())
     }
 

@@ -160,6 +160,8 @@ pub enum PhaseKind {
     Baseline,
     /// Pings strand, if they do.
     Aging,
+    /// Devices that were away come back; mail that waited for them arrives. Not judged.
+    Settle,
     /// The pool is recycled, and the herd returns.
     Recycle,
     /// How things are afterwards.
@@ -168,8 +170,9 @@ pub enum PhaseKind {
 
 impl PhaseKind {
     /// All of them, with their names.
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 6] = [
         ("ramp", Self::Ramp),
+        ("settle", Self::Settle),
         ("baseline", Self::Baseline),
         ("aging", Self::Aging),
         ("recycle", Self::Recycle),

@@ -43,6 +43,24 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer that was read elsewhere: by another HTTP library, or made up for a test. Header
+    /// names and values must be what HTTP allows; others are not found again.
+    #[must_use]
+    pub fn from_parts(
+        status: u16,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+        timing: Timing,
+        end: ConnectionEnd,
+    ) -> Self {
+        let mut head = format!("HTTP/1.1 {status} -\r\n").into_bytes();
+        for (name, value) in headers {
+            head.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
+        head.extend_from_slice(b"\r\n");
+        Self { status, body, timing, end, head }
+    }
+
     /// The first header of that name, in any letter case; values that are not text are passed
     /// over.
     #[must_use]

@@ -1,1 +1,12 @@
-//! t
+//! Whole-program tests: one binary, a module per concern.
+
+mod cli;
+mod contract;
+mod device_life;
+mod fixtures;
+mod mock;
+mod scenarios;
+mod tls;
+
+#[cfg(target_os = "linux")]
+mod real_server;

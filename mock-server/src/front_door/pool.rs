@@ -301,8 +301,9 @@ pub(super) async fn recycle(shared: &Arc<Shared>) -> Result<(), StartError> {
         .collect();
     pool.recycles.fetch_add(1, Ordering::Relaxed);
     if pool.config.disallow_overlapping_rotation {
-        let drains: Vec<_> = old.iter().map(|worker| tokio::spawn(drain(Arc::clone(shared), Arc::clone(worker)))).collect();
-        for drained in drains {
+        old.iter().for_each(|worker| begin_drain(shared, worker));
+        let drains: Vec<_> = old.iter().map(|worker| end_drain(Arc::clone(shared), Arc::clone(worker))).collect();
+        for drained in drains.into_iter().map(tokio::spawn).collect::<Vec<_>>() {
             // A drain does not panic.
             let _ = drained.await;
         }
@@ -310,13 +311,14 @@ pub(super) async fn recycle(shared: &Arc<Shared>) -> Result<(), StartError> {
     }
     start(shared).await?;
     for worker in old {
-        tokio::spawn(drain(Arc::clone(shared), worker));
+        begin_drain(shared, &worker);
+        tokio::spawn(end_drain(Arc::clone(shared), worker));
     }
     Ok(())
 }
 
-/// Lets a worker finish what it has, and kills it at `shutdownTimeLimit`.
-async fn drain(shared: Arc<Shared>, worker: Arc<Handle>) {
+/// From now on a worker gets no new request.
+fn begin_drain(shared: &Shared, worker: &Handle) {
     worker.state.send_if_modified(|state| {
         let running = *state == State::Running;
         if running {
@@ -326,6 +328,10 @@ async fn drain(shared: Arc<Shared>, worker: Arc<Handle>) {
     });
     shared.pool.serving.send_modify(|change| *change += 1);
     worker.send(ToWorker::Drain);
+}
+
+/// Lets a worker finish what it has, and kills it at `shutdownTimeLimit`.
+async fn end_drain(shared: Arc<Shared>, worker: Arc<Handle>) {
     let limit = shared.pool.config.shutdown_time_limit;
     if tokio::time::timeout(limit, worker.reached(|state| state == State::Ended)).await.is_err() {
         shared.pool.shutdown_failures.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,290 @@
+//! The contract of a transport: every implementation has to pass [`suite`].
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use easload::transport::{
+    Abandon, Answer, ConnectError, ConnectionEnd, Failure, FailureKind, Lean, LeanFactory, Limits,
+    Method, Network, Request, Target, TlsOptions, Transport,
+};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use wiremock::matchers::{body_bytes, header, method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::fixtures::{Do, raw_server, text};
+
+const LIMITS: Limits = Limits { head: 8 << 10, body: 64 << 10 };
+/// Long enough for a loaded machine, short enough for a test.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Makes the transport under test.
+trait Make {
+    type Transport: Transport;
+    fn make(&self, address: SocketAddr) -> Self::Transport;
+}
+
+struct MakeLean;
+
+impl MakeLean {
+    fn factory(address: SocketAddr) -> LeanFactory<Network> {
+        let target = Target::parse(&format!("http://{address}")).unwrap();
+        let network = Network::new(target, &TlsOptions::default()).unwrap();
+        Lean::factory(network, 4, LIMITS)
+    }
+}
+
+impl Make for MakeLean {
+    type Transport = Lean<Network>;
+
+    fn make(&self, address: SocketAddr) -> Self::Transport {
+        Self::factory(address).make()
+    }
+}
+
+const GET: Request<'static> = Request { method: Method::Get, path: "/x", headers: &[], body: &[] };
+
+async fn call(transport: &mut impl Transport) -> Result<Answer, Failure> {
+    transport.begin(GET).await?;
+    transport.answer(Instant::now() + SOON).await
+}
+
+/// One request against one script.
+async fn against(make: &impl Make, script: Vec<Do>) -> Result<Answer, FailureKind> {
+    let address = raw_server(vec![script]).await;
+    call(&mut make.make(address)).await.map_err(|failure| failure.kind)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn with_head(head: &str, body: &[u8]) -> Do {
+    Do::Send([head.as_bytes(), body].concat())
+}
+
+async fn suite(make: &impl Make) {
+    ordinary_requests(make).await;
+    bodies(make).await;
+    misbehaviour(make).await;
+    limits(make).await;
+    connection_ends(make).await;
+    deadlines(make).await;
+    refused(make).await;
+}
+
+async fn ordinary_requests(make: &impl Make) {
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .and(path("/as"))
+        .and(header("x-test", "1"))
+        .and(body_bytes(b"hello"))
+        .respond_with(ResponseTemplate::new(207).insert_header("X-Answer", "yes").set_body_bytes(b"world"))
+        .expect(2)
+        .mount(&server)
+        .await;
+    let mut transport = make.make(*server.address());
+    let request = Request {
+        method: Method::Post,
+        path: "/as?Cmd=Ping",
+        headers: &[("X-Test", "1")],
+        body: b"hello",
+    };
+    let mut ports = Vec::new();
+    for reused in [false, true] {
+        transport.begin(request).await.unwrap();
+        assert!(transport.is_connected());
+        let answer = transport.answer(Instant::now() + SOON).await.unwrap();
+        assert_eq!((answer.status, answer.body.as_slice()), (207, &b"world"[..]));
+        assert_eq!(answer.header("x-answer"), Some("yes"));
+        assert_eq!(answer.header("absent"), None);
+        assert_eq!(answer.end, ConnectionEnd::Kept);
+        assert_eq!(answer.timing.reused, reused);
+        assert_eq!(answer.timing.connect.is_some(), !reused);
+        assert!(answer.timing.tls.is_none());
+        assert!(answer.timing.first_byte <= answer.timing.total);
+        ports.push(answer.timing.local_port);
+    }
+    assert!(ports[0] != 0 && ports[0] == ports[1], "one connection: {ports:?}");
+}
+
+async fn bodies(make: &impl Make) {
+    let ok = "HTTP/1.1 200 OK\r\n";
+    let empty = against(make, vec![Do::Read, text(&format!("{ok}Content-Length: 0\r\n\r\n")), Do::Hold]).await.unwrap();
+    assert!(empty.body.is_empty());
+
+    let chunked = format!("{ok}Transfer-Encoding: chunked\r\n\r\n4;x=y\r\nabcd\r\n1\r\ne\r\n0\r\nTrailer: t\r\n\r\n");
+    let answer = against(make, vec![Do::Read, text(&chunked), Do::Hold]).await.unwrap();
+    assert_eq!((answer.body.as_slice(), answer.end), (&b"abcde"[..], ConnectionEnd::Kept));
+    // The same, byte by byte: no boundary may matter.
+    let drip = Do::Drip(chunked.into_bytes(), Duration::from_micros(200));
+    assert_eq!(against(make, vec![Do::Read, drip, Do::Hold]).await.unwrap().body, b"abcde");
+
+    let packed = gzip(b"hello hello hello");
+    let head = format!("{ok}Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", packed.len());
+    let answer = against(make, vec![Do::Read, with_head(&head, &packed), Do::Hold]).await.unwrap();
+    assert_eq!(answer.body, b"hello hello hello");
+
+    let continued = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n";
+    let answer = against(make, vec![Do::Read, text(continued), Do::Hold]).await.unwrap();
+    assert_eq!((answer.status, answer.end), (204, ConnectionEnd::Kept));
+
+    let old = "HTTP/1.0 200 OK\r\n\r\nuntil the end";
+    let answer = against(make, vec![Do::Read, text(old), Do::Close]).await.unwrap();
+    assert_eq!((answer.body.as_slice(), answer.end), (&b"until the end"[..], ConnectionEnd::ClosedByServer));
+}
+
+async fn misbehaviour(make: &impl Make) {
+    let ok = "HTTP/1.1 200 OK\r\n";
+    let truncated = format!("{ok}Content-Length: 100\r\n\r\nten bytes.");
+    let kind = against(make, vec![Do::Read, text(&truncated), Do::Close]).await.unwrap_err();
+    assert!(matches!(kind, FailureKind::Truncated { received } if received == truncated.len()), "{kind:?}");
+    let cut_chunk = format!("{ok}Transfer-Encoding: chunked\r\n\r\nff\r\nab");
+    let kind = against(make, vec![Do::Read, text(&cut_chunk), Do::Close]).await.unwrap_err();
+    assert!(matches!(kind, FailureKind::Truncated { .. }), "{kind:?}");
+
+    assert_eq!(against(make, vec![Do::Read, Do::Close]).await.unwrap_err(), FailureKind::ClosedWithoutAnswer);
+    assert_eq!(against(make, vec![Do::Read, Do::Reset]).await.unwrap_err(), FailureKind::Reset);
+    for bad in [
+        "SSH-2.0-OpenSSH_9.2\r\n".to_owned(),
+        "<html>hello</html>\r\n\r\n".to_owned(),
+        format!("{ok}Content-Length: many\r\n\r\n"),
+        format!("{ok}Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
+        format!("{ok}Transfer-Encoding: chunked\r\n\r\nzz\r\n"),
+        format!("{ok}Transfer-Encoding: chunked\r\n\r\n2\r\nabcd\r\n0\r\n\r\n"),
+        format!("{ok}Content-Encoding: br\r\nContent-Length: 1\r\n\r\nx"),
+        format!("{ok}Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope"),
+    ] {
+        let kind = against(make, vec![Do::Read, text(&bad), Do::Hold]).await.unwrap_err();
+        assert!(matches!(kind, FailureKind::Malformed(_)), "{bad:?}: {kind:?}");
+    }
+}
+
+async fn limits(make: &impl Make) {
+    let ok = "HTTP/1.1 200 OK\r\n";
+    let many = "X-Header: value\r\n".repeat(500);
+    let long = format!("{ok}X-Long: {}\r\n\r\n", "x".repeat(LIMITS.head));
+    let endless = format!("{ok}X-Endless: {}", "x".repeat(LIMITS.head + 1));
+    let announced = format!("{ok}Content-Length: {}\r\n\r\n", LIMITS.body + 1);
+    let huge = format!("{ok}Content-Length: {}\r\n\r\n", u64::MAX);
+    let chunk = format!("{ok}Transfer-Encoding: chunked\r\n\r\nffffffff\r\n");
+    let bomb = gzip(&vec![0; LIMITS.body + 1]);
+    assert!(bomb.len() < 1000);
+    let bomb_head = format!("{ok}Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", bomb.len());
+    let endless_body = format!("HTTP/1.0 200 OK\r\n\r\n{}", "x".repeat(LIMITS.body + 1));
+    for send in [
+        text(&format!("{ok}{many}\r\n")),
+        text(&long),
+        text(&endless),
+        text(&announced),
+        text(&huge),
+        text(&chunk),
+        with_head(&bomb_head, &bomb),
+        text(&endless_body),
+    ] {
+        let kind = against(make, vec![Do::Read, send.clone(), Do::Hold]).await.unwrap_err();
+        assert!(matches!(kind, FailureKind::TooLarge { .. }), "{send:?}: {kind:?}");
+    }
+}
+
+async fn connection_ends(make: &impl Make) {
+    let good = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let close = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+    let extra = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokEXTRA";
+    for (first, end) in [(close, ConnectionEnd::ClosedByServer), (extra, ConnectionEnd::ClosedByUs)] {
+        let scripts = vec![vec![Do::Read, text(first), Do::Hold], vec![Do::Read, text(good), Do::Hold]];
+        let mut transport = make.make(raw_server(scripts).await);
+        let answer = call(&mut transport).await.unwrap();
+        assert_eq!((answer.body.as_slice(), answer.end), (&b"ok"[..], end));
+        assert!(!transport.is_connected());
+        let answer = call(&mut transport).await.unwrap();
+        assert!(!answer.timing.reused);
+    }
+
+    // A server that closes a kept connection between two requests: the next one goes out over a
+    // new connection, without a failure.
+    let scripts = vec![vec![Do::Read, text(good), Do::Close], vec![Do::Read, text(good), Do::Hold]];
+    let mut transport = make.make(raw_server(scripts).await);
+    assert_eq!(call(&mut transport).await.unwrap().end, ConnectionEnd::Kept);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!call(&mut transport).await.unwrap().timing.reused);
+
+    // One that closes it when the next request is on its way: a failure that says "reused".
+    let scripts = vec![vec![Do::Read, text(good), Do::Read, Do::Close]];
+    let mut transport = make.make(raw_server(scripts).await);
+    call(&mut transport).await.unwrap();
+    let failure = call(&mut transport).await.unwrap_err();
+    assert!(failure.reused && failure.kind.is_disconnect(), "{failure:?}");
+}
+
+async fn deadlines(make: &impl Make) {
+    // What the server sees of each way to give up; `None` is nothing at all.
+    for (how, seen) in [(Abandon::Fin, Some(true)), (Abandon::Rst, Some(false)), (Abandon::Silence, None)] {
+        let (report, mut reports) = mpsc::unbounded_channel();
+        let address = raw_server(vec![vec![Do::Read, Do::Watch(report)]]).await;
+        let mut transport = make.make(address);
+        transport.begin(GET).await.unwrap();
+        let begun = Instant::now();
+        let failure = transport.answer(begun + Duration::from_millis(100)).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::TimedOut { received: 0 });
+        assert!(begun.elapsed() >= Duration::from_millis(100));
+        assert!(transport.is_connected(), "still there to be abandoned");
+        transport.abandon(how);
+        assert!(!transport.is_connected());
+        let end = tokio::time::timeout(Duration::from_millis(500), reports.recv()).await;
+        assert_eq!(end.ok().flatten().map(|end| end.is_ok()), seen, "{how:?}");
+    }
+    // An answer that drips past its deadline.
+    let drip = Do::Drip(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec(), Duration::from_millis(50));
+    let mut transport = make.make(raw_server(vec![vec![Do::Read, drip]]).await);
+    transport.begin(GET).await.unwrap();
+    let failure = transport.answer(Instant::now() + Duration::from_millis(300)).await.unwrap_err();
+    assert!(matches!(failure.kind, FailureKind::TimedOut { received } if received > 0), "{failure:?}");
+}
+
+async fn refused(make: &impl Make) {
+    // Bound and never listening: the port stays ours, and nobody answers.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let failure = call(&mut make.make(socket.local_addr().unwrap())).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Connect(ConnectError::Refused));
+    assert_eq!(failure.sent, None);
+}
+
+#[tokio::test]
+async fn lean_passes_the_contract() {
+    suite(&MakeLean).await;
+}
+
+/// Silence is bounded: beyond the limit the oldest connection is reset.
+#[tokio::test]
+async fn silent_connections_are_bounded() {
+    let (report, mut reports) = mpsc::unbounded_channel();
+    let address = raw_server(vec![vec![Do::Read, Do::Watch(report)]]).await;
+    let factory = MakeLean::factory(address);
+    for _ in 0..5 {
+        let mut transport = factory.make();
+        transport.begin(GET).await.unwrap();
+        transport.abandon(Abandon::Silence);
+    }
+    assert_eq!(factory.silenced(), 4);
+    let end = tokio::time::timeout(SOON, reports.recv()).await.unwrap().unwrap();
+    assert!(end.is_err(), "the oldest is reset");
+}
+
+#[test]
+fn targets_are_checked() {
+    let target = Target::parse("https://mail.lab.example").unwrap();
+    assert_eq!((target.tls, target.port, target.path.as_str()), (true, 443, eas::http::PATH));
+    for (url, problem) in [
+        ("mail.lab.example", "not a URL"),
+        ("ftp://mail", "scheme"),
+        ("https://user:secret@mail", "credentials"),
+    ] {
+        let error = Target::parse(url).unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
+    }
+}
