@@ -5,8 +5,8 @@
 pub mod cli;
 pub mod device;
 pub mod fleet;
-pub mod mail;
 pub mod judge;
+pub mod mail;
 pub mod measure;
 pub mod observe;
 pub mod recycle;

@@ -9,11 +9,11 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
-use futures_util::StreamExt as _;
 use tokio_util::codec::{Encoder as _, FramedRead, LengthDelimitedCodec};
 
 use crate::config::{FaultConfig, MockConfig};
@@ -141,7 +141,9 @@ pub enum ToFrontDoor {
 pub const COUNTS_EVERY: Duration = Duration::from_millis(500);
 
 fn codec() -> LengthDelimitedCodec {
-    LengthDelimitedCodec::builder().max_frame_length(MAX_MESSAGE).new_codec()
+    LengthDelimitedCodec::builder()
+        .max_frame_length(MAX_MESSAGE)
+        .new_codec()
 }
 
 /// Sends messages until every sender is dropped or the other side is gone. The channel is
@@ -187,7 +189,9 @@ pub struct Receiver<R> {
 impl<R: AsyncRead + Unpin> Receiver<R> {
     /// Reads from that stream.
     pub fn new(input: R) -> Self {
-        Self { frames: FramedRead::new(input, codec()) }
+        Self {
+            frames: FramedRead::new(input, codec()),
+        }
     }
 
     /// The next message; `None` when the other side has ended.
@@ -198,7 +202,9 @@ impl<R: AsyncRead + Unpin> Receiver<R> {
         match self.frames.next().await {
             None => Ok(None),
             Some(Err(error)) => Err(error),
-            Some(Ok(frame)) => postcard::from_bytes(&frame).map(Some).map_err(io::Error::other),
+            Some(Ok(frame)) => postcard::from_bytes(&frame)
+                .map(Some)
+                .map_err(io::Error::other),
         }
     }
 }

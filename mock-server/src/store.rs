@@ -233,7 +233,10 @@ impl Store {
     }
 
     pub(crate) fn devices(&self) -> u64 {
-        self.mailboxes.values().map(|mailbox| mailbox.devices.len() as u64).sum()
+        self.mailboxes
+            .values()
+            .map(|mailbox| mailbox.devices.len() as u64)
+            .sum()
     }
 
     pub(crate) fn mails(&self) -> u64 {
@@ -245,12 +248,21 @@ impl Store {
             let folders = FOLDERS
                 .into_iter()
                 .map(|(id, name, folder_type)| Folder {
-                    record: FolderRecord { id, name: name.to_owned(), folder_type: folder_type.0 },
+                    record: FolderRecord {
+                        id,
+                        name: name.to_owned(),
+                        folder_type: folder_type.0,
+                    },
                     items: Vec::new(),
                 })
                 .collect();
-            self.mailboxes
-                .insert(user.to_owned(), Mailbox { folders, devices: HashMap::new() });
+            self.mailboxes.insert(
+                user.to_owned(),
+                Mailbox {
+                    folders,
+                    devices: HashMap::new(),
+                },
+            );
         }
         self.mailboxes.get_mut(user).expect("inserted above")
     }
@@ -259,7 +271,10 @@ impl Store {
     pub(crate) fn deliver(&mut self, to: &[String], mail: &Mail) -> Vec<(String, u32)> {
         let mut added = Vec::with_capacity(to.len());
         for user in to {
-            let inbox = self.mailbox(user).folder(INBOX).expect("every mailbox has one");
+            let inbox = self
+                .mailbox(user)
+                .folder(INBOX)
+                .expect("every mailbox has one");
             inbox.items.push(mail.clone());
             self.mails += 1;
             added.push((user.clone(), INBOX));
@@ -293,7 +308,10 @@ impl Store {
     }
 
     /// Executes a worker's call. The second part lists folders that got an item.
-    pub(crate) fn call(&mut self, call: StoreCall) -> (Result<StoreReply, u16>, Vec<(String, u32)>) {
+    pub(crate) fn call(
+        &mut self,
+        call: StoreCall,
+    ) -> (Result<StoreReply, u16>, Vec<(String, u32)>) {
         let fresh = self.random.random_range(1..=u32::MAX);
         let require_provisioning = self.require_provisioning;
         let mailbox = self.mailbox(&call.user);
@@ -330,16 +348,25 @@ impl Store {
                 let parts = current_keys(device);
                 sync(folders, device, &parts, fresh)
             }
-            Operation::Ping { heartbeat, folders: wanted } => {
-                match ping(folders, device, heartbeat, wanted) {
-                    Ok(reply) => reply,
-                    Err(status) => return (Err(status), Vec::new()),
-                }
-            }
+            Operation::Ping {
+                heartbeat,
+                folders: wanted,
+            } => match ping(folders, device, heartbeat, wanted) {
+                Ok(reply) => reply,
+                Err(status) => return (Err(status), Vec::new()),
+            },
             Operation::Estimate(collections) => StoreReply::Estimates(
-                collections.iter().map(|(id, key)| estimate(folders, device, id, key)).collect(),
+                collections
+                    .iter()
+                    .map(|(id, key)| estimate(folders, device, id, key))
+                    .collect(),
             ),
-            Operation::Deliver { client_id, mail, to, save_in_sent } => {
+            Operation::Deliver {
+                client_id,
+                mail,
+                to,
+                save_in_sent,
+            } => {
                 if let Some(id) = client_id {
                     if device.client_ids.contains(&id) {
                         return (Err(GlobalStatus::MessagePreviouslySent.code()), Vec::new());
@@ -362,7 +389,9 @@ impl Store {
 
 impl Mailbox {
     fn folder(&mut self, id: u32) -> Option<&mut Folder> {
-        self.folders.iter_mut().find(|folder| folder.record.id == id)
+        self.folders
+            .iter_mut()
+            .find(|folder| folder.record.id == id)
     }
 }
 
@@ -371,19 +400,27 @@ fn folder_sync(folders: &[Folder], device: &mut Device, key: &str) -> StoreReply
     let from = match (key, device.hierarchy) {
         ("0", _) => 0,
         (_, Some((current, previous))) => {
-            match [current, previous].iter().find(|one| one.key.to_string() == key) {
+            match [current, previous]
+                .iter()
+                .find(|one| one.key.to_string() == key)
+            {
                 Some(generation) => generation.known,
                 None => return StoreReply::BadFolderKey,
             }
         }
         (_, None) => return StoreReply::BadFolderKey,
     };
-    let current = device.hierarchy.map_or(Generation::default(), |(current, _)| current);
+    let current = device
+        .hierarchy
+        .map_or(Generation::default(), |(current, _)| current);
     // A key changes only with the hierarchy, so that an answer can be asked for again.
     let next = if current.known == all && current.key != 0 && key != "0" {
         current
     } else {
-        Generation { key: current.key + 1, known: all }
+        Generation {
+            key: current.key + 1,
+            known: all,
+        }
     };
     if next != current {
         let previous = if key == "0" { next } else { current };
@@ -391,7 +428,10 @@ fn folder_sync(folders: &[Folder], device: &mut Device, key: &str) -> StoreReply
     }
     StoreReply::Folders {
         key: next.key.to_string(),
-        added: folders[from.min(all)..].iter().map(|folder| folder.record.clone()).collect(),
+        added: folders[from.min(all)..]
+            .iter()
+            .map(|folder| folder.record.clone())
+            .collect(),
     }
 }
 
@@ -413,10 +453,18 @@ fn current_keys(device: &Device) -> Vec<SyncPart> {
 }
 
 fn sync(folders: &[Folder], device: &mut Device, parts: &[SyncPart], fresh: u32) -> StoreReply {
-    if device.hierarchy.is_some_and(|(current, _)| current.known != folders.len()) {
+    if device
+        .hierarchy
+        .is_some_and(|(current, _)| current.known != folders.len())
+    {
         return StoreReply::HierarchyChanged;
     }
-    StoreReply::Sync(parts.iter().map(|part| sync_part(folders, device, part, fresh)).collect())
+    StoreReply::Sync(
+        parts
+            .iter()
+            .map(|part| sync_part(folders, device, part, fresh))
+            .collect(),
+    )
 }
 
 fn sync_part(folders: &[Folder], device: &mut Device, part: &SyncPart, fresh: u32) -> SyncOutcome {
@@ -425,8 +473,17 @@ fn sync_part(folders: &[Folder], device: &mut Device, part: &SyncPart, fresh: u3
     };
     let id = folder.record.id;
     if part.key == "0" {
-        let current = Generation { key: fresh, known: 0 };
-        device.collections.insert(id, Collection { current, previous: None });
+        let current = Generation {
+            key: fresh,
+            known: 0,
+        };
+        device.collections.insert(
+            id,
+            Collection {
+                current,
+                previous: None,
+            },
+        );
         return SyncOutcome::Items {
             id: part.id.clone(),
             key: fresh.to_string(),
@@ -438,22 +495,36 @@ fn sync_part(folders: &[Folder], device: &mut Device, part: &SyncPart, fresh: u3
         return SyncOutcome::BadKey(part.id.clone());
     };
     let current = collection.current;
-    let repeated = collection.previous.filter(|previous| previous.key.to_string() == part.key);
+    let repeated = collection
+        .previous
+        .filter(|previous| previous.key.to_string() == part.key);
     let (from, to, key) = if current.key.to_string() == part.key {
         let available = folder.items.len() - current.known;
-        let count = if part.get_changes { available.min(usize::from(part.window)) } else { 0 };
+        let count = if part.get_changes {
+            available.min(usize::from(part.window))
+        } else {
+            0
+        };
         if count == 0 {
             return SyncOutcome::Unchanged;
         }
-        let next = Generation { key: current.key.wrapping_add(1).max(1), known: current.known + count };
-        *collection = Collection { current: next, previous: Some(current) };
+        let next = Generation {
+            key: current.key.wrapping_add(1).max(1),
+            known: current.known + count,
+        };
+        *collection = Collection {
+            current: next,
+            previous: Some(current),
+        };
         (current.known, next.known, next.key)
     } else if let Some(previous) = repeated {
         (previous.known, current.known, current.key)
     } else {
         return SyncOutcome::BadKey(part.id.clone());
     };
-    let items = (from..to).map(|at| (at as u32 + 1, folder.items[at].clone())).collect();
+    let items = (from..to)
+        .map(|at| (at as u32 + 1, folder.items[at].clone()))
+        .collect();
     SyncOutcome::Items {
         id: part.id.clone(),
         key: key.to_string(),
@@ -489,12 +560,18 @@ fn ping(
         .copied()
         .filter(|id| {
             let folder = folders.iter().find(|folder| folder.record.id == *id);
-            let known = device.collections.get(id).map(|collection| collection.current.known);
+            let known = device
+                .collections
+                .get(id)
+                .map(|collection| collection.current.known);
             matches!((folder, known), (Some(folder), Some(known)) if folder.items.len() > known)
         })
         .collect();
     Ok(if changed.is_empty() {
-        StoreReply::Hold { heartbeat, folders: wanted }
+        StoreReply::Hold {
+            heartbeat,
+            folders: wanted,
+        }
     } else {
         StoreReply::Changed(changed)
     })

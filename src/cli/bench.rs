@@ -130,7 +130,10 @@ async fn bench(arguments: &Arguments) -> Result<String, String> {
     if let Some((limit, _)) = descriptors()
         && limit < u64::from(arguments.devices) + 64
     {
-        return Err(format!("{} devices do not fit into {limit} descriptors", arguments.devices));
+        return Err(format!(
+            "{} devices do not fit into {limit} descriptors",
+            arguments.devices
+        ));
     }
     let bench = Bench::start(arguments).await?;
     let began = Instant::now();
@@ -175,7 +178,11 @@ async fn bench(arguments: &Arguments) -> Result<String, String> {
 impl Bench {
     async fn start(arguments: &Arguments) -> Result<Self, String> {
         let mut config = MockConfig {
-            topology: if arguments.full { Topology::OneServer } else { Topology::Direct },
+            topology: if arguments.full {
+                Topology::OneServer
+            } else {
+                Topology::Direct
+            },
             tls: arguments.tls,
             min_heartbeat: Duration::from_secs(1),
             ..MockConfig::default()
@@ -183,12 +190,20 @@ impl Bench {
         config.pool.max_processes = arguments.workers;
         // The model of garbage collection would measure itself here.
         config.heap.pause_per_mib = Duration::ZERO;
-        let mock = MockProcess::start(&config).await.map_err(|error| error.to_string())?;
+        let mock = MockProcess::start(&config)
+            .await
+            .map_err(|error| error.to_string())?;
         let target = Target::parse(&mock.addresses().url).map_err(|error| error.to_string())?;
-        let options = TlsOptions { ca_file: mock.ca_file(), insecure: false };
+        let options = TlsOptions {
+            ca_file: mock.ca_file(),
+            insecure: false,
+        };
         let network = Network::new(target, &options).map_err(|error| error.to_string())?;
         let users: Vec<u32> = (0..arguments.devices).collect();
-        let identities = users.iter().map(|device| identity(*device, &config.password)).collect();
+        let identities = users
+            .iter()
+            .map(|device| identity(*device, &config.password))
+            .collect();
         Ok(Self {
             mock,
             recorder: Arc::new(Recorder::new(0, &users, SETTLE)),
@@ -207,7 +222,9 @@ impl Bench {
             }),
             refusals: Arc::new(Refusals::new(users.len(), 3)),
             factory: Arc::new(Lean::factory(network, 0, Limits::default())),
-            delays: Arc::new(Mutex::new(Histogram::new(3).map_err(|error| error.to_string())?)),
+            delays: Arc::new(Mutex::new(
+                Histogram::new(3).map_err(|error| error.to_string())?,
+            )),
             rate: arguments.rate,
         })
     }
@@ -223,9 +240,11 @@ impl Bench {
             ramp: Pacer::per_second(self.rate),
         };
         let (factory, delays) = (Arc::clone(&self.factory), Arc::clone(&self.delays));
-        Fleet::start(plan, Arc::clone(&self.recorder) as Arc<_>, move || Stamped {
-            inner: factory.make(),
-            delays: Arc::clone(&delays),
+        Fleet::start(plan, Arc::clone(&self.recorder) as Arc<_>, move || {
+            Stamped {
+                inner: factory.make(),
+                delays: Arc::clone(&delays),
+            }
         })
     }
 
@@ -234,7 +253,10 @@ impl Bench {
         while self.recorder.devices_in(State::Holding) < u64::from(wanted) {
             if Instant::now() > end {
                 let held = self.recorder.devices_in(State::Holding);
-                return Err(format!("only {held} of {wanted} devices hold a Ping: {:?}", self.recorder.totals()));
+                return Err(format!(
+                    "only {held} of {wanted} devices hold a Ping: {:?}",
+                    self.recorder.totals()
+                ));
             }
             sleep(Duration::from_millis(20)).await;
         }
@@ -247,10 +269,20 @@ impl Bench {
             .await
             .map_err(|error| error.to_string())?;
         let truth: Truth = truth.json().await.map_err(|error| error.to_string())?;
-        let pids = truth.workers.iter().map(|worker| worker.pid).chain([addresses.pid]);
-        let mock = pids.map(|pid| resident_bytes(&pid.to_string())).sum::<Option<u64>>();
+        let pids = truth
+            .workers
+            .iter()
+            .map(|worker| worker.pid)
+            .chain([addresses.pid]);
+        let mock = pids
+            .map(|pid| resident_bytes(&pid.to_string()))
+            .sum::<Option<u64>>();
         match (resident_bytes("self"), mock) {
-            (Some(harness), Some(mock)) => Ok(Memory { devices, harness, mock }),
+            (Some(harness), Some(mock)) => Ok(Memory {
+                devices,
+                harness,
+                mock,
+            }),
             _ => Err("memory can be read on Linux only".to_owned()),
         }
     }
@@ -261,14 +293,20 @@ impl Bench {
         lock(&self.delays).reset();
         sleep(Duration::from_secs(u64::from(arguments.heartbeat) + 5)).await;
         let interval = self.recorder.interval("", Gauges::new());
-        let histogram: Option<Histogram<u64>> =
-            interval.latency(Metric::Overshoot).and_then(|latency| latency.histogram());
+        let histogram: Option<Histogram<u64>> = interval
+            .latency(Metric::Overshoot)
+            .and_then(|latency| latency.histogram());
         let Some(histogram) = histogram else {
             return "overshoot                            no Ping ended\n".to_owned();
         };
         let line = |histogram: &Histogram<u64>| {
             let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
-            format!("p50 {:.2} ms, p99 {:.2} ms, max {:.1} ms", at(0.5), at(0.99), at(1.0))
+            format!(
+                "p50 {:.2} ms, p99 {:.2} ms, max {:.1} ms",
+                at(0.5),
+                at(0.99),
+                at(1.0)
+            )
         };
         format!(
             "overshoot of {} Pings             {} (the mock's timers included)\n\

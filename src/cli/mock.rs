@@ -53,7 +53,10 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     let json = arguments.json || lifeline;
     let config = if lifeline {
         let mut line = String::new();
-        let read = input.read_line(&mut line).await.map_err(|error| error.to_string());
+        let read = input
+            .read_line(&mut line)
+            .await
+            .map_err(|error| error.to_string());
         match read.and_then(|_| serde_json::from_str(&line).map_err(|error| error.to_string())) {
             Ok(config) => config,
             Err(error) => {
@@ -76,7 +79,10 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
             return Exit::Internal;
         }
     };
-    let launcher = WorkerLauncher::Process { program, arguments: vec!["mock-worker".into()] };
+    let launcher = WorkerLauncher::Process {
+        program,
+        arguments: vec!["mock-worker".into()],
+    };
     let front_door = match FrontDoor::start(config, launcher).await {
         Ok(front_door) => front_door,
         Err(error) => {
@@ -118,7 +124,10 @@ fn config(arguments: &Arguments) -> Result<MockConfig, Exit> {
         match check::load(Some(path))?.target {
             TargetPlan::Mock(of_scenario) => config = *of_scenario,
             TargetPlan::Server { .. } => {
-                eprintln!("error: {}: expected a scenario with a [mock] table", path.display());
+                eprintln!(
+                    "error: {}: expected a scenario with a [mock] table",
+                    path.display()
+                );
                 return Err(Exit::Usage);
             }
         }

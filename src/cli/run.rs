@@ -31,14 +31,20 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     };
     let (signal, interrupt) = watch::channel(Interrupt::None);
     tokio::spawn(watch_signals(signal));
-    let options = Options { runs: arguments.runs, seed: arguments.seed, quiet: arguments.quiet };
+    let options = Options {
+        runs: arguments.runs,
+        seed: arguments.seed,
+        quiet: arguments.quiet,
+    };
     let finished = match run(plan, &options, interrupt.clone()).await {
         Ok(finished) => finished,
         Err(error) => {
             eprintln!("error: {error}");
             return match error {
                 RunError::Unreachable { .. } => Exit::Unreachable,
-                RunError::Descriptors { .. } | RunError::Accounts(_) | RunError::Target(_) => Exit::Usage,
+                RunError::Descriptors { .. } | RunError::Accounts(_) | RunError::Target(_) => {
+                    Exit::Usage
+                }
                 _ => Exit::Internal,
             };
         }
@@ -49,7 +55,11 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         (RunState::Interrupted, _) => Exit::Interrupted,
         _ => record.verdict.map_or(Exit::Inconclusive, Exit::from),
     };
-    let text = format!("{}Run directory: {}\n", summary_text(record), finished.directory.display());
+    let text = format!(
+        "{}Run directory: {}\n",
+        summary_text(record),
+        finished.directory.display()
+    );
     print_or_fail(&text, exit)
 }
 
@@ -59,7 +69,11 @@ async fn watch_signals(signal: watch::Sender<Interrupt>) {
         let kind = next_signal().await;
         if *signal.borrow() != Interrupt::None {
             eprintln!("leaving at once; `easload report` shows what was measured");
-            let exit = if kind == Interrupt::Term { Exit::Terminated } else { Exit::Interrupted };
+            let exit = if kind == Interrupt::Term {
+                Exit::Terminated
+            } else {
+                Exit::Interrupted
+            };
             std::process::exit(exit.code().into());
         }
         eprintln!("stopping; once more to leave at once");

@@ -47,7 +47,9 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
                 if *hex {
                     return Ok(print_or_fail(&format!("{}\n", to_hex(&body)), Exit::Passed));
                 }
-                std::io::stdout().write_all(&body).map_err(|error| error.to_string())?;
+                std::io::stdout()
+                    .write_all(&body)
+                    .map_err(|error| error.to_string())?;
                 Ok(Exit::Passed)
             }),
     };
@@ -62,14 +64,20 @@ fn read(file: Option<&Path>) -> Result<Vec<u8>, String> {
         Some(path) => std::fs::read(path).map_err(|error| format!("{}: {error}", path.display())),
         None => {
             let mut bytes = Vec::new();
-            std::io::stdin().read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+            std::io::stdin()
+                .read_to_end(&mut bytes)
+                .map_err(|error| error.to_string())?;
             Ok(bytes)
         }
     }
 }
 
 fn from_hex(text: &[u8]) -> Result<Vec<u8>, String> {
-    let digits: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let digits: Vec<u8> = text
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
     digits
         .chunks(2)
         .map(|pair| {
@@ -77,7 +85,12 @@ fn from_hex(text: &[u8]) -> Result<Vec<u8>, String> {
                 .ok()
                 .filter(|pair| pair.len() == 2)
                 .and_then(|pair| u8::from_str_radix(pair, 16).ok())
-                .ok_or_else(|| format!("`{}` is not two hexadecimal digits", String::from_utf8_lossy(pair)))
+                .ok_or_else(|| {
+                    format!(
+                        "`{}` is not two hexadecimal digits",
+                        String::from_utf8_lossy(pair)
+                    )
+                })
         })
         .collect()
 }

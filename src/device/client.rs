@@ -71,8 +71,21 @@ impl<T: Transport> Client<T> {
         refusals: Arc<Refusals>,
         record: Arc<dyn Record>,
     ) -> Self {
-        let version = profile.versions.iter().copied().max().unwrap_or(ProtocolVersion::V14_1);
-        Self { transport, identity, profile, refusals, record, version, policy_key: None }
+        let version = profile
+            .versions
+            .iter()
+            .copied()
+            .max()
+            .unwrap_or(ProtocolVersion::V14_1);
+        Self {
+            transport,
+            identity,
+            profile,
+            refusals,
+            record,
+            version,
+            policy_key: None,
+        }
     }
 
     /// Its identity.
@@ -111,15 +124,27 @@ impl<T: Transport> Client<T> {
             headers.push((http::POLICY_KEY, &policy_key));
         }
         if !body.is_empty() {
-            headers.push(("Content-Type", if is_mime { http::MIME } else { http::WBXML }));
+            headers.push((
+                "Content-Type",
+                if is_mime { http::MIME } else { http::WBXML },
+            ));
         }
-        let request = Request { method: Method::Post, path: &path, headers: &headers, body };
+        let request = Request {
+            method: Method::Post,
+            path: &path,
+            headers: &headers,
+            body,
+        };
         let begun = self.transport.begin(request).await;
         begun.map_err(|failure| self.failed(Some(command), failure))
     }
 
     /// Waits for the answer to the command that was sent.
-    pub(super) async fn receive(&mut self, command: Command, deadline: Instant) -> Result<Answer, Trouble> {
+    pub(super) async fn receive(
+        &mut self,
+        command: Command,
+        deadline: Instant,
+    ) -> Result<Answer, Trouble> {
         let answer = self.transport.answer(deadline).await;
         self.examine(Some(command), answer)
     }
@@ -133,11 +158,19 @@ impl<T: Transport> Client<T> {
 
     pub(super) fn failed(&self, command: Option<Command>, failure: Failure) -> Trouble {
         let text = failure.to_string();
-        self.tell(Event::Failed { command, class: FailureClass::of(&failure.kind), text: &text });
+        self.tell(Event::Failed {
+            command,
+            class: FailureClass::of(&failure.kind),
+            text: &text,
+        });
         Trouble::Transport(failure)
     }
 
-    fn examine(&self, command: Option<Command>, answer: Result<Answer, Failure>) -> Result<Answer, Trouble> {
+    fn examine(
+        &self,
+        command: Option<Command>,
+        answer: Result<Answer, Failure>,
+    ) -> Result<Answer, Trouble> {
         let answer = answer.map_err(|failure| self.failed(command, failure))?;
         self.tell(Event::Answered {
             command,
@@ -154,20 +187,31 @@ impl<T: Transport> Client<T> {
             HttpStatus::Unauthorized => {
                 self.refusals.refused(self.identity.user);
                 self.tell(Event::Refused);
-                Err(Trouble::Http { status, retry_after: None })
+                Err(Trouble::Http {
+                    status,
+                    retry_after: None,
+                })
             }
             _ => {
                 let retry_after = answer
                     .header("Retry-After")
                     .and_then(|text| text.trim().parse().ok())
                     .map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
-                Err(Trouble::Http { status, retry_after })
+                Err(Trouble::Http {
+                    status,
+                    retry_after,
+                })
             }
         }
     }
 
     /// A status of a command, counted unless it is plain success.
-    pub(super) fn status(&self, command: Command, code: u16, reaction: Reaction) -> Result<(), Trouble> {
+    pub(super) fn status(
+        &self,
+        command: Command,
+        code: u16,
+        reaction: Reaction,
+    ) -> Result<(), Trouble> {
         if reaction == Reaction::Proceed {
             return Ok(());
         }
@@ -178,7 +222,10 @@ impl<T: Transport> Client<T> {
     /// A body that could not be decoded.
     pub(super) fn bad_body(&self, command: Command, error: &DecodeError) -> Trouble {
         let text = error.to_string();
-        self.tell(Event::BadBody { command: Some(command), text: &text });
+        self.tell(Event::BadBody {
+            command: Some(command),
+            text: &text,
+        });
         Trouble::Body(text)
     }
 
@@ -192,19 +239,29 @@ impl<T: Transport> Client<T> {
             ("Authorization", identity.authorization.as_str()),
             ("User-Agent", profile.user_agent.as_str()),
         ];
-        let request =
-            Request { method: Method::Options, path: &profile.path, headers: &headers, body: &[] };
+        let request = Request {
+            method: Method::Options,
+            path: &profile.path,
+            headers: &headers,
+            body: &[],
+        };
         let begun = self.transport.begin(request).await;
         begun.map_err(|failure| self.failed(None, failure))?;
         let deadline = Instant::now() + profile.request_timeout;
         let answer = self.transport.answer(deadline).await;
         let answer = self.examine(None, answer)?;
         let problem = |text: String| {
-            self.tell(Event::BadBody { command: None, text: &text });
+            self.tell(Event::BadBody {
+                command: None,
+                text: &text,
+            });
             Trouble::Body(text)
         };
         let Some(options) = OptionsAnswer::from_headers(|name| answer.header(name)) else {
-            return Err(problem(format!("no {} header: not an ActiveSync server", http::PROTOCOL_VERSIONS)));
+            return Err(problem(format!(
+                "no {} header: not an ActiveSync server",
+                http::PROTOCOL_VERSIONS
+            )));
         };
         let Some(version) = options.negotiate(&profile.versions) else {
             return Err(problem(format!(
@@ -224,30 +281,41 @@ impl<T: Transport> Client<T> {
         self.tell(Event::Provisioning);
         self.policy_key = None;
         let device_id = self.identity.device_id.clone();
-        let device = self.version.provisions_device_information().then(|| DeviceInformation {
-            model: "easload".into(),
-            friendly_name: device_id.into(),
-            os: std::env::consts::OS.into(),
-            user_agent: self.profile.user_agent.clone().into(),
-        });
+        let device = self
+            .version
+            .provisions_device_information()
+            .then(|| DeviceInformation {
+                model: "easload".into(),
+                friendly_name: device_id.into(),
+                os: std::env::consts::OS.into(),
+                user_agent: self.profile.user_agent.clone().into(),
+            });
         let Some(temporary) = self.provision_phase(&ProvisionRequest::ask(device)).await? else {
             return Ok(());
         };
         self.policy_key = Some(temporary);
-        let key = self.provision_phase(&ProvisionRequest::acknowledge(temporary)).await?;
+        let key = self
+            .provision_phase(&ProvisionRequest::acknowledge(temporary))
+            .await?;
         self.policy_key = key.or(Some(temporary));
         Ok(())
     }
 
     /// The key of one phase; `None` when there is no policy.
-    async fn provision_phase(&mut self, request: &ProvisionRequest<'_>) -> Result<Option<u32>, Trouble> {
+    async fn provision_phase(
+        &mut self,
+        request: &ProvisionRequest<'_>,
+    ) -> Result<Option<u32>, Trouble> {
         const COMMAND: Command = Command::Provision;
         let answer = self.call(COMMAND, &request.encode()?).await?;
-        let answer = ProvisionAnswer::decode(&answer.body).map_err(|error| self.bad_body(COMMAND, &error))?;
+        let answer = ProvisionAnswer::decode(&answer.body)
+            .map_err(|error| self.bad_body(COMMAND, &error))?;
         if answer.status != ProvisionStatus::Success {
             self.status(COMMAND, answer.status.code(), answer.status.reaction())?;
         }
-        let Some(policy) = answer.policy else { return Ok(None) };
+        let Some(policy) = answer.policy else {
+            return Ok(None);
+        };
         match policy.status {
             PolicyStatus::NoPolicy => Ok(None),
             status => {
@@ -266,14 +334,21 @@ impl<T: Transport> Client<T> {
         if !self.version.sends_mail_as_wbxml() {
             return self.call(COMMAND, mime).await.map(drop);
         }
-        let request =
-            SendMailRequest { client_id: client_id.into(), save_in_sent: false, mime: mime.into() };
+        let request = SendMailRequest {
+            client_id: client_id.into(),
+            save_in_sent: false,
+            mime: mime.into(),
+        };
         let answer = self.call(COMMAND, &request.encode()?).await?;
-        let answer = SendMailAnswer::decode(&answer.body).map_err(|error| self.bad_body(COMMAND, &error))?;
+        let answer =
+            SendMailAnswer::decode(&answer.body).map_err(|error| self.bad_body(COMMAND, &error))?;
         match answer.failure {
             None => Ok(()),
             Some(status) => {
-                self.tell(Event::Status { command: COMMAND, code: status.code() });
+                self.tell(Event::Status {
+                    command: COMMAND,
+                    code: status.code(),
+                });
                 Err(Trouble::Status(status.code(), status.reaction()))
             }
         }

@@ -26,8 +26,14 @@ pub enum State {
 
 impl State {
     /// Every state, in the order of the census.
-    pub const ALL: [Self; 6] =
-        [Self::Off, Self::Starting, Self::Syncing, Self::Holding, Self::Away, Self::BackingOff];
+    pub const ALL: [Self; 6] = [
+        Self::Off,
+        Self::Starting,
+        Self::Syncing,
+        Self::Holding,
+        Self::Away,
+        Self::BackingOff,
+    ];
 
     /// Its name in files and on the terminal.
     #[must_use]

@@ -86,7 +86,9 @@ impl<T: Transport> Life<T> {
     pub async fn run(mut self) {
         let mut step = Step::Options;
         loop {
-            if self.behaviour.is_stopping() || self.client.refusals.is_stopped(self.client.identity.user) {
+            if self.behaviour.is_stopping()
+                || self.client.refusals.is_stopped(self.client.identity.user)
+            {
                 return;
             }
             let done = match step {
@@ -109,7 +111,10 @@ impl<T: Transport> Life<T> {
 
     fn enter(&mut self, to: State) {
         if self.state != to {
-            self.client.tell(Event::State { from: self.state, to });
+            self.client.tell(Event::State {
+                from: self.state,
+                to,
+            });
             self.state = to;
         }
     }
@@ -124,7 +129,11 @@ impl<T: Transport> Life<T> {
             Step::Provision => {
                 self.enter(State::Starting);
                 self.client.provision().await?;
-                Ok(if self.watched.is_empty() { Step::FolderSync } else { Step::Sync })
+                Ok(if self.watched.is_empty() {
+                    Step::FolderSync
+                } else {
+                    Step::Sync
+                })
             }
             Step::FolderSync => {
                 self.enter(State::Starting);
@@ -141,11 +150,14 @@ impl<T: Transport> Life<T> {
     async fn folder_sync(&mut self) -> Result<(), Trouble> {
         const COMMAND: Command = Command::FolderSync;
         self.client.tell(Event::HierarchyFetched);
-        let request = FolderSyncRequest { sync_key: self.folder_key.to_string().into() };
+        let request = FolderSyncRequest {
+            sync_key: self.folder_key.to_string().into(),
+        };
         let answer = self.call(COMMAND, &request.encode()?).await?;
         let answer = FolderSyncAnswer::decode(&answer)
             .map_err(|error| self.client.bad_body(COMMAND, &error))?;
-        self.client.status(COMMAND, answer.status.code(), answer.status.reaction())?;
+        self.client
+            .status(COMMAND, answer.status.code(), answer.status.reaction())?;
         if let Some(key) = answer.sync_key {
             self.folder_key = key.into();
         }
@@ -154,7 +166,10 @@ impl<T: Transport> Life<T> {
         }
         for folder in answer.added {
             let wanted = self.client.profile.all_folders || folder.folder_type == FolderType::INBOX;
-            let known = self.watched.iter().any(|watched| *watched.id == *folder.server_id);
+            let known = self
+                .watched
+                .iter()
+                .any(|watched| *watched.id == *folder.server_id);
             if let Some(class) = folder.folder_type.class().filter(|_| wanted && !known) {
                 self.watched.push(Watched {
                     id: folder.server_id.into(),
@@ -166,7 +181,9 @@ impl<T: Transport> Life<T> {
         }
         self.watched.shrink_to_fit();
         if self.watched.is_empty() {
-            return Err(Trouble::Body("the folder hierarchy has no Inbox".to_owned()));
+            return Err(Trouble::Body(
+                "the folder hierarchy has no Inbox".to_owned(),
+            ));
         }
         Ok(())
     }
@@ -184,10 +201,11 @@ impl<T: Transport> Life<T> {
             let body = self.sync_request().encode(self.client.version)?;
             let body = self.call(COMMAND, &body).await?;
             let at = Instant::now();
-            let answer = SyncAnswer::decode(&body)
-                .map_err(|error| self.client.bad_body(COMMAND, &error))?;
+            let answer =
+                SyncAnswer::decode(&body).map_err(|error| self.client.bad_body(COMMAND, &error))?;
             if let Some(status) = answer.status {
-                self.client.status(COMMAND, status.code(), status.reaction())?;
+                self.client
+                    .status(COMMAND, status.code(), status.reaction())?;
             }
             self.take_in(&answer, at)?;
         }
@@ -196,25 +214,32 @@ impl<T: Transport> Life<T> {
     }
 
     fn sync_request(&self) -> SyncRequest<'static> {
-        let collections = self.watched.iter().filter(|folder| folder.stale).map(|folder| {
-            let primed = &*folder.key != "0";
-            SyncCollection {
-                sync_key: folder.key.to_string().into(),
-                id: folder.id.to_string().into(),
-                class: Some(folder.class),
-                deletes_as_moves: primed.then_some(true),
-                get_changes: primed.then_some(true),
-                window_size: primed.then_some(self.client.profile.window),
-                options: primed.then_some(SyncOptions {
-                    filter: Some(FilterType::ALL),
-                    body: Some(BodyPreference {
-                        body_type: 1,
-                        truncation_size: Some(BODY_TRUNCATION),
+        let collections = self
+            .watched
+            .iter()
+            .filter(|folder| folder.stale)
+            .map(|folder| {
+                let primed = &*folder.key != "0";
+                SyncCollection {
+                    sync_key: folder.key.to_string().into(),
+                    id: folder.id.to_string().into(),
+                    class: Some(folder.class),
+                    deletes_as_moves: primed.then_some(true),
+                    get_changes: primed.then_some(true),
+                    window_size: primed.then_some(self.client.profile.window),
+                    options: primed.then_some(SyncOptions {
+                        filter: Some(FilterType::ALL),
+                        body: Some(BodyPreference {
+                            body_type: 1,
+                            truncation_size: Some(BODY_TRUNCATION),
+                        }),
                     }),
-                }),
-            }
-        });
-        SyncRequest { collections: collections.collect(), ..SyncRequest::default() }
+                }
+            });
+        SyncRequest {
+            collections: collections.collect(),
+            ..SyncRequest::default()
+        }
     }
 
     /// Collections without an answer have no changes; those with one are drained when it brings
@@ -222,8 +247,10 @@ impl<T: Transport> Life<T> {
     fn take_in(&mut self, answer: &SyncAnswer<'_>, at: Instant) -> Result<(), Trouble> {
         let mut trouble = Ok(());
         for folder in &mut self.watched {
-            let Some(collection) =
-                answer.collections.iter().find(|collection| *collection.id == *folder.id)
+            let Some(collection) = answer
+                .collections
+                .iter()
+                .find(|collection| *collection.id == *folder.id)
             else {
                 folder.stale = false;
                 continue;
@@ -233,10 +260,15 @@ impl<T: Transport> Life<T> {
                 self.client.tell(Event::SyncKeyReset);
                 folder.key = "0".into();
                 folder.stale = true;
-                trouble = self.client.status(Command::Sync, status.code(), status.reaction());
+                trouble = self
+                    .client
+                    .status(Command::Sync, status.code(), status.reaction());
                 continue;
             }
-            if let Err(other) = self.client.status(Command::Sync, status.code(), status.reaction()) {
+            if let Err(other) = self
+                .client
+                .status(Command::Sync, status.code(), status.reaction())
+            {
                 trouble = Err(other);
                 continue;
             }
@@ -264,9 +296,17 @@ impl<T: Transport> Life<T> {
         self.client.tell(Event::PingSent);
         let sent = Instant::now();
         let limit = Duration::from_secs(self.heartbeat.into()) + self.client.profile.grace;
-        let fate = self.behaviour.fate(&mut self.random).filter(|fate| fate.after < limit);
+        let fate = self
+            .behaviour
+            .fate(&mut self.random)
+            .filter(|fate| fate.after < limit);
         let deadline = sent + fate.map_or(limit, |fate| fate.after);
-        let mut hold = Hold { client: &mut self.client, sent, limit, armed: true };
+        let mut hold = Hold {
+            client: &mut self.client,
+            sent,
+            limit,
+            armed: true,
+        };
         // Dropping the future here, when the run ends, counts the Ping as open.
         let answer = hold.client.receive(Command::Ping, deadline).await;
         hold.armed = false;
@@ -315,7 +355,9 @@ impl<T: Transport> Life<T> {
                 }
                 // Folders that are not watched, or none: sync all rather than ask again at once.
                 if !self.watched.iter().any(|folder| folder.stale) {
-                    self.watched.iter_mut().for_each(|folder| folder.stale = true);
+                    self.watched
+                        .iter_mut()
+                        .for_each(|folder| folder.stale = true);
                 }
                 Ok(Step::Sync)
             }
@@ -325,19 +367,28 @@ impl<T: Transport> Life<T> {
                     (PingStatus::HeartbeatOutOfRange, Some(heartbeat), _)
                         if heartbeat != self.heartbeat && heartbeat > 0 =>
                     {
-                        self.client.tell(Event::Status { command: Command::Ping, code });
+                        self.client.tell(Event::Status {
+                            command: Command::Ping,
+                            code,
+                        });
                         self.heartbeat = heartbeat;
                         Ok(Step::Ping)
                     }
                     (PingStatus::TooManyFolders, _, Some(limit))
                         if limit > 0 && (limit as usize) < self.watched.len() =>
                     {
-                        self.client.tell(Event::Status { command: Command::Ping, code });
+                        self.client.tell(Event::Status {
+                            command: Command::Ping,
+                            code,
+                        });
                         self.max_folders = Some(limit);
                         Ok(Step::Ping)
                     }
                     _ => {
-                        self.client.tell(Event::Status { command: Command::Ping, code });
+                        self.client.tell(Event::Status {
+                            command: Command::Ping,
+                            code,
+                        });
                         Err(Trouble::Status(code, status.reaction()))
                     }
                 }
@@ -358,14 +409,20 @@ impl<T: Transport> Life<T> {
         );
         match (timed_out, fate) {
             (true, Some(fate)) => {
-                self.client.tell(Event::PingEnded { end: PingEnd::Abandoned, age });
+                self.client.tell(Event::PingEnded {
+                    end: PingEnd::Abandoned,
+                    age,
+                });
                 self.client.transport.abandon(fate.how);
                 self.enter(State::Away);
                 sleep(fate.away).await;
                 Ok(Step::Ping)
             }
             (true, None) => {
-                self.client.tell(Event::PingEnded { end: PingEnd::Overdue, age });
+                self.client.tell(Event::PingEnded {
+                    end: PingEnd::Overdue,
+                    age,
+                });
                 self.client.transport.abandon(Abandon::Fin);
                 // The device has waited long enough; it connects anew at once, as phones do.
                 Ok(Step::Ping)
@@ -396,7 +453,10 @@ impl<T: Transport> Life<T> {
                 }
                 (Reaction::RetryLater, None)
             }
-            Trouble::Http { status, retry_after } => (status.reaction(), *retry_after),
+            Trouble::Http {
+                status,
+                retry_after,
+            } => (status.reaction(), *retry_after),
             Trouble::Status(_, reaction) => (*reaction, None),
             Trouble::Body(_) => {
                 self.client.transport.abandon(Abandon::Fin);
@@ -409,7 +469,9 @@ impl<T: Transport> Life<T> {
         let next = match reaction {
             Reaction::Provision | Reaction::SendDeviceInformation => Step::Provision,
             Reaction::RefreshHierarchy => {
-                self.watched.iter_mut().for_each(|folder| folder.stale = true);
+                self.watched
+                    .iter_mut()
+                    .for_each(|folder| folder.stale = true);
                 Step::FolderSync
             }
             Reaction::ResetHierarchy => {
@@ -428,7 +490,8 @@ impl<T: Transport> Life<T> {
             }
             _ => {
                 self.enter(State::BackingOff);
-                sleep(retry_after.unwrap_or(GIVE_UP_PAUSE.min(*self.client.profile.retry.end()))).await;
+                sleep(retry_after.unwrap_or(GIVE_UP_PAUSE.min(*self.client.profile.retry.end())))
+                    .await;
                 return step;
             }
         };
@@ -465,7 +528,10 @@ impl<T: Transport> Life<T> {
         let pause = retry_after.unwrap_or_else(|| {
             let retry = &self.client.profile.retry;
             let doublings = self.failures.saturating_sub(1).min(16);
-            retry.start().saturating_mul(1 << doublings).min(*retry.end())
+            retry
+                .start()
+                .saturating_mul(1 << doublings)
+                .min(*retry.end())
         });
         let drawn = pause.mul_f64(self.random.random_range(0.5..=1.0));
         // A time that the server named is a lower bound.
@@ -477,8 +543,13 @@ impl<T: Transport> Life<T> {
 impl<T> Drop for Life<T> {
     fn drop(&mut self) {
         if self.state != State::Off {
-            let event = Event::State { from: self.state, to: State::Off };
-            self.client.record.record(self.client.identity.device, event);
+            let event = Event::State {
+                from: self.state,
+                to: State::Off,
+            };
+            self.client
+                .record
+                .record(self.client.identity.device, event);
         }
     }
 }
@@ -496,7 +567,10 @@ impl<T: Transport> Drop for Hold<'_, T> {
         if self.armed {
             let age = self.sent.elapsed();
             let overdue = age > self.limit;
-            self.client.tell(Event::PingEnded { end: PingEnd::OpenAtEnd { overdue }, age });
+            self.client.tell(Event::PingEnded {
+                end: PingEnd::OpenAtEnd { overdue },
+                age,
+            });
         }
     }
 }

@@ -13,4 +13,6 @@ mod profile;
 pub use client::{Client, Trouble};
 pub use event::{Event, FailureClass, PingEnd, Record, State};
 pub use life::Life;
-pub use profile::{Abandonment, AbandonShares, Behaviour, Identity, Profile, Refusals, device_random};
+pub use profile::{
+    AbandonShares, Abandonment, Behaviour, Identity, Profile, Refusals, device_random,
+};

@@ -95,7 +95,11 @@ impl Abandonment {
         Self {
             share: 0.0,
             after: Duration::ZERO..=Duration::ZERO,
-            how: AbandonShares { fin: 1.0, rst: 0.0, silence: 0.0 },
+            how: AbandonShares {
+                fin: 1.0,
+                rst: 0.0,
+                silence: 0.0,
+            },
             away: Duration::ZERO..=Duration::ZERO,
         }
     }
@@ -122,7 +126,10 @@ pub(super) struct Fate {
     pub(super) away: Duration,
 }
 
-pub(super) fn between(range: &RangeInclusive<Duration>, random: &mut Xoshiro256PlusPlus) -> Duration {
+pub(super) fn between(
+    range: &RangeInclusive<Duration>,
+    random: &mut Xoshiro256PlusPlus,
+) -> Duration {
     let span = range.end().saturating_sub(*range.start());
     *range.start() + span.mul_f64(random.random::<f64>())
 }
@@ -136,18 +143,27 @@ pub struct Behaviour {
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self { abandonment: Mutex::new(Abandonment::none()), stopping: AtomicBool::new(false) }
+        Self {
+            abandonment: Mutex::new(Abandonment::none()),
+            stopping: AtomicBool::new(false),
+        }
     }
 }
 
 impl Behaviour {
     /// From now on.
     pub fn set_abandonment(&self, abandonment: Abandonment) {
-        *self.abandonment.lock().unwrap_or_else(PoisonError::into_inner) = abandonment;
+        *self
+            .abandonment
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = abandonment;
     }
 
     pub(super) fn fate(&self, random: &mut Xoshiro256PlusPlus) -> Option<Fate> {
-        self.abandonment.lock().unwrap_or_else(PoisonError::into_inner).draw(random)
+        self.abandonment
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .draw(random)
     }
 
     /// Devices end when they would send another Ping.
@@ -172,7 +188,10 @@ impl Refusals {
     /// Stops a user at that many refusals without a success in between.
     #[must_use]
     pub fn new(users: usize, limit: u32) -> Self {
-        Self { limit, by_user: (0..users).map(|_| AtomicU32::new(0)).collect() }
+        Self {
+            limit,
+            by_user: (0..users).map(|_| AtomicU32::new(0)).collect(),
+        }
     }
 
     fn count(&self, user: u32) -> Option<&AtomicU32> {
@@ -196,13 +215,16 @@ impl Refusals {
     /// Whether no device of that user may try any more.
     #[must_use]
     pub fn is_stopped(&self, user: u32) -> bool {
-        self.count(user).is_some_and(|count| count.load(Ordering::Relaxed) >= self.limit)
+        self.count(user)
+            .is_some_and(|count| count.load(Ordering::Relaxed) >= self.limit)
     }
 
     /// Users that were stopped, by number.
     #[must_use]
     pub fn stopped(&self) -> Vec<u32> {
-        (0..self.by_user.len() as u32).filter(|user| self.is_stopped(*user)).collect()
+        (0..self.by_user.len() as u32)
+            .filter(|user| self.is_stopped(*user))
+            .collect()
     }
 }
 

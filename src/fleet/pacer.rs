@@ -19,7 +19,13 @@ impl Pacer {
     #[must_use]
     pub fn over(count: u64, time: Duration) -> Self {
         let seconds = time.as_secs_f64();
-        Self { per_second: if seconds > 0.0 { count as f64 / seconds } else { f64::INFINITY } }
+        Self {
+            per_second: if seconds > 0.0 {
+                count as f64 / seconds
+            } else {
+                f64::INFINITY
+            },
+        }
     }
 
     /// Events per second.
@@ -52,7 +58,11 @@ mod tests {
         for rate in [0.1, 1.0, 3.0, 20.0, 4999.5] {
             let pacer = Pacer::per_second(rate);
             for number in [0, 1, 2, 7, 100, 12_345] {
-                assert_eq!(pacer.due(pacer.when(number)), number + 1, "{rate}/s, event {number}");
+                assert_eq!(
+                    pacer.due(pacer.when(number)),
+                    number + 1,
+                    "{rate}/s, event {number}"
+                );
             }
         }
     }

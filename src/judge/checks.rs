@@ -35,15 +35,25 @@ pub(super) struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     pub(super) const fn new(plan: &'a Plan, intervals: &'a [Interval], seed: u64) -> Self {
-        Self { plan, intervals, seed }
+        Self {
+            plan,
+            intervals,
+            seed,
+        }
     }
 
     fn of(&self, kind: PhaseKind) -> Vec<&'a Interval> {
-        self.intervals.iter().filter(|interval| interval.phase == kind.as_str()).collect()
+        self.intervals
+            .iter()
+            .filter(|interval| interval.phase == kind.as_str())
+            .collect()
     }
 
     fn gauges(&self, kind: PhaseKind, name: &str) -> Vec<f64> {
-        self.of(kind).into_iter().filter_map(|interval| interval.gauge(name)).collect()
+        self.of(kind)
+            .into_iter()
+            .filter_map(|interval| interval.gauge(name))
+            .collect()
     }
 
     /// Did stranded requests gather, and did the service get worse?
@@ -56,12 +66,17 @@ impl<'a> Bench<'a> {
         let mut figures = Vec::new();
         let mut rises = false;
         let mut seen = false;
-        for (name, text) in [(gauge::STRANDED, "stranded"), (gauge::ACTIVE, "Active Requests")] {
+        for (name, text) in [
+            (gauge::STRANDED, "stranded"),
+            (gauge::ACTIVE, "Active Requests"),
+        ] {
             let points: Vec<(f64, f64)> = aging
                 .iter()
                 .filter_map(|interval| Some((interval.t, interval.gauge(name)?)))
                 .collect();
-            let Some(slope) = theil_sen(&points) else { continue };
+            let Some(slope) = theil_sen(&points) else {
+                continue;
+            };
             seen = true;
             let seconds = points.last().map_or(0.0, |(t, _)| *t) - points[0].0;
             let needed = MIN_RISE_SHARE * f64::from(self.plan.devices.count);
@@ -72,9 +87,9 @@ impl<'a> Bench<'a> {
             ));
         }
         if !seen {
-            return check
-                .figures(figures)
-                .no_data("the server's Active Requests were not seen long enough in the aging phase");
+            return check.figures(figures).no_data(
+                "the server's Active Requests were not seen long enough in the aging phase",
+            );
         }
         let worse = self.worsening(&mut figures);
         let factor = self.plan.checks.symptom_factor;
@@ -102,16 +117,26 @@ impl<'a> Bench<'a> {
         let degraded = &aging[aging.len() * 2 / 3..];
         let baseline = self.of(PhaseKind::Baseline);
         let failures = |intervals: &[&Interval]| {
-            let sum = |counter| intervals.iter().map(|interval| interval.count(counter)).sum::<u64>();
+            let sum = |counter| {
+                intervals
+                    .iter()
+                    .map(|interval| interval.count(counter))
+                    .sum::<u64>()
+            };
             let failed = sum(Counter::ConnectFailures) as f64;
             failed / (failed + sum(Counter::Connects) as f64).max(1.0)
         };
         let (before, after) = (failures(&baseline), failures(degraded));
         /// Below one in a hundred, users do not notice.
         const MIN_FAILURES: f64 = 0.01;
-        let connect_worse = after > MIN_FAILURES && after > before * self.plan.checks.symptom_factor;
+        let connect_worse =
+            after > MIN_FAILURES && after > before * self.plan.checks.symptom_factor;
         if after > 0.0 || before > 0.0 {
-            figures.push(format!("connect failures {:.1} % → {:.1} %", before * 100.0, after * 100.0));
+            figures.push(format!(
+                "connect failures {:.1} % → {:.1} %",
+                before * 100.0,
+                after * 100.0
+            ));
         }
         let (b, d) = (
             merged(baseline.iter().copied(), Metric::Sync),
@@ -120,8 +145,15 @@ impl<'a> Bench<'a> {
         if b.len() < MIN_SAMPLES || d.len() < MIN_SAMPLES {
             return connect_worse.then_some(true);
         }
-        let (b95, d95) = (b.value_at_quantile(0.95) as f64, d.value_at_quantile(0.95) as f64);
-        figures.push(format!("Sync p95 {} → {} at the end of aging", time(b95), time(d95)));
+        let (b95, d95) = (
+            b.value_at_quantile(0.95) as f64,
+            d.value_at_quantile(0.95) as f64,
+        );
+        figures.push(format!(
+            "Sync p95 {} → {} at the end of aging",
+            time(b95),
+            time(d95)
+        ));
         let per_second = |intervals: &[&Interval]| histograms(intervals, Metric::Sync);
         let difference = bootstrap_quantile_difference(
             &per_second(&baseline),
@@ -143,12 +175,13 @@ impl<'a> Bench<'a> {
         let seen = self.recycles();
         let figures: Vec<String> = seen.iter().map(ToString::to_string).collect();
         let check = check.figures(figures);
-        let can_be_seen = self
-            .intervals
-            .iter()
-            .any(|interval| interval.gauge("server.recycles").is_some() || interval.count(Counter::PingsSent) > 0);
+        let can_be_seen = self.intervals.iter().any(|interval| {
+            interval.gauge("server.recycles").is_some() || interval.count(Counter::PingsSent) > 0
+        });
         match (self.plan.checks.recycle, seen.is_empty()) {
-            (_, true) if !can_be_seen => check.no_data("neither the server nor a held Ping was seen"),
+            (_, true) if !can_be_seen => {
+                check.no_data("neither the server nor a held Ping was seen")
+            }
             (Expectation::Absent, true) => check.pass("no recycle was seen, and none should be"),
             (Expectation::Absent, false) => check.fail("a recycle was seen though none should be"),
             (_, true) if !self.is_complete() => {
@@ -158,14 +191,21 @@ impl<'a> Bench<'a> {
             (_, false) => {
                 let planned = self.plan.phase(PhaseKind::Recycle);
                 let in_time = planned.is_none_or(|phase| {
-                    let Some(start) = self.start_of(PhaseKind::Recycle) else { return false };
+                    let Some(start) = self.start_of(PhaseKind::Recycle) else {
+                        return false;
+                    };
                     let end = start + phase.duration.as_secs_f64();
                     /// Intervals are a second long.
                     const MARGIN: f64 = 2.0;
-                    seen.iter().any(|one| (start - MARGIN..=end + MARGIN).contains(&one.t))
+                    seen.iter()
+                        .any(|one| (start - MARGIN..=end + MARGIN).contains(&one.t))
                 });
                 if in_time {
                     check.pass("a recycle was seen when it should happen")
+                } else if !self.is_complete() {
+                    check.no_data(
+                        "the run ended before a recycle was due; what was seen was something else",
+                    )
                 } else {
                     check.fail("a recycle was seen, but not in the recycle phase")
                 }
@@ -192,9 +232,15 @@ impl<'a> Bench<'a> {
     }
 
     fn start_of(&self, kind: PhaseKind) -> Option<f64> {
-        let position =
-            self.intervals.iter().position(|interval| interval.phase == kind.as_str())?;
-        Some(position.checked_sub(1).map_or(0.0, |before| self.intervals[before].t))
+        let position = self
+            .intervals
+            .iter()
+            .position(|interval| interval.phase == kind.as_str())?;
+        Some(
+            position
+                .checked_sub(1)
+                .map_or(0.0, |before| self.intervals[before].t),
+        )
     }
 
     /// Are latencies back?
@@ -209,12 +255,17 @@ impl<'a> Bench<'a> {
         let mut figures = Vec::new();
         let (mut worst, mut judged) = (Outcome::Pass, 0);
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
-        for (metric, text) in [(Metric::Sync, "Sync"), (Metric::Notification, "notification")] {
+        for (metric, text) in [
+            (Metric::Sync, "Sync"),
+            (Metric::Notification, "notification"),
+        ] {
             if metric == Metric::Notification && self.plan.mail.is_none() {
                 continue;
             }
-            let (before, after) =
-                (merged(baseline.iter().copied(), metric), merged(recovered.iter().copied(), metric));
+            let (before, after) = (
+                merged(baseline.iter().copied(), metric),
+                merged(recovered.iter().copied(), metric),
+            );
             if before.len() < MIN_SAMPLES || after.len() < MIN_SAMPLES {
                 figures.push(format!(
                     "{text}: {} and {} samples, {MIN_SAMPLES} needed on each side",
@@ -224,7 +275,10 @@ impl<'a> Bench<'a> {
                 worst = worse_of(worst, Outcome::NoData);
                 continue;
             }
-            let (b, a) = (histograms(&baseline, metric), histograms(&recovered, metric));
+            let (b, a) = (
+                histograms(&baseline, metric),
+                histograms(&recovered, metric),
+            );
             for (name, quantile) in QUANTILES {
                 let Some(difference) =
                     bootstrap_quantile_difference(&b, &a, quantile, tolerance, &mut random)
@@ -241,7 +295,11 @@ impl<'a> Bench<'a> {
                 } else {
                     Outcome::NoData
                 };
-                let mark = if outcome == Outcome::Pass { "" } else { " ← not within tolerance" };
+                let mark = if outcome == Outcome::Pass {
+                    ""
+                } else {
+                    " ← not within tolerance"
+                };
                 figures.push(format!(
                     "{text} {name} {} → {}{mark}",
                     time(before.value_at_quantile(quantile) as f64),
@@ -251,11 +309,16 @@ impl<'a> Bench<'a> {
             }
         }
         let check = check.figures(figures);
-        let bound = format!("{tolerance} × baseline + {}", format_duration(self.plan.checks.slack));
+        let bound = format!(
+            "{tolerance} × baseline + {}",
+            format_duration(self.plan.checks.slack)
+        );
         match worst {
             Outcome::Fail => check.fail(format!("latencies are above {bound}")),
             Outcome::Pass if judged > 0 => check.pass(format!("latencies are within {bound}")),
-            _ => check.no_data(format!("cannot be told from {bound} with what was measured")),
+            _ => check.no_data(format!(
+                "cannot be told from {bound} with what was measured"
+            )),
         }
     }
 
@@ -271,10 +334,34 @@ impl<'a> Bench<'a> {
         /// Published as normal: below 10 % (PERF13).
         const MIN_GC: f64 = 0.10;
         let wanted = [
-            (gauge::STRANDED, "stranded", MIN_RISE_SHARE * devices, 1.0, ""),
-            (gauge::ACTIVE, "Active Requests", MIN_RISE_SHARE * devices, 1.0, ""),
-            (gauge::CLOSE_WAIT, "CLOSE_WAIT", MIN_RISE_SHARE * devices, 1.0, ""),
-            (gauge::MEMORY, "private memory", MIN_BYTES, 1.0 / 1_048_576.0, " MiB"),
+            (
+                gauge::STRANDED,
+                "stranded",
+                MIN_RISE_SHARE * devices,
+                1.0,
+                "",
+            ),
+            (
+                gauge::ACTIVE,
+                "Active Requests",
+                MIN_RISE_SHARE * devices,
+                1.0,
+                "",
+            ),
+            (
+                gauge::CLOSE_WAIT,
+                "CLOSE_WAIT",
+                MIN_RISE_SHARE * devices,
+                1.0,
+                "",
+            ),
+            (
+                gauge::MEMORY,
+                "private memory",
+                MIN_BYTES,
+                1.0 / 1_048_576.0,
+                " MiB",
+            ),
             (gauge::GC, "% Time in GC", MIN_GC, 100.0, " %"),
         ];
         let mut figures = Vec::new();
@@ -286,12 +373,16 @@ impl<'a> Bench<'a> {
             const END: usize = 5;
             let peak = median(&aging[aging.len().saturating_sub(END)..]);
             let after = median(&self.gauges(PhaseKind::Recovered, name));
-            let (Some(before), Some(peak), Some(after)) = (before, peak, after) else { continue };
+            let (Some(before), Some(peak), Some(after)) = (before, peak, after) else {
+                continue;
+            };
             let rise = peak - before;
             if rise < least {
                 figures.push(format!(
                     "{text} {:.0}{unit} → {:.0}{unit} → {:.0}{unit} (no rise to release)",
-                    before * scale, peak * scale, after * scale
+                    before * scale,
+                    peak * scale,
+                    after * scale
                 ));
                 continue;
             }
@@ -306,7 +397,11 @@ impl<'a> Bench<'a> {
                 before * scale,
                 peak * scale,
                 after * scale,
-                if kept { format!(" ← {:.0} % of the rise remains", remains * 100.0) } else { String::new() }
+                if kept {
+                    format!(" ← {:.0} % of the rise remains", remains * 100.0)
+                } else {
+                    String::new()
+                }
             ));
         }
         let check = check.figures(figures);
@@ -323,7 +418,10 @@ impl<'a> Bench<'a> {
     /// What did the recycle cost?
     pub(super) fn cost(&self) -> Check {
         let check = Draft::new("cost");
-        let planned = self.plan.phase(PhaseKind::Recycle).is_some_and(|phase| phase.trigger != Trigger::None);
+        let planned = self
+            .plan
+            .phase(PhaseKind::Recycle)
+            .is_some_and(|phase| phase.trigger != Trigger::None);
         let seen = self.recycles();
         let Some(first) = seen.first() else {
             return if planned {
@@ -332,13 +430,28 @@ impl<'a> Bench<'a> {
                 check.skip("no recycle")
             };
         };
-        let after: Vec<&Interval> =
-            self.intervals.iter().filter(|interval| interval.t >= first.t).collect();
-        let sum = |counter| after.iter().map(|interval| interval.count(counter)).sum::<u64>();
-        let peak = after.iter().map(|interval| interval.count(Counter::Connects)).max().unwrap_or(0);
+        let after: Vec<&Interval> = self
+            .intervals
+            .iter()
+            .filter(|interval| interval.t >= first.t)
+            .collect();
+        let sum = |counter| {
+            after
+                .iter()
+                .map(|interval| interval.count(counter))
+                .sum::<u64>()
+        };
+        let peak = after
+            .iter()
+            .map(|interval| interval.count(Counter::Connects))
+            .max()
+            .unwrap_or(0);
         let cut = sum(Counter::PingsCut);
         let mut figures = vec![
-            format!("{cut} Pings cut ({:.0} % of the devices)", cut as f64 * 100.0 / f64::from(self.plan.devices.count)),
+            format!(
+                "{cut} Pings cut ({:.0} % of the devices)",
+                cut as f64 * 100.0 / f64::from(self.plan.devices.count)
+            ),
             format!(
                 "{} answers with HTTP errors, {} connections refused, {} connections closed or reset",
                 sum(Counter::HttpErrors),
@@ -355,10 +468,14 @@ impl<'a> Bench<'a> {
         let check = check.figures(figures);
         match (self.plan.checks.restored_within, restored) {
             (None, _) => check.pass("told"),
-            (Some(limit), Some(t)) if t - first.t <= limit.as_secs_f64() => {
-                check.pass(format!("Sync times were back within {}", format_duration(limit)))
-            }
-            (Some(limit), _) => check.fail(format!("Sync times were not back within {}", format_duration(limit))),
+            (Some(limit), Some(t)) if t - first.t <= limit.as_secs_f64() => check.pass(format!(
+                "Sync times were back within {}",
+                format_duration(limit)
+            )),
+            (Some(limit), _) => check.fail(format!(
+                "Sync times were not back within {}",
+                format_duration(limit)
+            )),
         }
     }
 
@@ -372,7 +489,11 @@ impl<'a> Bench<'a> {
         }
         let bound = self.plan.checks.tolerance * baseline.value_at_quantile(0.95) as f64
             + self.plan.checks.slack.as_micros() as f64;
-        let after: Vec<&Interval> = self.intervals.iter().filter(|interval| interval.t >= from).collect();
+        let after: Vec<&Interval> = self
+            .intervals
+            .iter()
+            .filter(|interval| interval.t >= from)
+            .collect();
         let good: Vec<bool> = after
             .windows(WINDOW.min(after.len().max(1)))
             .map(|window| {
@@ -399,7 +520,10 @@ impl<'a> Bench<'a> {
             return check.no_data("nothing was measured");
         };
         let check = check.figures(vec![
-            format!("{} mails meant, {} accepted, {} failed", ledger.meant, ledger.accepted, ledger.failed),
+            format!(
+                "{} mails meant, {} accepted, {} failed",
+                ledger.meant, ledger.accepted, ledger.failed
+            ),
             format!(
                 "{} arrivals, {} missing, {} duplicates, {} on a wrong device",
                 ledger.synced, ledger.outstanding, ledger.duplicates, ledger.misplaced
@@ -407,7 +531,11 @@ impl<'a> Bench<'a> {
         ]);
         // A run that was cut short leaves mails under way; only those that are late prove a loss.
         let complete = self.is_complete();
-        let missing = if complete { ledger.outstanding } else { ledger.late };
+        let missing = if complete {
+            ledger.outstanding
+        } else {
+            ledger.late
+        };
         if missing + ledger.duplicates + ledger.misplaced > 0 {
             return check.fail("mails are missing, there twice, or in the wrong place");
         }
@@ -454,7 +582,10 @@ struct Draft {
 
 impl Draft {
     const fn new(name: &'static str) -> Self {
-        Self { name, figures: Vec::new() }
+        Self {
+            name,
+            figures: Vec::new(),
+        }
     }
 
     fn figures(mut self, figures: Vec<String>) -> Self {
@@ -463,7 +594,12 @@ impl Draft {
     }
 
     fn done(self, outcome: Outcome, reason: impl Into<String>) -> Check {
-        Check { name: self.name.to_owned(), outcome, reason: reason.into(), figures: self.figures }
+        Check {
+            name: self.name.to_owned(),
+            outcome,
+            reason: reason.into(),
+            figures: self.figures,
+        }
     }
 
     fn pass(self, reason: impl Into<String>) -> Check {

@@ -59,18 +59,29 @@ pub fn summarize(intervals: &[Interval]) -> Vec<PhaseSummary> {
             names.push(&interval.phase);
         }
     }
-    names.into_iter().map(|name| summarize_phase(name, intervals)).collect()
+    names
+        .into_iter()
+        .map(|name| summarize_phase(name, intervals))
+        .collect()
 }
 
 fn summarize_phase(name: &str, intervals: &[Interval]) -> PhaseSummary {
-    let of_phase: Vec<&Interval> =
-        intervals.iter().filter(|interval| interval.phase == name).collect();
-    let before = intervals.iter().take_while(|interval| interval.phase != name).last();
+    let of_phase: Vec<&Interval> = intervals
+        .iter()
+        .filter(|interval| interval.phase == name)
+        .collect();
+    let before = intervals
+        .iter()
+        .take_while(|interval| interval.phase != name)
+        .last();
     let start = before.map_or(0.0, |interval| interval.t);
     let end = of_phase.last().map_or(start, |interval| interval.t);
     let mut counts = BTreeMap::new();
     for counter in Counter::ALL {
-        let sum: u64 = of_phase.iter().map(|interval| interval.count(*counter)).sum();
+        let sum: u64 = of_phase
+            .iter()
+            .map(|interval| interval.count(*counter))
+            .sum();
         if sum > 0 {
             counts.insert(counter.as_str().to_owned(), sum);
         }
@@ -115,12 +126,19 @@ fn summarize_phase(name: &str, intervals: &[Interval]) -> PhaseSummary {
 }
 
 /// One histogram of several intervals.
-pub fn merged<'a>(intervals: impl IntoIterator<Item = &'a Interval>, metric: Metric) -> Histogram<u64> {
+pub fn merged<'a>(
+    intervals: impl IntoIterator<Item = &'a Interval>,
+    metric: Metric,
+) -> Histogram<u64> {
     /// As recorded.
     const DIGITS: u8 = 3;
-    let mut sum = Histogram::new(DIGITS).unwrap_or_else(|_| unreachable!("{DIGITS} digits are allowed"));
+    let mut sum =
+        Histogram::new(DIGITS).unwrap_or_else(|_| unreachable!("{DIGITS} digits are allowed"));
     for interval in intervals {
-        if let Some(histogram) = interval.latency(metric).and_then(|latency| latency.histogram()) {
+        if let Some(histogram) = interval
+            .latency(metric)
+            .and_then(|latency| latency.histogram())
+        {
             // The sum resizes itself, so adding cannot fail.
             let _ = sum.add(&histogram);
         }

@@ -123,7 +123,11 @@ pub fn bootstrap_quantile_difference(
     }
     differences.sort_by(f64::total_cmp);
     let at = |share: f64| differences[((differences.len() - 1) as f64 * share).round() as usize];
-    Some(Estimate { value, low: at(0.025), high: at(0.975) })
+    Some(Estimate {
+        value,
+        low: at(0.025),
+        high: at(0.975),
+    })
 }
 
 /// What one interval recorded: values and how often they came.
@@ -133,7 +137,9 @@ type Values = Vec<(u64, u64)>;
 fn recorded(all: &[Histogram<u64>]) -> Vec<Values> {
     let of_one = |histogram: &Histogram<u64>| {
         let buckets = histogram.iter_recorded();
-        buckets.map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value())).collect()
+        buckets
+            .map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
+            .collect()
     };
     all.iter().map(of_one).collect()
 }
@@ -179,7 +185,12 @@ mod tests {
     #[test]
     fn theil_sen_ignores_outliers_and_knows_its_doubt() {
         let line: Vec<_> = (0..40)
-            .map(|t| (f64::from(t), 2.0 * f64::from(t) + if t % 7 == 0 { 500.0 } else { 0.0 }))
+            .map(|t| {
+                (
+                    f64::from(t),
+                    2.0 * f64::from(t) + if t % 7 == 0 { 500.0 } else { 0.0 },
+                )
+            })
             .collect();
         let slope = theil_sen(&line).unwrap();
         assert!((slope.estimate - 2.0).abs() < 0.2, "{slope:?}");
@@ -195,7 +206,12 @@ mod tests {
             let mut random = random(seed);
             let mut series = |slope: f64| {
                 let points: Vec<_> = (0..30)
-                    .map(|t| (f64::from(t), slope * f64::from(t) + random.random_range(-10.0..10.0)))
+                    .map(|t| {
+                        (
+                            f64::from(t),
+                            slope * f64::from(t) + random.random_range(-10.0..10.0),
+                        )
+                    })
                     .collect();
                 theil_sen(&points).unwrap().low > 0.0
             };
@@ -222,11 +238,16 @@ mod tests {
         const RUNS: u64 = 60;
         for seed in 0..RUNS {
             let mut random = random(seed);
-            let mut seconds =
-                |mean: f64| (0..20).map(|_| second(mean, &mut random)).collect::<Vec<_>>();
+            let mut seconds = |mean: f64| {
+                (0..20)
+                    .map(|_| second(mean, &mut random))
+                    .collect::<Vec<_>>()
+            };
             let (base, same, double) = (seconds(10_000.0), seconds(10_000.0), seconds(20_000.0));
             let low = |after: &[_], random: &mut _| {
-                bootstrap_quantile_difference(&base, after, 0.95, 1.25, random).unwrap().low
+                bootstrap_quantile_difference(&base, after, 0.95, 1.25, random)
+                    .unwrap()
+                    .low
             };
             alarms += u32::from(low(&same, &mut random) > 0.0);
             found += u32::from(low(&double, &mut random) > 0.0);

@@ -59,9 +59,17 @@ pub async fn send_on_schedule<T: Transport + 'static>(
     let plan = Arc::new(plan);
     let door = Arc::new(match door {
         Door::Eas(clients) => {
-            let senders: Vec<_> =
-                clients.into_iter().map(|client| Sender { client, ready: false }).collect();
-            OpenDoor::Eas { free: Semaphore::new(senders.len()), senders: Mutex::new(senders) }
+            let senders: Vec<_> = clients
+                .into_iter()
+                .map(|client| Sender {
+                    client,
+                    ready: false,
+                })
+                .collect();
+            OpenDoor::Eas {
+                free: Semaphore::new(senders.len()),
+                senders: Mutex::new(senders),
+            }
         }
         Door::Control(client, base) => OpenDoor::Control(client, format!("{base}/mail")),
     });
@@ -77,7 +85,9 @@ pub async fn send_on_schedule<T: Transport + 'static>(
         number += 1;
         while under_way.try_join_next().is_some() {}
         let (user, name) = &plan.users[random.random_range(0..plan.users.len())];
-        let Some(marker) = recorder.mail_meant(*user, due) else { continue };
+        let Some(marker) = recorder.mail_meant(*user, due) else {
+            continue;
+        };
         let (plan, recorder, door) = (Arc::clone(&plan), Arc::clone(&recorder), Arc::clone(&door));
         let name = name.clone();
         // A mail that finds no free sender waits in a task of its own, so the schedule goes on.
@@ -91,12 +101,21 @@ pub async fn send_on_schedule<T: Transport + 'static>(
 
 /// A door in use.
 enum OpenDoor<T> {
-    Eas { free: Semaphore, senders: Mutex<Vec<Sender<T>>> },
+    Eas {
+        free: Semaphore,
+        senders: Mutex<Vec<Sender<T>>>,
+    },
     Control(reqwest::Client, String),
 }
 
 impl<T: Transport> OpenDoor<T> {
-    async fn send(&self, marker: Marker, user: &str, plan: &MailPlan, recorder: &Recorder) -> Result<(), String> {
+    async fn send(
+        &self,
+        marker: Marker,
+        user: &str,
+        plan: &MailPlan,
+        recorder: &Recorder,
+    ) -> Result<(), String> {
         match self {
             Self::Control(client, url) => {
                 recorder.mail_sent(marker.id);
@@ -146,7 +165,12 @@ fn explain(trouble: &Trouble) -> String {
 impl<T: Transport> Sender<T> {
     async fn send(&mut self, marker: Marker, user: &str, plan: &MailPlan) -> Result<(), Trouble> {
         let id = format!("{:08x}-{}-{}", marker.run, marker.id.user, marker.id.number);
-        let mime = message(marker, user, self.client.identity().user_name.as_str(), plan);
+        let mime = message(
+            marker,
+            user,
+            self.client.identity().user_name.as_str(),
+            plan,
+        );
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -197,10 +221,15 @@ impl<T: Transport> Sender<T> {
 fn message(marker: Marker, user: &str, from: &str, plan: &MailPlan) -> String {
     let domain = &plan.domain;
     let address = |name: &str| {
-        if name.contains('@') { name.to_owned() } else { format!("{name}@{domain}") }
+        if name.contains('@') {
+            name.to_owned()
+        } else {
+            format!("{name}@{domain}")
+        }
     };
-    let date = jiff::fmt::rfc2822::to_string(&jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC))
-        .unwrap_or_default();
+    let date =
+        jiff::fmt::rfc2822::to_string(&jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC))
+            .unwrap_or_default();
     format!(
         "From: <{from}>\r\nTo: <{to}>\r\nSubject: {marker}\r\nDate: {date}\r\n\
          Message-ID: <{run:08x}.{user_number}.{number}@{domain}>\r\nMIME-Version: 1.0\r\n\
@@ -216,10 +245,10 @@ fn message(marker: Marker, user: &str, from: &str, plan: &MailPlan) -> String {
 
 /// Lines of 72 letters, as mail programs write them.
 fn text(size: usize) -> String {
-    const LINE: &str = "The quick brown fox jumps over the lazy dog and runs on to the river ok.\r\n";
+    const LINE: &str =
+        "The quick brown fox jumps over the lazy dog and runs on to the river ok.\r\n";
     let mut text = LINE.repeat(size.div_ceil(LINE.len()));
     text.truncate(size);
     text.truncate(text.trim_end().len());
     text
 }
-

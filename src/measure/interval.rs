@@ -59,7 +59,9 @@ impl Latency {
             return None;
         }
         let mut bytes = Vec::new();
-        V2DeflateSerializer::new().serialize(histogram, &mut bytes).ok()?;
+        V2DeflateSerializer::new()
+            .serialize(histogram, &mut bytes)
+            .ok()?;
         Some(Self {
             count: histogram.len(),
             p50: histogram.value_at_quantile(0.50),

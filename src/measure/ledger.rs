@@ -32,7 +32,11 @@ pub struct Marker {
 
 impl fmt::Display for Marker {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "easload {:08x} {}/{}", self.run, self.id.user, self.id.number)
+        write!(
+            formatter,
+            "easload {:08x} {}/{}",
+            self.run, self.id.user, self.id.number
+        )
     }
 }
 
@@ -45,7 +49,10 @@ impl Marker {
         let (user, number) = id.trim_end().split_once('/')?;
         Some(Self {
             run: u32::from_str_radix(run, 16).ok()?,
-            id: MailId { user: user.parse().ok()?, number: number.parse().ok()? },
+            id: MailId {
+                user: user.parse().ok()?,
+                number: number.parse().ok()?,
+            },
         })
     }
 }
@@ -119,7 +126,11 @@ impl Ledger {
             user.devices.push(device as u32);
             user.got.push(Got::default());
         }
-        Self { run, users, counts: LedgerCounts::default() }
+        Self {
+            run,
+            users,
+            counts: LedgerCounts::default(),
+        }
     }
 
     /// Enters a mail that is meant to go to a user at that instant.
@@ -130,10 +141,19 @@ impl Ledger {
         let number = entry.next;
         entry.under_way.insert(
             number,
-            UnderWay { meant: at, sent: None, accepted: None, failed: false, have: BTreeSet::new() },
+            UnderWay {
+                meant: at,
+                sent: None,
+                accepted: None,
+                failed: false,
+                have: BTreeSet::new(),
+            },
         );
         self.counts.meant += 1;
-        Some(Marker { run, id: MailId { user, number } })
+        Some(Marker {
+            run,
+            id: MailId { user, number },
+        })
     }
 
     /// The request that carries the mail goes out.
@@ -162,7 +182,10 @@ impl Ledger {
     }
 
     fn under_way(&mut self, id: MailId) -> Option<&mut UnderWay> {
-        self.users.get_mut(id.user as usize)?.under_way.get_mut(&id.number)
+        self.users
+            .get_mut(id.user as usize)?
+            .under_way
+            .get_mut(&id.number)
     }
 
     /// A device found an item with that subject in a Sync answer.
@@ -217,7 +240,9 @@ impl Ledger {
     /// Forgets a mail that every device has. One that failed, but has arrived all the same, is
     /// known to be accepted then.
     fn settle(&mut self, id: MailId) {
-        let Some(user) = self.users.get_mut(id.user as usize) else { return };
+        let Some(user) = self.users.get_mut(id.user as usize) else {
+            return;
+        };
         let devices = user.devices.len();
         let settled = user.under_way.get(&id.number).is_some_and(|mail| {
             mail.have.len() == devices && (mail.accepted.is_some() || mail.failed)
@@ -252,16 +277,23 @@ impl Ledger {
         let users = self.users.iter().enumerate();
         users
             .flat_map(|(index, user)| {
-                user.under_way.iter().filter(|(_, mail)| mail.accepted.is_some()).flat_map(
-                    move |(number, mail)| {
+                user.under_way
+                    .iter()
+                    .filter(|(_, mail)| mail.accepted.is_some())
+                    .flat_map(move |(number, mail)| {
                         let devices = user.devices.iter().enumerate();
                         devices
                             .filter(|(position, _)| !mail.have.contains(&(*position as u16)))
                             .map(move |(_, device)| {
-                                (MailId { user: index as u32, number: *number }, *device)
+                                (
+                                    MailId {
+                                        user: index as u32,
+                                        number: *number,
+                                    },
+                                    *device,
+                                )
                             })
-                    },
-                )
+                    })
             })
             .take(most)
             .collect()
@@ -278,7 +310,13 @@ mod tests {
 
     #[test]
     fn marker_survives_what_servers_put_around_it() {
-        let marker = Marker { run: 0xAB, id: MailId { user: 3, number: 17 } };
+        let marker = Marker {
+            run: 0xAB,
+            id: MailId {
+                user: 3,
+                number: 17,
+            },
+        };
         assert_eq!(Marker::find(&marker.to_string()), Some(marker));
         assert_eq!(Marker::find(&format!("[lab] Re: {marker} ")), Some(marker));
         assert_eq!(Marker::find("easload news"), None);
@@ -298,7 +336,13 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         let subject = marker.to_string();
         let arrival = ledger.synced(0, &subject, Some(answered), Instant::now());
-        assert_eq!(arrival, Arrival { delivery: Some(4.0), notification: Some(2.0) });
+        assert_eq!(
+            arrival,
+            Arrival {
+                delivery: Some(4.0),
+                notification: Some(2.0)
+            }
+        );
         assert_eq!(ledger.missing(9), [(marker.id, 2)]);
         tokio::time::advance(LATE).await;
         let counts = ledger.counts(Instant::now(), LATE);
@@ -306,15 +350,24 @@ mod tests {
 
         ledger.synced(2, &subject, None, Instant::now());
         let counts = ledger.counts(Instant::now(), LATE);
-        assert_eq!((counts.synced, counts.notified, counts.outstanding), (2, 1, 0));
-        assert!(ledger.users[0].under_way.is_empty(), "settled mails are forgotten");
+        assert_eq!(
+            (counts.synced, counts.notified, counts.outstanding),
+            (2, 1, 0)
+        );
+        assert!(
+            ledger.users[0].under_way.is_empty(),
+            "settled mails are forgotten"
+        );
 
         // Negative controls: the same mail again, on a wrong device, of another run.
         ledger.synced(2, &subject, None, Instant::now());
         ledger.synced(1, &subject, None, Instant::now());
         ledger.synced(1, "easload 00000008 1/1", None, Instant::now());
         let counts = ledger.counts(Instant::now(), LATE);
-        assert_eq!((counts.duplicates, counts.misplaced, counts.synced), (1, 1, 2));
+        assert_eq!(
+            (counts.duplicates, counts.misplaced, counts.synced),
+            (1, 1, 2)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -322,7 +375,9 @@ mod tests {
         let mut ledger = Ledger::new(7, &[0]);
         let old = Instant::now();
         tokio::time::advance(Duration::from_secs(1)).await;
-        let markers: Vec<_> = (0..3).map(|_| ledger.meant(0, Instant::now()).unwrap()).collect();
+        let markers: Vec<_> = (0..3)
+            .map(|_| ledger.meant(0, Instant::now()).unwrap())
+            .collect();
         for marker in &markers {
             ledger.sent(marker.id, Instant::now());
             ledger.accepted(marker.id, Instant::now());

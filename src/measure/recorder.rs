@@ -36,7 +36,10 @@ struct Shard {
 impl Shard {
     fn new() -> Self {
         let histograms = Metric::ALL.iter().map(|_| histogram()).collect();
-        Self { counts: [0; Counter::ALL.len()], histograms }
+        Self {
+            counts: [0; Counter::ALL.len()],
+            histograms,
+        }
     }
 
     fn count(&mut self, counter: Counter) {
@@ -176,16 +179,27 @@ impl Recorder {
             }
         }
         for state in State::ALL {
-            gauges.insert(format!("devices.{}", state.as_str()), self.devices_in(state) as f64);
+            gauges.insert(
+                format!("devices.{}", state.as_str()),
+                self.devices_in(state) as f64,
+            );
         }
-        let counts = Counter::ALL.iter().zip(counts).filter(|(_, count)| *count > 0);
-        let latencies = Metric::ALL.iter().zip(&merged).filter_map(|(metric, histogram)| {
-            Some((metric.as_str().to_owned(), Latency::of(histogram)?))
-        });
+        let counts = Counter::ALL
+            .iter()
+            .zip(counts)
+            .filter(|(_, count)| *count > 0);
+        let latencies = Metric::ALL
+            .iter()
+            .zip(&merged)
+            .filter_map(|(metric, histogram)| {
+                Some((metric.as_str().to_owned(), Latency::of(histogram)?))
+            });
         Interval {
             t: self.start.elapsed().as_secs_f64(),
             phase: phase.to_owned(),
-            counts: counts.map(|(counter, count)| (counter.as_str().to_owned(), count)).collect(),
+            counts: counts
+                .map(|(counter, count)| (counter.as_str().to_owned(), count))
+                .collect(),
             latencies: latencies.collect(),
             gauges,
             ledger: self.ledger(),
@@ -236,7 +250,8 @@ impl Recorder {
             PingEnd::Cut => Counter::PingsCut,
             PingEnd::OpenAtEnd { overdue } => {
                 self.open_at_end.fetch_add(1, Ordering::Relaxed);
-                self.overdue_at_end.fetch_add(overdue.into(), Ordering::Relaxed);
+                self.overdue_at_end
+                    .fetch_add(overdue.into(), Ordering::Relaxed);
                 let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
                 self.oldest_at_end_ms.fetch_max(age_ms, Ordering::Relaxed);
                 return;
@@ -256,9 +271,18 @@ impl Record for Recorder {
         let mut shard = lock(&self.shards[device as usize % SHARDS]);
         match event {
             Event::State { .. } => {}
-            Event::Answered { command, http_status, timing, end } => {
+            Event::Answered {
+                command,
+                http_status,
+                timing,
+                end,
+            } => {
                 shard.count(Counter::Answers);
-                shard.count(if timing.reused { Counter::Reuses } else { Counter::Connects });
+                shard.count(if timing.reused {
+                    Counter::Reuses
+                } else {
+                    Counter::Connects
+                });
                 if let Some(connect) = timing.connect {
                     shard.latency(Metric::Connect, connect.as_secs_f64());
                 }
@@ -310,7 +334,11 @@ impl Record for Recorder {
             }
             Event::PingSent => shard.count(Counter::PingsSent),
             Event::PingEnded { end, age } => self.ping_ended(&mut shard, end, age),
-            Event::ItemSynced { subject, ping_answered, at } => {
+            Event::ItemSynced {
+                subject,
+                ping_answered,
+                at,
+            } => {
                 shard.count(Counter::Items);
                 let arrival = lock(&self.ledger).synced(device, subject, ping_answered, at);
                 if let Some(delivery) = arrival.delivery {

@@ -49,15 +49,20 @@ impl RunFiles {
     /// # Errors
     /// When they cannot be written.
     pub fn create(directory: &Path) -> Result<Self, TimelineError> {
-        std::fs::create_dir_all(directory)
-            .map_err(|source| TimelineError::Io { path: directory.to_owned(), source })?;
+        std::fs::create_dir_all(directory).map_err(|source| TimelineError::Io {
+            path: directory.to_owned(),
+            source,
+        })?;
         let path = directory.join(Self::TIMELINE);
         let timeline = OpenOptions::new()
             .create_new(true)
             .append(true)
             .open(&path)
             .map_err(|source| TimelineError::Io { path, source })?;
-        Ok(Self { directory: directory.to_owned(), timeline })
+        Ok(Self {
+            directory: directory.to_owned(),
+            timeline,
+        })
     }
 
     /// The run directory.
@@ -77,7 +82,9 @@ impl RunFiles {
             source: error.into(),
         })?;
         line.push(b'\n');
-        self.timeline.write_all(&line).map_err(|source| TimelineError::Io { path, source })
+        self.timeline
+            .write_all(&line)
+            .map_err(|source| TimelineError::Io { path, source })
     }
 
     /// Writes a JSON file beside the timeline: to a temporary name, then renamed, so that readers
@@ -96,7 +103,10 @@ impl RunFiles {
             file.sync_all()?;
             std::fs::rename(&temporary, &path)
         };
-        write().map_err(|source| TimelineError::Io { path: path.clone(), source })
+        write().map_err(|source| TimelineError::Io {
+            path: path.clone(),
+            source,
+        })
     }
 }
 
@@ -106,15 +116,25 @@ impl RunFiles {
 /// When the file cannot be read, or a line before the last is broken.
 pub fn read_timeline(directory: &Path) -> Result<Vec<Interval>, TimelineError> {
     let path = directory.join(RunFiles::TIMELINE);
-    let io = |source| TimelineError::Io { path: path.clone(), source };
-    let mut lines = BufReader::new(File::open(&path).map_err(io)?).lines().enumerate().peekable();
+    let io = |source| TimelineError::Io {
+        path: path.clone(),
+        source,
+    };
+    let mut lines = BufReader::new(File::open(&path).map_err(io)?)
+        .lines()
+        .enumerate()
+        .peekable();
     let mut intervals = Vec::new();
     while let Some((index, line)) = lines.next() {
         match serde_json::from_str(&line.map_err(io)?) {
             Ok(interval) => intervals.push(interval),
             Err(_) if lines.peek().is_none() => break,
             Err(error) => {
-                return Err(TimelineError::Line { path, line: index + 1, message: error.to_string() });
+                return Err(TimelineError::Line {
+                    path,
+                    line: index + 1,
+                    message: error.to_string(),
+                });
             }
         }
     }

@@ -60,7 +60,10 @@ impl MetricsSource {
             .timeout(TIMEOUT)
             .no_proxy()
             .build()
-            .map_err(|error| SourceError::Fetch { url: url.clone(), problem: error.to_string() })?;
+            .map_err(|error| SourceError::Fetch {
+                url: url.clone(),
+                problem: error.to_string(),
+            })?;
         Ok(Self { url, pool, client })
     }
 
@@ -69,14 +72,25 @@ impl MetricsSource {
     /// # Errors
     /// When the source does not answer in time, or answers something else.
     pub async fn sample(&self) -> Result<Gauges, SourceError> {
-        let fetch = |problem: String| SourceError::Fetch { url: self.url.clone(), problem };
-        let mut answer =
-            self.client.get(&self.url).send().await.map_err(|error| fetch(error.to_string()))?;
+        let fetch = |problem: String| SourceError::Fetch {
+            url: self.url.clone(),
+            problem,
+        };
+        let mut answer = self
+            .client
+            .get(&self.url)
+            .send()
+            .await
+            .map_err(|error| fetch(error.to_string()))?;
         if !answer.status().is_success() {
             return Err(fetch(format!("answered {}", answer.status())));
         }
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| fetch(error.to_string()))? {
+        while let Some(chunk) = answer
+            .chunk()
+            .await
+            .map_err(|error| fetch(error.to_string()))?
+        {
             body.extend_from_slice(&chunk);
             if body.len() > MAX_BODY {
                 return Err(fetch(format!("answered more than {MAX_BODY} bytes")));
@@ -94,7 +108,11 @@ impl MetricsSource {
         let lines = text.lines().map(|line| Ok(line.to_owned()));
         let scrape = Scrape::parse(lines).map_err(|error| content(&error.to_string()))?;
         let gauges = self.gauges(&scrape.samples);
-        if gauges.is_empty() { Err(content("none is there")) } else { Ok(gauges) }
+        if gauges.is_empty() {
+            Err(content("none is there"))
+        } else {
+            Ok(gauges)
+        }
     }
 
     fn gauges(&self, samples: &[Sample]) -> Gauges {
@@ -158,8 +176,11 @@ mod tests {
     use super::*;
 
     fn source() -> MetricsSource {
-        MetricsSource::new("http://exporter/metrics".to_owned(), MetricsSource::POOL.to_owned())
-            .unwrap()
+        MetricsSource::new(
+            "http://exporter/metrics".to_owned(),
+            MetricsSource::POOL.to_owned(),
+        )
+        .unwrap()
     }
 
     /// Shaped like windows_exporter v0.31.8: other pools and processes beside ours, two workers in
@@ -197,6 +218,9 @@ windows_exchange_activesync_ping_cmds_pending 1790
     #[test]
     fn something_else_is_refused() {
         let error = source().read("<html>login</html>").unwrap_err();
-        assert!(error.to_string().contains("MSExchangeSyncAppPool"), "{error}");
+        assert!(
+            error.to_string().contains("MSExchangeSyncAppPool"),
+            "{error}"
+        );
     }
 }

@@ -57,9 +57,16 @@ impl SocketTable {
     #[must_use]
     pub fn sample(&self) -> Gauges {
         let mut gauges = Gauges::new();
-        let SocketGroups { target, server_is_local, back_end, ipv6 } = self.groups;
+        let SocketGroups {
+            target,
+            server_is_local,
+            back_end,
+            ipv6,
+        } = self.groups;
         let mut add = |group: Group, source: u16, destination: u16| {
-            let Some(counts) = states::count(source, destination, ipv6) else { return };
+            let Some(counts) = states::count(source, destination, ipv6) else {
+                return;
+            };
             for (state, count) in states::NAMES.iter().zip(counts) {
                 gauges.insert(format!("tcp.{}.{state}", group.as_str()), count as f64);
             }
@@ -104,7 +111,11 @@ mod states {
     const BUFFER: usize = 64 << 10;
 
     pub(super) fn count(source: u16, destination: u16, ipv6: bool) -> Option<[u64; NAMES.len()]> {
-        let mut socket_id = if ipv6 { SocketId::new_v6() } else { SocketId::new_v4() };
+        let mut socket_id = if ipv6 {
+            SocketId::new_v6()
+        } else {
+            SocketId::new_v4()
+        };
         socket_id.source_port = source;
         socket_id.destination_port = destination;
         let request = InetRequest {
@@ -177,8 +188,9 @@ mod tests {
             back_end: Some(port),
             ipv6: false,
         });
-        let clients: Vec<_> =
-            (0..3).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+        let clients: Vec<_> = (0..3)
+            .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
+            .collect();
         let mut servers: Vec<_> = (0..3).map(|_| listener.accept().unwrap().0).collect();
         let gauges = table.sample();
         assert_eq!(gauges["tcp.devices.established"], 3.0);
@@ -190,7 +202,10 @@ mod tests {
         let gauges = table.sample();
         assert_eq!(gauges["tcp.devices.close_wait"], 1.0);
         // The acknowledgement of the FIN may be delayed.
-        assert_eq!(gauges["tcp.server.fin_wait1"] + gauges["tcp.server.fin_wait2"], 1.0);
+        assert_eq!(
+            gauges["tcp.server.fin_wait1"] + gauges["tcp.server.fin_wait2"],
+            1.0
+        );
         assert_eq!(gauges["tcp.outgoing.close_wait"], 1.0);
         drop(clients);
     }

@@ -31,7 +31,9 @@ impl fmt::Display for Seen {
         match self.sign {
             Sign::Counter => write!(formatter, "at {t:.0} s the pool's recycle counter rose"),
             Sign::NewProcess => write!(formatter, "at {t:.0} s a new worker process appeared"),
-            Sign::CutPings(count) => write!(formatter, "at {t:.0} s {count} held Pings were cut at once"),
+            Sign::CutPings(count) => {
+                write!(formatter, "at {t:.0} s {count} held Pings were cut at once")
+            }
         }
     }
 }
@@ -53,21 +55,33 @@ pub fn detect(intervals: &[Interval]) -> Vec<Seen> {
         let t = interval.t;
         if let Some(count) = interval.gauge("server.recycles") {
             if recycles.is_some_and(|before| count > before) {
-                seen.push(Seen { t, sign: Sign::Counter });
+                seen.push(Seen {
+                    t,
+                    sign: Sign::Counter,
+                });
             }
             recycles = Some(count);
         }
-        let pids: BTreeSet<&str> =
-            interval.gauges.keys().filter_map(|name| name.strip_prefix("server.active.")).collect();
+        let pids: BTreeSet<&str> = interval
+            .gauges
+            .keys()
+            .filter_map(|name| name.strip_prefix("server.active."))
+            .collect();
         if !pids.is_empty() {
             if !known.is_empty() && pids.difference(&known).next().is_some() {
-                seen.push(Seen { t, sign: Sign::NewProcess });
+                seen.push(Seen {
+                    t,
+                    sign: Sign::NewProcess,
+                });
             }
             known.extend(pids);
         }
         let cut = interval.count(Counter::PingsCut);
         if index > 0 && cut >= MIN_BURST && cut as f64 >= BURST * held {
-            seen.push(Seen { t, sign: Sign::CutPings(cut) });
+            seen.push(Seen {
+                t,
+                sign: Sign::CutPings(cut),
+            });
         }
         held = interval.gauge("devices.holding").unwrap_or(0.0);
     }
@@ -79,24 +93,71 @@ mod tests {
     use super::*;
 
     fn interval(t: f64, gauges: &[(&str, f64)], cut: u64) -> Interval {
-        let mut interval = Interval { t, ..Interval::default() };
-        interval.gauges.extend(gauges.iter().map(|(name, value)| ((*name).to_owned(), *value)));
+        let mut interval = Interval {
+            t,
+            ..Interval::default()
+        };
+        interval.gauges.extend(
+            gauges
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), *value)),
+        );
         if cut > 0 {
-            interval.counts.insert(Counter::PingsCut.as_str().to_owned(), cut);
+            interval
+                .counts
+                .insert(Counter::PingsCut.as_str().to_owned(), cut);
         }
         interval
     }
 
     #[test]
     fn each_sign_alone_is_enough() {
-        let steady = |t| interval(t, &[("server.recycles", 3.0), ("server.active.7", 9.0), ("devices.holding", 50.0)], 0);
-        assert_eq!(detect(&[steady(1.0), steady(2.0), interval(3.0, &[], 2)]), []);
+        let steady = |t| {
+            interval(
+                t,
+                &[
+                    ("server.recycles", 3.0),
+                    ("server.active.7", 9.0),
+                    ("devices.holding", 50.0),
+                ],
+                0,
+            )
+        };
+        assert_eq!(
+            detect(&[steady(1.0), steady(2.0), interval(3.0, &[], 2)]),
+            []
+        );
         let counter = [steady(1.0), interval(2.0, &[("server.recycles", 4.0)], 0)];
-        assert_eq!(detect(&counter), [Seen { t: 2.0, sign: Sign::Counter }]);
-        let process = [steady(1.0), interval(2.0, &[("server.active.7", 9.0), ("server.active.8", 0.0)], 0)];
-        assert_eq!(detect(&process), [Seen { t: 2.0, sign: Sign::NewProcess }]);
+        assert_eq!(
+            detect(&counter),
+            [Seen {
+                t: 2.0,
+                sign: Sign::Counter
+            }]
+        );
+        let process = [
+            steady(1.0),
+            interval(
+                2.0,
+                &[("server.active.7", 9.0), ("server.active.8", 0.0)],
+                0,
+            ),
+        ];
+        assert_eq!(
+            detect(&process),
+            [Seen {
+                t: 2.0,
+                sign: Sign::NewProcess
+            }]
+        );
         let burst = [steady(1.0), interval(2.0, &[], 12)];
-        assert_eq!(detect(&burst), [Seen { t: 2.0, sign: Sign::CutPings(12) }]);
+        assert_eq!(
+            detect(&burst),
+            [Seen {
+                t: 2.0,
+                sign: Sign::CutPings(12)
+            }]
+        );
         let trickle = [steady(1.0), interval(2.0, &[], 6)];
         assert_eq!(detect(&trickle), []);
     }

@@ -43,7 +43,11 @@ pub async fn pull(
         Trigger::None | Trigger::Observe => Ok(()),
         Trigger::Mock => {
             let base = control.ok_or_else(|| TriggerError::Mock("there is no mock".to_owned()))?;
-            let call = client.post(format!("{base}/recycle")).timeout(LIMIT).send().await;
+            let call = client
+                .post(format!("{base}/recycle"))
+                .timeout(LIMIT)
+                .send()
+                .await;
             call.and_then(reqwest::Response::error_for_status)
                 .map(drop)
                 .map_err(|error| TriggerError::Mock(error.to_string()))
@@ -53,8 +57,15 @@ pub async fn pull(
 }
 
 async fn run(text: &str) -> Result<(), TriggerError> {
-    let fail = |problem: String| TriggerError::Command { command: text.to_owned(), problem };
-    let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
+    let fail = |problem: String| TriggerError::Command {
+        command: text.to_owned(),
+        problem,
+    };
+    let (shell, flag) = if cfg!(windows) {
+        ("cmd", "/C")
+    } else {
+        ("sh", "-c")
+    };
     let output = Command::new(shell)
         .arg(flag)
         .arg(text)
@@ -68,6 +79,9 @@ async fn run(text: &str) -> Result<(), TriggerError> {
     if output.status.success() {
         return Ok(());
     }
-    let said: String = String::from_utf8_lossy(&output.stderr).chars().take(SHOWN).collect();
+    let said: String = String::from_utf8_lossy(&output.stderr)
+        .chars()
+        .take(SHOWN)
+        .collect();
     Err(fail(format!("{}: {}", output.status, said.trim())))
 }

@@ -97,7 +97,10 @@ impl RunRecord {
     /// When it is not a run directory of a known version.
     pub fn load(directory: &Path) -> Result<Self, RecordError> {
         let path = directory.join(Self::FILE);
-        let fail = |problem: String| RecordError::Record { path: path.clone(), problem };
+        let fail = |problem: String| RecordError::Record {
+            path: path.clone(),
+            problem,
+        };
         let text = std::fs::read_to_string(&path).map_err(|error| fail(error.to_string()))?;
         let version: serde_json::Value =
             serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
@@ -111,7 +114,9 @@ impl RunRecord {
         let mut record: Self =
             serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
         if record.state == RunState::Running {
-            record.problems.push("the run was killed, or is still under way".to_owned());
+            record
+                .problems
+                .push("the run was killed, or is still under way".to_owned());
             record.conclude(&read_timeline(directory)?);
         }
         Ok(record)

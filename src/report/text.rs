@@ -32,7 +32,11 @@ impl std::fmt::Display for Progress<'_> {
         let interval = self.0;
         let gauge = |name: &str| interval.gauge(name);
         let devices = |state: &str| gauge(&format!("devices.{state}")).unwrap_or(0.0);
-        let p95 = |metric| interval.latency(metric).map_or("–".to_owned(), |latency| time(latency.p95));
+        let p95 = |metric| {
+            interval
+                .latency(metric)
+                .map_or("–".to_owned(), |latency| time(latency.p95))
+        };
         write!(
             formatter,
             "{:>4.0}s {:<9} holding {:<6.0} busy {:<5.0} away {:<5.0} | cut {:<4} overdue {:<3} errors {:<4} | p95 sync {:<8} notify {:<8}",
@@ -73,7 +77,14 @@ pub fn plan_text(plan: &Plan) -> String {
     let target = match &plan.target {
         TargetPlan::Mock(_) => "the bundled mock".to_owned(),
         TargetPlan::Server { url, insecure, .. } => {
-            format!("{url}{}", if *insecure { " (certificate not verified)" } else { "" })
+            format!(
+                "{url}{}",
+                if *insecure {
+                    " (certificate not verified)"
+                } else {
+                    ""
+                }
+            )
         }
     };
     let devices = &plan.devices;
@@ -96,7 +107,11 @@ pub fn plan_text(plan: &Plan) -> String {
             MailDoor::SendMail => format!("by SendMail from {} senders", mail.senders),
             MailDoor::Control => "through the mock's control API".to_owned(),
         };
-        let _ = writeln!(out, "mail      {} a second, {} bytes, {door}", mail.rate, mail.size);
+        let _ = writeln!(
+            out,
+            "mail      {} a second, {} bytes, {door}",
+            mail.rate, mail.size
+        );
     }
     for phase in &plan.phases {
         let mut what = Vec::new();
@@ -156,7 +171,13 @@ pub fn summary_text(record: &RunRecord) -> String {
     totals(&mut out, record);
     let _ = writeln!(out, "\nChecks");
     for check in &record.checks {
-        let _ = writeln!(out, "  {:<7}  {:<13} {}", check.outcome.as_str(), check.name, check.reason);
+        let _ = writeln!(
+            out,
+            "  {:<7}  {:<13} {}",
+            check.outcome.as_str(),
+            check.name,
+            check.reason
+        );
         if check.outcome != Outcome::Skipped {
             for figure in &check.figures {
                 let _ = writeln!(out, "  {:<22} · {figure}", "");
@@ -194,7 +215,9 @@ fn latencies(out: &mut String, phases: &[PhaseSummary]) {
     ] {
         let mut first = true;
         for phase in phases {
-            let Some(latency) = phase.latencies.get(metric.as_str()) else { continue };
+            let Some(latency) = phase.latencies.get(metric.as_str()) else {
+                continue;
+            };
             let _ = writeln!(
                 out,
                 "{:<14}{:<11}{:>9}{:>10}{:>10}{:>10}{:>10}",
@@ -226,13 +249,18 @@ fn counts(out: &mut String, phases: &[PhaseSummary]) {
         (Counter::HttpErrors, "HTTP errors"),
         (Counter::Malformed, "bad answers"),
     ];
-    table(out, "Events", phases, SHOWN.iter().map(|(counter, name)| {
-        let cells: Vec<Option<String>> = phases
-            .iter()
-            .map(|phase| phase.counts.get(counter.as_str()).map(u64::to_string))
-            .collect();
-        ((*name).to_owned(), cells)
-    }));
+    table(
+        out,
+        "Events",
+        phases,
+        SHOWN.iter().map(|(counter, name)| {
+            let cells: Vec<Option<String>> = phases
+                .iter()
+                .map(|phase| phase.counts.get(counter.as_str()).map(u64::to_string))
+                .collect();
+            ((*name).to_owned(), cells)
+        }),
+    );
 }
 
 fn levels(out: &mut String, phases: &[PhaseSummary]) {
@@ -250,21 +278,26 @@ fn levels(out: &mut String, phases: &[PhaseSummary]) {
         ("harness.cpu_cores", "harness CPU, % of a core", 100.0),
         ("harness.lag_ms", "harness timer lag, ms", 1.0),
     ];
-    table(out, "Level (median → end of phase)", phases, shown.iter().map(|(gauge, name, scale)| {
-        let cells: Vec<Option<String>> = phases
-            .iter()
-            .map(|phase| {
-                let level = phase.levels.get(*gauge)?;
-                let (median, last) = (level.median * scale, level.last * scale);
-                Some(if median.round() == last.round() {
-                    format!("{median:.0}")
-                } else {
-                    format!("{median:.0} → {last:.0}")
+    table(
+        out,
+        "Level (median → end of phase)",
+        phases,
+        shown.iter().map(|(gauge, name, scale)| {
+            let cells: Vec<Option<String>> = phases
+                .iter()
+                .map(|phase| {
+                    let level = phase.levels.get(*gauge)?;
+                    let (median, last) = (level.median * scale, level.last * scale);
+                    Some(if median.round() == last.round() {
+                        format!("{median:.0}")
+                    } else {
+                        format!("{median:.0} → {last:.0}")
+                    })
                 })
-            })
-            .collect();
-        ((*name).to_owned(), cells)
-    }));
+                .collect();
+            ((*name).to_owned(), cells)
+        }),
+    );
 }
 
 /// Rows by name, columns by phase; rows without a value are left out.

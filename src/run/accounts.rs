@@ -74,14 +74,20 @@ enum Passwords {
 impl Passwords {
     fn read(plan: &Plan) -> Result<Self, AccountError> {
         match (&plan.devices.password, &plan.target) {
-            (PasswordSource::Mock, TargetPlan::Mock(config)) => Ok(Self::One(config.password.clone())),
+            (PasswordSource::Mock, TargetPlan::Mock(config)) => {
+                Ok(Self::One(config.password.clone()))
+            }
             (PasswordSource::Mock, TargetPlan::Server { .. }) => Ok(Self::One(String::new())),
             (PasswordSource::Env(name), _) => std::env::var(name)
                 .map(Self::One)
                 .map_err(|_| AccountError::Env(name.clone())),
             (PasswordSource::File(path), _) => {
-                let fail = |problem: String| AccountError::File { path: path.clone(), problem };
-                let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+                let fail = |problem: String| AccountError::File {
+                    path: path.clone(),
+                    problem,
+                };
+                let text =
+                    std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
                 Self::parse(plan, &text).map_err(fail)
             }
         }
@@ -104,7 +110,10 @@ impl Passwords {
         for (number, line) in lines {
             match line.split_once(':') {
                 Some((user, password)) if !user.is_empty() && !password.is_empty() => {
-                    if by_user.insert(user.to_owned(), password.to_owned()).is_some() {
+                    if by_user
+                        .insert(user.to_owned(), password.to_owned())
+                        .is_some()
+                    {
                         problems.push(format!("line {number}: user `{user}` is there twice"));
                     }
                 }
@@ -117,7 +126,11 @@ impl Passwords {
                 problems.push(format!("user `{user}` has no line"));
             }
         }
-        if problems.is_empty() { Ok(Self::ByUser(by_user)) } else { Err(problems.join("; ")) }
+        if problems.is_empty() {
+            Ok(Self::ByUser(by_user))
+        } else {
+            Err(problems.join("; "))
+        }
     }
 
     fn authorization(&self, user: &str) -> String {

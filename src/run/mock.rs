@@ -56,7 +56,10 @@ impl MockProcess {
         };
         let mut line = serde_json::to_vec(config).map_err(|error| fail(error.to_string()))?;
         line.push(b'\n');
-        input.write_all(&line).await.map_err(|error| fail(error.to_string()))?;
+        input
+            .write_all(&line)
+            .await
+            .map_err(|error| fail(error.to_string()))?;
         let mut lines = BufReader::new(output).lines();
         let ready = timeout(START_LIMIT, lines.next_line()).await;
         let line = match ready {
@@ -71,7 +74,13 @@ impl MockProcess {
             None => None,
             Some(pem) => Some(ca_file(pem).map_err(|error| fail(error.to_string()))?),
         };
-        Ok(Self { child, _lifeline: input, addresses, ca, client: reqwest::Client::new() })
+        Ok(Self {
+            child,
+            _lifeline: input,
+            addresses,
+            ca,
+            client: reqwest::Client::new(),
+        })
     }
 
     /// Where it is reached.
@@ -96,14 +105,27 @@ impl MockProcess {
     /// # Errors
     /// When the mock does not take it.
     pub async fn set_strand(&self, share: f64) -> Result<(), reqwest::Error> {
-        let faults = FaultConfig { strand: share, ..FaultConfig::default() };
+        let faults = FaultConfig {
+            strand: share,
+            ..FaultConfig::default()
+        };
         let url = format!("{}/faults", self.addresses.control);
-        self.client.post(url).json(&faults).send().await?.error_for_status().map(drop)
+        self.client
+            .post(url)
+            .json(&faults)
+            .send()
+            .await?
+            .error_for_status()
+            .map(drop)
     }
 
     /// Ends it, politely first.
     pub async fn stop(mut self) {
-        let asked = self.client.post(format!("{}/shutdown", self.addresses.control)).send().await;
+        let asked = self
+            .client
+            .post(format!("{}/shutdown", self.addresses.control))
+            .send()
+            .await;
         if asked.is_err() || timeout(STOP_LIMIT, self.child.wait()).await.is_err() {
             // Dead already, or deaf; the child is killed when it is dropped in any case.
             let _ = self.child.kill().await;

@@ -24,10 +24,10 @@ use crate::measure::{Interval, Recorder, RunFiles, TimelineError, Totals, read_t
 use crate::observe::descriptors;
 use crate::recycle;
 use crate::report::{Progress, RunRecord, RunState, SCHEMA_VERSION};
-use crate::scenario::{AbandonPlan, MailDoor, Needs, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger};
-use crate::transport::{
-    FailureKind, Lean, LeanFactory, Limits, Network, Target, TlsOptions,
+use crate::scenario::{
+    AbandonPlan, MailDoor, Needs, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger,
 };
+use crate::transport::{FailureKind, Lean, LeanFactory, Limits, Network, Target, TlsOptions};
 
 pub use accounts::AccountError;
 pub use mock::{MockError, MockProcess};
@@ -116,7 +116,10 @@ pub async fn run(
     options: &Options,
     interrupt: watch::Receiver<Interrupt>,
 ) -> Result<Finished, RunError> {
-    let seed = options.seed.or(plan.seed).unwrap_or_else(|| rand::rng().random_range(1..=u64::from(u32::MAX)));
+    let seed = options
+        .seed
+        .or(plan.seed)
+        .unwrap_or_else(|| rand::rng().random_range(1..=u64::from(u32::MAX)));
     check_descriptors(&plan)?;
     let identities = accounts::identities(&plan)?;
     let mut plan = plan;
@@ -130,7 +133,10 @@ pub async fn run(
     let (target, network) = network(&plan, mock.as_ref())?;
     let url = format!(
         "{}://{}:{}{}",
-        if target.tls { "https" } else { "http" }, target.host, target.port, target.path
+        if target.tls { "https" } else { "http" },
+        target.host,
+        target.port,
+        target.path
     );
     let profile = Arc::new(profile(&plan, &target));
     let factory = Lean::factory(network, Needs::silent(&plan) as usize, Limits::default());
@@ -138,7 +144,11 @@ pub async fn run(
 
     let started = jiff::Timestamp::now();
     let run_id: u32 = rand::rng().random();
-    let directory = options.runs.join(format!("{}-{}", started.strftime("%Y%m%dT%H%M%SZ"), plan.name));
+    let directory = options.runs.join(format!(
+        "{}-{}",
+        started.strftime("%Y%m%dT%H%M%SZ"),
+        plan.name
+    ));
     let files = RunFiles::create(&directory)?;
     let users: Vec<u32> = identities.iter().map(|identity| identity.user).collect();
     let late_after = plan.mail.as_ref().map_or(SETTLE, |mail| mail.late_after);
@@ -178,7 +188,10 @@ pub async fn run(
         phase: String::new(),
     };
     let finished = engine.play(identities, profile, factory).await?;
-    Ok(Finished { record: finished, directory })
+    Ok(Finished {
+        record: finished,
+        directory,
+    })
 }
 
 fn check_descriptors(plan: &Plan) -> Result<(), RunError> {
@@ -192,12 +205,31 @@ fn check_descriptors(plan: &Plan) -> Result<(), RunError> {
 
 fn network(plan: &Plan, mock: Option<&MockProcess>) -> Result<(Target, Network), RunError> {
     let (url, tls) = match (&plan.target, mock) {
-        (TargetPlan::Server { url, ca_file, insecure }, _) => {
-            (url.clone(), TlsOptions { ca_file: ca_file.clone(), insecure: *insecure })
-        }
+        (
+            TargetPlan::Server {
+                url,
+                ca_file,
+                insecure,
+            },
+            _,
+        ) => (
+            url.clone(),
+            TlsOptions {
+                ca_file: ca_file.clone(),
+                insecure: *insecure,
+            },
+        ),
         (TargetPlan::Mock(_), mock) => {
-            let url = mock.map(|mock| mock.addresses().url.clone()).unwrap_or_default();
-            (url, TlsOptions { ca_file: mock.and_then(MockProcess::ca_file), insecure: false })
+            let url = mock
+                .map(|mock| mock.addresses().url.clone())
+                .unwrap_or_default();
+            (
+                url,
+                TlsOptions {
+                    ca_file: mock.and_then(MockProcess::ca_file),
+                    insecure: false,
+                },
+            )
         }
     };
     let target = Target::parse(&url).map_err(|error| RunError::Target(error.to_string()))?;
@@ -226,7 +258,11 @@ fn abandonment(plan: &AbandonPlan) -> Abandonment {
     Abandonment {
         share: plan.share,
         after: plan.after.0..=plan.after.1,
-        how: AbandonShares { fin: plan.fin, rst: plan.rst, silence: plan.silence },
+        how: AbandonShares {
+            fin: plan.fin,
+            rst: plan.rst,
+            silence: plan.silence,
+        },
         away: plan.away.0..=plan.away.1,
     }
 }
@@ -248,7 +284,9 @@ async fn preflight(
     profile: &Arc<Profile>,
     url: &str,
 ) -> Result<(), RunError> {
-    let Some(first) = identities.first() else { return Ok(()) };
+    let Some(first) = identities.first() else {
+        return Ok(());
+    };
     let refusals = Arc::new(Refusals::new(0, 1));
     let mut client = Client::new(
         factory.make(),
@@ -271,7 +309,10 @@ async fn preflight(
         Err(Trouble::Http { status, .. }) => format!("OPTIONS was answered with HTTP {status}"),
         Err(Trouble::Status(code, _)) => format!("OPTIONS was answered with Status {code}"),
     };
-    Err(RunError::Unreachable { url: url.to_owned(), problem })
+    Err(RunError::Unreachable {
+        url: url.to_owned(),
+        problem,
+    })
 }
 
 /// A run under way.
@@ -306,7 +347,10 @@ impl Engine {
         factory: LeanFactory<Network>,
     ) -> Result<RunRecord, RunError> {
         let plan = self.record.plan.clone();
-        self.refusals = Arc::new(Refusals::new(plan.devices.users as usize, plan.devices.refusals));
+        self.refusals = Arc::new(Refusals::new(
+            plan.devices.users as usize,
+            plan.devices.refusals,
+        ));
         let mut senders = self.senders(&plan, &identities, &profile, &factory);
         let record: Arc<dyn Record> = Arc::clone(&self.recorder) as Arc<dyn Record>;
         let fleet = Fleet::start(
@@ -331,7 +375,8 @@ impl Engine {
                 mail_runs = true;
                 if let Some((mail, door)) = senders.take() {
                     let random = device_random(self.record.seed, u32::MAX);
-                    let (recorder, stop) = (Arc::clone(&self.recorder), Arc::clone(&self.stop_mail));
+                    let (recorder, stop) =
+                        (Arc::clone(&self.recorder), Arc::clone(&self.stop_mail));
                     background.spawn(send_on_schedule(mail, door, recorder, random, stop));
                 }
             }
@@ -376,7 +421,9 @@ impl Engine {
         };
         let plan = MailPlan {
             schedule: Pacer::per_second(mail.rate),
-            users: (0..plan.devices.users).map(|user| (user, plan.user_name(user))).collect(),
+            users: (0..plan.devices.users)
+                .map(|user| (user, plan.user_name(user)))
+                .collect(),
             domain: mail.domain.clone(),
             size: mail.size,
         };
@@ -386,7 +433,10 @@ impl Engine {
     /// Begins a phase: behaviour of the devices, faults of the mock, the recycle.
     async fn enter(&mut self, phase: &PhasePlan, background: &mut JoinSet<()>) {
         phase.kind.as_str().clone_into(&mut self.phase);
-        let chosen = phase.abandon.as_ref().map_or_else(Abandonment::none, abandonment);
+        let chosen = phase
+            .abandon
+            .as_ref()
+            .map_or_else(Abandonment::none, abandonment);
         self.behaviour.set_abandonment(chosen);
         if let Some(mock) = &self.mock
             && let Err(error) = mock.set_strand(phase.strand).await
@@ -394,10 +444,14 @@ impl Engine {
             self.problem(format!("the mock did not take its faults: {error}"));
         }
         if phase.trigger != Trigger::None {
-            let control = self.mock.as_ref().map(|mock| mock.addresses().control.clone());
+            let control = self
+                .mock
+                .as_ref()
+                .map(|mock| mock.addresses().control.clone());
             let (trigger, recorder) = (phase.trigger.clone(), Arc::clone(&self.recorder));
             background.spawn(async move {
-                let pulled = recycle::pull(&trigger, control.as_deref(), &reqwest::Client::new()).await;
+                let pulled =
+                    recycle::pull(&trigger, control.as_deref(), &reqwest::Client::new()).await;
                 if let Err(error) = pulled {
                     recorder.text(&error.to_string());
                     eprintln!("{error}");
@@ -431,7 +485,9 @@ impl Engine {
             if let Some(mock) = &mut self.mock
                 && let Some(status) = mock.ended()
             {
-                self.problem(format!("the mock ended in the middle of the run ({status})"));
+                self.problem(format!(
+                    "the mock ended in the middle of the run ({status})"
+                ));
                 return Ok(End::Broken);
             }
             if done(&interval) {
@@ -442,7 +498,10 @@ impl Engine {
     }
 
     async fn interval(&mut self, due: Instant) -> Result<Interval, RunError> {
-        let gauges = self.observers.sample(due, self.recorder.really_open()).await;
+        let gauges = self
+            .observers
+            .sample(due, self.recorder.really_open())
+            .await;
         let interval = self.recorder.interval(&self.phase, gauges);
         if !self.quiet {
             eprintln!("{}", Progress(&interval));
@@ -473,8 +532,11 @@ impl Engine {
         self.interval(Instant::now()).await?;
         let stopped = self.refusals.stopped();
         if !stopped.is_empty() {
-            let names: Vec<String> =
-                stopped.iter().take(10).map(|user| self.record.plan.user_name(*user)).collect();
+            let names: Vec<String> = stopped
+                .iter()
+                .take(10)
+                .map(|user| self.record.plan.user_name(*user))
+                .collect();
             self.problem(format!(
                 "{} of {} users were stopped after {} refused logins each, to keep their accounts \
                  from being locked: {}{}",
@@ -482,7 +544,11 @@ impl Engine {
                 self.record.plan.devices.users,
                 self.record.plan.devices.refusals,
                 names.join(", "),
-                if stopped.len() > names.len() { ", …" } else { "" }
+                if stopped.len() > names.len() {
+                    ", …"
+                } else {
+                    ""
+                }
             ));
         }
         for problem in self.observers.problems() {

@@ -23,7 +23,8 @@ pub(super) struct Observers {
 impl Observers {
     pub(super) fn new(plan: &Plan, target: &Target, mock: Option<&MockProcess>) -> Self {
         let address: Option<IpAddr> = target.host.parse().ok();
-        let is_local = target.host == "localhost" || address.is_some_and(|address| address.is_loopback());
+        let is_local =
+            target.host == "localhost" || address.is_some_and(|address| address.is_loopback());
         let sockets = SocketTable::new(SocketGroups {
             target: target.port,
             server_is_local: is_local,
@@ -82,7 +83,9 @@ impl Observers {
     pub(super) fn problems(&self) -> Vec<String> {
         self.failed
             .iter()
-            .map(|(text, count)| format!("the server's counters could not be read {count} times: {text}"))
+            .map(|(text, count)| {
+                format!("the server's counters could not be read {count} times: {text}")
+            })
             .collect()
     }
 }

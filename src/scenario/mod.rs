@@ -182,7 +182,10 @@ impl PhaseKind {
     /// Its name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+        Self::ALL
+            .iter()
+            .find(|(_, kind)| *kind == self)
+            .map_or("", |(name, _)| name)
     }
 }
 
@@ -265,8 +268,11 @@ pub enum Expectation {
 
 impl Expectation {
     /// All of them, with their names.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("expected", Self::Expected), ("absent", Self::Absent), ("any", Self::Any)];
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("expected", Self::Expected),
+        ("absent", Self::Absent),
+        ("any", Self::Any),
+    ];
 }
 
 impl Plan {
@@ -294,8 +300,15 @@ fn numbered(pattern: &str, number: u32) -> String {
     let Some(start) = pattern.find('#') else {
         return pattern.to_owned();
     };
-    let width = pattern[start..].chars().take_while(|letter| *letter == '#').count();
-    format!("{}{number:0width$}{}", &pattern[..start], &pattern[start + width..])
+    let width = pattern[start..]
+        .chars()
+        .take_while(|letter| *letter == '#')
+        .count();
+    format!(
+        "{}{number:0width$}{}",
+        &pattern[..start],
+        &pattern[start + width..]
+    )
 }
 
 /// Versions as their texts.
@@ -304,11 +317,16 @@ mod versions {
     use serde::de::Error as _;
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(versions: &[ProtocolVersion], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        versions: &[ProtocolVersion],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(versions.iter().map(|version| version.as_str()))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ProtocolVersion>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<ProtocolVersion>, D::Error> {
         Vec::<String>::deserialize(deserializer)?
             .iter()
             .map(|text| text.parse().map_err(D::Error::custom))

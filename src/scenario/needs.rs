@@ -39,15 +39,30 @@ impl Needs {
         let (tls, per_connection) = match &plan.target {
             TargetPlan::Mock(config) => {
                 // The front door has the back end's end of each forwarded request too.
-                (config.tls, if config.topology == Topology::OneServer { 2 } else { 1 })
+                (
+                    config.tls,
+                    if config.topology == Topology::OneServer {
+                        2
+                    } else {
+                        1
+                    },
+                )
             }
             TargetPlan::Server { url, .. } => (url.starts_with("https"), 0),
         };
-        let per_device = if tls { Self::BYTES_PER_DEVICE_TLS } else { Self::BYTES_PER_DEVICE };
+        let per_device = if tls {
+            Self::BYTES_PER_DEVICE_TLS
+        } else {
+            Self::BYTES_PER_DEVICE
+        };
         Self {
             connections,
             descriptors: connections + Self::SPARE,
-            mock_descriptors: if per_connection == 0 { 0 } else { connections * per_connection + Self::SPARE },
+            mock_descriptors: if per_connection == 0 {
+                0
+            } else {
+                connections * per_connection + Self::SPARE
+            },
             memory: devices * per_device,
         }
     }
@@ -60,6 +75,10 @@ impl Needs {
             .iter()
             .filter_map(|phase| phase.abandon.as_ref())
             .any(|abandon| abandon.silence > 0.0 && abandon.share > 0.0);
-        if silent { (f64::from(plan.devices.count) * Self::SILENT_SHARE).ceil() as u64 } else { 0 }
+        if silent {
+            (f64::from(plan.devices.count) * Self::SILENT_SHARE).ceil() as u64
+        } else {
+            0
+        }
     }
 }

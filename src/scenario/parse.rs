@@ -78,8 +78,16 @@ impl ScenarioError {
             .map(|problem| {
                 let before = &self.text[..problem.span.start.min(self.text.len())];
                 let line = before.matches('\n').count() + 1;
-                let column = before.chars().rev().take_while(|letter| *letter != '\n').count() + 1;
-                format!("{}:{line}:{column}: {}: {}", self.file, problem.key, problem.message)
+                let column = before
+                    .chars()
+                    .rev()
+                    .take_while(|letter| *letter != '\n')
+                    .count()
+                    + 1;
+                format!(
+                    "{}:{line}:{column}: {}: {}",
+                    self.file, problem.key, problem.message
+                )
             })
             .collect()
     }
@@ -102,7 +110,12 @@ impl fmt::Display for ScenarioError {
             writeln!(formatter, "{}", renderer.render(&report))?;
         }
         let count = self.problems.len();
-        write!(formatter, "{}: {count} mistake{}", self.file, if count == 1 { "" } else { "s" })
+        write!(
+            formatter,
+            "{}: {count} mistake{}",
+            self.file,
+            if count == 1 { "" } else { "s" }
+        )
     }
 }
 
@@ -118,7 +131,11 @@ pub fn parse(file: &str, text: &str) -> Result<Plan, ScenarioError> {
     for error in errors {
         let span = error.span().unwrap_or(0..0);
         let message = error.message().to_owned();
-        problems.borrow_mut().push(Problem { span, key: "syntax".to_owned(), message });
+        problems.borrow_mut().push(Problem {
+            span,
+            key: "syntax".to_owned(),
+            message,
+        });
     }
     let plan = if problems.borrow().is_empty() {
         read(Section::root(&table, &problems))
@@ -130,7 +147,11 @@ pub fn parse(file: &str, text: &str) -> Result<Plan, ScenarioError> {
         Some(plan) if problems.is_empty() => Ok(plan),
         _ => {
             problems.sort_by_key(|problem| problem.span.start);
-            Err(ScenarioError { file: file.to_owned(), text: text.to_owned(), problems })
+            Err(ScenarioError {
+                file: file.to_owned(),
+                text: text.to_owned(),
+                problems,
+            })
         }
     }
 }
@@ -142,10 +163,16 @@ fn read(root: Section<'_>) -> Option<Plan> {
     let time_scale = root.text("time_scale");
     let target = target(&root);
     let is_mock = matches!(target, Some(TargetPlan::Mock(_)));
-    let phases: Vec<PhasePlan> =
-        root.sections("phase").into_iter().filter_map(|section| phase(section, is_mock)).collect();
+    let phases: Vec<PhasePlan> = root
+        .sections("phase")
+        .into_iter()
+        .filter_map(|section| phase(section, is_mock))
+        .collect();
     if !root.has("phase") {
-        root.problem("phase", "is missing; write at least one [[phase]] with kind and duration");
+        root.problem(
+            "phase",
+            "is missing; write at least one [[phase]] with kind and duration",
+        );
     }
     let devices = match root.section("devices") {
         Some(section) => devices(section, is_mock),
@@ -154,7 +181,9 @@ fn read(root: Section<'_>) -> Option<Plan> {
             None
         }
     };
-    let mail = root.section("mail").and_then(|section| mail(section, is_mock));
+    let mail = root
+        .section("mail")
+        .and_then(|section| mail(section, is_mock));
     let topology = match &target {
         Some(TargetPlan::Mock(config)) => config.topology,
         _ => Topology::OneServer,
@@ -183,7 +212,10 @@ fn target(root: &Section<'_>) -> Option<TargetPlan> {
             Some(section) => Some(TargetPlan::Mock(Box::new(mock_config(section)))),
             None if root.has("target") || root.has("mock") => None,
             None => {
-                root.problem("target", "is missing; write [target] with url = \"https://mail.lab.example\", or [mock]");
+                root.problem(
+                    "target",
+                    "is missing; write [target] with url = \"https://mail.lab.example\", or [mock]",
+                );
                 None
             }
         };
@@ -200,7 +232,11 @@ fn target(root: &Section<'_>) -> Option<TargetPlan> {
     let ca_file = section.text("ca_file").map(PathBuf::from);
     let insecure = section.flag("insecure").unwrap_or(false);
     section.finish();
-    Some(TargetPlan::Server { url: url?, ca_file, insecure })
+    Some(TargetPlan::Server {
+        url: url?,
+        ca_file,
+        insecure,
+    })
 }
 
 fn mock_config(section: Section<'_>) -> MockConfig {
@@ -210,9 +246,13 @@ fn mock_config(section: Section<'_>) -> MockConfig {
             *target = value;
         }
     };
-    if let Some(topology) =
-        section.choice("topology", &[("one-server", Topology::OneServer), ("direct", Topology::Direct)])
-    {
+    if let Some(topology) = section.choice(
+        "topology",
+        &[
+            ("one-server", Topology::OneServer),
+            ("direct", Topology::Direct),
+        ],
+    ) {
         config.topology = topology;
     }
     config.tls = section.flag("tls").unwrap_or(false);
@@ -220,15 +260,24 @@ fn mock_config(section: Section<'_>) -> MockConfig {
     set(&mut config.min_heartbeat, section.duration("min_heartbeat"));
     set(&mut config.max_heartbeat, section.duration("max_heartbeat"));
     set(&mut config.poll_interval, section.duration("poll_interval"));
-    set(&mut config.back_end_idle_timeout, section.duration("back_end_idle_timeout"));
+    set(
+        &mut config.back_end_idle_timeout,
+        section.duration("back_end_idle_timeout"),
+    );
     if let Some(count) = section.integer("ephemeral_ports", 1..=16_384) {
         let first = *config.ephemeral_ports.start();
         config.ephemeral_ports = first..=first + (count - 1) as u16;
     }
     if let Some(pool) = section.section("pool") {
         set(&mut config.pool.time, pool.duration("time"));
-        set(&mut config.pool.shutdown_time_limit, pool.duration("shutdown_time_limit"));
-        set(&mut config.pool.startup_time_limit, pool.duration("startup_time_limit"));
+        set(
+            &mut config.pool.shutdown_time_limit,
+            pool.duration("shutdown_time_limit"),
+        );
+        set(
+            &mut config.pool.startup_time_limit,
+            pool.duration("startup_time_limit"),
+        );
         if let Some(flag) = pool.flag("disallow_overlapping_rotation") {
             config.pool.disallow_overlapping_rotation = flag;
         }
@@ -251,7 +300,10 @@ fn mock_config(section: Section<'_>) -> MockConfig {
                 *value = size;
             }
         }
-        set(&mut config.heap.pause_per_mib, heap.duration("pause_per_mib"));
+        set(
+            &mut config.heap.pause_per_mib,
+            heap.duration("pause_per_mib"),
+        );
         heap.finish();
     }
     section.finish();
@@ -265,7 +317,10 @@ fn devices(section: Section<'_>, is_mock: bool) -> Option<DevicesPlan> {
     if let Some(pattern) = &user_pattern
         && !pattern.contains('#')
     {
-        section.problem("user", "expected `#` in place of the number, for example \"load####\"");
+        section.problem(
+            "user",
+            "expected `#` in place of the number, for example \"load####\"",
+        );
     }
     let user_pattern = match user_pattern {
         Some(pattern) => Some(pattern),
@@ -295,13 +350,19 @@ fn devices(section: Section<'_>, is_mock: bool) -> Option<DevicesPlan> {
     });
     let heartbeat = section.duration("heartbeat").unwrap_or(defaults::HEARTBEAT);
     if !(1..=MAX_HEARTBEAT).contains(&heartbeat.as_secs()) || heartbeat.subsec_nanos() != 0 {
-        section.problem("heartbeat", format!("expected whole seconds from 1s to {MAX_HEARTBEAT}s"));
+        section.problem(
+            "heartbeat",
+            format!("expected whole seconds from 1s to {MAX_HEARTBEAT}s"),
+        );
     }
     let ramp = section.duration("ramp");
     let rate = section.number("ramp_rate", 0.01..=1e6);
     let ramp_per_second = match (ramp, rate, count) {
         (Some(_), Some(_), _) => {
-            section.problem("ramp_rate", "name either ramp (a time) or ramp_rate (devices per second)");
+            section.problem(
+                "ramp_rate",
+                "name either ramp (a time) or ramp_rate (devices per second)",
+            );
             defaults::RAMP_RATE
         }
         (Some(time), None, Some(count)) => count as f64 / time.as_secs_f64().max(1e-3),
@@ -330,10 +391,14 @@ fn devices(section: Section<'_>, is_mock: bool) -> Option<DevicesPlan> {
         heartbeat: heartbeat.as_secs() as u32,
         grace: section.duration("grace").unwrap_or(defaults::GRACE),
         retry: section.durations("retry").unwrap_or(defaults::RETRY),
-        window: section.integer("window", 1..=512).unwrap_or(defaults::WINDOW) as u16,
+        window: section
+            .integer("window", 1..=512)
+            .unwrap_or(defaults::WINDOW) as u16,
         all_folders: section.flag("all_folders").unwrap_or(false),
         ramp_per_second,
-        refusals: section.integer("refusals", 1..=1000).unwrap_or(defaults::REFUSALS) as u32,
+        refusals: section
+            .integer("refusals", 1..=1000)
+            .unwrap_or(defaults::REFUSALS) as u32,
     };
     section.finish();
     (count.is_some() && password.is_some()).then_some(plan)
@@ -341,18 +406,33 @@ fn devices(section: Section<'_>, is_mock: bool) -> Option<DevicesPlan> {
 
 fn mail(section: Section<'_>, is_mock: bool) -> Option<MailSchedule> {
     let rate = section.required("rate", section.number("rate", 0.001..=1e5), "20");
-    let doors = [("send-mail", MailDoor::SendMail), ("control", MailDoor::Control)];
+    let doors = [
+        ("send-mail", MailDoor::SendMail),
+        ("control", MailDoor::Control),
+    ];
     let door = section.choice("door", &doors).unwrap_or(MailDoor::SendMail);
     if door == MailDoor::Control && !is_mock {
-        section.problem("door", "only the mock has a control door; expected \"send-mail\"");
+        section.problem(
+            "door",
+            "only the mock has a control door; expected \"send-mail\"",
+        );
     }
     let plan = MailSchedule {
         rate: rate.unwrap_or(1.0),
         door,
-        domain: section.text("domain").unwrap_or_else(|| "lab.example".to_owned()),
-        size: section.size("size").unwrap_or(defaults::MAIL_SIZE).min(10 << 20) as usize,
-        senders: section.integer("senders", 1..=1000).unwrap_or(defaults::SENDERS) as u32,
-        late_after: section.duration("late_after").unwrap_or(defaults::LATE_AFTER),
+        domain: section
+            .text("domain")
+            .unwrap_or_else(|| "lab.example".to_owned()),
+        size: section
+            .size("size")
+            .unwrap_or(defaults::MAIL_SIZE)
+            .min(10 << 20) as usize,
+        senders: section
+            .integer("senders", 1..=1000)
+            .unwrap_or(defaults::SENDERS) as u32,
+        late_after: section
+            .duration("late_after")
+            .unwrap_or(defaults::LATE_AFTER),
     };
     section.finish();
     rate.map(|_| plan)
@@ -361,7 +441,11 @@ fn mail(section: Section<'_>, is_mock: bool) -> Option<MailSchedule> {
 fn observe(section: Option<Section<'_>>, is_mock: bool, topology: Topology) -> ObservePlan {
     /// Exchange ships front end and back end in one pool.
     const ONE_SERVER: f64 = 2.0;
-    let requests_per_ping = if is_mock && topology == Topology::Direct { 1.0 } else { ONE_SERVER };
+    let requests_per_ping = if is_mock && topology == Topology::Direct {
+        1.0
+    } else {
+        ONE_SERVER
+    };
     let mut plan = ObservePlan {
         metrics: None,
         pool: MetricsSource::POOL.to_owned(),
@@ -370,7 +454,10 @@ fn observe(section: Option<Section<'_>>, is_mock: bool, topology: Topology) -> O
     let Some(section) = section else { return plan };
     plan.metrics = section.text("metrics");
     if is_mock && plan.metrics.is_some() {
-        section.problem("metrics", "the mock's own metrics are read; remove this key");
+        section.problem(
+            "metrics",
+            "the mock's own metrics are read; remove this key",
+        );
     }
     if let Some(pool) = section.text("pool") {
         plan.pool = pool;
@@ -383,7 +470,11 @@ fn observe(section: Option<Section<'_>>, is_mock: bool, topology: Topology) -> O
 }
 
 fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {
-    let kind = section.required("kind", section.choice("kind", &PhaseKind::ALL), "\"baseline\"");
+    let kind = section.required(
+        "kind",
+        section.choice("kind", &PhaseKind::ALL),
+        "\"baseline\"",
+    );
     let duration = section.required("duration", section.duration("duration"), "\"30s\"");
     if duration.is_some_and(|duration| duration < Duration::from_secs(1)) {
         section.problem("duration", "expected at least one second");
@@ -401,7 +492,10 @@ fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {
             Trigger::None
         }
         (Some(0), None) if !is_mock => {
-            section.problem("trigger", "the target is not the mock; expected \"observe\", or trigger_command");
+            section.problem(
+                "trigger",
+                "the target is not the mock; expected \"observe\", or trigger_command",
+            );
             Trigger::None
         }
         (Some(0), None) => Trigger::Mock,
@@ -410,7 +504,13 @@ fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {
         (None, None) => Trigger::None,
     };
     section.finish();
-    Some(PhasePlan { kind: kind?, duration: duration?, abandon, strand, trigger })
+    Some(PhasePlan {
+        kind: kind?,
+        duration: duration?,
+        abandon,
+        strand,
+        trigger,
+    })
 }
 
 fn abandon(section: Section<'_>) -> Option<AbandonPlan> {
@@ -436,7 +536,13 @@ fn abandon(section: Section<'_>) -> Option<AbandonPlan> {
 
 fn checks(section: Option<Section<'_>>, phases: &[PhasePlan]) -> ChecksPlan {
     let has = |kind| phases.iter().any(|phase| phase.kind == kind);
-    let expected = |there| if there { Expectation::Expected } else { Expectation::Any };
+    let expected = |there| {
+        if there {
+            Expectation::Expected
+        } else {
+            Expectation::Any
+        }
+    };
     let mut plan = ChecksPlan {
         symptom: expected(has(PhaseKind::Aging)),
         recycle: expected(has(PhaseKind::Recycle)),

@@ -39,18 +39,40 @@ impl<'a> Section<'a> {
         Self::new(table.get_ref(), table.span(), String::new(), problems)
     }
 
-    fn new(table: &'a DeTable<'a>, span: Range<usize>, path: String, problems: &'a Problems) -> Self {
-        Self { table, span, path, known: RefCell::default(), problems }
+    fn new(
+        table: &'a DeTable<'a>,
+        span: Range<usize>,
+        path: String,
+        problems: &'a Problems,
+    ) -> Self {
+        Self {
+            table,
+            span,
+            path,
+            known: RefCell::default(),
+            problems,
+        }
     }
 
     fn key(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
     }
 
     /// Reports a mistake at a key, or at the table if the key is absent.
     pub(super) fn problem(&self, name: &str, message: impl Into<String>) {
-        let span = self.table.get(name).map_or_else(|| self.span.clone(), |value| value.span());
-        self.problems.borrow_mut().push(Problem { span, key: self.key(name), message: message.into() });
+        let span = self
+            .table
+            .get(name)
+            .map_or_else(|| self.span.clone(), |value| value.span());
+        self.problems.borrow_mut().push(Problem {
+            span,
+            key: self.key(name),
+            message: message.into(),
+        });
     }
 
     fn take(&self, name: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
@@ -58,11 +80,19 @@ impl<'a> Section<'a> {
         self.table.get(name)
     }
 
-    fn read<T>(&self, name: &'static str, expected: &str, convert: impl Fn(&DeValue<'a>) -> Option<T>) -> Option<T> {
+    fn read<T>(
+        &self,
+        name: &'static str,
+        expected: &str,
+        convert: impl Fn(&DeValue<'a>) -> Option<T>,
+    ) -> Option<T> {
         let value = self.take(name)?;
         let converted = convert(value.get_ref());
         if converted.is_none() {
-            self.problem(name, format!("expected {expected}, found {}", shown(value.get_ref())));
+            self.problem(
+                name,
+                format!("expected {expected}, found {}", shown(value.get_ref())),
+            );
         }
         converted
     }
@@ -91,11 +121,15 @@ impl<'a> Section<'a> {
     /// A number within bounds.
     pub(super) fn number(&self, name: &'static str, bounds: RangeInclusive<f64>) -> Option<f64> {
         let expected = format!("a number from {} to {}", bounds.start(), bounds.end());
-        self.read(name, &expected, |value| number(value).filter(|number| bounds.contains(number)))
+        self.read(name, &expected, |value| {
+            number(value).filter(|number| bounds.contains(number))
+        })
     }
 
     pub(super) fn duration(&self, name: &'static str) -> Option<Duration> {
-        self.read(name, "a duration such as \"30s\" or \"8m\"", |value| parse_duration(value.as_str()?))
+        self.read(name, "a duration such as \"30s\" or \"8m\"", |value| {
+            parse_duration(value.as_str()?)
+        })
     }
 
     /// `"1s..6s"`, or one duration for both ends.
@@ -109,24 +143,36 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn size(&self, name: &'static str) -> Option<u64> {
-        self.read(name, "a size such as \"64KiB\"", |value| match value.as_str() {
-            Some(text) => parse_size(text),
-            None => integer(value),
+        self.read(name, "a size such as \"64KiB\"", |value| {
+            match value.as_str() {
+                Some(text) => parse_size(text),
+                None => integer(value),
+            }
         })
     }
 
     /// One of some words.
     pub(super) fn choice<T: Copy>(&self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
-        let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        let words: Vec<String> = choices
+            .iter()
+            .map(|(word, _)| format!("\"{word}\""))
+            .collect();
         self.read(name, &format!("one of {}", words.join(", ")), |value| {
             let text = value.as_str()?;
-            choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice)
+            choices
+                .iter()
+                .find(|(word, _)| *word == text)
+                .map(|(_, choice)| *choice)
         })
     }
 
     pub(super) fn texts(&self, name: &'static str) -> Option<Vec<String>> {
         self.read(name, "a list of texts", |value| {
-            value.as_array()?.iter().map(|entry| entry.get_ref().as_str().map(str::to_owned)).collect()
+            value
+                .as_array()?
+                .iter()
+                .map(|entry| entry.get_ref().as_str().map(str::to_owned))
+                .collect()
         })
     }
 
@@ -134,11 +180,17 @@ impl<'a> Section<'a> {
     pub(super) fn section(&self, name: &'static str) -> Option<Section<'a>> {
         let value = self.take(name)?;
         match value.get_ref() {
-            DeValue::Table(table) => {
-                Some(Section::new(table, value.span(), self.key(name), self.problems))
-            }
+            DeValue::Table(table) => Some(Section::new(
+                table,
+                value.span(),
+                self.key(name),
+                self.problems,
+            )),
             other => {
-                self.problem(name, format!("expected a table [{name}], found {}", shown(other)));
+                self.problem(
+                    name,
+                    format!("expected a table [{name}], found {}", shown(other)),
+                );
                 None
             }
         }
@@ -146,9 +198,17 @@ impl<'a> Section<'a> {
 
     /// An array of tables.
     pub(super) fn sections(&self, name: &'static str) -> Vec<Section<'a>> {
-        let Some(value) = self.take(name) else { return Vec::new() };
+        let Some(value) = self.take(name) else {
+            return Vec::new();
+        };
         let DeValue::Array(entries) = value.get_ref() else {
-            self.problem(name, format!("expected tables [[{name}]], found {}", shown(value.get_ref())));
+            self.problem(
+                name,
+                format!(
+                    "expected tables [[{name}]], found {}",
+                    shown(value.get_ref())
+                ),
+            );
             return Vec::new();
         };
         let entries = entries.iter().enumerate();
@@ -159,7 +219,10 @@ impl<'a> Section<'a> {
                     Some(Section::new(table, entry.span(), path, self.problems))
                 }
                 other => {
-                    self.problem(name, format!("expected tables [[{name}]], found {}", shown(other)));
+                    self.problem(
+                        name,
+                        format!("expected tables [[{name}]], found {}", shown(other)),
+                    );
                     None
                 }
             })
@@ -167,9 +230,17 @@ impl<'a> Section<'a> {
     }
 
     /// Reports a key that must be there.
-    pub(super) fn required<T>(&self, name: &'static str, value: Option<T>, example: &str) -> Option<T> {
+    pub(super) fn required<T>(
+        &self,
+        name: &'static str,
+        value: Option<T>,
+        example: &str,
+    ) -> Option<T> {
         if value.is_none() && !self.table.contains_key(name) {
-            self.problem(name, format!("is missing; write for example {name} = {example}"));
+            self.problem(
+                name,
+                format!("is missing; write for example {name} = {example}"),
+            );
         }
         value
     }
@@ -189,7 +260,9 @@ impl<'a> Section<'a> {
                 .map(|other| (strsim::jaro_winkler(name, other), other))
                 .max_by(|a, b| a.0.total_cmp(&b.0));
             let hint = match nearest {
-                Some((likeness, other)) if likeness >= SIMILAR => format!("did you mean `{other}`?"),
+                Some((likeness, other)) if likeness >= SIMILAR => {
+                    format!("did you mean `{other}`?")
+                }
                 _ => {
                     let list: Vec<&str> = known.iter().copied().collect();
                     format!("known here are {}", list.join(", "))

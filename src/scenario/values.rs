@@ -42,7 +42,11 @@ pub fn format_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     let whole = |unit: u128, name: &str, part: u128, part_name: &str| {
         let (first, second) = (millis / unit, millis % unit / part);
-        if second == 0 { format!("{first}{name}") } else { format!("{first}{name}{second}{part_name}") }
+        if second == 0 {
+            format!("{first}{name}")
+        } else {
+            format!("{first}{name}{second}{part_name}")
+        }
     };
     match millis {
         0 if duration.is_zero() => "0s".to_owned(),
@@ -69,7 +73,9 @@ pub fn parse_size(text: &str) -> Option<u64> {
         ("B", 1),
     ];
     let text = text.trim();
-    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|letter: char| !letter.is_ascii_digit())
+        .unwrap_or(text.len());
     let number: u64 = text[..digits].parse().ok()?;
     let unit = text[digits..].trim();
     if unit.is_empty() {
@@ -86,12 +92,31 @@ mod tests {
     #[test]
     fn durations() {
         for (text, millis) in [
-            ("30s", 30_000), ("8m", 480_000), ("1h30m", 5_400_000), ("250ms", 250), ("1.5s", 1500),
-            ("0", 0), ("2d", 172_800_000),
+            ("30s", 30_000),
+            ("8m", 480_000),
+            ("1h30m", 5_400_000),
+            ("250ms", 250),
+            ("1.5s", 1500),
+            ("0", 0),
+            ("2d", 172_800_000),
         ] {
-            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
+            assert_eq!(
+                parse_duration(text),
+                Some(Duration::from_millis(millis)),
+                "{text}"
+            );
         }
-        for text in ["", "30", "s", "30 s", "-1s", "1e3s", "1x", "99999999w", "1..2s"] {
+        for text in [
+            "",
+            "30",
+            "s",
+            "30 s",
+            "-1s",
+            "1e3s",
+            "1x",
+            "99999999w",
+            "1..2s",
+        ] {
             assert_eq!(parse_duration(text), None, "{text}");
         }
         for text in ["30s", "8m", "1h30m", "250ms", "1.5s", "0s", "2d"] {

@@ -24,7 +24,10 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { head: Self::HEAD, body: Self::BODY }
+        Self {
+            head: Self::HEAD,
+            body: Self::BODY,
+        }
     }
 }
 
@@ -58,7 +61,13 @@ impl Answer {
             head.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
         }
         head.extend_from_slice(b"\r\n");
-        Self { status, body, timing, end, head }
+        Self {
+            status,
+            body,
+            timing,
+            end,
+            head,
+        }
     }
 
     /// The first header of that name, in any letter case; values that are not text are passed
@@ -69,7 +78,10 @@ impl Answer {
         let mut headers = [httparse::EMPTY_HEADER; Limits::HEADERS];
         let mut parsed = httparse::Response::new(&mut headers);
         parsed.parse(&self.head).ok()?;
-        let found = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        let found = parsed
+            .headers
+            .iter()
+            .find(|header| header.name.eq_ignore_ascii_case(name))?;
         std::str::from_utf8(found.value).ok()
     }
 }
@@ -114,7 +126,9 @@ impl Parser {
             if self.head.is_none() && !self.read_head(limits)? {
                 return Ok(false);
             }
-            let Some(head) = &self.head else { return Ok(false) };
+            let Some(head) = &self.head else {
+                return Ok(false);
+            };
             // Interim answers (100 Continue) come before the real one.
             if (100..200).contains(&head.status) {
                 let length = head.length;
@@ -135,9 +149,14 @@ impl Parser {
     /// The connection ended; fine for an answer that is delimited by it.
     pub(super) fn end_of_stream(&self) -> Result<(), FailureKind> {
         match &self.head {
-            Some(Head { framing: Framing::UntilClose, .. }) => Ok(()),
+            Some(Head {
+                framing: Framing::UntilClose,
+                ..
+            }) => Ok(()),
             _ if self.bytes.is_empty() => Err(FailureKind::ClosedWithoutAnswer),
-            _ => Err(FailureKind::Truncated { received: self.bytes.len() }),
+            _ => Err(FailureKind::Truncated {
+                received: self.bytes.len(),
+            }),
         }
     }
 
@@ -147,22 +166,41 @@ impl Parser {
         let status = match parsed.parse(&self.bytes) {
             Ok(status) => status,
             Err(httparse::Error::TooManyHeaders) => {
-                return Err(FailureKind::TooLarge { what: "the number of headers", limit: Limits::HEADERS });
+                return Err(FailureKind::TooLarge {
+                    what: "the number of headers",
+                    limit: Limits::HEADERS,
+                });
             }
-            Err(_) => return Err(FailureKind::Malformed("the status line or a header is broken")),
+            Err(_) => {
+                return Err(FailureKind::Malformed(
+                    "the status line or a header is broken",
+                ));
+            }
         };
         let httparse::Status::Complete(length) = status else {
             if self.bytes.len() > limits.head {
-                return Err(FailureKind::TooLarge { what: "the head of the answer", limit: limits.head });
+                return Err(FailureKind::TooLarge {
+                    what: "the head of the answer",
+                    limit: limits.head,
+                });
             }
             return Ok(false);
         };
         if length > limits.head {
-            return Err(FailureKind::TooLarge { what: "the head of the answer", limit: limits.head });
+            return Err(FailureKind::TooLarge {
+                what: "the head of the answer",
+                limit: limits.head,
+            });
         }
         let code = parsed.code.unwrap_or(0);
         let old = parsed.version == Some(0);
-        let mut head = Head { length, status: code, framing: Framing::UntilClose, gzip: false, close: old };
+        let mut head = Head {
+            length,
+            status: code,
+            framing: Framing::UntilClose,
+            gzip: false,
+            close: old,
+        };
         let mut announced = None;
         for header in parsed.headers.iter() {
             let value = std::str::from_utf8(header.value).unwrap_or_default().trim();
@@ -172,23 +210,32 @@ impl Parser {
                         .parse::<usize>()
                         .map_err(|_| FailureKind::Malformed("Content-Length is not a number"))?;
                     if announced.is_some_and(|other| other != number) {
-                        return Err(FailureKind::Malformed("two different Content-Length headers"));
+                        return Err(FailureKind::Malformed(
+                            "two different Content-Length headers",
+                        ));
                     }
                     announced = Some(number);
                 }
                 "transfer-encoding" => {
                     if !value.eq_ignore_ascii_case("chunked") {
-                        return Err(FailureKind::Malformed("a Transfer-Encoding other than chunked"));
+                        return Err(FailureKind::Malformed(
+                            "a Transfer-Encoding other than chunked",
+                        ));
                     }
                     head.framing = Framing::Chunked;
                 }
                 "content-encoding" if value.eq_ignore_ascii_case("gzip") => head.gzip = true,
-                "content-encoding" if value.eq_ignore_ascii_case("identity") || value.is_empty() => {}
+                "content-encoding"
+                    if value.eq_ignore_ascii_case("identity") || value.is_empty() => {}
                 "content-encoding" => {
                     return Err(FailureKind::Malformed("a Content-Encoding other than gzip"));
                 }
                 "connection" => {
-                    let has = |word: &str| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word));
+                    let has = |word: &str| {
+                        value
+                            .split(',')
+                            .any(|part| part.trim().eq_ignore_ascii_case(word))
+                    };
                     head.close = has("close") || (old && !has("keep-alive"));
                 }
                 _ => {}
@@ -238,7 +285,9 @@ impl Parser {
                 return Ok(false);
             };
             if !chunk.ends_with(b"\r\n") {
-                return Err(FailureKind::Malformed("a chunk does not end where its size says"));
+                return Err(FailureKind::Malformed(
+                    "a chunk does not end where its size says",
+                ));
             }
             self.chunks.extend_from_slice(&chunk[..size]);
             self.next_chunk = start + size + 2;
@@ -257,7 +306,10 @@ impl Parser {
                 }
                 Some(length) => at += length + 2,
                 None if self.bytes.len() - begin > limits.head => {
-                    return Err(FailureKind::TooLarge { what: "the trailers", limit: limits.head });
+                    return Err(FailureKind::TooLarge {
+                        what: "the trailers",
+                        limit: limits.head,
+                    });
                 }
                 None => return Ok(false),
             }
@@ -286,15 +338,28 @@ impl Parser {
         } else {
             ConnectionEnd::Kept
         };
-        let body = if head.gzip && !body.is_empty() { decompress(&body, limits)? } else { body };
+        let body = if head.gzip && !body.is_empty() {
+            decompress(&body, limits)?
+        } else {
+            body
+        };
         bytes.truncate(head.length);
         bytes.shrink_to_fit();
-        Ok(Answer { status: head.status, body, timing, end, head: bytes })
+        Ok(Answer {
+            status: head.status,
+            body,
+            timing,
+            end,
+            head: bytes,
+        })
     }
 }
 
 fn too_large(limits: &Limits) -> FailureKind {
-    FailureKind::TooLarge { what: "the body of the answer", limit: limits.body }
+    FailureKind::TooLarge {
+        what: "the body of the answer",
+        limit: limits.body,
+    }
 }
 
 /// Never trusts the stream's own idea of its size.
@@ -312,6 +377,9 @@ fn decompress(body: &[u8], limits: &Limits) -> Result<Vec<u8>, FailureKind> {
 
 impl Parser {
     pub(super) fn new(is_options: bool) -> Self {
-        Self { is_options, ..Self::default() }
+        Self {
+            is_options,
+            ..Self::default()
+        }
     }
 }

@@ -51,7 +51,8 @@ pub trait Connect: Send + Sync + 'static {
     type Stream: Stream;
 
     /// Makes one.
-    fn connect(&self) -> impl Future<Output = Result<Connected<Self::Stream>, ConnectError>> + Send;
+    fn connect(&self)
+    -> impl Future<Output = Result<Connected<Self::Stream>, ConnectError>> + Send;
 
     /// The value of the Host header.
     fn host(&self) -> &str;
@@ -92,7 +93,10 @@ impl ConnectError {
             io::ErrorKind::ConnectionRefused => Self::Refused,
             io::ErrorKind::TimedOut => Self::TimedOut,
             io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => Self::NoLocalPort,
-            _ if error.raw_os_error().is_some_and(|code| cfg!(unix) && NO_DESCRIPTOR.contains(&code)) => {
+            _ if error
+                .raw_os_error()
+                .is_some_and(|code| cfg!(unix) && NO_DESCRIPTOR.contains(&code)) =>
+            {
                 Self::NoDescriptor
             }
             _ => Self::Other(error.to_string()),
@@ -127,7 +131,10 @@ impl Target {
     /// # Errors
     /// When the URL is not http or https, or has no host.
     pub fn parse(url: &str) -> Result<Self, TargetError> {
-        let fail = |problem| TargetError { url: url.to_owned(), problem };
+        let fail = |problem| TargetError {
+            url: url.to_owned(),
+            problem,
+        };
         let parsed = reqwest::Url::parse(url).map_err(|_| fail("it is not a URL"))?;
         let tls = match parsed.scheme() {
             "https" => true,
@@ -145,7 +152,9 @@ impl Target {
         Ok(Self {
             tls,
             host: host.trim_matches(['[', ']']).to_owned(),
-            port: parsed.port_or_known_default().ok_or_else(|| fail("it has no port"))?,
+            port: parsed
+                .port_or_known_default()
+                .ok_or_else(|| fail("it has no port"))?,
             path: path.to_owned(),
         })
     }
@@ -178,7 +187,11 @@ impl Network {
             (false, true) => target.host.clone(),
             (false, false) => format!("{}:{}", target.host, target.port),
         };
-        Ok(Self { target, host_header, tls })
+        Ok(Self {
+            target,
+            host_header,
+            tls,
+        })
     }
 
     /// The target's addresses, as resolved now.
@@ -187,8 +200,9 @@ impl Network {
     /// When the name has none.
     pub async fn resolve(&self) -> Result<Vec<SocketAddr>, ConnectError> {
         let found = lookup_host((self.target.host.as_str(), self.target.port)).await;
-        let addresses: Vec<_> =
-            found.map_err(|error| ConnectError::Resolve(error.to_string()))?.collect();
+        let addresses: Vec<_> = found
+            .map_err(|error| ConnectError::Resolve(error.to_string()))?
+            .collect();
         if addresses.is_empty() {
             return Err(ConnectError::Resolve("no addresses".to_owned()));
         }
@@ -208,7 +222,9 @@ impl Network {
                 .await
                 .map_err(|error| ConnectError::from_io(&error))
         };
-        timeout(CONNECT_TIMEOUT, attempt).await.map_err(|_| ConnectError::TimedOut)?
+        timeout(CONNECT_TIMEOUT, attempt)
+            .await
+            .map_err(|_| ConnectError::TimedOut)?
     }
 }
 
@@ -220,10 +236,16 @@ impl Connect for Network {
         let tcp = self.tcp().await?;
         let connect = began.elapsed();
         // Without it, Nagle's algorithm delays requests that span two segments by 40 ms.
-        tcp.set_nodelay(true).map_err(|error| ConnectError::from_io(&error))?;
+        tcp.set_nodelay(true)
+            .map_err(|error| ConnectError::from_io(&error))?;
         let local_port = tcp.local_addr().map_or(0, |address| address.port());
         let Some((connector, name)) = &self.tls else {
-            return Ok(Connected { stream: NetStream::Plain(tcp), local_port, connect, tls: None });
+            return Ok(Connected {
+                stream: NetStream::Plain(tcp),
+                local_port,
+                connect,
+                tls: None,
+            });
         };
         let began = Instant::now();
         let handshake = timeout(CONNECT_TIMEOUT, connector.connect(name.clone(), tcp));
@@ -233,7 +255,12 @@ impl Connect for Network {
             Ok(Ok(stream)) => stream,
         };
         let tls = Some(began.elapsed());
-        Ok(Connected { stream: NetStream::Tls(Box::new(stream)), local_port, connect, tls })
+        Ok(Connected {
+            stream: NetStream::Tls(Box::new(stream)),
+            local_port,
+            connect,
+            tls,
+        })
     }
 
     fn host(&self) -> &str {
@@ -264,7 +291,11 @@ impl Stream for NetStream {
 }
 
 impl AsyncRead for NetStream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
@@ -273,7 +304,11 @@ impl AsyncRead for NetStream {
 }
 
 impl AsyncWrite for NetStream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),

@@ -14,7 +14,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Limits, Parser};
 use super::connect::{Connect, Stream};
-use super::{Abandon, Answer, ConnectionEnd, Failure, FailureKind, Method, Request, Timing, Transport};
+use super::{
+    Abandon, Answer, ConnectionEnd, Failure, FailureKind, Method, Request, Timing, Transport,
+};
 
 /// Bytes read at once. Most answers fit in one read; a full window of mail takes several.
 const READ_BUFFER: usize = 16 << 10;
@@ -35,7 +37,10 @@ impl<S: Stream> Silenced<S> {
     /// Keeps at most `limit` of them; then the oldest is reset, as a NAT gateway would.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { parked: Mutex::default(), limit }
+        Self {
+            parked: Mutex::default(),
+            limit,
+        }
     }
 
     fn park(&self, stream: S) {
@@ -49,7 +54,10 @@ impl<S: Stream> Silenced<S> {
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.parked.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.parked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 }
 
@@ -88,7 +96,11 @@ pub struct LeanFactory<C: Connect>(Arc<Shared<C>>);
 impl<C: Connect> Lean<C> {
     /// A factory of transports; `silent` bounds the connections given up in silence.
     pub fn factory(connector: C, silent: usize, limits: Limits) -> LeanFactory<C> {
-        LeanFactory(Arc::new(Shared { connector, silenced: Silenced::new(silent), limits }))
+        LeanFactory(Arc::new(Shared {
+            connector,
+            silenced: Silenced::new(silent),
+            limits,
+        }))
     }
 }
 
@@ -96,7 +108,11 @@ impl<C: Connect> LeanFactory<C> {
     /// A transport without a connection.
     #[must_use]
     pub fn make(&self) -> Lean<C> {
-        Lean { shared: Arc::clone(&self.0), connection: None, pending: None }
+        Lean {
+            shared: Arc::clone(&self.0),
+            connection: None,
+            pending: None,
+        }
     }
 
     /// Connections given up in silence that are still open.
@@ -121,18 +137,27 @@ impl<C: Connect> Transport for Lean<C> {
         }
         let (mut connect_us, mut tls_us) = (None, None);
         if self.connection.is_none() {
-            let made = Box::pin(self.shared.connector.connect()).await.map_err(|error| Failure {
-                kind: error.into(),
-                sent: None,
-                reused: false,
-            })?;
+            let made = Box::pin(self.shared.connector.connect())
+                .await
+                .map_err(|error| Failure {
+                    kind: error.into(),
+                    sent: None,
+                    reused: false,
+                })?;
             connect_us = Some(micros(made.connect));
             tls_us = made.tls.map(micros);
-            self.connection = Some(Connection { stream: made.stream, local_port: made.local_port });
+            self.connection = Some(Connection {
+                stream: made.stream,
+                local_port: made.local_port,
+            });
         }
         let head = compose(&request, self.shared.connector.host());
         let Some(connection) = &mut self.connection else {
-            return Err(Failure { kind: FailureKind::ClosedWithoutAnswer, sent: None, reused });
+            return Err(Failure {
+                kind: FailureKind::ClosedWithoutAnswer,
+                sent: None,
+                reused,
+            });
         };
         let written = async {
             connection.stream.write_all(&head).await?;
@@ -140,27 +165,54 @@ impl<C: Connect> Transport for Lean<C> {
         };
         if let Err(error) = Box::pin(written).await {
             self.connection = None;
-            return Err(Failure { kind: FailureKind::from_io(&error), sent: None, reused });
+            return Err(Failure {
+                kind: FailureKind::from_io(&error),
+                sent: None,
+                reused,
+            });
         }
         let is_options = request.method == Method::Options;
-        self.pending = Some(Pending { sent: Instant::now(), connect_us, tls_us, reused, is_options });
+        self.pending = Some(Pending {
+            sent: Instant::now(),
+            connect_us,
+            tls_us,
+            reused,
+            is_options,
+        });
         Ok(())
     }
 
     async fn answer(&mut self, deadline: Instant) -> Result<Answer, Failure> {
         let (Some(connection), Some(pending)) = (&mut self.connection, &self.pending) else {
-            return Err(Failure { kind: FailureKind::ClosedWithoutAnswer, sent: None, reused: false });
+            return Err(Failure {
+                kind: FailureKind::ClosedWithoutAnswer,
+                sent: None,
+                reused: false,
+            });
         };
-        let fail = |kind| Failure { kind, sent: Some(pending.sent), reused: pending.reused };
+        let fail = |kind| Failure {
+            kind,
+            sent: Some(pending.sent),
+            reused: pending.reused,
+        };
         // Only this future lives while a Ping is held; the parser comes after the first byte.
         let Ok(first) = timeout_at(deadline, read_some(&mut connection.stream)).await else {
             return Err(fail(FailureKind::TimedOut { received: 0 }));
         };
-        let rest = Box::pin(receive(connection, pending, first, deadline, &self.shared.limits));
+        let rest = Box::pin(receive(
+            connection,
+            pending,
+            first,
+            deadline,
+            &self.shared.limits,
+        ));
         let result = rest.await.map_err(fail);
         match &result {
             Ok(answer) if answer.end == ConnectionEnd::Kept => self.pending = None,
-            Err(Failure { kind: FailureKind::TimedOut { .. }, .. }) => {}
+            Err(Failure {
+                kind: FailureKind::TimedOut { .. },
+                ..
+            }) => {}
             _ => {
                 self.pending = None;
                 self.connection = None;
@@ -171,7 +223,9 @@ impl<C: Connect> Transport for Lean<C> {
 
     fn abandon(&mut self, how: Abandon) {
         self.pending = None;
-        let Some(connection) = self.connection.take() else { return };
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
         match how {
             Abandon::Fin => drop(connection),
             Abandon::Rst => connection.stream.reset(),
@@ -199,9 +253,9 @@ async fn receive<S: Stream>(
     let mut chunk = first;
     loop {
         let bytes = chunk.map_err(|error| match FailureKind::from_io(&error) {
-            FailureKind::ClosedWithoutAnswer if parser.received() > 0 => {
-                FailureKind::Truncated { received: parser.received() }
-            }
+            FailureKind::ClosedWithoutAnswer if parser.received() > 0 => FailureKind::Truncated {
+                received: parser.received(),
+            },
             kind => kind,
         })?;
         if bytes.is_empty() {
@@ -213,13 +267,17 @@ async fn receive<S: Stream>(
         }
         chunk = timeout_at(deadline, read_some(&mut connection.stream))
             .await
-            .map_err(|_| FailureKind::TimedOut { received: parser.received() })?;
+            .map_err(|_| FailureKind::TimedOut {
+                received: parser.received(),
+            })?;
     }
     let timing = Timing {
         sent: pending.sent,
         local_port: connection.local_port,
         reused: pending.reused,
-        connect: pending.connect_us.map(|us| Duration::from_micros(us.into())),
+        connect: pending
+            .connect_us
+            .map(|us| Duration::from_micros(us.into())),
         tls: pending.tls_us.map(|us| Duration::from_micros(us.into())),
         first_byte,
         total: pending.sent.elapsed(),
@@ -257,7 +315,12 @@ async fn is_idle<S: Stream>(stream: &mut S) -> bool {
 fn compose(request: &Request<'_>, host: &str) -> Vec<u8> {
     let mut head = String::with_capacity(512 + request.body.len());
     // Writing to a string cannot fail.
-    let _ = write!(head, "{} {} HTTP/1.1\r\nHost: {host}\r\n", request.method.as_str(), request.path);
+    let _ = write!(
+        head,
+        "{} {} HTTP/1.1\r\nHost: {host}\r\n",
+        request.method.as_str(),
+        request.path
+    );
     for (name, value) in request.headers {
         let _ = write!(head, "{name}: {value}\r\n");
     }

@@ -16,8 +16,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use answer::{Answer, Limits};
-pub use connect::{Connect, ConnectError, NetStream, Network, Stream, Target, TargetError};
 pub use connect::{CONNECT_TIMEOUT, Connected};
+pub use connect::{Connect, ConnectError, NetStream, Network, Stream, Target, TargetError};
 pub use lean::{Lean, LeanFactory, Silenced};
 pub use tls::{TlsError, TlsOptions};
 
@@ -180,7 +180,8 @@ pub trait Transport: Send {
     /// Waits for the answer to the request that was begun. After [`FailureKind::TimedOut`] the
     /// connection is still open, so that it can be [abandoned](Self::abandon) in style; after any
     /// other failure it is gone.
-    fn answer(&mut self, deadline: Instant) -> impl Future<Output = Result<Answer, Failure>> + Send;
+    fn answer(&mut self, deadline: Instant)
+    -> impl Future<Output = Result<Answer, Failure>> + Send;
 
     /// Gives the connection up.
     fn abandon(&mut self, how: Abandon);

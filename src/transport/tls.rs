@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -59,18 +59,25 @@ pub(super) fn client_config(options: &TlsOptions) -> Result<ClientConfig, TlsErr
             .map_err(|error| TlsError::Setup(error.to_string()))?;
         Arc::new(Explaining(inner))
     };
-    Ok(builder.with_custom_certificate_verifier(verifier).with_no_client_auth())
+    Ok(builder
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
 }
 
 fn authorities(options: &TlsOptions) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = &options.ca_file {
-        let fail = |problem: String| TlsError::CaFile { path: path.clone(), problem };
+        let fail = |problem: String| TlsError::CaFile {
+            path: path.clone(),
+            problem,
+        };
         let certificates =
             CertificateDer::pem_file_iter(path).map_err(|error| fail(error.to_string()))?;
         for certificate in certificates {
             let certificate = certificate.map_err(|error| fail(error.to_string()))?;
-            roots.add(certificate).map_err(|error| fail(error.to_string()))?;
+            roots
+                .add(certificate)
+                .map_err(|error| fail(error.to_string()))?;
         }
         if roots.is_empty() {
             return Err(fail("it holds no certificate in PEM form".to_owned()));
@@ -79,14 +86,19 @@ fn authorities(options: &TlsOptions) -> Result<RootCertStore, TlsError> {
     }
     // Single unreadable files of a system are not this program's business; having none is.
     let (_, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() { Err(TlsError::NoAuthorities) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err(TlsError::NoAuthorities)
+    } else {
+        Ok(roots)
+    }
 }
 
 /// What a handshake failed on, for people.
 pub(super) fn describe(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => {
-            "the server closed the connection inside the handshake; is it a plain HTTP port?".to_owned()
+            "the server closed the connection inside the handshake; is it a plain HTTP port?"
+                .to_owned()
         }
         _ => {
             let text = error.to_string();
@@ -123,12 +135,24 @@ impl ServerCertVerifier for Explaining {
             })
     }
 
-    fn verify_tls12_signature(&self, message: &[u8], certificate: &CertificateDer<'_>, signature: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, certificate, signature)
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0
+            .verify_tls12_signature(message, certificate, signature)
     }
 
-    fn verify_tls13_signature(&self, message: &[u8], certificate: &CertificateDer<'_>, signature: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, certificate, signature)
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0
+            .verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -159,12 +183,22 @@ impl ServerCertVerifier for TrustAnybody {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(&self, message: &[u8], certificate: &CertificateDer<'_>, signature: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.0.signature_verification_algorithms;
         rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
-    fn verify_tls13_signature(&self, message: &[u8], certificate: &CertificateDer<'_>, signature: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.0.signature_verification_algorithms;
         rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
     }

@@ -37,7 +37,11 @@ fn against(url: &str, more: &str) -> String {
 
 fn run(file: &Path, runs: &Path) -> Command {
     let mut command = Command::new(program());
-    command.args(["run", "--seed", "3"]).arg(file).arg("--runs").arg(runs);
+    command
+        .args(["run", "--seed", "3"])
+        .arg(file)
+        .arg("--runs")
+        .arg(runs);
     command.env("EASLOAD_TEST_PASSWORD", "secret");
     command
 }
@@ -60,18 +64,33 @@ fn every_mistake_of_a_scenario_is_reported_at_once() {
     let text = stderr(&output);
     for (line, part) in [
         (2, "seeed: unknown key; did you mean `seed`?"),
-        (5, "mock.topology: expected one of \"one-server\", \"direct\", found \"ring\""),
-        (6, "mock.min_heartbeat: expected a duration such as \"30s\" or \"8m\", found 5"),
+        (
+            5,
+            "mock.topology: expected one of \"one-server\", \"direct\", found \"ring\"",
+        ),
+        (
+            6,
+            "mock.min_heartbeat: expected a duration such as \"30s\" or \"8m\", found 5",
+        ),
         (10, "devices.users: 100 devices over 5 users"),
-        (11, "devices.heartbeat: expected whole seconds from 1s to 3540s"),
+        (
+            11,
+            "devices.heartbeat: expected whole seconds from 1s to 3540s",
+        ),
         (12, "unknown protocol version `15.0`; known are 2.5"),
         (15, "mail.rate: expected a number"),
         (18, "phase[1].kind: expected one of \"ramp\""),
-        (20, "phase[1].abandon.share: expected a number from 0 to 1, found 2"),
+        (
+            20,
+            "phase[1].abandon.share: expected a number from 0 to 1, found 2",
+        ),
         (20, "phase[1].abandon.after: expected durations from and to"),
     ] {
         assert!(text.contains(part), "{part}\n{text}");
-        assert!(text.contains(&format!(".toml:{line}:")), "line {line}\n{text}");
+        assert!(
+            text.contains(&format!(".toml:{line}:")),
+            "line {line}\n{text}"
+        );
     }
     assert!(text.contains("10 mistakes"), "{text}");
 }
@@ -95,20 +114,37 @@ fn broken_toml_and_missing_files_are_named() {
 fn passwords_come_from_where_the_scenario_says() {
     let file = scenario(&against("http://127.0.0.1:9", ""));
     let runs = tempfile::tempdir().unwrap();
-    let output = run(file.path(), runs.path()).env_remove("EASLOAD_TEST_PASSWORD").output().unwrap();
+    let output = run(file.path(), runs.path())
+        .env_remove("EASLOAD_TEST_PASSWORD")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("EASLOAD_TEST_PASSWORD"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("EASLOAD_TEST_PASSWORD"),
+        "{}",
+        stderr(&output)
+    );
 
     let passwords = scenario("load0001:a\nload0001:b\nhunter2\n");
     let key = format!("password_file = {:?}", passwords.path());
-    let file = scenario(&against("http://127.0.0.1:9", "").replace("password_env = \"EASLOAD_TEST_PASSWORD\"", &key));
+    let file = scenario(
+        &against("http://127.0.0.1:9", "")
+            .replace("password_env = \"EASLOAD_TEST_PASSWORD\"", &key),
+    );
     let output = run(file.path(), runs.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let text = stderr(&output);
-    for part in ["line 2: user `load0001` is there twice", "line 3: expected user:password", "user `load0004` has no line"] {
+    for part in [
+        "line 2: user `load0001` is there twice",
+        "line 3: expected user:password",
+        "user `load0004` has no line",
+    ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
-    assert!(!text.contains("hunter2"), "what may be a password is not shown");
+    assert!(
+        !text.contains("hunter2"),
+        "what may be a password is not shown"
+    );
 }
 
 #[tokio::test]
@@ -117,11 +153,22 @@ async fn targets_that_are_none_are_told_before_the_load() {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let dead = format!("http://{}", socket.local_addr().unwrap());
-    let html = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<html></html>";
-    let html = format!("http://{}", raw_server(vec![vec![Do::Read, text(html), Do::Hold]]).await);
+    let html =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<html></html>";
+    let html = format!(
+        "http://{}",
+        raw_server(vec![vec![Do::Read, text(html), Do::Hold]]).await
+    );
     let gone = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
-    let gone = format!("http://{}", raw_server(vec![vec![Do::Read, text(gone), Do::Hold]]).await);
-    let plain = raw_server(vec![vec![text("HTTP/1.1 400 Bad Request\r\n\r\n"), Do::Hold]]).await;
+    let gone = format!(
+        "http://{}",
+        raw_server(vec![vec![Do::Read, text(gone), Do::Hold]]).await
+    );
+    let plain = raw_server(vec![vec![
+        text("HTTP/1.1 400 Bad Request\r\n\r\n"),
+        Do::Hold,
+    ]])
+    .await;
     let cases = [
         (dead, "connection refused"),
         ("http://no-such-host.invalid".to_owned(), "cannot resolve"),
@@ -130,11 +177,16 @@ async fn targets_that_are_none_are_told_before_the_load() {
         (format!("https://{plain}"), "does not speak TLS"),
     ];
     for (url, part) in cases {
-        let (output, runs) = tokio::task::spawn_blocking(move || run_against(&url)).await.unwrap();
+        let (output, runs) = tokio::task::spawn_blocking(move || run_against(&url))
+            .await
+            .unwrap();
         let text = stderr(&output);
         assert_eq!(output.status.code(), Some(6), "{text}");
         assert!(text.contains(part), "{part}\n{text}");
-        assert!(std::fs::read_dir(runs.path()).unwrap().next().is_none(), "no run, no directory");
+        assert!(
+            std::fs::read_dir(runs.path()).unwrap().next().is_none(),
+            "no run, no directory"
+        );
     }
 }
 
@@ -148,9 +200,21 @@ async fn hostile_answers_are_counted_and_survived() {
     .concat();
     let script = vec![Do::Read, text(options), Do::Read, Do::Send(evil), Do::Hold];
     let url = format!("http://{}", raw_server(vec![script]).await);
-    let (output, _runs) = tokio::task::spawn_blocking(move || run_against(&url)).await.unwrap();
-    assert_eq!(output.status.code(), Some(5), "{}{}", stdout(&output), stderr(&output));
-    assert!(stdout(&output).contains("exceeds the limit") || stdout(&output).contains("cut short"), "{}", stdout(&output));
+    let (output, _runs) = tokio::task::spawn_blocking(move || run_against(&url))
+        .await
+        .unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(5),
+        "{}{}",
+        stdout(&output),
+        stderr(&output)
+    );
+    assert!(
+        stdout(&output).contains("exceeds the limit") || stdout(&output).contains("cut short"),
+        "{}",
+        stdout(&output)
+    );
 }
 
 #[test]
@@ -164,9 +228,18 @@ fn wrong_passwords_stop_their_users_only() {
     let runs = tempfile::tempdir().unwrap();
     let output = run(file.path(), runs.path()).output().unwrap();
     let text = stdout(&output);
-    assert!(text.contains("1 of 4 users were stopped after 3 refused logins each"), "{text}");
-    assert!(text.contains("load0002") && text.contains("3 × HTTP 401"), "{text}");
-    assert!(text.contains("Pings held                                    3"), "the others go on\n{text}");
+    assert!(
+        text.contains("1 of 4 users were stopped after 3 refused logins each"),
+        "{text}"
+    );
+    assert!(
+        text.contains("load0002") && text.contains("3 × HTTP 401"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Pings held                                    3"),
+        "the others go on\n{text}"
+    );
     let everything = format!("{text}{}", stderr(&output));
     assert!(!everything.contains("secret") && !everything.contains("c2VjcmV0"));
     // Nor do passwords reach the disk, in clear or as Basic credentials.
@@ -174,7 +247,10 @@ fn wrong_passwords_stop_their_users_only() {
         for file in std::fs::read_dir(entry.unwrap().path()).unwrap() {
             let bytes = std::fs::read(file.unwrap().path()).unwrap();
             let text = String::from_utf8_lossy(&bytes);
-            assert!(!text.contains("wrong") && !text.contains("Basic "), "{text}");
+            assert!(
+                !text.contains("wrong") && !text.contains("Basic "),
+                "{text}"
+            );
         }
     }
 }
@@ -185,20 +261,34 @@ fn an_untrusted_certificate_is_refused_with_its_issuer() {
     let (output, _runs) = run_against(&mock.addresses.url);
     assert_eq!(output.status.code(), Some(6));
     let text = stderr(&output);
-    assert!(text.contains("not trusted") && text.contains("easload mock CA"), "{text}");
-    let insecure = against(&mock.addresses.url, "").replace("[devices]", "insecure = true\n[devices]");
+    assert!(
+        text.contains("not trusted") && text.contains("easload mock CA"),
+        "{text}"
+    );
+    let insecure =
+        against(&mock.addresses.url, "").replace("[devices]", "insecure = true\n[devices]");
     let output = easload(&["check", scenario(&insecure).path().to_str().unwrap()]);
-    assert!(stdout(&output).contains("certificate not verified"), "{}", stdout(&output));
+    assert!(
+        stdout(&output).contains("certificate not verified"),
+        "{}",
+        stdout(&output)
+    );
 }
 
 #[cfg(unix)]
 #[test]
 fn too_few_descriptors_are_told_before_the_run() {
-    let command = format!("ulimit -n 300; exec {} run --runs /nowhere", program().display());
+    let command = format!(
+        "ulimit -n 300; exec {} run --runs /nowhere",
+        program().display()
+    );
     let output = Command::new("sh").args(["-c", &command]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let text = stderr(&output);
-    assert!(text.contains("the limit is 300") && text.contains("ulimit -n 1"), "{text}");
+    assert!(
+        text.contains("the limit is 300") && text.contains("ulimit -n 1"),
+        "{text}"
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -210,7 +300,9 @@ fn a_full_disk_ends_the_run_with_a_message() {
         "mount -t tmpfs -o size=64k tmpfs {path} && exec {} run --quiet --runs {path}",
         program().display()
     );
-    let output = Command::new("unshare").args(["-rm", "sh", "-c", &command]).output();
+    let output = Command::new("unshare")
+        .args(["-rm", "sh", "-c", &command])
+        .output();
     let Ok(output) = output else {
         eprintln!("skipped: there is no unshare on this machine");
         return;
@@ -221,7 +313,10 @@ fn a_full_disk_ends_the_run_with_a_message() {
         return;
     }
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("cannot write the run directory") && text.contains("No space left"), "{text}");
+    assert!(
+        text.contains("cannot write the run directory") && text.contains("No space left"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -241,14 +336,21 @@ fn wbxml_is_decoded_and_encoded() {
     let path = file.path().to_str().unwrap();
     let output = easload(&["wbxml", "decode", "--hex", path]);
     let xml = stdout(&output);
-    assert!(xml.contains("<Ping xmlns=\"Ping\">") && xml.contains("<Folder>5</Folder>"), "{xml}");
+    assert!(
+        xml.contains("<Ping xmlns=\"Ping\">") && xml.contains("<Folder>5</Folder>"),
+        "{xml}"
+    );
     let file = scenario(&xml);
     let output = easload(&["wbxml", "encode", "--hex", file.path().to_str().unwrap()]);
     assert_eq!(stdout(&output).trim(), hex.replace(' ', ""));
     let file = scenario("<html/>");
     let output = easload(&["wbxml", "encode", file.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("`html` has no namespace"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("`html` has no namespace"),
+        "{}",
+        stderr(&output)
+    );
     let output = easload(&["wbxml", "decode", file.path().to_str().unwrap()]);
     assert!(stderr(&output).contains("not WBXML"), "{}", stderr(&output));
 }
@@ -273,18 +375,32 @@ mod signals {
         let mut line = String::new();
         while !line.contains("baseline") {
             line.clear();
-            assert!(lines.read_line(&mut line).unwrap() > 0, "the run ended early");
+            assert!(
+                lines.read_line(&mut line).unwrap() > 0,
+                "the run ended early"
+            );
         }
         (child, lines)
     }
 
     fn signal(name: &str, pid: u32) {
-        assert!(Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-s", name, &pid.to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     fn finish(mut child: Child) -> (Option<i32>, String) {
         let mut text = String::new();
-        child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
         (child.wait().unwrap().code(), text)
     }
 
@@ -293,7 +409,10 @@ mod signals {
             if pids.iter().all(|pid| !is_alive(*pid)) {
                 return;
             }
-            #[allow(clippy::disallowed_methods, reason = "waits for other processes, not for tokio")]
+            #[allow(
+                clippy::disallowed_methods,
+                reason = "waits for other processes, not for tokio"
+            )]
             std::thread::sleep(Duration::from_millis(20));
         }
         panic!("still alive: {pids:?}");
@@ -312,12 +431,22 @@ mod signals {
         let runs = tempfile::tempdir().unwrap();
         let (child, lines) = started(runs.path());
         let family = family(child.id());
-        let drained = std::thread::spawn(move || lines.lines().map_while(Result::ok).collect::<Vec<_>>());
+        let drained =
+            std::thread::spawn(move || lines.lines().map_while(Result::ok).collect::<Vec<_>>());
         signal("INT", child.id());
         let (code, text) = finish(child);
         assert_eq!(code, Some(130));
-        assert!(text.contains("the run was interrupted") && text.contains("Pings held"), "{text}");
-        assert!(drained.join().unwrap().iter().any(|line| line.contains("once more to leave at once")));
+        assert!(
+            text.contains("the run was interrupted") && text.contains("Pings held"),
+            "{text}"
+        );
+        assert!(
+            drained
+                .join()
+                .unwrap()
+                .iter()
+                .any(|line| line.contains("once more to leave at once"))
+        );
         wait_until_ended(&family);
 
         let runs = tempfile::tempdir().unwrap();
@@ -339,11 +468,19 @@ mod signals {
         child.kill().unwrap();
         child.wait().unwrap();
         wait_until_ended(&family);
-        let directory = std::fs::read_dir(runs.path()).unwrap().next().unwrap().unwrap().path();
+        let directory = std::fs::read_dir(runs.path())
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
         let output = easload(&["report", directory.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(5));
         let text = stdout(&output);
-        assert!(text.contains("was killed") && text.contains("Pings sent"), "{text}");
+        assert!(
+            text.contains("was killed") && text.contains("Pings sent"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -351,11 +488,16 @@ mod signals {
         let runs = tempfile::tempdir().unwrap();
         let (child, lines) = started(runs.path());
         let mock = family(child.id())[0];
-        let drained = std::thread::spawn(move || lines.lines().map_while(Result::ok).collect::<Vec<_>>());
+        let drained =
+            std::thread::spawn(move || lines.lines().map_while(Result::ok).collect::<Vec<_>>());
         signal("KILL", mock);
         let (code, text) = finish(child);
         assert_eq!(code, Some(5), "{text}");
-        assert!(text.contains("the mock ended in the middle of the run") && text.contains("the run broke off"), "{text}");
+        assert!(
+            text.contains("the mock ended in the middle of the run")
+                && text.contains("the run broke off"),
+            "{text}"
+        );
         drained.join().unwrap();
     }
 }

@@ -15,7 +15,10 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::fixtures::{Do, raw_server, text};
 
-const LIMITS: Limits = Limits { head: 8 << 10, body: 64 << 10 };
+const LIMITS: Limits = Limits {
+    head: 8 << 10,
+    body: 64 << 10,
+};
 /// Long enough for a loaded machine, short enough for a test.
 const SOON: Duration = Duration::from_secs(5);
 
@@ -43,7 +46,12 @@ impl Make for MakeLean {
     }
 }
 
-const GET: Request<'static> = Request { method: Method::Get, path: "/x", headers: &[], body: &[] };
+const GET: Request<'static> = Request {
+    method: Method::Get,
+    path: "/x",
+    headers: &[],
+    body: &[],
+};
 
 async fn call(transport: &mut impl Transport) -> Result<Answer, Failure> {
     transport.begin(GET).await?;
@@ -53,7 +61,9 @@ async fn call(transport: &mut impl Transport) -> Result<Answer, Failure> {
 /// One request against one script.
 async fn against(make: &impl Make, script: Vec<Do>) -> Result<Answer, FailureKind> {
     let address = raw_server(vec![script]).await;
-    call(&mut make.make(address)).await.map_err(|failure| failure.kind)
+    call(&mut make.make(address))
+        .await
+        .map_err(|failure| failure.kind)
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -82,7 +92,11 @@ async fn ordinary_requests(make: &impl Make) {
         .and(path("/as"))
         .and(header("x-test", "1"))
         .and(body_bytes(b"hello"))
-        .respond_with(ResponseTemplate::new(207).insert_header("X-Answer", "yes").set_body_bytes(b"world"))
+        .respond_with(
+            ResponseTemplate::new(207)
+                .insert_header("X-Answer", "yes")
+                .set_body_bytes(b"world"),
+        )
         .expect(2)
         .mount(&server)
         .await;
@@ -98,7 +112,10 @@ async fn ordinary_requests(make: &impl Make) {
         transport.begin(request).await.unwrap();
         assert!(transport.is_connected());
         let answer = transport.answer(Instant::now() + SOON).await.unwrap();
-        assert_eq!((answer.status, answer.body.as_slice()), (207, &b"world"[..]));
+        assert_eq!(
+            (answer.status, answer.body.as_slice()),
+            (207, &b"world"[..])
+        );
         assert_eq!(answer.header("x-answer"), Some("yes"));
         assert_eq!(answer.header("absent"), None);
         assert_eq!(answer.end, ConnectionEnd::Kept);
@@ -108,46 +125,96 @@ async fn ordinary_requests(make: &impl Make) {
         assert!(answer.timing.first_byte <= answer.timing.total);
         ports.push(answer.timing.local_port);
     }
-    assert!(ports[0] != 0 && ports[0] == ports[1], "one connection: {ports:?}");
+    assert!(
+        ports[0] != 0 && ports[0] == ports[1],
+        "one connection: {ports:?}"
+    );
 }
 
 async fn bodies(make: &impl Make) {
     let ok = "HTTP/1.1 200 OK\r\n";
-    let empty = against(make, vec![Do::Read, text(&format!("{ok}Content-Length: 0\r\n\r\n")), Do::Hold]).await.unwrap();
+    let empty = against(
+        make,
+        vec![
+            Do::Read,
+            text(&format!("{ok}Content-Length: 0\r\n\r\n")),
+            Do::Hold,
+        ],
+    )
+    .await
+    .unwrap();
     assert!(empty.body.is_empty());
 
-    let chunked = format!("{ok}Transfer-Encoding: chunked\r\n\r\n4;x=y\r\nabcd\r\n1\r\ne\r\n0\r\nTrailer: t\r\n\r\n");
-    let answer = against(make, vec![Do::Read, text(&chunked), Do::Hold]).await.unwrap();
-    assert_eq!((answer.body.as_slice(), answer.end), (&b"abcde"[..], ConnectionEnd::Kept));
+    let chunked = format!(
+        "{ok}Transfer-Encoding: chunked\r\n\r\n4;x=y\r\nabcd\r\n1\r\ne\r\n0\r\nTrailer: t\r\n\r\n"
+    );
+    let answer = against(make, vec![Do::Read, text(&chunked), Do::Hold])
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.body.as_slice(), answer.end),
+        (&b"abcde"[..], ConnectionEnd::Kept)
+    );
     // The same, byte by byte: no boundary may matter.
     let drip = Do::Drip(chunked.into_bytes(), Duration::from_micros(200));
-    assert_eq!(against(make, vec![Do::Read, drip, Do::Hold]).await.unwrap().body, b"abcde");
+    assert_eq!(
+        against(make, vec![Do::Read, drip, Do::Hold])
+            .await
+            .unwrap()
+            .body,
+        b"abcde"
+    );
 
     let packed = gzip(b"hello hello hello");
-    let head = format!("{ok}Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", packed.len());
-    let answer = against(make, vec![Do::Read, with_head(&head, &packed), Do::Hold]).await.unwrap();
+    let head = format!(
+        "{ok}Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        packed.len()
+    );
+    let answer = against(make, vec![Do::Read, with_head(&head, &packed), Do::Hold])
+        .await
+        .unwrap();
     assert_eq!(answer.body, b"hello hello hello");
 
     let continued = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n";
-    let answer = against(make, vec![Do::Read, text(continued), Do::Hold]).await.unwrap();
+    let answer = against(make, vec![Do::Read, text(continued), Do::Hold])
+        .await
+        .unwrap();
     assert_eq!((answer.status, answer.end), (204, ConnectionEnd::Kept));
 
     let old = "HTTP/1.0 200 OK\r\n\r\nuntil the end";
-    let answer = against(make, vec![Do::Read, text(old), Do::Close]).await.unwrap();
-    assert_eq!((answer.body.as_slice(), answer.end), (&b"until the end"[..], ConnectionEnd::ClosedByServer));
+    let answer = against(make, vec![Do::Read, text(old), Do::Close])
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.body.as_slice(), answer.end),
+        (&b"until the end"[..], ConnectionEnd::ClosedByServer)
+    );
 }
 
 async fn misbehaviour(make: &impl Make) {
     let ok = "HTTP/1.1 200 OK\r\n";
     let truncated = format!("{ok}Content-Length: 100\r\n\r\nten bytes.");
-    let kind = against(make, vec![Do::Read, text(&truncated), Do::Close]).await.unwrap_err();
-    assert!(matches!(kind, FailureKind::Truncated { received } if received == truncated.len()), "{kind:?}");
+    let kind = against(make, vec![Do::Read, text(&truncated), Do::Close])
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(kind, FailureKind::Truncated { received } if received == truncated.len()),
+        "{kind:?}"
+    );
     let cut_chunk = format!("{ok}Transfer-Encoding: chunked\r\n\r\nff\r\nab");
-    let kind = against(make, vec![Do::Read, text(&cut_chunk), Do::Close]).await.unwrap_err();
+    let kind = against(make, vec![Do::Read, text(&cut_chunk), Do::Close])
+        .await
+        .unwrap_err();
     assert!(matches!(kind, FailureKind::Truncated { .. }), "{kind:?}");
 
-    assert_eq!(against(make, vec![Do::Read, Do::Close]).await.unwrap_err(), FailureKind::ClosedWithoutAnswer);
-    assert_eq!(against(make, vec![Do::Read, Do::Reset]).await.unwrap_err(), FailureKind::Reset);
+    assert_eq!(
+        against(make, vec![Do::Read, Do::Close]).await.unwrap_err(),
+        FailureKind::ClosedWithoutAnswer
+    );
+    assert_eq!(
+        against(make, vec![Do::Read, Do::Reset]).await.unwrap_err(),
+        FailureKind::Reset
+    );
     for bad in [
         "SSH-2.0-OpenSSH_9.2\r\n".to_owned(),
         "<html>hello</html>\r\n\r\n".to_owned(),
@@ -158,8 +225,13 @@ async fn misbehaviour(make: &impl Make) {
         format!("{ok}Content-Encoding: br\r\nContent-Length: 1\r\n\r\nx"),
         format!("{ok}Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope"),
     ] {
-        let kind = against(make, vec![Do::Read, text(&bad), Do::Hold]).await.unwrap_err();
-        assert!(matches!(kind, FailureKind::Malformed(_)), "{bad:?}: {kind:?}");
+        let kind = against(make, vec![Do::Read, text(&bad), Do::Hold])
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(kind, FailureKind::Malformed(_)),
+            "{bad:?}: {kind:?}"
+        );
     }
 }
 
@@ -173,7 +245,10 @@ async fn limits(make: &impl Make) {
     let chunk = format!("{ok}Transfer-Encoding: chunked\r\n\r\nffffffff\r\n");
     let bomb = gzip(&vec![0; LIMITS.body + 1]);
     assert!(bomb.len() < 1000);
-    let bomb_head = format!("{ok}Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", bomb.len());
+    let bomb_head = format!(
+        "{ok}Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        bomb.len()
+    );
     let endless_body = format!("HTTP/1.0 200 OK\r\n\r\n{}", "x".repeat(LIMITS.body + 1));
     for send in [
         text(&format!("{ok}{many}\r\n")),
@@ -185,8 +260,13 @@ async fn limits(make: &impl Make) {
         with_head(&bomb_head, &bomb),
         text(&endless_body),
     ] {
-        let kind = against(make, vec![Do::Read, send.clone(), Do::Hold]).await.unwrap_err();
-        assert!(matches!(kind, FailureKind::TooLarge { .. }), "{send:?}: {kind:?}");
+        let kind = against(make, vec![Do::Read, send.clone(), Do::Hold])
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(kind, FailureKind::TooLarge { .. }),
+            "{send:?}: {kind:?}"
+        );
     }
 }
 
@@ -194,8 +274,14 @@ async fn connection_ends(make: &impl Make) {
     let good = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let close = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
     let extra = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokEXTRA";
-    for (first, end) in [(close, ConnectionEnd::ClosedByServer), (extra, ConnectionEnd::ClosedByUs)] {
-        let scripts = vec![vec![Do::Read, text(first), Do::Hold], vec![Do::Read, text(good), Do::Hold]];
+    for (first, end) in [
+        (close, ConnectionEnd::ClosedByServer),
+        (extra, ConnectionEnd::ClosedByUs),
+    ] {
+        let scripts = vec![
+            vec![Do::Read, text(first), Do::Hold],
+            vec![Do::Read, text(good), Do::Hold],
+        ];
         let mut transport = make.make(raw_server(scripts).await);
         let answer = call(&mut transport).await.unwrap();
         assert_eq!((answer.body.as_slice(), answer.end), (&b"ok"[..], end));
@@ -206,7 +292,10 @@ async fn connection_ends(make: &impl Make) {
 
     // A server that closes a kept connection between two requests: the next one goes out over a
     // new connection, without a failure.
-    let scripts = vec![vec![Do::Read, text(good), Do::Close], vec![Do::Read, text(good), Do::Hold]];
+    let scripts = vec![
+        vec![Do::Read, text(good), Do::Close],
+        vec![Do::Read, text(good), Do::Hold],
+    ];
     let mut transport = make.make(raw_server(scripts).await);
     assert_eq!(call(&mut transport).await.unwrap().end, ConnectionEnd::Kept);
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -217,18 +306,28 @@ async fn connection_ends(make: &impl Make) {
     let mut transport = make.make(raw_server(scripts).await);
     call(&mut transport).await.unwrap();
     let failure = call(&mut transport).await.unwrap_err();
-    assert!(failure.reused && failure.kind.is_disconnect(), "{failure:?}");
+    assert!(
+        failure.reused && failure.kind.is_disconnect(),
+        "{failure:?}"
+    );
 }
 
 async fn deadlines(make: &impl Make) {
     // What the server sees of each way to give up; `None` is nothing at all.
-    for (how, seen) in [(Abandon::Fin, Some(true)), (Abandon::Rst, Some(false)), (Abandon::Silence, None)] {
+    for (how, seen) in [
+        (Abandon::Fin, Some(true)),
+        (Abandon::Rst, Some(false)),
+        (Abandon::Silence, None),
+    ] {
         let (report, mut reports) = mpsc::unbounded_channel();
         let address = raw_server(vec![vec![Do::Read, Do::Watch(report)]]).await;
         let mut transport = make.make(address);
         transport.begin(GET).await.unwrap();
         let begun = Instant::now();
-        let failure = transport.answer(begun + Duration::from_millis(100)).await.unwrap_err();
+        let failure = transport
+            .answer(begun + Duration::from_millis(100))
+            .await
+            .unwrap_err();
         assert_eq!(failure.kind, FailureKind::TimedOut { received: 0 });
         assert!(begun.elapsed() >= Duration::from_millis(100));
         assert!(transport.is_connected(), "still there to be abandoned");
@@ -238,18 +337,29 @@ async fn deadlines(make: &impl Make) {
         assert_eq!(end.ok().flatten().map(|end| end.is_ok()), seen, "{how:?}");
     }
     // An answer that drips past its deadline.
-    let drip = Do::Drip(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec(), Duration::from_millis(50));
+    let drip = Do::Drip(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec(),
+        Duration::from_millis(50),
+    );
     let mut transport = make.make(raw_server(vec![vec![Do::Read, drip]]).await);
     transport.begin(GET).await.unwrap();
-    let failure = transport.answer(Instant::now() + Duration::from_millis(300)).await.unwrap_err();
-    assert!(matches!(failure.kind, FailureKind::TimedOut { received } if received > 0), "{failure:?}");
+    let failure = transport
+        .answer(Instant::now() + Duration::from_millis(300))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(failure.kind, FailureKind::TimedOut { received } if received > 0),
+        "{failure:?}"
+    );
 }
 
 async fn refused(make: &impl Make) {
     // Bound and never listening: the port stays ours, and nobody answers.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let failure = call(&mut make.make(socket.local_addr().unwrap())).await.unwrap_err();
+    let failure = call(&mut make.make(socket.local_addr().unwrap()))
+        .await
+        .unwrap_err();
     assert_eq!(failure.kind, FailureKind::Connect(ConnectError::Refused));
     assert_eq!(failure.sent, None);
 }
@@ -271,14 +381,20 @@ async fn silent_connections_are_bounded() {
         transport.abandon(Abandon::Silence);
     }
     assert_eq!(factory.silenced(), 4);
-    let end = tokio::time::timeout(SOON, reports.recv()).await.unwrap().unwrap();
+    let end = tokio::time::timeout(SOON, reports.recv())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(end.is_err(), "the oldest is reset");
 }
 
 #[test]
 fn targets_are_checked() {
     let target = Target::parse("https://mail.lab.example").unwrap();
-    assert_eq!((target.tls, target.port, target.path.as_str()), (true, 443, eas::http::PATH));
+    assert_eq!(
+        (target.tls, target.port, target.path.as_str()),
+        (true, 443, eas::http::PATH)
+    );
     for (url, problem) in [
         ("mail.lab.example", "not a URL"),
         ("ftp://mail", "scheme"),

@@ -85,13 +85,25 @@ fn sync_answer(key: &str, status: SyncStatus) -> Reply {
         more_available: false,
         changes: Vec::new(),
     };
-    body(SyncAnswer { collections: vec![collection], ..SyncAnswer::default() }.encode())
+    body(
+        SyncAnswer {
+            collections: vec![collection],
+            ..SyncAnswer::default()
+        }
+        .encode(),
+    )
 }
 
 impl World {
     fn reply(&self, seen: &Seen, number: usize) -> Reply {
         let Some(command) = seen.command else {
-            return Reply::Http(200, &[("MS-ASProtocolVersions", "2.5,12.1,14.1"), ("MS-ASProtocolCommands", "Sync,Ping")]);
+            return Reply::Http(
+                200,
+                &[
+                    ("MS-ASProtocolVersions", "2.5,12.1,14.1"),
+                    ("MS-ASProtocolCommands", "Sync,Ping"),
+                ],
+            );
         };
         if let Some(reply) = self.overrides.get(&(command, number)) {
             return reply.clone();
@@ -105,7 +117,14 @@ impl World {
                     key: Some(key),
                     document: Vec::new(),
                 };
-                body(ProvisionAnswer { status: ProvisionStatus::Success, policy: Some(policy), remote_wipe: false }.encode())
+                body(
+                    ProvisionAnswer {
+                        status: ProvisionStatus::Success,
+                        policy: Some(policy),
+                        remote_wipe: false,
+                    }
+                    .encode(),
+                )
             }
             Command::FolderSync => {
                 let folder = |id: &'static str, folder_type| Folder {
@@ -114,7 +133,10 @@ impl World {
                     display_name: id.into(),
                     folder_type,
                 };
-                let added = vec![folder("5", FolderType::INBOX), folder("1", FolderType::CALENDAR)];
+                let added = vec![
+                    folder("5", FolderType::INBOX),
+                    folder("1", FolderType::CALENDAR),
+                ];
                 let answer = FolderSyncAnswer {
                     sync_key: Some("1".into()),
                     added,
@@ -139,9 +161,16 @@ impl World {
 impl Transport for Scripted {
     async fn begin(&mut self, request: Request<'_>) -> Result<(), Failure> {
         let header = |name: &str| {
-            request.headers.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned())
+            request
+                .headers
+                .iter()
+                .find(|(other, _)| *other == name)
+                .map(|(_, value)| (*value).to_owned())
         };
-        let query = request.path.split_once('?').map(|(_, query)| eas::query::Query::parse(query).unwrap());
+        let query = request
+            .path
+            .split_once('?')
+            .map(|(_, query)| eas::query::Query::parse(query).unwrap());
         let seen = Seen {
             at: self.world.start.elapsed().as_secs_f64(),
             command: query.map(|query| query.command),
@@ -150,7 +179,10 @@ impl Transport for Scripted {
         };
         let mut all = self.world.seen.lock().unwrap();
         all.push(seen.clone());
-        let number = all.iter().filter(|other| other.command == seen.command).count();
+        let number = all
+            .iter()
+            .filter(|other| other.command == seen.command)
+            .count();
         drop(all);
         let is_ping = seen.command == Some(Command::Ping);
         let reply = self.world.reply(&seen, number);
@@ -169,7 +201,11 @@ impl Transport for Scripted {
     async fn answer(&mut self, deadline: Instant) -> Result<Answer, Failure> {
         let (reply, due) = self.pending.clone().unwrap();
         let sent = Instant::now();
-        let fail = |kind| Failure { kind, sent: Some(sent), reused: self.world.reused };
+        let fail = |kind| Failure {
+            kind,
+            sent: Some(sent),
+            reused: self.world.reused,
+        };
         if matches!(reply, Reply::Never) || due > deadline {
             sleep_until(deadline).await;
             return Err(fail(FailureKind::TimedOut { received: 0 }));
@@ -190,7 +226,13 @@ impl Transport for Scripted {
             Reply::Fail(kind) => return Err(fail(kind)),
             Reply::Never => unreachable!(),
         };
-        Ok(Answer::from_parts(status, headers, body, timing, ConnectionEnd::Kept))
+        Ok(Answer::from_parts(
+            status,
+            headers,
+            body,
+            timing,
+            ConnectionEnd::Kept,
+        ))
     }
 
     fn abandon(&mut self, how: Abandon) {
@@ -224,7 +266,10 @@ struct Lived {
 
 impl Lived {
     fn of(&self, command: Command) -> Vec<&Seen> {
-        self.seen.iter().filter(|seen| seen.command == Some(command)).collect()
+        self.seen
+            .iter()
+            .filter(|seen| seen.command == Some(command))
+            .collect()
     }
 
     /// What follows the n-th request of a command, from 1: command and seconds in between.
@@ -272,7 +317,11 @@ impl Setup {
         let refusals = Arc::new(Refusals::new(1, 3));
         let behaviour = Arc::new(Behaviour::default());
         behaviour.set_abandonment(self.abandonment);
-        let transport = Scripted { world: Arc::clone(&world), pending: None, connected: false };
+        let transport = Scripted {
+            world: Arc::clone(&world),
+            pending: None,
+            connected: false,
+        };
         let client = Client::new(
             transport,
             identity(0, "secret"),
@@ -285,7 +334,12 @@ impl Setup {
         let seen = world.seen.lock().unwrap().clone();
         let abandoned = world.abandoned.lock().unwrap().clone();
         let ends = ends.0.lock().unwrap().clone();
-        Lived { seen, abandoned, ends, refusals }
+        Lived {
+            seen,
+            abandoned,
+            ends,
+            refusals,
+        }
     }
 }
 
@@ -304,15 +358,50 @@ async fn a_healthy_life_goes_from_options_to_ping() {
     use Command::{FolderSync, Ping, Provision, Sync};
     let lived = lived([]).await;
     let commands: Vec<_> = lived.seen.iter().map(|seen| seen.command).collect();
-    let start = [None, Some(Provision), Some(Provision), Some(FolderSync), Some(Sync), Some(Sync), Some(Ping), Some(Ping)];
+    let start = [
+        None,
+        Some(Provision),
+        Some(Provision),
+        Some(FolderSync),
+        Some(Sync),
+        Some(Sync),
+        Some(Ping),
+        Some(Ping),
+    ];
     assert_eq!(commands[..start.len()], start);
     // An hour of heartbeats: seven whole ones and the one that is open.
     assert_eq!(lived.of(Ping).len(), 8);
-    assert_eq!(lived.ends.iter().filter(|end| matches!(end, PingEnd::Expired { overshoot } if overshoot.abs() < 0.001)).count(), 7);
-    assert_eq!(lived.ends.last(), Some(&PingEnd::OpenAtEnd { overdue: false }));
+    assert_eq!(
+        lived
+            .ends
+            .iter()
+            .filter(|end| matches!(end, PingEnd::Expired { overshoot } if overshoot.abs() < 0.001))
+            .count(),
+        7
+    );
+    assert_eq!(
+        lived.ends.last(),
+        Some(&PingEnd::OpenAtEnd { overdue: false })
+    );
     // The temporary key goes out with phase 2, the final one from then on, none with a Ping.
-    let keys: Vec<_> = lived.seen.iter().map(|seen| seen.policy_key.as_deref()).collect();
-    assert_eq!(keys[..8], [None, Some("0"), Some("100"), Some("200"), Some("200"), Some("200"), None, None]);
+    let keys: Vec<_> = lived
+        .seen
+        .iter()
+        .map(|seen| seen.policy_key.as_deref())
+        .collect();
+    assert_eq!(
+        keys[..8],
+        [
+            None,
+            Some("0"),
+            Some("100"),
+            Some("200"),
+            Some("200"),
+            Some("200"),
+            None,
+            None
+        ]
+    );
     let first = ProvisionRequest::decode(&lived.seen[1].body).unwrap();
     assert!(first.device.is_some(), "14.1 sends the DeviceInformation");
 }
@@ -322,27 +411,64 @@ async fn ping_statuses_lead_to_the_reactions_of_the_specification() {
     use Command::{FolderSync, Ping, Sync};
     let answer = |status| [((Ping, 1), body(ping(status).encode()))];
 
-    let two = lived([((Ping, 1), body(PingAnswer { folders: vec!["5".into()], ..ping(PingStatus::Changes) }.encode()))]).await;
+    let two = lived([(
+        (Ping, 1),
+        body(
+            PingAnswer {
+                folders: vec!["5".into()],
+                ..ping(PingStatus::Changes)
+            }
+            .encode(),
+        ),
+    )])
+    .await;
     assert_eq!(two.after(Ping, 1).0, Some(Sync));
     assert_eq!(two.ends[0], PingEnd::Changes);
 
     let three = lived(answer(PingStatus::MissingParameters)).await;
     assert_eq!(three.after(Ping, 1).0, Some(Ping));
-    assert!(PingRequest::decode(&three.of(Ping)[1].body).unwrap().folders.is_some(), "the full request");
+    assert!(
+        PingRequest::decode(&three.of(Ping)[1].body)
+            .unwrap()
+            .folders
+            .is_some(),
+        "the full request"
+    );
 
     let four = lived(answer(PingStatus::SyntaxError)).await;
     let (next, pause) = four.after(Ping, 1);
-    assert!(next == Some(Ping) && pause >= 1.0, "not repeated at once: {pause}");
+    assert!(
+        next == Some(Ping) && pause >= 1.0,
+        "not repeated at once: {pause}"
+    );
 
     for learned in [60, 3540] {
-        let five = PingAnswer { heartbeat: Some(learned), ..ping(PingStatus::HeartbeatOutOfRange) };
+        let five = PingAnswer {
+            heartbeat: Some(learned),
+            ..ping(PingStatus::HeartbeatOutOfRange)
+        };
         let five = lived([((Ping, 1), body(five.encode()))]).await;
-        let heartbeats: Vec<_> = five.of(Ping).iter().map(|seen| heartbeat_of(seen)).collect();
-        assert_eq!(heartbeats[..2], [HEARTBEAT as i32, learned as i32], "learnt for good");
-        assert!(heartbeats[1..].iter().all(|heartbeat| *heartbeat == learned as i32));
+        let heartbeats: Vec<_> = five
+            .of(Ping)
+            .iter()
+            .map(|seen| heartbeat_of(seen))
+            .collect();
+        assert_eq!(
+            heartbeats[..2],
+            [HEARTBEAT as i32, learned as i32],
+            "learnt for good"
+        );
+        assert!(
+            heartbeats[1..]
+                .iter()
+                .all(|heartbeat| *heartbeat == learned as i32)
+        );
     }
 
-    let six = PingAnswer { max_folders: Some(1), ..ping(PingStatus::TooManyFolders) };
+    let six = PingAnswer {
+        max_folders: Some(1),
+        ..ping(PingStatus::TooManyFolders)
+    };
     let mut setup = Setup::new([((Ping, 1), body(six.encode()))]);
     let mut all = (*setup.profile).clone();
     all.all_folders = true;
@@ -351,13 +477,21 @@ async fn ping_statuses_lead_to_the_reactions_of_the_specification() {
     let counts: Vec<_> = six
         .of(Ping)
         .iter()
-        .map(|seen| PingRequest::decode(&seen.body).unwrap().folders.unwrap().len())
+        .map(|seen| {
+            PingRequest::decode(&seen.body)
+                .unwrap()
+                .folders
+                .unwrap()
+                .len()
+        })
         .collect();
     assert_eq!(counts[..2], [2, 1]);
 
     let seven = lived(answer(PingStatus::HierarchyOutOfDate)).await;
     assert_eq!(seven.after(Ping, 1).0, Some(FolderSync));
-    let key = FolderSyncRequest::decode(&seven.of(FolderSync)[1].body).unwrap().sync_key;
+    let key = FolderSyncRequest::decode(&seven.of(FolderSync)[1].body)
+        .unwrap()
+        .sync_key;
     assert_eq!(key, "1", "with the current key");
 
     let eight = lived(answer(PingStatus::ServerError)).await;
@@ -372,27 +506,49 @@ async fn sync_and_folder_sync_statuses() {
     let keys: Vec<_> = three
         .of(Sync)
         .iter()
-        .map(|seen| SyncRequest::decode(&seen.body).unwrap().collections[0].sync_key.to_string())
+        .map(|seen| {
+            SyncRequest::decode(&seen.body).unwrap().collections[0]
+                .sync_key
+                .to_string()
+        })
         .collect();
     assert_eq!(keys[..4], ["0", "1", "0", "1"]);
 
-    let twelve = lived([((Sync, 2), body(SyncAnswer::failed(SyncStatus::HierarchyChanged).encode()))]).await;
+    let twelve = lived([(
+        (Sync, 2),
+        body(SyncAnswer::failed(SyncStatus::HierarchyChanged).encode()),
+    )])
+    .await;
     assert_eq!(twelve.after(Sync, 2).0, Some(FolderSync));
 
     // "Retry, then key 0": the same server error five times.
     let five = || body(SyncAnswer::failed(SyncStatus::ServerError).encode());
     let repeated = lived((2..7).map(|number| ((Sync, number), five()))).await;
-    let key = |number: usize| SyncRequest::decode(&repeated.of(Sync)[number - 1].body).unwrap().collections[0].sync_key.to_string();
+    let key = |number: usize| {
+        SyncRequest::decode(&repeated.of(Sync)[number - 1].body)
+            .unwrap()
+            .collections[0]
+            .sync_key
+            .to_string()
+    };
     assert_eq!((key(6).as_str(), key(7).as_str()), ("1", "0"));
 
     let nine = FolderSyncAnswer::failed(FolderSyncStatus::InvalidSyncKey);
-    let mut overrides = vec![((Command::Ping, 1), body(ping(PingStatus::HierarchyOutOfDate).encode()))];
+    let mut overrides = vec![(
+        (Command::Ping, 1),
+        body(ping(PingStatus::HierarchyOutOfDate).encode()),
+    )];
     overrides.push(((FolderSync, 2), body(nine.encode())));
     let nine = lived(overrides).await;
     let keys: Vec<_> = nine
         .of(FolderSync)
         .iter()
-        .map(|seen| FolderSyncRequest::decode(&seen.body).unwrap().sync_key.to_string())
+        .map(|seen| {
+            FolderSyncRequest::decode(&seen.body)
+                .unwrap()
+                .sync_key
+                .to_string()
+        })
         .collect();
     assert_eq!(keys, ["0", "1", "0"]);
 }
@@ -410,13 +566,20 @@ async fn provisioning_is_asked_for_in_every_way_and_never_in_a_loop() {
     for need in needs {
         let lived = lived([((Sync, 1), need)]).await;
         assert_eq!(lived.after(Sync, 1).0, Some(Provision));
-        assert_eq!(lived.of(Provision).len(), 4, "once at the start, once when asked");
+        assert_eq!(
+            lived.of(Provision).len(),
+            4,
+            "once at the start, once when asked"
+        );
     }
     // A server that is never content is asked less and less often.
     let never = (1..5000).map(|number| ((Sync, number), Reply::Http(449, &[])));
     let lived = lived(never).await;
     let asked = lived.of(Provision).len();
-    assert!(asked > 100 && asked < 2 * 3600, "{asked} in an hour, at pauses of up to 2 s");
+    assert!(
+        asked > 100 && asked < 2 * 3600,
+        "{asked} in an hour, at pauses of up to 2 s"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -424,7 +587,10 @@ async fn http_errors_are_waited_out() {
     use Command::{Ping, Sync};
     let busy = lived([((Sync, 1), Reply::Http(503, &[("Retry-After", "30")]))]).await;
     let (next, pause) = busy.after(Sync, 1);
-    assert!(next == Some(Sync) && (30.0..31.0).contains(&pause), "Retry-After holds: {pause}");
+    assert!(
+        next == Some(Sync) && (30.0..31.0).contains(&pause),
+        "Retry-After holds: {pause}"
+    );
     let busy = lived([((Sync, 1), Reply::Http(503, &[]))]).await;
     let pause = busy.after(Sync, 1).1;
     assert!((0.05..0.2).contains(&pause), "shortest pause: {pause}");
@@ -435,7 +601,11 @@ async fn http_errors_are_waited_out() {
 
     for code in [400, 403, 404, 451, 500, 501, 502, 507] {
         let lived = lived([((Ping, 1), Reply::Http(code, &[]))]).await;
-        assert_eq!(lived.after(Ping, 1).0, Some(Ping), "HTTP {code}: the device goes on");
+        assert_eq!(
+            lived.after(Ping, 1).0,
+            Some(Ping),
+            "HTTP {code}: the device goes on"
+        );
         assert!(lived.after(Ping, 1).1 > 0.05, "HTTP {code}: not at once");
     }
 }
@@ -459,7 +629,9 @@ async fn broken_answers_and_connections_are_survived() {
     for reply in [
         Reply::Body(b"<html>proxy error</html>".to_vec()),
         Reply::Body(b"\x03\x01\x6A\x00\x45\x5C".to_vec()),
-        Reply::Body(vec![0x03, 0x01, 0x6A, 0x00, 0x45, 0xC3, 0x8F, 0xFF, 0xFF, 0xFF, 0x7F]),
+        Reply::Body(vec![
+            0x03, 0x01, 0x6A, 0x00, 0x45, 0xC3, 0x8F, 0xFF, 0xFF, 0xFF, 0x7F,
+        ]),
         Reply::Fail(FailureKind::Truncated { received: 3 }),
         Reply::Fail(FailureKind::Connect(ConnectError::Refused)),
         Reply::Fail(FailureKind::Reset),
@@ -485,7 +657,10 @@ async fn a_ping_without_an_answer_is_overdue_after_heartbeat_and_grace() {
     let lived = lived([((Command::Ping, 1), Reply::Never)]).await;
     assert_eq!(lived.ends[0], PingEnd::Overdue);
     let (next, age) = lived.after(Command::Ping, 1);
-    assert!(next == Some(Command::Ping) && (475.0..475.1).contains(&age), "{age}");
+    assert!(
+        next == Some(Command::Ping) && (475.0..475.1).contains(&age),
+        "{age}"
+    );
     assert_eq!(lived.abandoned, [Abandon::Fin]);
     // The run may end first; then the Ping is counted with its age.
     let mut endless = Setup::new([((Command::Ping, 1), Reply::Never)]);
@@ -499,7 +674,11 @@ async fn abandonment_follows_its_plan_and_its_seed() {
     let plan = Abandonment {
         share: 0.5,
         after: Duration::from_secs(10)..=Duration::from_secs(60),
-        how: AbandonShares { fin: 1.0, rst: 1.0, silence: 1.0 },
+        how: AbandonShares {
+            fin: 1.0,
+            rst: 1.0,
+            silence: 1.0,
+        },
         away: Duration::from_secs(1)..=Duration::from_secs(5),
     };
     let live = |seed| {
@@ -509,12 +688,25 @@ async fn abandonment_follows_its_plan_and_its_seed() {
         setup.live(HOUR * 10)
     };
     let lived = live(1).await;
-    let abandoned = lived.ends.iter().filter(|end| **end == PingEnd::Abandoned).count();
+    let abandoned = lived
+        .ends
+        .iter()
+        .filter(|end| **end == PingEnd::Abandoned)
+        .count();
     let share = abandoned as f64 / lived.ends.len() as f64;
     assert!((0.4..0.6).contains(&share), "{share}");
     assert_eq!(abandoned, lived.abandoned.len());
     for how in [Abandon::Fin, Abandon::Rst, Abandon::Silence] {
-        assert!(lived.abandoned.iter().filter(|other| **other == how).count() * 5 > abandoned, "{how:?}");
+        assert!(
+            lived
+                .abandoned
+                .iter()
+                .filter(|other| **other == how)
+                .count()
+                * 5
+                > abandoned,
+            "{how:?}"
+        );
     }
     // The same seed lives the same life, request by request; another one does not.
     assert_eq!(live(1).await.seen, lived.seen);
@@ -529,7 +721,10 @@ async fn an_old_server_is_spoken_to_in_its_version() {
     setup.profile = Arc::new(old);
     let lived = setup.live(HOUR).await;
     let first = ProvisionRequest::decode(&lived.of(Command::Provision)[0].body).unwrap();
-    assert!(first.device.is_none(), "12.1 must not send the DeviceInformation here");
+    assert!(
+        first.device.is_none(),
+        "12.1 must not send the DeviceInformation here"
+    );
     let sync = SyncRequest::decode(&lived.of(Command::Sync)[0].body).unwrap();
     assert_eq!(sync.collections[0].class, Some(Class::Email));
 }
@@ -543,7 +738,12 @@ impl Connect for InMemory {
     async fn connect(&self) -> Result<Connected<DuplexStream>, ConnectError> {
         let (here, there) = tokio::io::duplex(64 << 10);
         self.0.serve_stream(there);
-        Ok(Connected { stream: here, local_port: 0, connect: Duration::ZERO, tls: None })
+        Ok(Connected {
+            stream: here,
+            local_port: 0,
+            connect: Duration::ZERO,
+            tls: None,
+        })
     }
 
     fn host(&self) -> &str {
@@ -560,14 +760,21 @@ async fn a_fleet_lives_for_hours_in_memory() {
         poll_interval: Duration::from_secs(5),
         ..MockConfig::default()
     };
-    let mock = Arc::new(FrontDoor::start(config, WorkerLauncher::InProcess).await.unwrap());
+    let mock = Arc::new(
+        FrontDoor::start(config, WorkerLauncher::InProcess)
+            .await
+            .unwrap(),
+    );
     let users: Vec<u32> = (0..DEVICES).collect();
     let recorder = Arc::new(Recorder::new(1, &users, Duration::from_secs(60)));
     let behaviour = Arc::new(Behaviour::default());
     let factory = Lean::factory(InMemory(Arc::clone(&mock)), 0, Limits::default());
     let fleet = Fleet::start(
         FleetPlan {
-            identities: users.iter().map(|device| identity(*device, "secret")).collect(),
+            identities: users
+                .iter()
+                .map(|device| identity(*device, "secret"))
+                .collect(),
             profile: profile(HEARTBEAT),
             refusals: Arc::new(Refusals::new(users.len(), 3)),
             behaviour: Arc::clone(&behaviour),
@@ -581,15 +788,27 @@ async fn a_fleet_lives_for_hours_in_memory() {
     let quiet = recorder.interval("quiet", Gauges::new());
     assert_eq!(quiet.count(Counter::PingsExpired), 7 * u64::from(DEVICES));
     let overshoot = quiet.latency(Metric::Overshoot).unwrap();
-    assert!(overshoot.max < 2_000, "a heartbeat ends when it should: {} µs", overshoot.max);
-    assert_eq!(quiet.count(Counter::Connects), u64::from(DEVICES), "one connection each");
+    assert!(
+        overshoot.max < 2_000,
+        "a heartbeat ends when it should: {} µs",
+        overshoot.max
+    );
+    assert_eq!(
+        quiet.count(Counter::Connects),
+        u64::from(DEVICES),
+        "one connection each"
+    );
     assert_eq!(quiet.count(Counter::PingsEarly), 0);
 
     // Mail for an hour, and devices that move about.
     behaviour.set_abandonment(Abandonment {
         share: 0.5,
         after: Duration::from_secs(1)..=Duration::from_secs(400),
-        how: AbandonShares { fin: 1.0, rst: 0.0, silence: 0.0 },
+        how: AbandonShares {
+            fin: 1.0,
+            rst: 0.0,
+            silence: 0.0,
+        },
         away: Duration::ZERO..=Duration::from_secs(30),
     });
     for number in 0..360 {
@@ -609,12 +828,29 @@ async fn a_fleet_lives_for_hours_in_memory() {
     mock.set_faults(FaultConfig::default());
     sleep(Duration::from_secs(900)).await;
     let busy = recorder.interval("busy", Gauges::new());
-    assert_eq!((busy.ledger.synced, busy.ledger.outstanding, busy.ledger.duplicates), (360, 0, 0));
+    assert_eq!(
+        (
+            busy.ledger.synced,
+            busy.ledger.outstanding,
+            busy.ledger.duplicates
+        ),
+        (360, 0, 0)
+    );
     let notification = busy.latency(Metric::Notification).unwrap();
-    assert!(notification.p50 <= 5_100_000, "within a poll: {} µs", notification.p50);
+    assert!(
+        notification.p50 <= 5_100_000,
+        "within a poll: {} µs",
+        notification.p50
+    );
     assert!(busy.count(Counter::PingsAbandoned) > 50);
-    assert!(busy.count(Counter::HierarchyFetches) >= u64::from(DEVICES), "Ping 7 leads to FolderSync");
-    assert!(busy.count(Counter::Provisionings) >= u64::from(DEVICES), "Status 142 leads to Provision");
+    assert!(
+        busy.count(Counter::HierarchyFetches) >= u64::from(DEVICES),
+        "Ping 7 leads to FolderSync"
+    );
+    assert!(
+        busy.count(Counter::Provisionings) >= u64::from(DEVICES),
+        "Status 142 leads to Provision"
+    );
     assert_eq!(mock.truth().devices, u64::from(DEVICES));
 
     fleet.stop(Duration::from_secs(1)).await;

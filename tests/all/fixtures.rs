@@ -18,7 +18,10 @@ pub(crate) fn program() -> PathBuf {
 
 /// Workers as real processes.
 pub(crate) fn worker_process() -> WorkerLauncher {
-    WorkerLauncher::Process { program: program(), arguments: vec!["mock-worker".into()] }
+    WorkerLauncher::Process {
+        program: program(),
+        arguments: vec!["mock-worker".into()],
+    }
 }
 
 /// A mock that answers quickly, with a real worker process.
@@ -91,7 +94,11 @@ pub(crate) async fn raw_server(scripts: Vec<Vec<Do>>) -> SocketAddr {
     tokio::spawn(async move {
         for number in 0.. {
             let (stream, _) = listener.accept().await.unwrap();
-            let script = scripts.get(number).or(scripts.last()).cloned().unwrap_or_default();
+            let script = scripts
+                .get(number)
+                .or(scripts.last())
+                .cloned()
+                .unwrap_or_default();
             tokio::spawn(follow(stream, script));
         }
     });
@@ -160,14 +167,24 @@ impl MockProgram {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         use std::io::BufRead as _;
         let mut child = std::process::Command::new(program())
-            .args(["mock", "--json", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"])
+            .args([
+                "mock",
+                "--json",
+                "--listen",
+                "127.0.0.1:0",
+                "--control",
+                "127.0.0.1:0",
+            ])
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut line = String::new();
-        std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let addresses = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        std::io::BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let addresses =
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         Self { child, addresses }
     }
 }
@@ -197,7 +214,10 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
         .filter(|pid: &u32| {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-            rest.split_whitespace().nth(1).and_then(|field| field.parse().ok()) == Some(parent)
+            rest.split_whitespace()
+                .nth(1)
+                .and_then(|field| field.parse().ok())
+                == Some(parent)
         })
         .collect()
 }
@@ -205,5 +225,6 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
 #[cfg(target_os = "linux")]
 pub(crate) fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }

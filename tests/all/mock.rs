@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use eas::Command;
 use eas::commands::*;
 use eas::query::Query;
 use eas::status::*;
-use eas::Command;
 use easload::observe::{MetricsSource, SocketGroups, SocketTable};
 use mock_server::control::Truth;
 use mock_server::{FaultConfig, FrontDoor, StartError, Topology, WorkerLauncher};
@@ -23,7 +23,11 @@ struct Phone {
 
 impl Phone {
     fn new(mock: &FrontDoor, user: &str) -> Self {
-        let client = reqwest::Client::builder().pool_max_idle_per_host(1).no_proxy().build().unwrap();
+        let client = reqwest::Client::builder()
+            .pool_max_idle_per_host(1)
+            .no_proxy()
+            .build()
+            .unwrap();
         Self {
             client,
             url: mock.addresses().url.clone(),
@@ -61,9 +65,22 @@ impl Phone {
     }
 
     async fn provision(&mut self) {
-        let device = DeviceInformation { model: "test".into(), ..DeviceInformation::default() };
-        let ask = self.call(Command::Provision, ProvisionRequest::ask(Some(device)).encode().unwrap()).await;
-        let temporary = ProvisionAnswer::decode(&ask).unwrap().policy.unwrap().key.unwrap();
+        let device = DeviceInformation {
+            model: "test".into(),
+            ..DeviceInformation::default()
+        };
+        let ask = self
+            .call(
+                Command::Provision,
+                ProvisionRequest::ask(Some(device)).encode().unwrap(),
+            )
+            .await;
+        let temporary = ProvisionAnswer::decode(&ask)
+            .unwrap()
+            .policy
+            .unwrap()
+            .key
+            .unwrap();
         self.policy_key = Some(temporary);
         let acknowledge = ProvisionRequest::acknowledge(temporary).encode().unwrap();
         let done = self.call(Command::Provision, acknowledge).await;
@@ -71,13 +88,32 @@ impl Phone {
     }
 
     async fn folder_sync(&self, key: &str) -> Vec<u8> {
-        self.call(Command::FolderSync, FolderSyncRequest { sync_key: key.into() }.encode().unwrap()).await
+        self.call(
+            Command::FolderSync,
+            FolderSyncRequest {
+                sync_key: key.into(),
+            }
+            .encode()
+            .unwrap(),
+        )
+        .await
     }
 
     async fn sync(&self, key: &str) -> Vec<u8> {
-        let collection = SyncCollection { sync_key: key.into(), id: "5".into(), ..SyncCollection::default() };
-        let request = SyncRequest { collections: vec![collection], ..SyncRequest::default() };
-        self.call(Command::Sync, request.encode(eas::ProtocolVersion::V14_1).unwrap()).await
+        let collection = SyncCollection {
+            sync_key: key.into(),
+            id: "5".into(),
+            ..SyncCollection::default()
+        };
+        let request = SyncRequest {
+            collections: vec![collection],
+            ..SyncRequest::default()
+        };
+        self.call(
+            Command::Sync,
+            request.encode(eas::ProtocolVersion::V14_1).unwrap(),
+        )
+        .await
     }
 
     /// Ready for a Ping; returns the Sync key.
@@ -85,12 +121,22 @@ impl Phone {
         self.provision().await;
         self.folder_sync("0").await;
         let primed = self.sync("0").await;
-        SyncAnswer::decode(&primed).unwrap().collections[0].sync_key.to_string()
+        SyncAnswer::decode(&primed).unwrap().collections[0]
+            .sync_key
+            .to_string()
     }
 
     fn ping_body(heartbeat: i32) -> Vec<u8> {
-        let folders = vec![PingFolder { id: "5".into(), class: Class::Email }];
-        PingRequest { heartbeat: Some(heartbeat), folders: Some(folders) }.encode().unwrap()
+        let folders = vec![PingFolder {
+            id: "5".into(),
+            class: Class::Email,
+        }];
+        PingRequest {
+            heartbeat: Some(heartbeat),
+            folders: Some(folders),
+        }
+        .encode()
+        .unwrap()
     }
 
     async fn ping(&self, heartbeat: i32) -> Vec<u8> {
@@ -99,20 +145,37 @@ impl Phone {
 }
 
 fn active(truth: &Truth) -> u64 {
-    truth.workers.iter().map(|worker| worker.counts.active).sum()
+    truth
+        .workers
+        .iter()
+        .map(|worker| worker.counts.active)
+        .sum()
 }
 
 fn stranded(truth: &Truth) -> u64 {
-    truth.workers.iter().map(|worker| worker.counts.stranded).sum()
+    truth
+        .workers
+        .iter()
+        .map(|worker| worker.counts.stranded)
+        .sum()
 }
 
 fn held(truth: &Truth) -> u64 {
-    truth.workers.iter().map(|worker| worker.counts.held_pings).sum()
+    truth
+        .workers
+        .iter()
+        .map(|worker| worker.counts.held_pings)
+        .sum()
 }
 
 async fn post(mock: &FrontDoor, path: &str) -> reqwest::StatusCode {
     let url = format!("{}/{path}", mock.addresses().control);
-    reqwest::Client::new().post(url).send().await.unwrap().status()
+    reqwest::Client::new()
+        .post(url)
+        .send()
+        .await
+        .unwrap()
+        .status()
 }
 
 #[tokio::test]
@@ -124,18 +187,32 @@ async fn a_phone_is_provisioned_synced_and_woken() {
     let status = FolderSyncAnswer::decode(&refused).unwrap().status;
     assert_eq!(status.code(), 142);
     phone.version = "12.1";
-    let body = FolderSyncRequest { sync_key: "0".into() }.encode().unwrap();
-    let old = phone.request(Command::FolderSync, body).send().await.unwrap();
+    let body = FolderSyncRequest {
+        sync_key: "0".into(),
+    }
+    .encode()
+    .unwrap();
+    let old = phone
+        .request(Command::FolderSync, body)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(old.status(), 449);
     phone.version = "14.1";
 
     let key = phone.start().await;
-    assert!(phone.sync(&key).await.is_empty(), "nothing changed: an empty body");
+    assert!(
+        phone.sync(&key).await.is_empty(),
+        "nothing changed: an empty body"
+    );
     let idle = PingAnswer::decode(&phone.ping(1).await).unwrap().status;
     assert_eq!(idle, PingStatus::Expired);
 
     // SendMail to oneself ends the Ping with the folder, and the item comes once.
-    let other = Phone { policy_key: phone.policy_key, ..Phone::new(&mock, "load0001") };
+    let other = Phone {
+        policy_key: phone.policy_key,
+        ..Phone::new(&mock, "load0001")
+    };
     let waiting = tokio::spawn(async move { other.ping(30).await });
     eventually("a Ping is held", || async { held(&mock.truth()) == 1 }).await;
     let send = SendMailRequest {
@@ -143,21 +220,40 @@ async fn a_phone_is_provisioned_synced_and_woken() {
         save_in_sent: false,
         mime: b"To: <load0001@lab.example>\r\nSubject: hello\r\n\r\nbody\r\n"[..].into(),
     };
-    assert!(phone.call(Command::SendMail, send.encode().unwrap()).await.is_empty());
+    assert!(
+        phone
+            .call(Command::SendMail, send.encode().unwrap())
+            .await
+            .is_empty()
+    );
     let woken = waiting.await.unwrap();
     let woken = PingAnswer::decode(&woken).unwrap();
-    assert_eq!((woken.status, woken.folders[0].as_ref()), (PingStatus::Changes, "5"));
+    assert_eq!(
+        (woken.status, woken.folders[0].as_ref()),
+        (PingStatus::Changes, "5")
+    );
     let again = phone.call(Command::SendMail, send.encode().unwrap()).await;
-    assert_eq!(SendMailAnswer::decode(&again).unwrap().failure, Some(GlobalStatus::MessagePreviouslySent));
+    assert_eq!(
+        SendMailAnswer::decode(&again).unwrap().failure,
+        Some(GlobalStatus::MessagePreviouslySent)
+    );
 
     let items = phone.sync(&key).await;
     let answer = SyncAnswer::decode(&items).unwrap();
-    let Change::Add { email, .. } = &answer.collections[0].changes[0] else { panic!("{answer:?}") };
-    assert_eq!((email.subject.as_ref(), email.from.as_ref()), ("hello", "load0001"));
+    let Change::Add { email, .. } = &answer.collections[0].changes[0] else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(
+        (email.subject.as_ref(), email.from.as_ref()),
+        ("hello", "load0001")
+    );
     // A client that lost the answer repeats its key and gets the same again; a foreign key is 3.
     assert_eq!(phone.sync(&key).await, items);
     let wrong = phone.sync("987").await;
-    assert_eq!(SyncAnswer::decode(&wrong).unwrap().collections[0].status, SyncStatus::InvalidSyncKey);
+    assert_eq!(
+        SyncAnswer::decode(&wrong).unwrap().collections[0].status,
+        SyncStatus::InvalidSyncKey
+    );
     mock.shutdown().await;
 }
 
@@ -166,38 +262,86 @@ async fn refusals_are_those_of_the_specification() {
     let mock = mock(|_| {}).await;
     let mut phone = Phone::new(&mock, "load0001");
     let options = |user: &'static str, password: &'static str| {
-        let request = phone.client.request(reqwest::Method::OPTIONS, phone.url.clone());
+        let request = phone
+            .client
+            .request(reqwest::Method::OPTIONS, phone.url.clone());
         request.basic_auth(user, Some(password)).send()
     };
     let refused = options("load0001", "wrong").await.unwrap();
     assert_eq!(refused.status(), 401);
-    assert!(refused.headers().contains_key("www-authenticate") && refused.headers().contains_key("request-id"));
-    assert!(!refused.headers().contains_key("ms-server-activesync"), "the front end refuses");
+    assert!(
+        refused.headers().contains_key("www-authenticate")
+            && refused.headers().contains_key("request-id")
+    );
+    assert!(
+        !refused.headers().contains_key("ms-server-activesync"),
+        "the front end refuses"
+    );
     let good = options("LAB\\load0001", "secret").await.unwrap();
     assert_eq!(good.headers()["allow"], "OPTIONS,POST");
-    assert!(good.headers()["ms-asprotocolversions"].to_str().unwrap().contains("16.1"));
+    assert!(
+        good.headers()["ms-asprotocolversions"]
+            .to_str()
+            .unwrap()
+            .contains("16.1")
+    );
 
     phone.start().await;
     for (heartbeat, nearest) in [(-5, 1), (0, 1), (3541, 3540)] {
         let body = phone.ping(heartbeat).await;
         let answer = PingAnswer::decode(&body).unwrap();
-        assert_eq!((answer.status, answer.heartbeat), (PingStatus::HeartbeatOutOfRange, Some(nearest)));
+        assert_eq!(
+            (answer.status, answer.heartbeat),
+            (PingStatus::HeartbeatOutOfRange, Some(nearest))
+        );
     }
-    let element = eas::wbxml::HEADER.iter().copied().chain([0x00, 0x0D, 0x05]).collect();
+    let element = eas::wbxml::HEADER
+        .iter()
+        .copied()
+        .chain([0x00, 0x0D, 0x05])
+        .collect();
     let bare = phone.call(Command::Ping, element).await;
-    assert_eq!(PingAnswer::decode(&bare).unwrap().status, PingStatus::SyntaxError);
-    let stranger = Phone { policy_key: phone.policy_key, ..Phone::new(&mock, "load0002") };
+    assert_eq!(
+        PingAnswer::decode(&bare).unwrap().status,
+        PingStatus::SyntaxError
+    );
+    let stranger = Phone {
+        policy_key: phone.policy_key,
+        ..Phone::new(&mock, "load0002")
+    };
     let fresh = stranger.call(Command::Ping, Vec::new()).await;
-    assert_eq!(PingAnswer::decode(&fresh).unwrap().status, PingStatus::MissingParameters);
+    assert_eq!(
+        PingAnswer::decode(&fresh).unwrap().status,
+        PingStatus::MissingParameters
+    );
     let garbage = phone.call(Command::Ping, b"<html>".to_vec()).await;
     assert_eq!(PingAnswer::decode(&garbage).unwrap().status.code(), 102);
-    let get = phone.client.get(&phone.url).basic_auth("load0001", Some("secret")).send().await.unwrap();
+    let get = phone
+        .client
+        .get(&phone.url)
+        .basic_auth("load0001", Some("secret"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(get.status(), 501);
     let estimate = EstimateRequest {
-        collections: vec![EstimateCollection { sync_key: "1".into(), id: "99".into(), class: None, filter: None }],
+        collections: vec![EstimateCollection {
+            sync_key: "1".into(),
+            id: "99".into(),
+            class: None,
+            filter: None,
+        }],
     };
-    let body = phone.call(Command::GetItemEstimate, estimate.encode(eas::ProtocolVersion::V14_1).unwrap()).await;
-    assert_eq!(EstimateAnswer::decode(&body).unwrap().estimates[0].status, EstimateStatus::UnknownCollection);
+    let body = phone
+        .call(
+            Command::GetItemEstimate,
+            estimate.encode(eas::ProtocolVersion::V14_1).unwrap(),
+        )
+        .await;
+    assert_eq!(
+        EstimateAnswer::decode(&body).unwrap().estimates[0].status,
+        EstimateStatus::UnknownCollection
+    );
     mock.shutdown().await;
 }
 
@@ -207,7 +351,10 @@ async fn refusals_are_those_of_the_specification() {
 async fn an_abandoned_ping_strands_and_a_recycle_releases_it() {
     const PINGS: u64 = 6;
     let mock = mock(|config| {
-        config.faults = FaultConfig { strand: 1.0, ..FaultConfig::default() };
+        config.faults = FaultConfig {
+            strand: 1.0,
+            ..FaultConfig::default()
+        };
         config.back_end_idle_timeout = Duration::from_millis(500);
         config.pool.shutdown_time_limit = Duration::from_millis(700);
         config.heap.per_stranded = 2 << 20;
@@ -220,7 +367,11 @@ async fn an_abandoned_ping_strands_and_a_recycle_releases_it() {
         back_end: Some(addresses.back_end.port()),
         ipv6: false,
     });
-    let metrics = MetricsSource::new(format!("{}/metrics", addresses.control), MetricsSource::POOL.to_owned()).unwrap();
+    let metrics = MetricsSource::new(
+        format!("{}/metrics", addresses.control),
+        MetricsSource::POOL.to_owned(),
+    )
+    .unwrap();
     let before = metrics.sample().await.unwrap();
 
     for number in 0..PINGS {
@@ -230,25 +381,42 @@ async fn an_abandoned_ping_strands_and_a_recycle_releases_it() {
         let abandoned = tokio::time::timeout(Duration::from_millis(300), request.send()).await;
         assert!(abandoned.is_err(), "the Ping is held");
     }
-    eventually("every abandoned Ping is stranded", || async { stranded(&mock.truth()) == PINGS }).await;
+    eventually("every abandoned Ping is stranded", || async {
+        stranded(&mock.truth()) == PINGS
+    })
+    .await;
     // The back end answers at the heartbeat and closes the idle connection; the worker does not.
     eventually("the outgoing sockets are in CLOSE_WAIT", || async {
         sockets.sample()["tcp.outgoing.close_wait"] == PINGS as f64
     })
     .await;
-    eventually("only the proxy's half is still active", || async { active(&mock.truth()) == PINGS }).await;
-    assert_eq!(sockets.sample()["tcp.server.close_wait"], 0.0, "HTTP.sys ends its side on FIN");
+    eventually("only the proxy's half is still active", || async {
+        active(&mock.truth()) == PINGS
+    })
+    .await;
+    assert_eq!(
+        sockets.sample()["tcp.server.close_wait"],
+        0.0,
+        "HTTP.sys ends its side on FIN"
+    );
     let during = metrics.sample().await.unwrap();
     assert_eq!(during["server.active_requests"], PINGS as f64);
     let grown = during["server.private_bytes"] - before["server.private_bytes"];
-    assert!(grown > 0.8 * (PINGS << 21) as f64, "the memory is real: {grown}");
+    assert!(
+        grown > 0.8 * (PINGS << 21) as f64,
+        "the memory is real: {grown}"
+    );
 
     // Healthy from here on: what is stranded stays so.
     mock.set_faults(FaultConfig::default());
     let old = mock.truth().workers[0].pid;
     mock.recycle().await.unwrap();
     let truth = mock.truth();
-    assert_eq!((truth.recycles, truth.workers.len()), (1, 2), "overlapped: both are there");
+    assert_eq!(
+        (truth.recycles, truth.workers.len()),
+        (1, 2),
+        "overlapped: both are there"
+    );
     assert_ne!(truth.workers[0].pid, old);
     eventually("the old worker is killed at the limit", || async {
         let truth = mock.truth();
@@ -256,9 +424,14 @@ async fn an_abandoned_ping_strands_and_a_recycle_releases_it() {
     })
     .await;
     assert_eq!(stranded(&mock.truth()), 0);
-    eventually("its sockets are gone", || async { sockets.sample()["tcp.outgoing.close_wait"] == 0.0 }).await;
+    eventually("its sockets are gone", || async {
+        sockets.sample()["tcp.outgoing.close_wait"] == 0.0
+    })
+    .await;
     let after = metrics.sample().await.unwrap();
-    assert!(after["server.private_bytes"] < during["server.private_bytes"] - 0.8 * (PINGS << 21) as f64);
+    assert!(
+        after["server.private_bytes"] < during["server.private_bytes"] - 0.8 * (PINGS << 21) as f64
+    );
     assert_eq!(after["server.recycles"], 1.0);
     mock.shutdown().await;
 }
@@ -269,8 +442,15 @@ async fn a_healthy_mock_strands_nothing() {
     let mut phone = Phone::new(&mock, "load1");
     phone.start().await;
     let request = phone.request(Command::Ping, Phone::ping_body(60));
-    assert!(tokio::time::timeout(Duration::from_millis(300), request.send()).await.is_err());
-    eventually("the abandoned Ping ends on the server", || async { active(&mock.truth()) == 0 }).await;
+    assert!(
+        tokio::time::timeout(Duration::from_millis(300), request.send())
+            .await
+            .is_err()
+    );
+    eventually("the abandoned Ping ends on the server", || async {
+        active(&mock.truth()) == 0
+    })
+    .await;
     assert_eq!(stranded(&mock.truth()), 0);
     mock.shutdown().await;
 }
@@ -280,20 +460,30 @@ async fn a_healthy_mock_strands_nothing() {
 #[tokio::test]
 async fn a_recycle_drains_cuts_and_forgets_nothing() {
     let mock = mock(|config| config.pool.shutdown_time_limit = Duration::from_millis(1500)).await;
-    let (mut short, mut long, mut idle) =
-        (Phone::new(&mock, "short"), Phone::new(&mock, "long"), Phone::new(&mock, "idle"));
+    let (mut short, mut long, mut idle) = (
+        Phone::new(&mock, "short"),
+        Phone::new(&mock, "long"),
+        Phone::new(&mock, "idle"),
+    );
     short.start().await;
     long.start().await;
     let key = idle.start().await;
     let accepted = mock.truth().connections_accepted;
     let short_ping = tokio::spawn(async move { short.ping(1).await });
     let long_ping = tokio::spawn(async move {
-        long.request(Command::Ping, Phone::ping_body(60)).send().await.map(drop)
+        long.request(Command::Ping, Phone::ping_body(60))
+            .send()
+            .await
+            .map(drop)
     });
     eventually("both are held", || async { held(&mock.truth()) == 2 }).await;
     mock.recycle().await.unwrap();
     let drained = short_ping.await.unwrap();
-    assert_eq!(PingAnswer::decode(&drained).unwrap().status, PingStatus::Expired, "the old worker answers");
+    assert_eq!(
+        PingAnswer::decode(&drained).unwrap().status,
+        PingStatus::Expired,
+        "the old worker answers"
+    );
     assert!(long_ping.await.unwrap().is_err(), "cut without an answer");
     assert_eq!(mock.truth().cut, 1);
     // The old key, over the old connection, at the new worker.
@@ -321,7 +511,10 @@ async fn the_pool_recycles_by_time() {
         config.pool.shutdown_time_limit = Duration::from_millis(200);
     })
     .await;
-    eventually("two recycles by age", || async { mock.truth().recycles >= 2 }).await;
+    eventually("two recycles by age", || async {
+        mock.truth().recycles >= 2
+    })
+    .await;
     mock.shutdown().await;
 }
 
@@ -333,7 +526,10 @@ async fn a_killed_worker_is_replaced_and_counted() {
     let old = mock.truth().workers[0].pid;
     assert_eq!(post(&mock, "kill-worker").await, 204);
     eventually("a new worker serves", || async {
-        mock.truth().workers.first().is_some_and(|worker| worker.state == "running" && worker.pid != old)
+        mock.truth()
+            .workers
+            .first()
+            .is_some_and(|worker| worker.state == "running" && worker.pid != old)
     })
     .await;
     assert_eq!(mock.truth().failures, 1);
@@ -352,11 +548,22 @@ async fn ports_of_the_outgoing_side_run_out() {
         let mut phone = Phone::new(&mock, &format!("load{number}"));
         phone.start().await;
         let ping = phone.request(Command::Ping, Phone::ping_body(60));
-        assert!(tokio::time::timeout(Duration::from_millis(200), ping.send()).await.is_err());
-        eventually("stranded", || async { stranded(&mock.truth()) == number + 1 }).await;
+        assert!(
+            tokio::time::timeout(Duration::from_millis(200), ping.send())
+                .await
+                .is_err()
+        );
+        eventually("stranded", || async {
+            stranded(&mock.truth()) == number + 1
+        })
+        .await;
     }
     let phone = Phone::new(&mock, "load9");
-    let answer = phone.request(Command::FolderSync, Vec::new()).send().await.unwrap();
+    let answer = phone
+        .request(Command::FolderSync, Vec::new())
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 502, "no port left: the proxy fails");
     mock.shutdown().await;
 }
@@ -372,30 +579,75 @@ async fn control_calls_with_wrong_values_are_refused() {
         ("mail", "{\"to\": [], \"subject\": \"x\", \"body\": \"\"}"),
         ("mail", "{}"),
     ] {
-        let answer = client.post(url(path)).header("content-type", "application/json").body(body).send().await.unwrap();
-        assert_eq!(answer.status(), 422, "{path} {body}: {:?}", answer.text().await);
+        let answer = client
+            .post(url(path))
+            .header("content-type", "application/json")
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            answer.status(),
+            422,
+            "{path} {body}: {:?}",
+            answer.text().await
+        );
     }
     let reset = client.delete(url("faults")).send().await.unwrap();
-    assert_eq!(reset.json::<FaultConfig>().await.unwrap(), FaultConfig::default());
-    assert_eq!(client.get(url("health")).send().await.unwrap().status(), 200);
+    assert_eq!(
+        reset.json::<FaultConfig>().await.unwrap(),
+        FaultConfig::default()
+    );
+    assert_eq!(
+        client.get(url("health")).send().await.unwrap().status(),
+        200
+    );
     mock.shutdown().await;
 }
 
 #[tokio::test]
 async fn what_cannot_start_says_why() {
     let mock = mock(|_| {}).await;
-    let taken = mock_server::MockConfig { listen: mock.addresses().listen, ..Default::default() };
-    let error = FrontDoor::start(taken, crate::fixtures::worker_process()).await.err().unwrap();
-    assert!(matches!(&error, StartError::Listen { .. }) && error.to_string().contains("in use"), "{error}");
-    let nowhere = WorkerLauncher::Process { program: "/nowhere/worker".into(), arguments: Vec::new() };
-    let error = FrontDoor::start(Default::default(), nowhere).await.err().unwrap();
+    let taken = mock_server::MockConfig {
+        listen: mock.addresses().listen,
+        ..Default::default()
+    };
+    let error = FrontDoor::start(taken, crate::fixtures::worker_process())
+        .await
+        .err()
+        .unwrap();
+    assert!(
+        matches!(&error, StartError::Listen { .. }) && error.to_string().contains("in use"),
+        "{error}"
+    );
+    let nowhere = WorkerLauncher::Process {
+        program: "/nowhere/worker".into(),
+        arguments: Vec::new(),
+    };
+    let error = FrontDoor::start(Default::default(), nowhere)
+        .await
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("/nowhere/worker"), "{error}");
-    let crashing = WorkerLauncher::Process { program: "false".into(), arguments: Vec::new() };
-    let error = FrontDoor::start(Default::default(), crashing).await.err().unwrap();
+    let crashing = WorkerLauncher::Process {
+        program: "false".into(),
+        arguments: Vec::new(),
+    };
+    let error = FrontDoor::start(Default::default(), crashing)
+        .await
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("ended before"), "{error}");
-    let mut config = mock_server::MockConfig { topology: Topology::Direct, ..Default::default() };
+    let mut config = mock_server::MockConfig {
+        topology: Topology::Direct,
+        ..Default::default()
+    };
     config.faults.strand = 7.0;
-    assert!(FrontDoor::start(config, crate::fixtures::worker_process()).await.is_err());
+    assert!(
+        FrontDoor::start(config, crate::fixtures::worker_process())
+            .await
+            .is_err()
+    );
     mock.shutdown().await;
 }
 
@@ -421,7 +673,8 @@ async fn the_program_stops_when_it_is_told_to() {
     let workers = children(mock.child.id());
     let url = format!("{}/shutdown", mock.addresses.control);
     reqwest::Client::new().post(url).send().await.unwrap();
-    let status = tokio::task::spawn_blocking(move || mock.child.wait().map(|status| (status, mock)));
+    let status =
+        tokio::task::spawn_blocking(move || mock.child.wait().map(|status| (status, mock)));
     let (status, _mock) = status.await.unwrap().unwrap();
     assert!(status.success());
     assert!(!is_alive(workers[0]));

@@ -14,7 +14,9 @@ fn folder() -> PathBuf {
 
 fn play(scenario: Option<&str>, runs: &Path) -> Output {
     let mut command = Command::new(program());
-    command.args(["run", "--quiet", "--seed", "11", "--runs"]).arg(runs);
+    command
+        .args(["run", "--quiet", "--seed", "11", "--runs"])
+        .arg(runs);
     if let Some(name) = scenario {
         command.arg(folder().join(name));
     }
@@ -40,7 +42,10 @@ fn assert_matches_schema(record: &Value) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/run.json");
     let schema: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    let errors: Vec<String> = validator.iter_errors(record).map(|error| error.to_string()).collect();
+    let errors: Vec<String> = validator
+        .iter_errors(record)
+        .map(|error| error.to_string())
+        .collect();
     assert!(errors.is_empty(), "{errors:#?}");
     // The validator must be able to say no.
     let mut broken = record.clone();
@@ -53,8 +58,17 @@ fn every_scenario_file_is_valid() {
     let mut seen = 0;
     for entry in std::fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
-        let output = Command::new(program()).arg("check").arg(&path).output().unwrap();
-        assert!(output.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&output.stderr));
+        let output = Command::new(program())
+            .arg("check")
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}: {}",
+            path.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert!(String::from_utf8_lossy(&output.stdout).contains("descriptors"));
         seen += 1;
     }
@@ -63,9 +77,16 @@ fn every_scenario_file_is_valid() {
 
 #[test]
 fn the_stored_schema_is_the_program_s() {
-    let printed = Command::new(program()).arg("schema").output().unwrap().stdout;
+    let printed = Command::new(program())
+        .arg("schema")
+        .output()
+        .unwrap()
+        .stdout;
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/run.json");
-    assert!(std::fs::read(&path).unwrap() == printed, "write it again: easload schema > schema/run.json");
+    assert!(
+        std::fs::read(&path).unwrap() == printed,
+        "write it again: easload schema > schema/run.json"
+    );
 }
 
 /// The main job. Everything it shows is real, so the checks have to agree with each other.
@@ -75,19 +96,35 @@ fn a_recycle_restores_sync() {
     let output = play(None, runs.path());
     let text = String::from_utf8_lossy(&output.stdout);
     println!("{text}");
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(text.contains("Verdict: PASSED"));
     let directory = directory(runs.path());
     let record = record(&directory);
     assert_matches_schema(&record);
     assert_eq!(record["schema_version"], 1);
-    for check in ["symptom", "recycle seen", "restored", "released", "cost", "nothing lost"] {
+    for check in [
+        "symptom",
+        "recycle seen",
+        "restored",
+        "released",
+        "cost",
+        "nothing lost",
+    ] {
         assert_eq!(outcome(&record, check), "pass", "{check}");
     }
     assert_eq!(record["seed"], 11);
 
     // `report` prints the same from the directory alone.
-    let report = Command::new(program()).arg("report").arg(&directory).output().unwrap();
+    let report = Command::new(program())
+        .arg("report")
+        .arg(&directory)
+        .output()
+        .unwrap();
     assert_eq!(report.status.code(), Some(0));
     assert!(text.starts_with(String::from_utf8_lossy(&report.stdout).as_ref()));
 
@@ -100,10 +137,17 @@ fn a_recycle_restores_sync() {
     let mut cut = std::fs::read(&timeline).unwrap();
     cut.truncate(cut.len() - 40);
     std::fs::write(&timeline, cut).unwrap();
-    let report = Command::new(program()).arg("report").arg(&directory).output().unwrap();
+    let report = Command::new(program())
+        .arg("report")
+        .arg(&directory)
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&report.stdout);
     assert_eq!(report.status.code(), Some(5), "{text}");
-    assert!(text.contains("was killed") && text.contains("stranded requests gather"), "{text}");
+    assert!(
+        text.contains("was killed") && text.contains("stranded requests gather"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -111,7 +155,12 @@ fn a_healthy_server_passes_and_stays_flat() {
     let runs = tempfile::tempdir().unwrap();
     let output = play(Some("healthy.toml"), runs.path());
     println!("{}", String::from_utf8_lossy(&output.stdout));
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let record = record(&directory(runs.path()));
     assert_matches_schema(&record);
     assert_eq!(outcome(&record, "symptom"), "pass");
@@ -125,7 +174,12 @@ fn without_a_recycle_the_verdict_is_failed() {
     let runs = tempfile::tempdir().unwrap();
     let output = play(Some("stranded-no-recycle.toml"), runs.path());
     println!("{}", String::from_utf8_lossy(&output.stdout));
-    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(3),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let record = record(&directory(runs.path()));
     assert_eq!(outcome(&record, "symptom"), "pass");
     for check in ["recycle seen", "restored", "released"] {

@@ -108,7 +108,9 @@ impl Page {
     #[must_use]
     pub fn from_namespace(namespace: &str) -> Option<&'static Self> {
         let namespace = namespace.strip_suffix(':').unwrap_or(namespace);
-        PAGES.iter().find(|page| page.namespace.eq_ignore_ascii_case(namespace))
+        PAGES
+            .iter()
+            .find(|page| page.namespace.eq_ignore_ascii_case(namespace))
     }
 }
 

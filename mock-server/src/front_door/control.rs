@@ -34,8 +34,17 @@ pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
 }
 
 async fn health(State(shared): Context) -> StatusCode {
-    let serves = shared.pool.truth().workers.iter().any(|worker| worker.state == "running");
-    if serves { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+    let serves = shared
+        .pool
+        .truth()
+        .workers
+        .iter()
+        .any(|worker| worker.state == "running");
+    if serves {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
 }
 
 async fn truth(State(shared): Context) -> Json<Truth> {
@@ -87,7 +96,11 @@ async fn unprovision(State(shared): Context) -> StatusCode {
 }
 
 async fn kill_worker(State(shared): Context) -> StatusCode {
-    if shared.pool.kill_one() { StatusCode::NO_CONTENT } else { StatusCode::CONFLICT }
+    if shared.pool.kill_one() {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::CONFLICT
+    }
 }
 
 async fn shutdown(State(shared): Context) -> StatusCode {

@@ -141,7 +141,9 @@ async fn handle(
     match shared.pool.dispatch(app, request).await {
         Ok(mut answer) => {
             if app == App::FrontEnd {
-                answer.headers.push((ANSWERED.to_owned(), unix_micros().to_string()));
+                answer
+                    .headers
+                    .push((ANSWERED.to_owned(), unix_micros().to_string()));
             }
             Ok(response(answer))
         }
@@ -152,7 +154,10 @@ async fn handle(
             }
             // An error from the service makes hyper close the connection without an answer, which
             // is what a client sees when IIS ends a worker.
-            Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the worker ended"))
+            Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the worker ended",
+            ))
         }
     }
 }
@@ -174,16 +179,23 @@ async fn wire_request(request: Request<Incoming>) -> Result<WireRequest, StatusC
             Some((name.to_owned(), value.to_owned()))
         })
         .collect();
-    let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| {
-        if error.downcast_ref::<LengthLimitError>().is_some() {
-            StatusCode::PAYLOAD_TOO_LARGE
-        } else {
-            StatusCode::BAD_REQUEST
-        }
-    })?;
+    let body = Limited::new(body, MAX_BODY)
+        .collect()
+        .await
+        .map_err(|error| {
+            if error.downcast_ref::<LengthLimitError>().is_some() {
+                StatusCode::PAYLOAD_TOO_LARGE
+            } else {
+                StatusCode::BAD_REQUEST
+            }
+        })?;
     Ok(WireRequest {
         method: parts.method.as_str().to_owned(),
-        uri: parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+        uri: parts
+            .uri
+            .path_and_query()
+            .map_or("/", |path| path.as_str())
+            .to_owned(),
         headers,
         body: body.to_bytes().into(),
     })
@@ -214,11 +226,12 @@ fn unavailable() -> Response<Full<Bytes>> {
         ("server", "Microsoft-HTTPAPI/2.0"),
         ("connection", "close"),
     ] {
-        response.headers_mut().insert(name, http::HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, http::HeaderValue::from_static(value));
     }
     response
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -24,19 +24,34 @@ pub(super) fn render(shared: &Shared) -> prometheus::Result<String> {
     let registry = Registry::new();
     let app = [("app", POOL)];
     let pool = |value: f64| vec![(app.to_vec(), value)];
-    let counter = |name: &str, value: u64| {
-        add(&registry, Kind::Counter, name, &pool(value as f64))
-    };
-    counter("windows_iis_total_application_pool_recycles", truth.recycles)?;
-    counter("windows_iis_total_worker_processes_created", shared.pool.created())?;
-    counter("windows_iis_total_worker_process_shutdown_failures", truth.shutdown_failures)?;
+    let counter = |name: &str, value: u64| add(&registry, Kind::Counter, name, &pool(value as f64));
+    counter(
+        "windows_iis_total_application_pool_recycles",
+        truth.recycles,
+    )?;
+    counter(
+        "windows_iis_total_worker_processes_created",
+        shared.pool.created(),
+    )?;
+    counter(
+        "windows_iis_total_worker_process_shutdown_failures",
+        truth.shutdown_failures,
+    )?;
     counter("windows_iis_total_worker_process_failures", truth.failures)?;
     let workers = truth.workers.len() as f64;
-    add(&registry, Kind::Gauge, "windows_iis_current_worker_processes", &pool(workers))?;
+    add(
+        &registry,
+        Kind::Gauge,
+        "windows_iis_current_worker_processes",
+        &pool(workers),
+    )?;
     let site = |value: u64| vec![(vec![("site", POOL)], value as f64)];
     for (name, value) in [
         ("windows_iis_http_requests_current_queue_size", truth.queued),
-        ("windows_iis_http_request_total_rejected_request", truth.rejected),
+        (
+            "windows_iis_http_request_total_rejected_request",
+            truth.rejected,
+        ),
     ] {
         add(&registry, Kind::Gauge, name, &site(value))?;
     }
@@ -45,11 +60,23 @@ pub(super) fn render(shared: &Shared) -> prometheus::Result<String> {
     let sum = |count: fn(&WorkerTruth) -> u64| truth.workers.iter().map(count).sum::<u64>() as f64;
     let single = |kind, name: &str, value: f64| add(&registry, kind, name, &[(Vec::new(), value)]);
     let held = sum(|worker| worker.counts.held_pings);
-    single(Kind::Gauge, "windows_exchange_activesync_ping_cmds_pending", held)?;
+    single(
+        Kind::Gauge,
+        "windows_exchange_activesync_ping_cmds_pending",
+        held,
+    )?;
     let syncs = sum(|worker| worker.counts.syncs);
-    single(Kind::Counter, "windows_exchange_activesync_sync_cmds_total", syncs)?;
+    single(
+        Kind::Counter,
+        "windows_exchange_activesync_sync_cmds_total",
+        syncs,
+    )?;
     let served = sum(|worker| worker.counts.served);
-    single(Kind::Counter, "windows_exchange_activesync_requests_total", served)?;
+    single(
+        Kind::Counter,
+        "windows_exchange_activesync_requests_total",
+        served,
+    )?;
     let proxied = sum(|worker| worker.counts.outstanding_proxy);
     let outstanding = [(vec![("name", "eas")], proxied)];
     let name = "windows_exchange_http_proxy_outstanding_proxy_requests";
@@ -61,30 +88,64 @@ pub(super) fn render(shared: &Shared) -> prometheus::Result<String> {
 }
 
 fn per_worker(registry: &Registry, workers: &[WorkerTruth]) -> prometheus::Result<()> {
-    let pids: Vec<String> = workers.iter().map(|worker| worker.pid.to_string()).collect();
+    let pids: Vec<String> = workers
+        .iter()
+        .map(|worker| worker.pid.to_string())
+        .collect();
     let memory: Vec<Option<Memory>> = workers.iter().map(|worker| memory(worker.pid)).collect();
     let iis = |value: &dyn Fn(&WorkerTruth) -> f64| -> Vec<Series<'_>> {
         let rows = pids.iter().zip(workers);
-        rows.map(|(pid, worker)| (vec![("app", POOL), ("pid", pid.as_str())], value(worker))).collect()
+        rows.map(|(pid, worker)| (vec![("app", POOL), ("pid", pid.as_str())], value(worker)))
+            .collect()
     };
     let active = iis(&|worker| worker.counts.active as f64);
-    add(registry, Kind::Counter, "windows_iis_worker_current_requests", &active)?;
+    add(
+        registry,
+        Kind::Counter,
+        "windows_iis_worker_current_requests",
+        &active,
+    )?;
     let served = iis(&|worker| worker.counts.served as f64);
-    add(registry, Kind::Counter, "windows_iis_worker_requests_total", &served)?;
+    add(
+        registry,
+        Kind::Counter,
+        "windows_iis_worker_requests_total",
+        &served,
+    )?;
 
     // With a process_id, as windows_exporter's next release has it; up to v0.31.8 the label is
     // missing on the CLR series.
     let process = |value: &dyn Fn(&WorkerTruth) -> f64| -> Vec<Series<'_>> {
         let rows = pids.iter().zip(workers);
-        rows.map(|(pid, worker)| (vec![("process", "w3wp"), ("process_id", pid.as_str())], value(worker)))
-            .collect()
+        rows.map(|(pid, worker)| {
+            (
+                vec![("process", "w3wp"), ("process_id", pid.as_str())],
+                value(worker),
+            )
+        })
+        .collect()
     };
     let gc = process(&|worker| worker.counts.gc_share);
-    add(registry, Kind::Gauge, "windows_netframework_clrmemory_gc_time_percent", &gc)?;
+    add(
+        registry,
+        Kind::Gauge,
+        "windows_netframework_clrmemory_gc_time_percent",
+        &gc,
+    )?;
     let heap = process(&|worker| worker.counts.heap_bytes as f64);
-    add(registry, Kind::Gauge, "windows_netframework_clrmemory_committed_bytes", &heap)?;
+    add(
+        registry,
+        Kind::Gauge,
+        "windows_netframework_clrmemory_committed_bytes",
+        &heap,
+    )?;
     let collections = process(&|worker| worker.counts.collections as f64);
-    add(registry, Kind::Counter, "windows_netframework_clrmemory_collections_total", &collections)?;
+    add(
+        registry,
+        Kind::Counter,
+        "windows_netframework_clrmemory_collections_total",
+        &collections,
+    )?;
     let bytes = |value: fn(&Memory) -> u64| -> Vec<Series<'_>> {
         let rows = pids.iter().zip(&memory);
         rows.filter_map(|(pid, memory)| {
@@ -93,13 +154,28 @@ fn per_worker(registry: &Registry, workers: &[WorkerTruth]) -> prometheus::Resul
         })
         .collect()
     };
-    add(registry, Kind::Gauge, "windows_process_private_bytes", &bytes(|memory| memory.private))?;
+    add(
+        registry,
+        Kind::Gauge,
+        "windows_process_private_bytes",
+        &bytes(|memory| memory.private),
+    )?;
     let resident = bytes(|memory| memory.resident);
-    add(registry, Kind::Gauge, "windows_process_working_set_bytes", &resident)
+    add(
+        registry,
+        Kind::Gauge,
+        "windows_process_working_set_bytes",
+        &resident,
+    )
 }
 
 /// Adds a metric; one without series is left out, as windows_exporter does.
-fn add(registry: &Registry, kind: Kind, name: &str, series: &[Series<'_>]) -> prometheus::Result<()> {
+fn add(
+    registry: &Registry,
+    kind: Kind,
+    name: &str,
+    series: &[Series<'_>],
+) -> prometheus::Result<()> {
     let Some((labels, _)) = series.first() else {
         return Ok(());
     };
@@ -139,5 +215,8 @@ fn memory(pid: u32) -> Option<Memory> {
         let kilobytes: u64 = line.trim().trim_end_matches(" kB").trim().parse().ok()?;
         Some(kilobytes << 10)
     };
-    Some(Memory { private: field("RssAnon:")?, resident: field("VmRSS:")? })
+    Some(Memory {
+        private: field("RssAnon:")?,
+        resident: field("VmRSS:")?,
+    })
 }

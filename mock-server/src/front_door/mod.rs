@@ -22,8 +22,8 @@ use crate::link::{App, ToWorker};
 use crate::store::{Mail, Store};
 
 pub use listen::ANSWERED;
-pub use pool::WorkerLauncher;
 use pool::Pool;
+pub use pool::WorkerLauncher;
 
 /// Where a running mock is reached; printed as one line of JSON by `easload mock`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -98,9 +98,10 @@ impl FrontDoor {
         let back_end = listen::bind(local)?;
         let control = listen::bind(config.control)?;
         let address = |listener: &TcpListener| {
-            listener
-                .local_addr()
-                .map_err(|source| StartError::Listen { address: local, source })
+            listener.local_addr().map_err(|source| StartError::Listen {
+                address: local,
+                source,
+            })
         };
         let (acceptor, ca) = if config.tls {
             let (acceptor, ca) = tls::acceptor(config.listen.ip())?;
@@ -132,12 +133,26 @@ impl FrontDoor {
             config,
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(listen::accept(Arc::clone(&shared), clients, App::FrontEnd, acceptor));
-        tasks.spawn(listen::accept(Arc::clone(&shared), back_end, App::BackEnd, None));
+        tasks.spawn(listen::accept(
+            Arc::clone(&shared),
+            clients,
+            App::FrontEnd,
+            acceptor,
+        ));
+        tasks.spawn(listen::accept(
+            Arc::clone(&shared),
+            back_end,
+            App::BackEnd,
+            None,
+        ));
         tasks.spawn(control::serve(Arc::clone(&shared), control));
         pool::start(&shared).await?;
         tasks.spawn(pool::keep_policy(Arc::clone(&shared)));
-        Ok(Self { shared, addresses, tasks })
+        Ok(Self {
+            shared,
+            addresses,
+            tasks,
+        })
     }
 
     /// Where it is reached.
@@ -227,23 +242,33 @@ impl Shared {
             received: String::new(),
             body: mail.body.clone(),
         };
-        let users: Vec<String> = mail.to.iter().map(|user| user.to_ascii_lowercase()).collect();
+        let users: Vec<String> = mail
+            .to
+            .iter()
+            .map(|user| user.to_ascii_lowercase())
+            .collect();
         let added = lock(&self.store).deliver(&users, &item);
         self.announce(&added);
-        Delivered { inboxes: added.len() }
+        Delivered {
+            inboxes: added.len(),
+        }
     }
 
     /// Tells every worker which folders got an item: during an overlap both hold Pings.
     fn announce(&self, added: &[(String, u32)]) {
         for (user, folder) in added {
-            self.pool.tell_all(|| ToWorker::ItemAdded { user: user.clone(), folder: *folder });
+            self.pool.tell_all(|| ToWorker::ItemAdded {
+                user: user.clone(),
+                folder: *folder,
+            });
         }
     }
 
     fn change_hierarchy(&self) {
         let users = lock(&self.store).change_hierarchy();
         for user in users {
-            self.pool.tell_all(|| ToWorker::HierarchyChanged { user: user.clone() });
+            self.pool
+                .tell_all(|| ToWorker::HierarchyChanged { user: user.clone() });
         }
     }
 

@@ -18,7 +18,9 @@ use tokio::time::Instant;
 use super::{Shared, StartError, lock};
 use crate::config::PoolConfig;
 use crate::control::{Truth, WorkerCounts, WorkerTruth};
-use crate::link::{App, Receiver, ToFrontDoor, ToWorker, WireAnswer, WireRequest, WorkerStart, send_all};
+use crate::link::{
+    App, Receiver, ToFrontDoor, ToWorker, WireAnswer, WireRequest, WorkerStart, send_all,
+};
 use crate::worker;
 
 /// Between two attempts to replace a worker that ended by itself. IIS tries at once; a pause keeps
@@ -107,7 +109,11 @@ impl Handle {
 
     async fn reached(&self, wanted: impl Fn(State) -> bool) {
         // The sender is in `self`, so waiting cannot fail.
-        let _ = self.state.subscribe().wait_for(|state| wanted(*state)).await;
+        let _ = self
+            .state
+            .subscribe()
+            .wait_for(|state| wanted(*state))
+            .await;
     }
 }
 
@@ -119,7 +125,9 @@ struct ClientGuard {
 
 impl Drop for ClientGuard {
     fn drop(&mut self) {
-        let was_open = lock(&self.worker.open).as_mut().and_then(|open| open.remove(&self.id));
+        let was_open = lock(&self.worker.open)
+            .as_mut()
+            .and_then(|open| open.remove(&self.id));
         if was_open.is_some() {
             self.worker.send(ToWorker::ClientGone(self.id));
         }
@@ -149,7 +157,11 @@ impl Pool {
     /// The worker for the next request: the running ones in turn.
     fn pick(&self) -> Option<Arc<Handle>> {
         let workers = lock(&self.workers);
-        let running = || workers.iter().filter(|worker| worker.state() == State::Running);
+        let running = || {
+            workers
+                .iter()
+                .filter(|worker| worker.state() == State::Running)
+        };
         let count = running().count();
         let turn = self.next_request.load(Ordering::Relaxed) as usize;
         running().nth(turn.checked_rem(count)?).map(Arc::clone)
@@ -157,7 +169,11 @@ impl Pool {
 
     /// Gives a request to a worker and waits for its answer; dropping the future means that the
     /// client has gone.
-    pub(super) async fn dispatch(&self, app: App, request: WireRequest) -> Result<WireAnswer, Lost> {
+    pub(super) async fn dispatch(
+        &self,
+        app: App,
+        request: WireRequest,
+    ) -> Result<WireAnswer, Lost> {
         let mut request = Some(request);
         loop {
             let worker = match self.pick() {
@@ -302,7 +318,10 @@ pub(super) async fn recycle(shared: &Arc<Shared>) -> Result<(), StartError> {
     pool.recycles.fetch_add(1, Ordering::Relaxed);
     if pool.config.disallow_overlapping_rotation {
         old.iter().for_each(|worker| begin_drain(shared, worker));
-        let drains: Vec<_> = old.iter().map(|worker| end_drain(Arc::clone(shared), Arc::clone(worker))).collect();
+        let drains: Vec<_> = old
+            .iter()
+            .map(|worker| end_drain(Arc::clone(shared), Arc::clone(worker)))
+            .collect();
         for drained in drains.into_iter().map(tokio::spawn).collect::<Vec<_>>() {
             // A drain does not panic.
             let _ = drained.await;
@@ -333,8 +352,14 @@ fn begin_drain(shared: &Shared, worker: &Handle) {
 /// Lets a worker finish what it has, and kills it at `shutdownTimeLimit`.
 async fn end_drain(shared: Arc<Shared>, worker: Arc<Handle>) {
     let limit = shared.pool.config.shutdown_time_limit;
-    if tokio::time::timeout(limit, worker.reached(|state| state == State::Ended)).await.is_err() {
-        shared.pool.shutdown_failures.fetch_add(1, Ordering::Relaxed);
+    if tokio::time::timeout(limit, worker.reached(|state| state == State::Ended))
+        .await
+        .is_err()
+    {
+        shared
+            .pool
+            .shutdown_failures
+            .fetch_add(1, Ordering::Relaxed);
         worker.kill.notify_one();
         worker.reached(|state| state == State::Ended).await;
     }
@@ -345,10 +370,14 @@ async fn ready(shared: &Arc<Shared>, worker: &Arc<Handle>) -> Result<(), StartEr
     let started = worker.reached(|state| state != State::Starting);
     if tokio::time::timeout(limit, started).await.is_err() {
         worker.kill.notify_one();
-        return Err(StartError::Worker(format!("not ready after startupTimeLimit {limit:?}")));
+        return Err(StartError::Worker(format!(
+            "not ready after startupTimeLimit {limit:?}"
+        )));
     }
     match worker.state() {
-        State::Ended => Err(StartError::Worker("it ended before it was ready".to_owned())),
+        State::Ended => Err(StartError::Worker(
+            "it ended before it was ready".to_owned(),
+        )),
         _ => Ok(()),
     }
 }
@@ -432,7 +461,10 @@ async fn read(shared: &Arc<Shared>, worker: &Arc<Handle>, output: impl AsyncRead
             Ok(Some(message)) => heard(shared, worker, message),
             Ok(None) => return,
             Err(error) => {
-                eprintln!("mock: worker {} speaks nonsense: {error}", worker.generation);
+                eprintln!(
+                    "mock: worker {} speaks nonsense: {error}",
+                    worker.generation
+                );
                 return;
             }
         }
@@ -447,7 +479,9 @@ fn heard(shared: &Arc<Shared>, worker: &Arc<Handle>, message: ToFrontDoor) {
             shared.pool.serving.send_modify(|change| *change += 1);
         }
         ToFrontDoor::Answer(id, answer) => {
-            let open = lock(&worker.open).as_mut().and_then(|open| open.remove(&id));
+            let open = lock(&worker.open)
+                .as_mut()
+                .and_then(|open| open.remove(&id));
             if let Some(open) = open {
                 // The client may go at this very moment.
                 let _ = open.send(answer);

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
@@ -17,7 +19,8 @@ pub(super) fn acceptor(address: IpAddr) -> Result<(TlsAcceptor, String), StartEr
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    ca.distinguished_name.push(DnType::CommonName, "easload mock CA");
+    ca.distinguished_name
+        .push(DnType::CommonName, "easload mock CA");
     let ca_certificate = ca.self_signed(&ca_key).map_err(|error| failed(&error))?;
     let issuer = Issuer::new(ca, ca_key);
 
@@ -25,8 +28,11 @@ pub(super) fn acceptor(address: IpAddr) -> Result<(TlsAcceptor, String), StartEr
     let mut leaf =
         CertificateParams::new(vec!["localhost".to_owned()]).map_err(|error| failed(&error))?;
     leaf.subject_alt_names.push(SanType::IpAddress(address));
-    leaf.distinguished_name.push(DnType::CommonName, "localhost");
-    let certificate = leaf.signed_by(&key, &issuer).map_err(|error| failed(&error))?;
+    leaf.distinguished_name
+        .push(DnType::CommonName, "localhost");
+    let certificate = leaf
+        .signed_by(&key, &issuer)
+        .map_err(|error| failed(&error))?;
 
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)

@@ -95,7 +95,10 @@ async fn execute(
         return Some(unauthorized(worker));
     };
     let (path, query) = request.uri.split_once('?').unwrap_or((&request.uri, ""));
-    if !path.to_ascii_lowercase().starts_with(&http::PATH.to_ascii_lowercase()) {
+    if !path
+        .to_ascii_lowercase()
+        .starts_with(&http::PATH.to_ascii_lowercase())
+    {
         return Some(plain(worker, 404));
     }
     match request.method.as_str() {
@@ -111,15 +114,26 @@ async fn execute(
     let (version, policy_key) = match query.binary {
         Some(fields) => (Some(fields.version), fields.policy_key),
         None => (
-            request.header(http::PROTOCOL_VERSION).and_then(|text| text.parse().ok()),
-            request.header(http::POLICY_KEY).and_then(|text| text.parse().ok()),
+            request
+                .header(http::PROTOCOL_VERSION)
+                .and_then(|text| text.parse().ok()),
+            request
+                .header(http::POLICY_KEY)
+                .and_then(|text| text.parse().ok()),
         ),
     };
     let Some(version) = version else {
         return Some(plain(worker, 400));
     };
     let root = root_of(query.command);
-    let call = Call { worker, user, query, version, policy_key, body: &request.body };
+    let call = Call {
+        worker,
+        user,
+        query,
+        version,
+        policy_key,
+        body: &request.body,
+    };
     let outcome = tokio::select! {
         outcome = call.execute() => outcome,
         _ = client_gone => return None,
@@ -141,13 +155,15 @@ async fn execute(
 fn root_of(command: Command) -> (Tag, Tag) {
     match command {
         Command::Ping => (wbxml::ping::PING, wbxml::ping::STATUS),
-        Command::FolderSync => {
-            (wbxml::folder_hierarchy::FOLDER_SYNC, wbxml::folder_hierarchy::STATUS)
-        }
+        Command::FolderSync => (
+            wbxml::folder_hierarchy::FOLDER_SYNC,
+            wbxml::folder_hierarchy::STATUS,
+        ),
         Command::Provision => (wbxml::provision::PROVISION, wbxml::provision::STATUS),
-        Command::GetItemEstimate => {
-            (wbxml::get_item_estimate::GET_ITEM_ESTIMATE, wbxml::get_item_estimate::STATUS)
-        }
+        Command::GetItemEstimate => (
+            wbxml::get_item_estimate::GET_ITEM_ESTIMATE,
+            wbxml::get_item_estimate::STATUS,
+        ),
         Command::SendMail => (wbxml::compose_mail::SEND_MAIL, wbxml::compose_mail::STATUS),
         _ => (wbxml::air_sync::SYNC, wbxml::air_sync::STATUS),
     }
@@ -165,7 +181,10 @@ fn refuse(
             Err(_) => plain(worker, 500),
         };
     }
-    plain(worker, status.as_http().map_or(500, eas::status::HttpStatus::code))
+    plain(
+        worker,
+        status.as_http().map_or(500, eas::status::HttpStatus::code),
+    )
 }
 
 impl Call<'_> {
@@ -204,7 +223,12 @@ impl Call<'_> {
     async fn provision(&self) -> Outcome {
         let request = ProvisionRequest::decode(self.body)?;
         let fail = |status| {
-            ProvisionAnswer { status, policy: None, remote_wipe: false }.encode()
+            ProvisionAnswer {
+                status,
+                policy: None,
+                remote_wipe: false,
+            }
+            .encode()
         };
         let Some(policy) = request.policy else {
             return self.body(fail(ProvisionStatus::ProtocolError)?);
@@ -220,7 +244,10 @@ impl Call<'_> {
         } else if !self.worker.config.require_provisioning {
             answer.status = PolicyStatus::NoPolicy;
         } else if let Some((key, _)) = policy.acknowledgement {
-            match self.ask_with(None, Operation::AcknowledgePolicy(key)).await? {
+            match self
+                .ask_with(None, Operation::AcknowledgePolicy(key))
+                .await?
+            {
                 StoreReply::PolicyKey(key) => answer.key = Some(key),
                 _ => answer.status = PolicyStatus::WrongKey,
             }
@@ -248,7 +275,9 @@ impl Call<'_> {
     async fn folder_sync(&self) -> Outcome {
         let request = FolderSyncRequest::decode(self.body)?;
         let first = request.sync_key == "0";
-        let reply = self.ask(Operation::FolderSync(request.sync_key.into_owned())).await?;
+        let reply = self
+            .ask(Operation::FolderSync(request.sync_key.into_owned()))
+            .await?;
         let answer = match reply {
             StoreReply::Folders { key, added } => FolderSyncAnswer {
                 sync_key: Some(key.into()),
@@ -288,7 +317,13 @@ impl Call<'_> {
                 // Hanging Sync is not there yet; saying so beats answering at once for ever.
                 return self.body(SyncAnswer::failed(SyncStatus::ProtocolError).encode()?);
             }
-            Operation::Sync(request.collections.iter().map(|part| self.sync_part(part)).collect())
+            Operation::Sync(
+                request
+                    .collections
+                    .iter()
+                    .map(|part| self.sync_part(part))
+                    .collect(),
+            )
         };
         let answer = match self.ask(operation).await? {
             StoreReply::Sync(outcomes) => sync_answer(outcomes),
@@ -327,12 +362,20 @@ impl Call<'_> {
         if let Some(answer) = self.out_of_bounds(&request) {
             return self.body(answer.encode()?);
         }
-        let registration = self.worker.pings.register(&self.user, &self.query.device_id);
+        let registration = self
+            .worker
+            .pings
+            .register(&self.user, &self.query.device_id);
         let operation = Operation::Ping {
-            heartbeat: request.heartbeat.and_then(|seconds| seconds.try_into().ok()),
-            folders: request
-                .folders
-                .map(|folders| folders.into_iter().map(|folder| folder.id.into_owned()).collect()),
+            heartbeat: request
+                .heartbeat
+                .and_then(|seconds| seconds.try_into().ok()),
+            folders: request.folders.map(|folders| {
+                folders
+                    .into_iter()
+                    .map(|folder| folder.id.into_owned())
+                    .collect()
+            }),
         };
         let reply = match self.ask_with(None, operation).await {
             Err(Refusal::Status(GlobalStatus::Unknown(code))) => {
@@ -376,7 +419,10 @@ impl Call<'_> {
     fn out_of_bounds(&self, request: &PingRequest<'_>) -> Option<PingAnswer<'static>> {
         let config = &self.worker.config;
         if let Some(seconds) = request.heartbeat {
-            let (low, high) = (config.min_heartbeat.as_secs(), config.max_heartbeat.as_secs());
+            let (low, high) = (
+                config.min_heartbeat.as_secs(),
+                config.max_heartbeat.as_secs(),
+            );
             let nearest = match u64::try_from(seconds) {
                 Ok(seconds) if seconds > high => Some(high),
                 Ok(seconds) if seconds >= low => None,
@@ -411,12 +457,20 @@ impl Call<'_> {
             .into_iter()
             .zip(counts)
             .map(|((id, _), count)| Estimate {
-                status: count.err().map_or(EstimateStatus::Success, EstimateStatus::from_code),
+                status: count
+                    .err()
+                    .map_or(EstimateStatus::Success, EstimateStatus::from_code),
                 id: count.is_ok().then_some(id.into()),
                 count: count.ok(),
             })
             .collect();
-        self.body(EstimateAnswer { status: None, estimates }.encode()?)
+        self.body(
+            EstimateAnswer {
+                status: None,
+                estimates,
+            }
+            .encode()?,
+        )
     }
 
     async fn send_mail(&self) -> Outcome {
@@ -424,16 +478,29 @@ impl Call<'_> {
             let request = SendMailRequest::decode(self.body)?;
             let (mail, to) = self.message(&request.mime)?;
             let client_id = Some(request.client_id.into_owned());
-            Operation::Deliver { client_id, mail, to, save_in_sent: request.save_in_sent }
+            Operation::Deliver {
+                client_id,
+                mail,
+                to,
+                save_in_sent: request.save_in_sent,
+            }
         } else {
             let (mail, to) = self.message(self.body)?;
-            Operation::Deliver { client_id: None, mail, to, save_in_sent: self.query.save_in_sent }
+            Operation::Deliver {
+                client_id: None,
+                mail,
+                to,
+                save_in_sent: self.query.save_in_sent,
+            }
         };
         match self.ask(operation).await {
             Ok(_) => Ok(empty_answer(self.worker)),
-            Err(Refusal::Status(status)) if self.version.sends_mail_as_wbxml() => {
-                self.body(SendMailAnswer { failure: Some(status) }.encode()?)
-            }
+            Err(Refusal::Status(status)) if self.version.sends_mail_as_wbxml() => self.body(
+                SendMailAnswer {
+                    failure: Some(status),
+                }
+                .encode()?,
+            ),
             Err(refusal) => Err(refusal),
         }
     }
@@ -449,7 +516,8 @@ impl Call<'_> {
             head.lines()
                 .find_map(|line| {
                     let (name, value) = line.split_once(':')?;
-                    name.eq_ignore_ascii_case(wanted).then(|| value.trim().to_owned())
+                    name.eq_ignore_ascii_case(wanted)
+                        .then(|| value.trim().to_owned())
                 })
                 .unwrap_or_default()
         };
@@ -495,12 +563,17 @@ fn sync_answer(outcomes: Vec<SyncOutcome>) -> SyncAnswer<'static> {
             SyncOutcome::NoFolder(_) => {
                 return SyncAnswer::failed(SyncStatus::HierarchyChanged);
             }
-            SyncOutcome::BadKey(id) => answer.collections.push(collection(
+            SyncOutcome::BadKey(id) => {
+                answer
+                    .collections
+                    .push(collection(id, "0".to_owned(), SyncStatus::InvalidSyncKey))
+            }
+            SyncOutcome::Items {
                 id,
-                "0".to_owned(),
-                SyncStatus::InvalidSyncKey,
-            )),
-            SyncOutcome::Items { id, key, items, more } => {
+                key,
+                items,
+                more,
+            } => {
                 let changes = items
                     .into_iter()
                     .map(|(number, mail)| Change::Add {
@@ -538,7 +611,9 @@ pub(super) fn user(worker: &Worker, request: &WireRequest) -> Option<String> {
 /// `LAB\load1`, `load1@lab.example` and `load1` are one user.
 fn local_part(user: &str) -> String {
     let user = user.rsplit_once('\\').map_or(user, |(_, name)| name);
-    user.split_once('@').map_or(user, |(name, _)| name).to_ascii_lowercase()
+    user.split_once('@')
+        .map_or(user, |(name, _)| name)
+        .to_ascii_lowercase()
 }
 
 fn options(worker: &Worker) -> WireAnswer {
@@ -558,15 +633,25 @@ fn options(worker: &Worker) -> WireAnswer {
 pub(super) fn unauthorized(worker: &Worker) -> WireAnswer {
     let mut headers = vec![
         ("Server".to_owned(), "Microsoft-IIS/10.0".to_owned()),
-        ("WWW-Authenticate".to_owned(), "Basic realm=\"mock\"".to_owned()),
+        (
+            "WWW-Authenticate".to_owned(),
+            "Basic realm=\"mock\"".to_owned(),
+        ),
     ];
     headers.extend(front_end_headers(worker));
-    WireAnswer { status: 401, headers, body: Vec::new() }
+    WireAnswer {
+        status: 401,
+        headers,
+        body: Vec::new(),
+    }
 }
 
 /// An answer that is only an HTTP status.
 pub(super) fn plain(worker: &Worker, status: u16) -> WireAnswer {
-    WireAnswer { status, ..empty_answer(worker) }
+    WireAnswer {
+        status,
+        ..empty_answer(worker)
+    }
 }
 
 fn empty_answer(worker: &Worker) -> WireAnswer {
@@ -579,16 +664,24 @@ fn empty_answer(worker: &Worker) -> WireAnswer {
         ("X-BEServer", SERVER_NAME),
         ("X-DiagInfo", SERVER_NAME),
     ];
-    let mut headers: Vec<_> =
-        headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let mut headers: Vec<_> = headers
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     // Not a header of Exchange: tells a test which worker answered.
     headers.push(("X-Mock-Worker".to_owned(), worker.generation.to_string()));
-    WireAnswer { status: 200, headers, body: Vec::new() }
+    WireAnswer {
+        status: 200,
+        headers,
+        body: Vec::new(),
+    }
 }
 
 fn wbxml_answer(worker: &Worker, body: Vec<u8>) -> WireAnswer {
     let mut answer = empty_answer(worker);
-    answer.headers.push(("Content-Type".to_owned(), http::WBXML.to_owned()));
+    answer
+        .headers
+        .push(("Content-Type".to_owned(), http::WBXML.to_owned()));
     answer.body = body;
     answer
 }
@@ -598,7 +691,9 @@ pub(super) fn front_end_headers(worker: &Worker) -> Vec<(String, String)> {
     vec![
         ("X-FEServer".to_owned(), SERVER_NAME.to_owned()),
         ("request-id".to_owned(), worker.request_id()),
-        ("X-CalculatedBETarget".to_owned(), "mock01.lab.example".to_owned()),
+        (
+            "X-CalculatedBETarget".to_owned(),
+            "mock01.lab.example".to_owned(),
+        ),
     ]
 }
-

@@ -48,7 +48,11 @@ pub(super) struct Figures {
 
 impl Heap {
     pub(super) fn new(config: HeapConfig) -> Self {
-        let sample = Sample { at: Instant::now(), paused_nanos: 0, share: 0.0 };
+        let sample = Sample {
+            at: Instant::now(),
+            paused_nanos: 0,
+            share: 0.0,
+        };
         Self {
             config,
             live: AtomicU64::new(config.base),
@@ -90,7 +94,9 @@ impl Heap {
             let world = shared.world.write().await;
             tokio::time::sleep(pause).await;
             shared.collections.fetch_add(1, Ordering::Relaxed);
-            shared.paused_nanos.fetch_add(nanos(pause), Ordering::Relaxed);
+            shared
+                .paused_nanos
+                .fetch_add(nanos(pause), Ordering::Relaxed);
             drop(world);
         });
     }
@@ -98,11 +104,18 @@ impl Heap {
     /// Ends a sampling interval of the share of time spent in collections.
     pub(super) fn sample(&self) {
         let mut sample = lock(&self.shared.sample);
-        let (now, paused) = (Instant::now(), self.shared.paused_nanos.load(Ordering::Relaxed));
+        let (now, paused) = (
+            Instant::now(),
+            self.shared.paused_nanos.load(Ordering::Relaxed),
+        );
         let elapsed = nanos(now - sample.at);
         if elapsed > 0 {
             let share = (paused - sample.paused_nanos) as f64 / elapsed as f64;
-            *sample = Sample { at: now, paused_nanos: paused, share: share.min(1.0) };
+            *sample = Sample {
+                at: now,
+                paused_nanos: paused,
+                share: share.min(1.0),
+            };
         }
     }
 

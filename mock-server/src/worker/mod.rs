@@ -8,8 +8,8 @@ mod proxy;
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Mutex;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rand::{Rng as _, SeedableRng as _};
@@ -19,7 +19,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{FaultConfig, MockConfig, Topology};
 use crate::control::WorkerCounts;
-use crate::link::{App, COUNTS_EVERY, Receiver, ToFrontDoor, ToWorker, WireRequest, WorkerStart, send_all};
+use crate::link::{
+    App, COUNTS_EVERY, Receiver, ToFrontDoor, ToWorker, WireRequest, WorkerStart, send_all,
+};
 use crate::store::{Operation, StoreCall, StoreReply};
 
 use heap::Heap;
@@ -42,7 +44,9 @@ pub async fn run(
     let mut sender = tokio::spawn(send_all(queue, output));
     let (drained, mut is_drained) = oneshot::channel();
     let worker = Arc::new(Worker::new(*start, out, drained));
-    worker.send(ToFrontDoor::Ready { pid: std::process::id() });
+    worker.send(ToFrontDoor::Ready {
+        pid: std::process::id(),
+    });
     let reporter = tokio::spawn(report_counts(Arc::clone(&worker)));
     loop {
         let message = tokio::select! {
@@ -94,8 +98,17 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(start: WorkerStart, out: mpsc::UnboundedSender<ToFrontDoor>, drained: oneshot::Sender<()>) -> Self {
-        let WorkerStart { config, generation, back_end, faults } = start;
+    fn new(
+        start: WorkerStart,
+        out: mpsc::UnboundedSender<ToFrontDoor>,
+        drained: oneshot::Sender<()>,
+    ) -> Self {
+        let WorkerStart {
+            config,
+            generation,
+            back_end,
+            faults,
+        } = start;
         Self {
             heap: Heap::new(config.heap),
             outgoing: Outgoing::new(back_end, config.ephemeral_ports.clone()),
@@ -195,11 +208,25 @@ impl Worker {
         let (reply, is_replied) = oneshot::channel();
         lock(&self.store_calls).insert(number, reply);
         self.send(ToFrontDoor::StoreCall(number, Box::new(call)));
-        is_replied.await.unwrap_or(Err(eas::status::GlobalStatus::MailboxServerOffline.code()))
+        is_replied
+            .await
+            .unwrap_or(Err(eas::status::GlobalStatus::MailboxServerOffline.code()))
     }
 
-    async fn ask(&self, user: &str, device: &str, policy_key: Option<Option<u32>>, operation: Operation) -> Result<StoreReply, u16> {
-        self.store(StoreCall { user: user.to_owned(), device: device.to_owned(), policy_key, operation }).await
+    async fn ask(
+        &self,
+        user: &str,
+        device: &str,
+        policy_key: Option<Option<u32>>,
+        operation: Operation,
+    ) -> Result<StoreReply, u16> {
+        self.store(StoreCall {
+            user: user.to_owned(),
+            device: device.to_owned(),
+            policy_key,
+            operation,
+        })
+        .await
     }
 
     fn chance(&self, probability: f64) -> bool {
@@ -209,7 +236,14 @@ impl Worker {
     fn request_id(&self) -> String {
         let number: u128 = lock(&self.random).random();
         let hex = format!("{number:032x}");
-        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+        [
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..],
+        ]
+        .join("-")
     }
 
     fn counts(&self) -> WorkerCounts {
@@ -232,5 +266,7 @@ impl Worker {
 
 /// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

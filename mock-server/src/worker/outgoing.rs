@@ -46,7 +46,9 @@ impl Outgoing {
     /// A connection that is ready for a request.
     pub(super) async fn connect(&self) -> io::Result<Connection<'_>> {
         loop {
-            let Some(stream) = lock(&self.idle).pop() else { break };
+            let Some(stream) = lock(&self.idle).pop() else {
+                break;
+            };
             self.open.fetch_sub(1, Ordering::Relaxed);
             // Readable while idle means that the back end has closed it.
             let readable = stream.try_read(&mut [0]);
@@ -65,7 +67,10 @@ impl Outgoing {
 
     fn open(&self, stream: TcpStream) -> Connection<'_> {
         self.open.fetch_add(1, Ordering::Relaxed);
-        Connection { outgoing: self, stream: Some(stream) }
+        Connection {
+            outgoing: self,
+            stream: Some(stream),
+        }
     }
 
     async fn connect_new(&self) -> io::Result<TcpStream> {
@@ -81,7 +86,11 @@ impl Outgoing {
                 bound => bound?,
             }
             match socket.connect(self.back_end).await {
-                Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable) => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
+                    ) => {}
                 connected => {
                     let stream = connected?;
                     stream.set_nodelay(true)?;
@@ -89,7 +98,10 @@ impl Outgoing {
                 }
             }
         }
-        Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "all ephemeral ports are in use"))
+        Err(io::Error::new(
+            io::ErrorKind::AddrNotAvailable,
+            "all ephemeral ports are in use",
+        ))
     }
 
     pub(super) fn open_count(&self) -> u64 {
@@ -110,7 +122,9 @@ pub(super) struct Connection<'a> {
 
 impl Connection<'_> {
     pub(super) fn stream(&mut self) -> &mut TcpStream {
-        self.stream.as_mut().expect("taken only when the connection ends")
+        self.stream
+            .as_mut()
+            .expect("taken only when the connection ends")
     }
 
     /// Keeps the connection for another request.

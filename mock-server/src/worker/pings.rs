@@ -53,7 +53,11 @@ impl Pings {
         }
         list.push(Arc::clone(&held));
         drop(by_user);
-        Registration { pings: self, user: user.to_owned(), held }
+        Registration {
+            pings: self,
+            user: user.to_owned(),
+            held,
+        }
     }
 
     pub(super) fn item_added(&self, user: &str, folder: u32) {
@@ -74,7 +78,10 @@ impl Pings {
     }
 
     pub(super) fn held(&self) -> u64 {
-        lock(&self.by_user).values().map(|list| list.len() as u64).sum()
+        lock(&self.by_user)
+            .values()
+            .map(|list| list.len() as u64)
+            .sum()
     }
 }
 
@@ -104,8 +111,12 @@ impl Registration<'_> {
         if state.hierarchy_changed {
             return Some(Wake::HierarchyChanged);
         }
-        let mut changed: Vec<u32> =
-            state.changed.iter().copied().filter(|id| folders.contains(id)).collect();
+        let mut changed: Vec<u32> = state
+            .changed
+            .iter()
+            .copied()
+            .filter(|id| folders.contains(id))
+            .collect();
         changed.sort_unstable();
         changed.dedup();
         (!changed.is_empty()).then_some(Wake::Changed(changed))

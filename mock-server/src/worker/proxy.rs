@@ -88,7 +88,10 @@ fn bad_gateway(worker: &Worker) -> WireAnswer {
 }
 
 async fn write_request(stream: &mut TcpStream, request: &WireRequest) -> io::Result<()> {
-    let mut head = format!("{} {} HTTP/1.1\r\nHost: backend\r\n", request.method, request.uri);
+    let mut head = format!(
+        "{} {} HTTP/1.1\r\nHost: backend\r\n",
+        request.method, request.uri
+    );
     for (name, value) in &request.headers {
         if !name.eq_ignore_ascii_case("host") && !name.eq_ignore_ascii_case("content-length") {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -141,7 +144,11 @@ fn parse(bytes: &[u8]) -> io::Result<Option<WireAnswer>> {
         .filter(|header| !hop.contains(&header.name.to_ascii_lowercase().as_str()))
         .map(|header| (header.name.to_owned(), value(header)))
         .collect();
-    Ok(Some(WireAnswer { status: answer.code.unwrap_or(502), headers, body: body.to_vec() }))
+    Ok(Some(WireAnswer {
+        status: answer.code.unwrap_or(502),
+        headers,
+        body: body.to_vec(),
+    }))
 }
 
 /// One more while it lives.
