@@ -42,15 +42,16 @@ impl MockProcess {
     pub async fn start(config: &MockConfig) -> Result<Self, MockError> {
         let fail = |problem: String| MockError::Start(problem);
         let program = std::env::current_exe().map_err(|error| fail(error.to_string()))?;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(["mock", "--config-stdin"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            // A Ctrl-C on the terminal is for the harness, which needs the mock to drain.
-            .process_group(0)
-            .spawn()
-            .map_err(|error| fail(error.to_string()))?;
+            .kill_on_drop(true);
+        // A Ctrl-C on the terminal is for the harness, which needs the mock to drain.
+        #[cfg(unix)]
+        command.process_group(0);
+        let mut child = command.spawn().map_err(|error| fail(error.to_string()))?;
         let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(fail("it has no standard streams".to_owned()));
         };

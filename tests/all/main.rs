@@ -4,6 +4,7 @@ mod cli;
 mod contract;
 mod device_life;
 mod fixtures;
+mod judge;
 mod mock;
 mod scenarios;
 mod tls;

@@ -1,0 +1,339 @@
+//! The checks on made-up timelines: each must pass when all is well, and each has a case in which
+//! it, and only what depends on it, fails.
+
+use easload::judge::{Check, Outcome, Verdict, judge};
+use easload::measure::{Counter, Interval, Latency, LedgerCounts, Metric};
+use easload::scenario::{Plan, parse};
+use hdrhistogram::Histogram;
+use rand::{Rng as _, SeedableRng as _};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+const SCENARIO: &str = "
+name = \"synthetic\"
+[mock]
+[devices]
+count = 500
+[mail]
+rate = 10
+[[phase]]
+kind = \"baseline\"
+duration = \"20s\"
+[[phase]]
+kind = \"aging\"
+duration = \"30s\"
+[[phase]]
+kind = \"recycle\"
+duration = \"10s\"
+trigger = \"mock\"
+[[phase]]
+kind = \"recovered\"
+duration = \"20s\"
+";
+
+fn plan(more: &str) -> Plan {
+    parse("synthetic.toml", &format!("{SCENARIO}\n{more}")).unwrap()
+}
+
+/// How the made-up server behaves.
+struct Story {
+    /// Stranded requests gathered per second of aging.
+    strands: f64,
+    /// Factor on latencies at the end of aging.
+    degraded: f64,
+    /// Whether the recycle happens, and what it leaves.
+    recycle: bool,
+    residue: f64,
+    /// Factor on latencies after the recycle.
+    after: f64,
+    ledger: LedgerCounts,
+    seed: u64,
+}
+
+impl Default for Story {
+    fn default() -> Self {
+        Self {
+            strands: 50.0,
+            degraded: 10.0,
+            recycle: true,
+            residue: 0.0,
+            after: 1.0,
+            ledger: LedgerCounts {
+                meant: 800,
+                accepted: 800,
+                synced: 800,
+                ..LedgerCounts::default()
+            },
+            seed: 1,
+        }
+    }
+}
+
+impl Story {
+    fn timeline(&self) -> Vec<Interval> {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
+        (1..=80)
+            .map(|second| self.interval(second, &mut random))
+            .collect()
+    }
+
+    fn interval(&self, second: u32, random: &mut Xoshiro256PlusPlus) -> Interval {
+        let (phase, aged) = match second {
+            ..=20 => ("baseline", 0.0),
+            ..=50 => ("aging", f64::from(second - 20)),
+            ..=60 => ("recycle", 30.0),
+            _ => ("recovered", 30.0),
+        };
+        let recycled = self.recycle && second > 52;
+        let stranded = self.strands * aged * if recycled { self.residue } else { 1.0 };
+        let factor = match phase {
+            "baseline" => 1.0,
+            _ if recycled => self.after,
+            _ => 1.0 + (self.degraded - 1.0) * aged / 30.0,
+        };
+        let noise = random.random_range(-3.0..3.0);
+        let mut interval = Interval {
+            t: second.into(),
+            phase: phase.to_owned(),
+            ..Interval::default()
+        };
+        for (name, value) in [
+            ("stranded", (stranded + noise).max(0.0)),
+            ("server.active_requests", 1000.0 + stranded + noise),
+            ("server.private_bytes", 50e6 + stranded * 1e5),
+            ("server.recycles", f64::from(u8::from(recycled))),
+            ("devices.holding", 500.0),
+        ] {
+            interval.gauges.insert(name.to_owned(), value);
+        }
+        interval
+            .counts
+            .insert(Counter::PingsSent.as_str().to_owned(), 60);
+        interval
+            .counts
+            .insert(Counter::Connects.as_str().to_owned(), 1);
+        for (metric, mean) in [(Metric::Sync, 20_000.0), (Metric::Notification, 100_000.0)] {
+            let mut histogram = Histogram::new(3).unwrap();
+            for _ in 0..40 {
+                let draw: f64 = random.random_range(1e-9..1.0);
+                histogram
+                    .record((-draw.ln() * mean * factor) as u64 + 1)
+                    .unwrap();
+            }
+            interval
+                .latencies
+                .insert(metric.as_str().to_owned(), Latency::of(&histogram).unwrap());
+        }
+        interval.ledger = self.ledger;
+        interval
+    }
+
+    fn judged(&self, more: &str) -> Vec<Check> {
+        judge(&plan(more), &self.timeline(), 1)
+    }
+}
+
+fn outcomes(checks: &[Check]) -> Vec<(&str, Outcome)> {
+    checks
+        .iter()
+        .map(|check| (check.name.as_str(), check.outcome))
+        .collect()
+}
+
+fn failed(checks: &[Check]) -> Vec<&str> {
+    checks
+        .iter()
+        .filter(|check| check.outcome == Outcome::Fail)
+        .map(|check| check.name.as_str())
+        .collect()
+}
+
+#[test]
+fn the_kb_s_story_passes_every_check() {
+    let checks = Story::default().judged("");
+    assert!(
+        checks.iter().all(|check| check.outcome == Outcome::Pass),
+        "{checks:#?}"
+    );
+    assert_eq!(Verdict::of(&checks), Verdict::Passed);
+}
+
+#[test]
+fn no_recycle_fails_and_takes_recovery_with_it() {
+    let story = Story {
+        recycle: false,
+        after: 10.0,
+        ..Story::default()
+    };
+    let checks = story.judged("");
+    assert_eq!(
+        failed(&checks),
+        ["recycle seen", "restored", "released"],
+        "{checks:#?}"
+    );
+}
+
+#[test]
+fn a_recycle_that_does_not_help_fails_restored_alone() {
+    let checks = Story {
+        after: 2.0,
+        ..Story::default()
+    }
+    .judged("");
+    assert_eq!(failed(&checks), ["restored"], "{checks:#?}");
+}
+
+#[test]
+fn a_pool_that_keeps_what_it_gathered_fails_released_alone() {
+    let checks = Story {
+        residue: 0.5,
+        ..Story::default()
+    }
+    .judged("");
+    assert_eq!(failed(&checks), ["released"], "{checks:#?}");
+}
+
+#[test]
+fn recovery_that_is_too_slow_fails_cost() {
+    let story = Story {
+        after: 2.0,
+        ..Story::default()
+    };
+    let checks = story.judged("[checks]\nrestored_within = \"5s\"\n");
+    assert!(failed(&checks).contains(&"cost"), "{checks:#?}");
+    let checks = Story::default().judged("[checks]\nrestored_within = \"5s\"\n");
+    assert_eq!(failed(&checks), [""; 0], "{checks:#?}");
+}
+
+#[test]
+fn lost_doubled_and_misplaced_mails_fail() {
+    let good = Story::default().ledger;
+    for ledger in [
+        LedgerCounts {
+            outstanding: 1,
+            ..good
+        },
+        LedgerCounts {
+            duplicates: 1,
+            ..good
+        },
+        LedgerCounts {
+            misplaced: 1,
+            ..good
+        },
+    ] {
+        let checks = Story {
+            ledger,
+            ..Story::default()
+        }
+        .judged("");
+        assert_eq!(failed(&checks), ["nothing lost"]);
+    }
+    // Nothing sent is nothing proven.
+    let checks = Story {
+        ledger: LedgerCounts::default(),
+        ..Story::default()
+    }
+    .judged("");
+    assert_eq!(outcomes(&checks)[5], ("nothing lost", Outcome::NoData));
+}
+
+#[test]
+fn a_symptom_that_does_not_show_is_inconclusive_and_one_that_should_not_fails() {
+    let calm = Story {
+        strands: 0.0,
+        degraded: 1.0,
+        ..Story::default()
+    };
+    let checks = calm.judged("");
+    assert_eq!(outcomes(&checks)[0], ("symptom", Outcome::NoData));
+    assert_eq!(Verdict::of(&checks), Verdict::Inconclusive);
+    let harmless = Story {
+        degraded: 1.0,
+        ..Story::default()
+    };
+    assert_eq!(
+        outcomes(&harmless.judged(""))[0],
+        ("symptom", Outcome::NoData),
+        "gathers, but does not hurt"
+    );
+    let absent = "[checks]\nsymptom = \"absent\"\n";
+    assert_eq!(
+        outcomes(&calm.judged(absent))[0],
+        ("symptom", Outcome::Pass)
+    );
+    assert_eq!(failed(&Story::default().judged(absent)), ["symptom"]);
+}
+
+#[test]
+fn a_recycle_at_the_wrong_time_or_against_the_plan_fails() {
+    let mut timeline = Story::default().timeline();
+    for interval in &mut timeline[..20] {
+        interval.phase = "aging".to_owned();
+    }
+    for (second, interval) in timeline.iter_mut().enumerate() {
+        let recycles = if second > 30 { 1.0 } else { 0.0 };
+        interval
+            .gauges
+            .insert("server.recycles".to_owned(), recycles);
+    }
+    let checks = judge(&plan(""), &timeline, 1);
+    assert_eq!(
+        outcomes(&checks)[1],
+        ("recycle seen", Outcome::Fail),
+        "{checks:#?}"
+    );
+    let absent = Story::default().judged("[checks]\nrecycle = \"absent\"\n");
+    assert_eq!(failed(&absent), ["recycle seen"]);
+}
+
+#[test]
+fn no_data_is_never_a_pass() {
+    let empty = judge(&plan(""), &[], 1);
+    assert!(
+        empty.iter().all(|check| check.outcome != Outcome::Pass),
+        "{empty:#?}"
+    );
+    assert_eq!(Verdict::of(&empty), Verdict::Inconclusive);
+    // Server counters that were never read, latencies that were never measured.
+    let mut blind = Story::default().timeline();
+    for interval in &mut blind {
+        interval
+            .gauges
+            .retain(|name, _| name.starts_with("devices"));
+        interval.latencies.clear();
+    }
+    let checks = judge(&plan(""), &blind, 1);
+    for name in ["symptom", "restored", "released"] {
+        let check = checks.iter().find(|check| check.name == name).unwrap();
+        assert_eq!(check.outcome, Outcome::NoData, "{name}");
+    }
+}
+
+/// The same story under other chances: the verdict must not depend on luck.
+#[test]
+fn the_verdict_is_stable_over_seeds() {
+    const SEEDS: u64 = 40;
+    let passed = (0..SEEDS)
+        .filter(|seed| {
+            Verdict::of(
+                &Story {
+                    seed: *seed,
+                    ..Story::default()
+                }
+                .judged(""),
+            ) == Verdict::Passed
+        })
+        .count();
+    let caught = (0..SEEDS)
+        .filter(|seed| {
+            let story = Story {
+                seed: *seed,
+                after: 2.0,
+                ..Story::default()
+            };
+            Verdict::of(&story.judged("")) == Verdict::Failed
+        })
+        .count();
+    assert!(passed >= 36, "passed {passed} of {SEEDS}");
+    assert!(caught >= 39, "caught {caught} of {SEEDS}");
+}
