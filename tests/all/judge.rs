@@ -79,8 +79,8 @@ impl Story {
     fn interval(&self, second: u32, random: &mut Xoshiro256PlusPlus) -> Interval {
         let (phase, aged) = match second {
             ..=20 => ("baseline", 0.0),
-            ..=50 => ("aging", f64::from(second - 20)),
-            ..=60 => ("recycle", 30.0),
+            21..=50 => ("aging", f64::from(second - 20)),
+            51..=60 => ("recycle", 30.0),
             _ => ("recovered", 30.0),
         };
         let recycled = self.recycle && second > 52;
