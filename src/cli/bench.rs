@@ -17,8 +17,8 @@ use crate::measure::{Counter, Gauges, Metric, Recorder};
 use crate::observe::{descriptors, resident_bytes};
 use crate::run::MockProcess;
 use crate::transport::{
-    Abandon, Answer, Failure, Lean, LeanFactory, Limits, Network, Request, Target, TlsOptions,
-    Transport,
+    Abandon, Answer, Begun, Failure, Lean, LeanFactory, Limits, Network, Request, Target,
+    TlsOptions, Transport,
 };
 
 #[derive(Debug, Args)]
@@ -72,7 +72,7 @@ struct Stamped<T> {
 }
 
 impl<T: Transport> Transport for Stamped<T> {
-    async fn begin(&mut self, request: Request<'_>) -> Result<(), Failure> {
+    async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
         self.inner.begin(request).await
     }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use tokio::sync::watch;
 
 use super::{Exit, check, print_or_fail};
-use crate::report::{RunState, summary_text};
+use crate::report::{RunState, say, summary_text};
 use crate::run::{Interrupt, Options, RunError, run};
 
 #[derive(Debug, Args)]
@@ -65,10 +65,11 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
 
 /// The first signal ends the run properly, the second leaves at once.
 async fn watch_signals(signal: watch::Sender<Interrupt>) {
+    let mut signals = Signals::new();
     loop {
-        let kind = next_signal().await;
+        let kind = signals.next().await;
         if *signal.borrow() != Interrupt::None {
-            eprintln!("leaving at once; `easload report` shows what was measured");
+            say("leaving at once; `easload report` shows what was measured");
             let exit = if kind == Interrupt::Term {
                 Exit::Terminated
             } else {
@@ -76,32 +77,57 @@ async fn watch_signals(signal: watch::Sender<Interrupt>) {
             };
             std::process::exit(exit.code().into());
         }
-        eprintln!("stopping; once more to leave at once");
+        say("stopping; once more to leave at once");
         signal.send_replace(kind);
     }
 }
 
+/// Handlers that stay in place between two signals, so that none is lost.
 #[cfg(unix)]
-async fn next_signal() -> Interrupt {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut stream) => {
-                stream.recv().await;
-            }
-            // Without a handler the signal ends the process by itself.
-            Err(_) => std::future::pending().await,
+struct Signals {
+    interrupt: Option<tokio::signal::unix::Signal>,
+    terminate: Option<tokio::signal::unix::Signal>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        // Without a handler the signal ends the process by itself.
+        Self {
+            interrupt: signal(SignalKind::interrupt()).ok(),
+            terminate: signal(SignalKind::terminate()).ok(),
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => Interrupt::Int,
-        () = terminate => Interrupt::Term,
+    }
+
+    async fn next(&mut self) -> Interrupt {
+        async fn wait(signal: &mut Option<tokio::signal::unix::Signal>) {
+            match signal {
+                Some(signal) => {
+                    signal.recv().await;
+                }
+                None => std::future::pending().await,
+            }
+        }
+        tokio::select! {
+            () = wait(&mut self.interrupt) => Interrupt::Int,
+            () = wait(&mut self.terminate) => Interrupt::Term,
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn next_signal() -> Interrupt {
-    // Fails only if no handler can be set; then Ctrl-C ends the process by itself.
-    let _ = tokio::signal::ctrl_c().await;
-    Interrupt::Int
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    const fn new() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) -> Interrupt {
+        // Fails only if no handler can be set; then Ctrl-C ends the process by itself.
+        let _ = tokio::signal::ctrl_c().await;
+        Interrupt::Int
+    }
 }

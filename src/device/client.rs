@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::event::{Event, FailureClass, Record};
 use super::profile::{Identity, Profile, Refusals};
-use crate::transport::{Answer, Failure, Method, Request, Transport};
+use crate::transport::{Answer, Begun, Failure, Method, Request, Transport};
 
 /// Why a command did not lead to what it should.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +88,18 @@ impl<T: Transport> Client<T> {
         }
     }
 
+    /// Whether the user's devices must not try any more.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.refusals.is_stopped(self.identity.user)
+    }
+
+    /// The version that is spoken.
+    #[must_use]
+    pub const fn version(&self) -> ProtocolVersion {
+        self.version
+    }
+
     /// Its identity.
     #[must_use]
     pub fn identity(&self) -> &Identity {
@@ -136,7 +148,17 @@ impl<T: Transport> Client<T> {
             body,
         };
         let begun = self.transport.begin(request).await;
-        begun.map_err(|failure| self.failed(Some(command), failure))
+        self.begun(Some(command), begun)
+    }
+
+    fn begun(
+        &self,
+        command: Option<Command>,
+        begun: Result<Begun, Failure>,
+    ) -> Result<(), Trouble> {
+        let begun = begun.map_err(|failure| self.failed(command, failure))?;
+        self.tell(Event::Begun(begun));
+        Ok(())
     }
 
     /// Waits for the answer to the command that was sent.
@@ -157,12 +179,18 @@ impl<T: Transport> Client<T> {
     }
 
     pub(super) fn failed(&self, command: Option<Command>, failure: Failure) -> Trouble {
-        let text = failure.to_string();
-        self.tell(Event::Failed {
-            command,
-            class: FailureClass::of(&failure.kind),
-            text: &text,
-        });
+        let class = FailureClass::of(&failure.kind);
+        // A Ping's deadline is its device's decision, and told as the end of the Ping.
+        if command != Some(Command::Ping) || class != FailureClass::TimedOut {
+            let text = failure.to_string();
+            let age = failure.sent.map(|sent| sent.elapsed());
+            self.tell(Event::Failed {
+                command,
+                class,
+                text: &text,
+                age,
+            });
+        }
         Trouble::Transport(failure)
     }
 
@@ -246,7 +274,7 @@ impl<T: Transport> Client<T> {
             body: &[],
         };
         let begun = self.transport.begin(request).await;
-        begun.map_err(|failure| self.failed(None, failure))?;
+        self.begun(None, begun)?;
         let deadline = Instant::now() + profile.request_timeout;
         let answer = self.transport.answer(deadline).await;
         let answer = self.examine(None, answer)?;

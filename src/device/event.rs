@@ -5,7 +5,7 @@ use std::time::Duration;
 use eas::Command;
 use tokio::time::Instant;
 
-use crate::transport::{ConnectError, ConnectionEnd, FailureKind, Timing};
+use crate::transport::{Begun, ConnectError, ConnectionEnd, FailureKind, Timing};
 
 /// What a device is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,7 +70,10 @@ pub enum PingEnd {
     /// The device gave it up.
     Abandoned,
     /// No answer by heartbeat and grace.
-    Overdue,
+    Overdue {
+        /// Seconds past the heartbeat.
+        overshoot: f64,
+    },
     /// The connection ended without an answer.
     Cut,
     /// The run ended first.
@@ -124,6 +127,8 @@ pub enum Event<'a> {
         /// What it does.
         to: State,
     },
+    /// A request goes out, over a new connection or a kept one.
+    Begun(Begun),
     /// A command was answered, whatever its status. `None` is OPTIONS.
     Answered {
         /// The command.
@@ -143,6 +148,8 @@ pub enum Event<'a> {
         class: FailureClass,
         /// In words.
         text: &'a str,
+        /// How long it had been under way, if it was completely sent.
+        age: Option<Duration>,
     },
     /// The body of an answer could not be understood.
     BadBody {
@@ -175,6 +182,11 @@ pub enum Event<'a> {
         ping_answered: Option<Instant>,
         /// When the Sync was answered.
         at: Instant,
+    },
+    /// A Sync was answered with success, so long after it was sent.
+    Synced {
+        /// Sent → answered.
+        latency: Duration,
     },
     /// The server refused the user's credentials.
     Refused,

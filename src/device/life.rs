@@ -16,10 +16,12 @@ use tokio::time::{Instant, sleep};
 use super::client::{Client, Trouble};
 use super::event::{Event, PingEnd, State};
 use super::profile::{Behaviour, Fate};
-use crate::transport::{Abandon, FailureKind, Transport};
+use crate::transport::{Abandon, Answer, FailureKind, Transport};
 
 /// Truncation of message bodies, the usual setting of phones.
 const BODY_TRUNCATION: u32 = 500;
+/// Longest heartbeat that MS-ASCMD allows, in seconds; no server may teach a longer one.
+const MAX_HEARTBEAT: u32 = 3540;
 /// Pause after an answer that only an administrator can mend, so that a device which "never gives
 /// up its work" does not hammer a server that has refused it.
 const GIVE_UP_PAUSE: Duration = Duration::from_secs(60);
@@ -154,7 +156,7 @@ impl<T: Transport> Life<T> {
             sync_key: self.folder_key.to_string().into(),
         };
         let answer = self.call(COMMAND, &request.encode()?).await?;
-        let answer = FolderSyncAnswer::decode(&answer)
+        let answer = FolderSyncAnswer::decode(&answer.body)
             .map_err(|error| self.client.bad_body(COMMAND, &error))?;
         self.client
             .status(COMMAND, answer.status.code(), answer.status.reaction())?;
@@ -188,26 +190,32 @@ impl<T: Transport> Life<T> {
         Ok(())
     }
 
-    async fn call(&mut self, command: Command, body: &[u8]) -> Result<Vec<u8>, Trouble> {
+    async fn call(&mut self, command: Command, body: &[u8]) -> Result<Answer, Trouble> {
         self.client.send(command, body).await?;
         let deadline = Instant::now() + self.client.profile.request_timeout;
-        Ok(self.client.receive(command, deadline).await?.body)
+        self.client.receive(command, deadline).await
     }
 
     /// Syncs stale folders until nothing more comes.
     async fn sync(&mut self) -> Result<Step, Trouble> {
         const COMMAND: Command = Command::Sync;
-        while self.watched.iter().any(|folder| folder.stale) {
+        while self.watched.iter().any(|folder| folder.stale) && !self.behaviour.is_stopping() {
             let body = self.sync_request().encode(self.client.version)?;
-            let body = self.call(COMMAND, &body).await?;
+            let received = self.call(COMMAND, &body).await?;
             let at = Instant::now();
-            let answer =
-                SyncAnswer::decode(&body).map_err(|error| self.client.bad_body(COMMAND, &error))?;
+            let answer = SyncAnswer::decode(&received.body)
+                .map_err(|error| self.client.bad_body(COMMAND, &error))?;
             if let Some(status) = answer.status {
+                if status.reaction() == Reaction::ResetSyncKey {
+                    self.reset_stale_keys();
+                }
                 self.client
                     .status(COMMAND, status.code(), status.reaction())?;
             }
             self.take_in(&answer, at)?;
+            self.client.tell(Event::Synced {
+                latency: received.timing.total,
+            });
         }
         self.ping_answered = None;
         Ok(Step::Ping)
@@ -272,7 +280,18 @@ impl<T: Transport> Life<T> {
                 trouble = Err(other);
                 continue;
             }
+            // Without a usable key the next request would start the collection again, for ever.
+            if matches!(collection.sync_key.as_ref(), "" | "0") {
+                let text = "a Sync answer without a usable SyncKey".to_owned();
+                self.client.tell(Event::BadBody {
+                    command: Some(Command::Sync),
+                    text: &text,
+                });
+                trouble = Err(Trouble::Body(text));
+                continue;
+            }
             let was_priming = &*folder.key == "0";
+            let same_key = *folder.key == *collection.sync_key;
             folder.key = collection.sync_key.as_ref().into();
             let mut items = 0;
             for change in &collection.changes {
@@ -285,7 +304,8 @@ impl<T: Transport> Life<T> {
                     });
                 }
             }
-            folder.stale = was_priming || collection.more_available || items > 0;
+            // A promise of more that brings neither items nor a new key is an empty one.
+            folder.stale = was_priming || items > 0 || (collection.more_available && !same_key);
         }
         trouble
     }
@@ -365,14 +385,16 @@ impl<T: Transport> Life<T> {
                 let code = status.code();
                 match (status, answer.heartbeat, answer.max_folders) {
                     (PingStatus::HeartbeatOutOfRange, Some(heartbeat), _)
-                        if heartbeat != self.heartbeat && heartbeat > 0 =>
+                        if heartbeat != self.heartbeat
+                            && (1..=MAX_HEARTBEAT).contains(&heartbeat) =>
                     {
                         self.client.tell(Event::Status {
                             command: Command::Ping,
                             code,
                         });
                         self.heartbeat = heartbeat;
-                        Ok(Step::Ping)
+                        // With a short pause: a server may never be content.
+                        Err(Trouble::Status(code, status.reaction()))
                     }
                     (PingStatus::TooManyFolders, _, Some(limit))
                         if limit > 0 && (limit as usize) < self.watched.len() =>
@@ -382,7 +404,7 @@ impl<T: Transport> Life<T> {
                             code,
                         });
                         self.max_folders = Some(limit);
-                        Ok(Step::Ping)
+                        Err(Trouble::Status(code, status.reaction()))
                     }
                     _ => {
                         self.client.tell(Event::Status {
@@ -419,8 +441,9 @@ impl<T: Transport> Life<T> {
                 Ok(Step::Ping)
             }
             (true, None) => {
+                let overshoot = age.as_secs_f64() - f64::from(self.heartbeat);
                 self.client.tell(Event::PingEnded {
-                    end: PingEnd::Overdue,
+                    end: PingEnd::Overdue { overshoot },
                     age,
                 });
                 self.client.transport.abandon(Abandon::Fin);
@@ -501,7 +524,15 @@ impl<T: Transport> Life<T> {
         next
     }
 
+    fn reset_stale_keys(&mut self) {
+        self.client.tell(Event::SyncKeyReset);
+        for folder in self.watched.iter_mut().filter(|folder| folder.stale) {
+            folder.key = "0".into();
+        }
+    }
+
     fn reset_hierarchy(&mut self) {
+        self.client.tell(Event::SyncKeyReset);
         self.folder_key = "0".into();
         self.watched.clear();
     }

@@ -12,7 +12,6 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use crate::transport::Abandon;
 
 /// Who a device is.
-#[derive(Debug)]
 pub struct Identity {
     /// Number of the device in the run, from 0.
     pub device: u32,
@@ -24,6 +23,17 @@ pub struct Identity {
     pub authorization: String,
     /// The DeviceId.
     pub device_id: String,
+}
+
+/// By hand, so that no debug output ever holds a password.
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Identity")
+            .field("device", &self.device)
+            .field("user_name", &self.user_name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What all devices of a run have in common.

@@ -2,7 +2,7 @@
 
 mod pacer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep_until};
@@ -12,11 +12,15 @@ use crate::transport::Transport;
 
 pub use pacer::Pacer;
 
-/// A running fleet.
+/// A running fleet. Dropping it ends its devices.
 pub struct Fleet {
-    tasks: JoinSet<()>,
+    ramp: JoinSet<()>,
+    devices: Devices,
     behaviour: Arc<Behaviour>,
 }
+
+/// The devices that were started, shared by the ramp that adds and the stop that ends them.
+type Devices = Arc<Mutex<JoinSet<()>>>;
 
 /// What a fleet is made of.
 pub struct FleetPlan {
@@ -43,32 +47,43 @@ impl Fleet {
         F: Fn() -> T + Send + 'static,
     {
         let behaviour = Arc::clone(&plan.behaviour);
+        let devices = Devices::default();
         let mut tasks = JoinSet::new();
-        tasks.spawn(ramp(plan, record, transport));
-        Self { tasks, behaviour }
+        tasks.spawn(ramp(plan, record, transport, Arc::clone(&devices)));
+        Self {
+            ramp: tasks,
+            devices,
+            behaviour,
+        }
     }
 
     /// Lets devices finish what they do, for at most so long; then ends those that still wait,
-    /// which counts their Pings as open.
+    /// which counts their Pings as open. When this returns, every device has ended.
     pub async fn stop(mut self, drain: Duration) {
         self.behaviour.stop();
+        self.ramp.shutdown().await;
+        let mut devices = std::mem::take(&mut *lock(&self.devices));
         let end = Instant::now() + drain;
         tokio::select! {
             () = sleep_until(end) => {}
-            () = async { while self.tasks.join_next().await.is_some() {} } => {}
+            () = async { while devices.join_next().await.is_some() {} } => {}
         }
-        self.tasks.shutdown().await;
+        devices.shutdown().await;
     }
 }
 
-/// Starts devices when they are due, and holds them: ending this task ends them all.
-async fn ramp<T, F>(plan: FleetPlan, record: Arc<dyn Record>, transport: F)
+/// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts devices when they are due.
+async fn ramp<T, F>(plan: FleetPlan, record: Arc<dyn Record>, transport: F, devices: Devices)
 where
     T: Transport + 'static,
     F: Fn() -> T + Send + 'static,
 {
     let start = Instant::now();
-    let mut devices = JoinSet::new();
     let mut started = 0;
     let total = plan.identities.len() as u64;
     while started < total {
@@ -83,12 +98,11 @@ where
                 Arc::clone(&plan.refusals),
                 Arc::clone(&record),
             );
-            devices.spawn(Life::new(client, Arc::clone(&plan.behaviour), random).run());
+            lock(&devices).spawn(Life::new(client, Arc::clone(&plan.behaviour), random).run());
         }
         started = due;
         if started < total {
             sleep_until(start + plan.ramp.when(started)).await;
         }
     }
-    while devices.join_next().await.is_some() {}
 }

@@ -1,6 +1,8 @@
 //! The mail source: an open-loop schedule that no slow server can bend, and the doors through
 //! which mail goes: EAS SendMail, or the mock's control API. Knows nothing of devices' insides.
 
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::Rng as _;
@@ -59,7 +61,7 @@ pub async fn send_on_schedule<T: Transport + 'static>(
     let plan = Arc::new(plan);
     let door = Arc::new(match door {
         Door::Eas(clients) => {
-            let senders: Vec<_> = clients
+            let senders: VecDeque<_> = clients
                 .into_iter()
                 .map(|client| Sender {
                     client,
@@ -68,6 +70,7 @@ pub async fn send_on_schedule<T: Transport + 'static>(
                 .collect();
             OpenDoor::Eas {
                 free: Semaphore::new(senders.len()),
+                left: AtomicUsize::new(senders.len()),
                 senders: Mutex::new(senders),
             }
         }
@@ -101,9 +104,11 @@ pub async fn send_on_schedule<T: Transport + 'static>(
 
 /// A door in use.
 enum OpenDoor<T> {
+    /// A sender whose user was stopped is not used any more; without any, the door is closed.
     Eas {
         free: Semaphore,
-        senders: Mutex<Vec<Sender<T>>>,
+        left: AtomicUsize,
+        senders: Mutex<VecDeque<Sender<T>>>,
     },
     Control(reqwest::Client, String),
 }
@@ -128,13 +133,28 @@ impl<T: Transport> OpenDoor<T> {
                 let sent = sent.and_then(reqwest::Response::error_for_status);
                 sent.map(drop).map_err(|error| error.to_string())
             }
-            Self::Eas { free, senders } => {
-                let _permit = free.acquire().await.map_err(|error| error.to_string())?;
-                let taken = lock(senders).pop();
+            Self::Eas {
+                free,
+                left,
+                senders,
+            } => {
+                let permit = free
+                    .acquire()
+                    .await
+                    .map_err(|_| "every sender is stopped")?;
+                // In turn, so that one bad sender does not get all mail.
+                let taken = lock(senders).pop_front();
                 let mut sender = taken.ok_or("no sender is free")?;
                 recorder.mail_sent(marker.id);
                 let sent = sender.send(marker, user, plan).await;
-                lock(senders).push(sender);
+                if sender.client.is_stopped() {
+                    permit.forget();
+                    if left.fetch_sub(1, Ordering::SeqCst) == 1 {
+                        free.close();
+                    }
+                } else {
+                    lock(senders).push_back(sender);
+                }
                 sent.map_err(|trouble| explain(&trouble))
             }
         }
@@ -179,7 +199,10 @@ impl<T: Transport> Sender<T> {
                 Err(trouble) => Err(trouble),
             };
             match sent {
-                Err(trouble) if attempt < READY_ATTEMPTS && self.may_repeat(&trouble) => {}
+                Err(trouble)
+                    if attempt < READY_ATTEMPTS
+                        && !self.client.is_stopped()
+                        && self.may_repeat(&trouble) => {}
                 // The first attempt did arrive; its answer was lost.
                 Err(Trouble::Status(code, _)) if attempt > 1 && code == 118 => return Ok(()),
                 other => return other,
@@ -203,7 +226,9 @@ impl<T: Transport> Sender<T> {
         use eas::status::Reaction;
         match trouble {
             Trouble::Transport(failure) => {
-                failure.sent.is_none() || (failure.reused && failure.kind.is_disconnect())
+                let repeatable = self.client.version().sends_mail_as_wbxml();
+                failure.sent.is_none()
+                    || (repeatable && failure.reused && failure.kind.is_disconnect())
             }
             Trouble::Http { status, .. } if status.reaction() == Reaction::Provision => {
                 self.ready = false;

@@ -32,6 +32,9 @@ pub struct LedgerCounts {
     pub outstanding: u64,
     /// Those among them that are overdue.
     pub late: u64,
+    /// Arrivals that came later than they should.
+    #[serde(default)]
+    pub late_arrivals: u64,
 }
 
 /// A latency in one second, in microseconds.

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -64,8 +65,6 @@ struct UnderWay {
     /// When the request that carries it was sent.
     sent: Option<Instant>,
     accepted: Option<Instant>,
-    /// The server refused it, or nobody knows: it may or may not arrive.
-    failed: bool,
     /// Devices that have it, by position among the user's devices.
     have: BTreeSet<u16>,
 }
@@ -75,6 +74,9 @@ struct User {
     devices: Vec<u32>,
     next: u32,
     under_way: BTreeMap<u32, UnderWay>,
+    /// Mails that the server refused, or whose fate is unknown: they may arrive all the same. Only
+    /// the last ones are remembered.
+    failed: BTreeSet<u32>,
     got: Vec<Got>,
 }
 
@@ -83,7 +85,13 @@ struct User {
 struct Got {
     all_to: u32,
     beyond: BTreeSet<u32>,
+    /// After a start with key 0 the server sends everything once more: what was there then, and
+    /// what has come again since.
+    again: Option<(u32, Box<Got>)>,
 }
+
+/// Failed mails that are remembered per user.
+const MAX_FAILED: usize = 1000;
 
 impl Got {
     fn has(&self, number: u32) -> bool {
@@ -111,14 +119,16 @@ pub struct Arrival {
 #[derive(Debug)]
 pub struct Ledger {
     run: u32,
+    late_after: Duration,
     users: Vec<User>,
     counts: LedgerCounts,
 }
 
 impl Ledger {
-    /// A ledger for those devices: `devices[n]` is the user of device n.
+    /// A ledger for those devices: `devices[n]` is the user of device n. An accepted mail that is
+    /// not on every device after `late_after` is late.
     #[must_use]
-    pub fn new(run: u32, devices: &[u32]) -> Self {
+    pub fn new(run: u32, devices: &[u32], late_after: Duration) -> Self {
         let count = devices.iter().max().map_or(0, |user| *user as usize + 1);
         let mut users: Vec<User> = (0..count).map(|_| User::default()).collect();
         for (device, user) in devices.iter().enumerate() {
@@ -128,6 +138,7 @@ impl Ledger {
         }
         Self {
             run,
+            late_after,
             users,
             counts: LedgerCounts::default(),
         }
@@ -145,7 +156,6 @@ impl Ledger {
                 meant: at,
                 sent: None,
                 accepted: None,
-                failed: false,
                 have: BTreeSet::new(),
             },
         );
@@ -172,13 +182,28 @@ impl Ledger {
         self.settle(id);
     }
 
-    /// The server has not accepted it, as far as is known.
+    /// The server has not accepted it, as far as is known. Nobody waits for it any more.
     pub fn failed(&mut self, id: MailId) {
-        if let Some(mail) = self.under_way(id) {
-            mail.failed = true;
-            self.counts.failed += 1;
+        self.counts.failed += 1;
+        let Some(user) = self.users.get_mut(id.user as usize) else {
+            return;
+        };
+        if user.under_way.remove(&id.number).is_some() {
+            user.got.iter_mut().for_each(|got| got.add(id.number));
+            user.failed.insert(id.number);
+            if user.failed.len() > MAX_FAILED {
+                user.failed.pop_first();
+            }
         }
-        self.settle(id);
+    }
+
+    /// A device starts its collections again with key 0 and will be sent what it has once more.
+    pub fn starts_again(&mut self, device: u32) {
+        for user in &mut self.users {
+            if let Some(position) = user.devices.iter().position(|other| *other == device) {
+                user.got[position].again = Some((user.next, Box::default()));
+            }
+        }
     }
 
     fn under_way(&mut self, id: MailId) -> Option<&mut UnderWay> {
@@ -211,14 +236,28 @@ impl Ledger {
         if number == 0 || number > user.next {
             return arrival;
         }
-        if user.got[position].has(number) {
-            self.counts.duplicates += 1;
+        let got = &mut user.got[position];
+        if got.has(number) {
+            let expected = match &mut got.again {
+                Some((limit, again)) if number <= *limit && !again.has(number) => {
+                    again.add(number);
+                    true
+                }
+                _ => user.failed.contains(&number),
+            };
+            self.counts.duplicates += u64::from(!expected);
             return arrival;
         }
         user.got[position].add(number);
         self.counts.synced += 1;
         if let Some(mail) = user.under_way.get_mut(&number) {
             mail.have.insert(position as u16);
+            let waited = mail
+                .accepted
+                .map(|accepted| at.saturating_duration_since(accepted));
+            if waited.is_some_and(|waited| waited > self.late_after) {
+                self.counts.late_arrivals += 1;
+            }
             arrival.delivery = Some((at - mail.meant).as_secs_f64());
             // A Ping that was answered before the mail was even sent reported something else. The
             // answer to the sender may overtake the notification or be overtaken by it.
@@ -237,32 +276,31 @@ impl Ledger {
         arrival
     }
 
-    /// Forgets a mail that every device has. One that failed, but has arrived all the same, is
-    /// known to be accepted then.
+    /// Forgets a mail that every device has.
     fn settle(&mut self, id: MailId) {
         let Some(user) = self.users.get_mut(id.user as usize) else {
             return;
         };
         let devices = user.devices.len();
-        let settled = user.under_way.get(&id.number).is_some_and(|mail| {
-            mail.have.len() == devices && (mail.accepted.is_some() || mail.failed)
-        });
+        let settled = user
+            .under_way
+            .get(&id.number)
+            .is_some_and(|mail| mail.have.len() == devices && mail.accepted.is_some());
         if settled {
             user.under_way.remove(&id.number);
         }
     }
 
-    /// Counts as of now; a mail that was accepted longer ago than `late_after` and is not on every
-    /// device is late.
+    /// Counts as of now.
     #[must_use]
-    pub fn counts(&self, now: Instant, late_after: std::time::Duration) -> LedgerCounts {
+    pub fn counts(&self, now: Instant) -> LedgerCounts {
         let mut counts = self.counts;
         for user in &self.users {
             for mail in user.under_way.values() {
                 let missing = (user.devices.len() - mail.have.len()) as u64;
                 if let Some(accepted) = mail.accepted {
                     counts.outstanding += missing;
-                    if now.saturating_duration_since(accepted) > late_after {
+                    if now.saturating_duration_since(accepted) > self.late_after {
                         counts.late += missing;
                     }
                 }
@@ -302,8 +340,6 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const LATE: Duration = Duration::from_secs(10);
@@ -325,7 +361,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn every_mail_is_accounted_for_on_every_device() {
         // Devices 0 and 2 belong to user 0, device 1 to user 1.
-        let mut ledger = Ledger::new(7, &[0, 1, 0]);
+        let mut ledger = Ledger::new(7, &[0, 1, 0], LATE);
         let start = Instant::now();
         let marker = ledger.meant(0, start).unwrap();
         ledger.sent(marker.id, start);
@@ -345,11 +381,11 @@ mod tests {
         );
         assert_eq!(ledger.missing(9), [(marker.id, 2)]);
         tokio::time::advance(LATE).await;
-        let counts = ledger.counts(Instant::now(), LATE);
+        let counts = ledger.counts(Instant::now());
         assert_eq!((counts.outstanding, counts.late), (1, 1));
 
         ledger.synced(2, &subject, None, Instant::now());
-        let counts = ledger.counts(Instant::now(), LATE);
+        let counts = ledger.counts(Instant::now());
         assert_eq!(
             (counts.synced, counts.notified, counts.outstanding),
             (2, 1, 0)
@@ -363,7 +399,7 @@ mod tests {
         ledger.synced(2, &subject, None, Instant::now());
         ledger.synced(1, &subject, None, Instant::now());
         ledger.synced(1, "easload 00000008 1/1", None, Instant::now());
-        let counts = ledger.counts(Instant::now(), LATE);
+        let counts = ledger.counts(Instant::now());
         assert_eq!(
             (counts.duplicates, counts.misplaced, counts.synced),
             (1, 1, 2)
@@ -372,7 +408,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_old_ping_is_no_notification_and_order_does_not_matter() {
-        let mut ledger = Ledger::new(7, &[0]);
+        let mut ledger = Ledger::new(7, &[0], LATE);
         let old = Instant::now();
         tokio::time::advance(Duration::from_secs(1)).await;
         let markers: Vec<_> = (0..3)
@@ -388,16 +424,49 @@ mod tests {
         }
         assert_eq!(ledger.users[0].got[0].all_to, 3);
         assert!(ledger.users[0].got[0].beyond.is_empty());
-        assert_eq!(ledger.counts(Instant::now(), LATE).duplicates, 0);
+        assert_eq!(ledger.counts(Instant::now()).duplicates, 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refused_mail_is_not_missing() {
-        let mut ledger = Ledger::new(7, &[0]);
+        let mut ledger = Ledger::new(7, &[0], LATE);
         let marker = ledger.meant(0, Instant::now()).unwrap();
         ledger.failed(marker.id);
-        let counts = ledger.counts(Instant::now(), LATE);
+        let counts = ledger.counts(Instant::now());
         assert_eq!((counts.failed, counts.outstanding), (1, 0));
         assert!(ledger.missing(9).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_with_key_0_brings_everything_once_more_and_no_more() {
+        let mut ledger = Ledger::new(7, &[0], LATE);
+        let marker = ledger.meant(0, Instant::now()).unwrap();
+        ledger.accepted(marker.id, Instant::now());
+        let subject = marker.to_string();
+        ledger.synced(0, &subject, None, Instant::now());
+        ledger.starts_again(0);
+        ledger.synced(0, &subject, None, Instant::now());
+        assert_eq!(ledger.counts(Instant::now()).duplicates, 0);
+        ledger.synced(0, &subject, None, Instant::now());
+        assert_eq!(
+            ledger.counts(Instant::now()).duplicates,
+            1,
+            "twice again is once too often"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refused_mails_leave_no_gap_and_late_ones_are_counted() {
+        let mut ledger = Ledger::new(7, &[0], LATE);
+        let refused = ledger.meant(0, Instant::now()).unwrap();
+        ledger.failed(refused.id);
+        let good = ledger.meant(0, Instant::now()).unwrap();
+        ledger.accepted(good.id, Instant::now());
+        tokio::time::advance(LATE * 2).await;
+        ledger.synced(0, &good.to_string(), None, Instant::now());
+        assert_eq!(ledger.users[0].got[0].all_to, 2);
+        ledger.synced(0, &refused.to_string(), None, Instant::now());
+        let counts = ledger.counts(Instant::now());
+        assert_eq!((counts.duplicates, counts.late_arrivals), (0, 1));
     }
 }

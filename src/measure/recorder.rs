@@ -69,7 +69,6 @@ pub struct Recorder {
     texts: Mutex<BTreeMap<String, u64>>,
     statuses: Mutex<BTreeMap<String, u64>>,
     ledger: Mutex<Ledger>,
-    late_after: Duration,
 }
 
 /// What is known only for the whole run.
@@ -85,7 +84,8 @@ pub struct Totals {
     pub pings_overdue_at_end: u64,
     /// Age of the oldest of them, in seconds.
     pub oldest_ping_at_end: f64,
-    /// The first few mails that are missing, as `user/number on device`.
+    /// The first few mails that are missing: number among the user's mails, number of the user from
+    /// 1, DeviceId.
     pub missing_mails: Vec<String>,
 }
 
@@ -105,8 +105,7 @@ impl Recorder {
             oldest_at_end_ms: AtomicU64::new(0),
             texts: Mutex::default(),
             statuses: Mutex::default(),
-            ledger: Mutex::new(Ledger::new(run, devices)),
-            late_after,
+            ledger: Mutex::new(Ledger::new(run, devices, late_after)),
         }
     }
 
@@ -158,7 +157,7 @@ impl Recorder {
     /// The ledger's counts.
     #[must_use]
     pub fn ledger(&self) -> LedgerCounts {
-        lock(&self.ledger).counts(Instant::now(), self.late_after)
+        lock(&self.ledger).counts(Instant::now())
     }
 
     /// Ends an interval. `gauges` come from elsewhere; the fleet's own are added.
@@ -220,7 +219,13 @@ impl Recorder {
             oldest_ping_at_end: self.oldest_at_end_ms.load(Ordering::Relaxed) as f64 / 1e3,
             missing_mails: missing
                 .into_iter()
-                .map(|(id, device)| format!("{}/{} on device {device}", id.user, id.number))
+                .map(|(id, device)| {
+                    format!(
+                        "mail {} of user {} on device EASLOAD{device:08}",
+                        id.number,
+                        id.user + 1
+                    )
+                })
                 .collect(),
         }
     }
@@ -229,6 +234,31 @@ impl Recorder {
     pub fn text(&self, text: &str) {
         let short: String = text.chars().take(MAX_TEXT).collect();
         count_bounded(&mut lock(&self.texts), short);
+    }
+
+    /// Only an answer with HTTP 200 says how fast the command is: an error is quick for the wrong
+    /// reason.
+    fn answered(
+        &self,
+        shard: &mut Shard,
+        command: Option<eas::Command>,
+        http_status: u16,
+        seconds: f64,
+    ) {
+        shard.count(Counter::Answers);
+        if http_status != 200 {
+            shard.count(Counter::HttpErrors);
+            if http_status == 503 {
+                shard.count(Counter::Unavailable);
+            }
+            count_bounded(&mut lock(&self.statuses), format!("HTTP {http_status}"));
+            return;
+        }
+        match command {
+            // Told by events of their own, once it is known what the answer says.
+            Some(eas::Command::Ping | eas::Command::SendMail | eas::Command::Sync) => {}
+            _ => shard.latency(Metric::Command, seconds),
+        }
     }
 
     fn ping_ended(&self, shard: &mut Shard, end: PingEnd, age: Duration) {
@@ -246,7 +276,10 @@ impl Recorder {
             PingEnd::Changes => Counter::PingsChanged,
             PingEnd::Status(_) => Counter::PingsOther,
             PingEnd::Abandoned => Counter::PingsAbandoned,
-            PingEnd::Overdue => Counter::PingsOverdue,
+            PingEnd::Overdue { overshoot } => {
+                shard.latency(Metric::Overshoot, overshoot);
+                Counter::PingsOverdue
+            }
             PingEnd::Cut => Counter::PingsCut,
             PingEnd::OpenAtEnd { overdue } => {
                 self.open_at_end.fetch_add(1, Ordering::Relaxed);
@@ -271,45 +304,36 @@ impl Record for Recorder {
         let mut shard = lock(&self.shards[device as usize % SHARDS]);
         match event {
             Event::State { .. } => {}
+            Event::Begun(begun) => {
+                shard.count(if begun.connect.is_some() {
+                    Counter::Connects
+                } else {
+                    Counter::Reuses
+                });
+                if let Some(connect) = begun.connect {
+                    shard.latency(Metric::Connect, connect.as_secs_f64());
+                }
+                if let Some(tls) = begun.tls {
+                    shard.latency(Metric::Tls, tls.as_secs_f64());
+                }
+            }
             Event::Answered {
                 command,
                 http_status,
                 timing,
                 end,
             } => {
-                shard.count(Counter::Answers);
-                shard.count(if timing.reused {
-                    Counter::Reuses
-                } else {
-                    Counter::Connects
-                });
-                if let Some(connect) = timing.connect {
-                    shard.latency(Metric::Connect, connect.as_secs_f64());
-                }
-                if let Some(tls) = timing.tls {
-                    shard.latency(Metric::Tls, tls.as_secs_f64());
-                }
-                let total = timing.total.as_secs_f64();
-                match command {
-                    Some(eas::Command::Ping | eas::Command::SendMail) => {}
-                    Some(eas::Command::Sync) => {
-                        shard.count(Counter::Syncs);
-                        shard.latency(Metric::Sync, total);
-                    }
-                    _ => shard.latency(Metric::Command, total),
-                }
+                self.answered(&mut shard, command, http_status, timing.total.as_secs_f64());
                 if end == ConnectionEnd::ClosedByUs {
                     shard.count(Counter::Malformed);
                 }
-                if http_status != 200 {
-                    shard.count(Counter::HttpErrors);
-                    if http_status == 503 {
-                        shard.count(Counter::Unavailable);
-                    }
-                    count_bounded(&mut lock(&self.statuses), format!("HTTP {http_status}"));
-                }
             }
-            Event::Failed { class, text, .. } => {
+            Event::Failed {
+                command,
+                class,
+                text,
+                age,
+            } => {
                 shard.count(match class {
                     FailureClass::Connect => Counter::ConnectFailures,
                     FailureClass::OwnLimit => Counter::OwnLimits,
@@ -318,10 +342,13 @@ impl Record for Recorder {
                     FailureClass::TimedOut => Counter::TimedOut,
                     FailureClass::Malformed => Counter::Malformed,
                 });
-                // A Ping that times out here was abandoned or is overdue, and counted as such.
-                if class != FailureClass::TimedOut {
-                    self.text(text);
+                // A Sync that was given up is a bad sample, not a missing one.
+                if let (Some(eas::Command::Sync), FailureClass::TimedOut, Some(age)) =
+                    (command, class, age)
+                {
+                    shard.latency(Metric::Sync, age.as_secs_f64());
                 }
+                self.text(text);
             }
             Event::BadBody { command, text } => {
                 shard.count(Counter::Malformed);
@@ -330,7 +357,7 @@ impl Record for Recorder {
             }
             Event::Status { command, code } => {
                 shard.count(Counter::Statuses);
-                count_bounded(&mut lock(&self.statuses), format!("{command} {code}"));
+                count_bounded(&mut lock(&self.statuses), status_name(command, code));
             }
             Event::PingSent => shard.count(Counter::PingsSent),
             Event::PingEnded { end, age } => self.ping_ended(&mut shard, end, age),
@@ -348,12 +375,35 @@ impl Record for Recorder {
                     shard.latency(Metric::Notification, notification);
                 }
             }
+            Event::Synced { latency } => {
+                shard.count(Counter::Syncs);
+                shard.latency(Metric::Sync, latency.as_secs_f64());
+            }
             Event::Refused => shard.count(Counter::Refused),
             Event::Provisioning => shard.count(Counter::Provisionings),
-            Event::SyncKeyReset => shard.count(Counter::SyncKeyResets),
+            Event::SyncKeyReset => {
+                shard.count(Counter::SyncKeyResets);
+                lock(&self.ledger).starts_again(device);
+            }
             Event::HierarchyFetched => shard.count(Counter::HierarchyFetches),
         }
     }
+}
+
+/// `Sync 3 (invalid sync key)`.
+fn status_name(command: eas::Command, code: u16) -> String {
+    use eas::status::{
+        EstimateStatus, FolderSyncStatus, GlobalStatus, PingStatus, PolicyStatus, SyncStatus,
+    };
+    let text = match command {
+        eas::Command::Ping => PingStatus::from_code(code).text(),
+        eas::Command::Sync => SyncStatus::from_code(code).text(),
+        eas::Command::FolderSync => FolderSyncStatus::from_code(code).text(),
+        eas::Command::GetItemEstimate => EstimateStatus::from_code(code).text(),
+        eas::Command::Provision => PolicyStatus::from_code(code).text(),
+        _ => GlobalStatus::from_code(code).text(),
+    };
+    format!("{command} {code} ({text})")
 }
 
 fn count_bounded(map: &mut BTreeMap<String, u64>, key: String) {

@@ -39,6 +39,15 @@ pub enum SourceError {
     },
 }
 
+/// The cause of an error: the outer ones only repeat the URL.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
 /// A windows_exporter, or the mock's imitation of it.
 #[derive(Debug, Clone)]
 pub struct MetricsSource {
@@ -76,12 +85,8 @@ impl MetricsSource {
             url: self.url.clone(),
             problem,
         };
-        let mut answer = self
-            .client
-            .get(&self.url)
-            .send()
-            .await
-            .map_err(|error| fetch(error.to_string()))?;
+        let sent = self.client.get(&self.url).send().await;
+        let mut answer = sent.map_err(|error| fetch(innermost(&error)))?;
         if !answer.status().is_success() {
             return Err(fetch(format!("answered {}", answer.status())));
         }

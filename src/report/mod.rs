@@ -5,4 +5,4 @@ mod record;
 mod text;
 
 pub use record::{RecordError, RunRecord, RunState, SCHEMA_VERSION};
-pub use text::{Progress, plan_text, summary_text};
+pub use text::{Progress, plan_text, say, summary_text};

@@ -23,6 +23,13 @@ fn value(number: Option<f64>) -> String {
     number.map_or_else(|| "–".to_owned(), |number| format!("{number:.0}"))
 }
 
+/// A line on standard error, for people who watch. A reader that has gone is no reason to end a
+/// run.
+pub fn say(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// One line about one second of a run.
 #[derive(Debug)]
 pub struct Progress<'a>(pub &'a Interval);
@@ -50,7 +57,8 @@ impl std::fmt::Display for Progress<'_> {
             interval.count(Counter::HttpErrors)
                 + interval.count(Counter::ConnectFailures)
                 + interval.count(Counter::Resets)
-                + interval.count(Counter::Malformed),
+                + interval.count(Counter::Malformed)
+                + interval.count(Counter::Statuses),
             p95(Metric::Sync),
             p95(Metric::Notification),
         )?;
@@ -139,6 +147,11 @@ pub fn plan_text(plan: &Plan) -> String {
             format_duration(phase.duration),
             what.join(", ")
         );
+        out.truncate(out.trim_end().len());
+        out.push('\n');
+    }
+    for warning in plan.warnings() {
+        let _ = writeln!(out, "warning   {warning}");
     }
     let needs = Needs::of(plan);
     let _ = writeln!(
@@ -264,6 +277,13 @@ fn counts(out: &mut String, phases: &[PhaseSummary]) {
 }
 
 fn levels(out: &mut String, phases: &[PhaseSummary]) {
+    // While the devices are being stopped, levels only show that.
+    let phases: Vec<PhaseSummary> = phases
+        .iter()
+        .filter(|phase| phase.phase != "drain")
+        .cloned()
+        .collect();
+    let phases = phases.as_slice();
     let shown: [(&str, &str, f64); 12] = [
         ("devices.holding", "Pings held", 1.0),
         ("server.active_requests", "Active Requests", 1.0),
@@ -340,8 +360,12 @@ fn totals(out: &mut String, record: &RunRecord) {
     for (text, count) in &totals.errors {
         lines.push(format!("{count} × {text}"));
     }
-    for mail in &totals.missing_mails {
-        lines.push(format!("mail {mail} is missing"));
+    // A run that was cut short leaves mails under way, which are not missing.
+    if record.state == RunState::Complete && !totals.missing_mails.is_empty() {
+        for mail in &totals.missing_mails {
+            lines.push(format!("{mail} is missing"));
+        }
+        lines.push("(at most 20 are listed; \"nothing lost\" below counts them all)".to_owned());
     }
     if !lines.is_empty() {
         let _ = writeln!(out, "\nAlso seen");

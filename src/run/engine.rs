@@ -7,6 +7,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::mock::local_client;
 use super::observers::Observers;
 use super::{Interrupt, MockProcess, RunError, Unrecorded, accounts};
 use crate::device::{
@@ -17,13 +18,10 @@ use crate::fleet::{Fleet, FleetPlan, Pacer};
 use crate::mail::{Door, MailPlan, send_on_schedule};
 use crate::measure::{Interval, Recorder, RunFiles, read_timeline};
 use crate::recycle;
-use crate::report::{Progress, RunRecord, RunState};
+use crate::report::{Progress, RunRecord, RunState, say};
 use crate::scenario::{AbandonPlan, MailDoor, PhaseKind, PhasePlan, Plan, Trigger};
 use crate::transport::{Lean, LeanFactory, Network};
 
-/// After the last phase, mails under way get so long to arrive: less than any heartbeat that a
-/// person would call a hang, more than a recycled server needs.
-pub(super) const SETTLE: Duration = Duration::from_secs(15);
 /// Devices get so long to finish a Sync when the run ends.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -52,6 +50,8 @@ pub(super) struct Engine {
     pub(super) behaviour: Arc<Behaviour>,
     pub(super) refusals: Arc<Refusals>,
     pub(super) stop_mail: Arc<Notify>,
+    /// Users that were stopped, as far as was told.
+    pub(super) stopped: usize,
     pub(super) ticks: u32,
     pub(super) phase: String,
 }
@@ -73,10 +73,6 @@ impl Engine {
         factory: LeanFactory<Network>,
     ) -> Result<RunRecord, RunError> {
         let plan = self.record.plan.clone();
-        self.refusals = Arc::new(Refusals::new(
-            plan.devices.users as usize,
-            plan.devices.refusals,
-        ));
         let mut senders = self.senders(&plan, &identities, &profile, &factory);
         let record: Arc<dyn Record> = Arc::clone(&self.recorder) as Arc<dyn Record>;
         let fleet = Fleet::start(
@@ -112,7 +108,13 @@ impl Engine {
                 break;
             }
         }
-        self.settle(&mut background, end).await?;
+        end = self.settle(&mut background, end).await?;
+        if !self.quiet {
+            say(&format!(
+                "stopping the devices, up to {} s",
+                DRAIN.as_secs()
+            ));
+        }
         fleet.stop(DRAIN).await;
         self.conclude(end).await
     }
@@ -128,7 +130,7 @@ impl Engine {
         let Some(mail) = &plan.mail else { return None };
         let door = match (mail.door, &self.mock) {
             (MailDoor::Control, Some(mock)) => {
-                Door::Control(reqwest::Client::new(), mock.addresses().control.clone())
+                Door::Control(local_client(), mock.addresses().control.clone())
             }
             _ => Door::Eas(
                 accounts::senders(identities, mail.senders)
@@ -176,18 +178,17 @@ impl Engine {
                 .map(|mock| mock.addresses().control.clone());
             let (trigger, recorder) = (phase.trigger.clone(), Arc::clone(&self.recorder));
             background.spawn(async move {
-                let pulled =
-                    recycle::pull(&trigger, control.as_deref(), &reqwest::Client::new()).await;
+                let pulled = recycle::pull(&trigger, control.as_deref(), &local_client()).await;
                 if let Err(error) = pulled {
                     recorder.text(&error.to_string());
-                    eprintln!("{error}");
+                    say(&error.to_string());
                 }
             });
         }
     }
 
     fn problem(&mut self, text: String) {
-        eprintln!("{text}");
+        say(&text);
         self.record.problems.push(text);
     }
 
@@ -216,11 +217,30 @@ impl Engine {
                 ));
                 return Ok(End::Broken);
             }
+            if self.everybody_stopped() {
+                self.problem(
+                    "every user's password was refused; there is nothing left to run".to_owned(),
+                );
+                return Ok(End::Broken);
+            }
             if done(&interval) {
                 break;
             }
         }
         Ok(End::Complete)
+    }
+
+    /// Tells of users that were stopped since the last second; true when nobody is left.
+    fn everybody_stopped(&mut self) -> bool {
+        let stopped = self.refusals.stopped();
+        if stopped.len() > self.stopped {
+            self.stopped = stopped.len();
+            say(&format!(
+                "{} users are stopped: their passwords were refused",
+                stopped.len()
+            ));
+        }
+        stopped.len() == self.record.plan.devices.users as usize
     }
 
     async fn interval(&mut self, due: Instant) -> Result<Interval, RunError> {
@@ -230,27 +250,30 @@ impl Engine {
             .await;
         let interval = self.recorder.interval(&self.phase, gauges);
         if !self.quiet {
-            eprintln!("{}", Progress(&interval));
+            say(&Progress(&interval).to_string());
         }
         self.files.append(&interval)?;
         Ok(interval)
     }
 
     /// Ends the mail and waits for what is under way.
-    async fn settle(&mut self, background: &mut JoinSet<()>, end: End) -> Result<(), RunError> {
+    async fn settle(&mut self, background: &mut JoinSet<()>, end: End) -> Result<End, RunError> {
         "drain".clone_into(&mut self.phase);
         self.behaviour.set_abandonment(Abandonment::none());
         self.stop_mail.notify_one();
-        if end == End::Complete {
-            let limit = SETTLE.as_secs() as u32;
-            self.ticks(limit, background, |interval| {
-                let ledger = interval.ledger;
-                ledger.outstanding == 0 && ledger.accepted + ledger.failed == ledger.meant
-            })
-            .await?;
+        let mut end = end;
+        if let (End::Complete, Some(mail)) = (end, self.record.plan.mail.clone()) {
+            // As long as a mail may take before it counts as late, and a second for the interval.
+            let limit = mail.late_after.as_secs() as u32 + 1;
+            end = self
+                .ticks(limit, background, |interval| {
+                    let ledger = interval.ledger;
+                    ledger.outstanding == 0 && ledger.accepted + ledger.failed == ledger.meant
+                })
+                .await?;
         }
         background.shutdown().await;
-        Ok(())
+        Ok(end)
     }
 
     async fn conclude(mut self, end: End) -> Result<RunRecord, RunError> {

@@ -23,6 +23,19 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// From the request to end until it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
+/// A call to the mock; it answers in milliseconds.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// For the mock's control API: never through a proxy, never for ever.
+pub(super) fn local_client() -> reqwest::Client {
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(CALL_LIMIT)
+        .build();
+    // Fails only without a TLS backend or resolver, and the default has neither more nor less.
+    client.unwrap_or_default()
+}
+
 /// A mock that was started for this run. It ends when its standard input closes, so it cannot be
 /// left behind, whatever happens to this process.
 #[derive(Debug)]
@@ -80,7 +93,7 @@ impl MockProcess {
             _lifeline: input,
             addresses,
             ca,
-            client: reqwest::Client::new(),
+            client: local_client(),
         })
     }
 

@@ -6,7 +6,7 @@ mod engine;
 mod mock;
 mod observers;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 use crate::device::{Behaviour, Client, Event, Identity, Profile, Record, Refusals, Trouble};
 use crate::measure::{Recorder, RunFiles, TimelineError, Totals};
 use crate::observe::descriptors;
-use crate::report::{RunRecord, RunState, SCHEMA_VERSION};
+use crate::report::{RunRecord, RunState, SCHEMA_VERSION, say};
 use crate::scenario::{Needs, Plan, TargetPlan};
 use crate::transport::{FailureKind, Lean, LeanFactory, Limits, Network, Target, TlsOptions};
 
@@ -126,21 +126,21 @@ pub async fn run(
     );
     let profile = Arc::new(profile(&plan, &target));
     let factory = Lean::factory(network, Needs::silent(&plan) as usize, Limits::default());
-    preflight(&factory, &identities, &profile, &url).await?;
+    let refusals = Arc::new(Refusals::new(
+        plan.devices.users as usize,
+        plan.devices.refusals,
+    ));
+    preflight(&factory, &identities, &profile, &refusals, &url).await?;
 
     let started = jiff::Timestamp::now();
     let run_id: u32 = rand::rng().random();
-    let directory = options.runs.join(format!(
-        "{}-{}",
-        started.strftime("%Y%m%dT%H%M%SZ"),
-        plan.name
-    ));
+    let directory = free_directory(&options.runs, &started, &plan.name);
     let files = RunFiles::create(&directory)?;
     let users: Vec<u32> = identities.iter().map(|identity| identity.user).collect();
     let late_after = plan
         .mail
         .as_ref()
-        .map_or(engine::SETTLE, |mail| mail.late_after);
+        .map_or(Duration::ZERO, |mail| mail.late_after);
     let recorder = Arc::new(Recorder::new(run_id, &users, late_after));
     let record = RunRecord {
         schema_version: SCHEMA_VERSION,
@@ -159,7 +159,10 @@ pub async fn run(
     };
     record.save(&files)?;
     if !options.quiet {
-        eprintln!("run directory {}, seed {seed}", directory.display());
+        say(&format!(
+            "run directory {}, seed {seed}",
+            directory.display()
+        ));
     }
     let observers = Observers::new(&record.plan, &target, mock.as_ref());
     let engine = Engine {
@@ -171,8 +174,9 @@ pub async fn run(
         interrupt,
         quiet: options.quiet,
         behaviour: Arc::new(Behaviour::default()),
-        refusals: Arc::new(Refusals::new(users.len(), 0)),
+        refusals,
         stop_mail: Arc::new(Notify::new()),
+        stopped: 0,
         ticks: 0,
         phase: String::new(),
     };
@@ -181,6 +185,18 @@ pub async fn run(
         record: finished,
         directory,
     })
+}
+
+/// A name that is not taken: two runs may begin in the same second.
+fn free_directory(runs: &Path, started: &jiff::Timestamp, name: &str) -> PathBuf {
+    let name = format!("{}-{name}", started.strftime("%Y%m%dT%H%M%SZ"));
+    let mut directory = runs.join(&name);
+    let mut number = 2;
+    while directory.exists() {
+        directory = runs.join(format!("{name}-{number}"));
+        number += 1;
+    }
+    directory
 }
 
 fn check_descriptors(plan: &Plan) -> Result<(), RunError> {
@@ -258,17 +274,17 @@ async fn preflight(
     factory: &LeanFactory<Network>,
     identities: &[Arc<Identity>],
     profile: &Arc<Profile>,
+    refusals: &Arc<Refusals>,
     url: &str,
 ) -> Result<(), RunError> {
     let Some(first) = identities.first() else {
         return Ok(());
     };
-    let refusals = Arc::new(Refusals::new(0, 1));
     let mut client = Client::new(
         factory.make(),
         Arc::clone(first),
         Arc::clone(profile),
-        refusals,
+        Arc::clone(refusals),
         Arc::new(Unrecorded),
     );
     let problem = match client.options().await {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::MockProcess;
 use crate::measure::Gauges;
 use crate::observe::{HarnessProbe, MetricsSource, SocketGroups, SocketTable};
+use crate::report::say;
 use crate::scenario::Plan;
 use crate::transport::Target;
 
@@ -66,7 +67,10 @@ impl Observers {
         match scrape {
             Some(Ok(server)) => gauges.extend(server),
             Some(Err(error)) => {
-                let (_, count) = self.failed.get_or_insert_with(|| (error.to_string(), 0));
+                let (_, count) = self.failed.get_or_insert_with(|| {
+                    say(&format!("the server's counters cannot be read: {error}"));
+                    (error.to_string(), 0)
+                });
                 *count += 1;
             }
             None => {}

@@ -288,6 +288,37 @@ impl Plan {
         numbered(&self.devices.user_pattern, user + 1)
     }
 
+    /// What is allowed, but probably not meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let is_server = matches!(self.target, TargetPlan::Server { .. });
+        if is_server
+            && self.observe.metrics.is_none()
+            && self.checks.symptom == Expectation::Expected
+        {
+            warnings.push(
+                "`symptom` needs the server's Active Requests, and there is no [observe] metrics: \
+                 the verdict can only be inconclusive"
+                    .to_owned(),
+            );
+        }
+        let ramp = f64::from(self.devices.count) / self.devices.ramp_per_second;
+        let unjudged: f64 = self
+            .phases
+            .iter()
+            .take_while(|phase| matches!(phase.kind, PhaseKind::Ramp | PhaseKind::Settle))
+            .map(|phase| phase.duration.as_secs_f64())
+            .sum();
+        if ramp > unjudged + 1.0 {
+            warnings.push(format!(
+                "the devices take {ramp:.0} s to start and the ramp phase lasts {unjudged:.0} s: \
+                 what comes next is measured while they start"
+            ));
+        }
+        warnings
+    }
+
     /// The first phase of a kind.
     #[must_use]
     pub fn phase(&self, kind: PhaseKind) -> Option<&PhasePlan> {

@@ -11,7 +11,8 @@ pub struct Needs {
     pub connections: u64,
     /// Descriptors of this process.
     pub descriptors: u64,
-    /// Descriptors of the mock's front door, where the mock is the target.
+    /// Descriptors of the mock's front door or worker, whichever needs more, where the mock is the
+    /// target.
     pub mock_descriptors: u64,
     /// User memory of the devices, in bytes.
     pub memory: u64,
@@ -61,7 +62,8 @@ impl Needs {
             mock_descriptors: if per_connection == 0 {
                 0
             } else {
-                connections * per_connection + Self::SPARE
+                let front_door = connections * per_connection;
+                front_door.max(connections + Self::stranded(plan)) + Self::SPARE
             },
             memory: devices * per_device,
         }
@@ -80,5 +82,25 @@ impl Needs {
         } else {
             0
         }
+    }
+
+    /// Outgoing sockets that stranded requests keep in the mock's worker at most.
+    fn stranded(plan: &Plan) -> u64 {
+        let TargetPlan::Mock(config) = &plan.target else {
+            return 0;
+        };
+        let of_phase = |phase: &super::PhasePlan| {
+            let Some(abandon) = &phase.abandon else {
+                return 0.0;
+            };
+            // A device abandons at most once in the mean time until it does.
+            let mean = (abandon.after.0 + abandon.after.1).as_secs_f64() / 2.0;
+            let turns = phase.duration.as_secs_f64() / mean.max(0.1);
+            f64::from(plan.devices.count) * turns * abandon.share * phase.strand
+        };
+        let estimate = plan.phases.iter().map(of_phase).sum::<f64>().ceil() as u64;
+        let ports = u64::from(*config.ephemeral_ports.end()) + 1
+            - u64::from(*config.ephemeral_ports.start());
+        estimate.min(ports)
     }
 }

@@ -52,6 +52,8 @@ mod defaults {
 
 /// Longest heartbeat that MS-ASCMD allows, in seconds.
 const MAX_HEARTBEAT: u64 = 3540;
+/// Below `maxRequestLength` of Exchange, with room for headers.
+const MAX_MAIL_SIZE: u64 = 9 << 20;
 /// Devices per user that Exchange's EasMaxConcurrency lets hold a request.
 const MAX_DEVICES_PER_USER: u32 = 10;
 
@@ -158,6 +160,14 @@ pub fn parse(file: &str, text: &str) -> Result<Plan, ScenarioError> {
 
 fn read(root: Section<'_>) -> Option<Plan> {
     let name = root.required("name", root.text("name"), "\"nightly-recycle\"");
+    if let Some(name) = &name
+        && !is_file_name(name)
+    {
+        root.problem(
+            "name",
+            "expected letters, digits, `-`, `_` and `.` only: it names the run directory",
+        );
+    }
     let description = root.text("description").unwrap_or_default();
     let seed = root.integer("seed", 0..=u64::MAX);
     let time_scale = root.text("time_scale");
@@ -203,6 +213,11 @@ fn read(root: Section<'_>) -> Option<Plan> {
         phases,
         checks,
     })
+}
+
+fn is_file_name(name: &str) -> bool {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(allowed)
 }
 
 fn target(root: &Section<'_>) -> Option<TargetPlan> {
@@ -339,6 +354,12 @@ fn devices(section: Section<'_>, is_mock: bool) -> Option<DevicesPlan> {
         (None, None) => section.required("password_env", None, "\"EASLOAD_PASSWORD\""),
     };
     let versions = section.texts("versions").map(|texts| {
+        if texts.is_empty() {
+            section.problem(
+                "versions",
+                "expected at least one version, for example [\"14.1\"]",
+            );
+        }
         let mut versions = Vec::new();
         for text in texts {
             match text.parse::<ProtocolVersion>() {
@@ -417,16 +438,20 @@ fn mail(section: Section<'_>, is_mock: bool) -> Option<MailSchedule> {
             "only the mock has a control door; expected \"send-mail\"",
         );
     }
+    let size = section.size("size").unwrap_or(defaults::MAIL_SIZE);
+    if size > MAX_MAIL_SIZE {
+        section.problem(
+            "size",
+            "expected at most 9MiB: Exchange takes requests of 10,240 kB",
+        );
+    }
     let plan = MailSchedule {
         rate: rate.unwrap_or(1.0),
         door,
         domain: section
             .text("domain")
             .unwrap_or_else(|| "lab.example".to_owned()),
-        size: section
-            .size("size")
-            .unwrap_or(defaults::MAIL_SIZE)
-            .min(10 << 20) as usize,
+        size: size as usize,
         senders: section
             .integer("senders", 1..=1000)
             .unwrap_or(defaults::SENDERS) as u32,
@@ -476,8 +501,8 @@ fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {
         "\"baseline\"",
     );
     let duration = section.required("duration", section.duration("duration"), "\"30s\"");
-    if duration.is_some_and(|duration| duration < Duration::from_secs(1)) {
-        section.problem("duration", "expected at least one second");
+    if duration.is_some_and(|duration| duration.is_zero() || duration.subsec_nanos() != 0) {
+        section.problem("duration", "expected whole seconds, at least one");
     }
     let abandon = section.section("abandon").and_then(abandon);
     let strand = section.number("strand", 0.0..=1.0).unwrap_or(0.0);

@@ -143,12 +143,14 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn size(&self, name: &'static str) -> Option<u64> {
-        self.read(name, "a size such as \"64KiB\"", |value| {
-            match value.as_str() {
+        self.read(
+            name,
+            "a size such as \"64KiB\" (units B, kB, MB, GB, KiB, MiB, GiB)",
+            |value| match value.as_str() {
                 Some(text) => parse_size(text),
                 None => integer(value),
-            }
-        })
+            },
+        )
     }
 
     /// One of some words.

@@ -266,6 +266,11 @@ impl Parser {
         loop {
             let rest = &self.bytes[self.next_chunk..];
             let (line, size) = match httparse::parse_chunk_size(rest) {
+                Ok(httparse::Status::Complete((line, _))) if line > SIZE_LINE => {
+                    return Err(FailureKind::Malformed(
+                        "a chunk size line of more than a kilobyte",
+                    ));
+                }
                 Ok(httparse::Status::Complete(found)) => found,
                 Ok(httparse::Status::Partial) if rest.len() > SIZE_LINE => {
                     return Err(FailureKind::Malformed("a chunk size line without end"));
@@ -290,7 +295,10 @@ impl Parser {
                 ));
             }
             self.chunks.extend_from_slice(&chunk[..size]);
-            self.next_chunk = start + size + 2;
+            // What has been taken in is dropped, so that extensions cannot pile up.
+            let head = self.head.as_ref().map_or(0, |head| head.length);
+            self.bytes.drain(head..start + size + 2);
+            self.next_chunk = head;
         }
     }
 

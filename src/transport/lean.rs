@@ -10,16 +10,20 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt as _, ReadBuf};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{Limits, Parser};
 use super::connect::{Connect, Stream};
 use super::{
-    Abandon, Answer, ConnectionEnd, Failure, FailureKind, Method, Request, Timing, Transport,
+    Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, Method, Request, Timing, Transport,
 };
 
 /// Bytes read at once. Most answers fit in one read; a full window of mail takes several.
 const READ_BUFFER: usize = 16 << 10;
+
+/// A peer that takes no more of a request for so long is gone: the largest mail passes a slow
+/// mobile network in less.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BUFFER]);
@@ -123,7 +127,7 @@ impl<C: Connect> LeanFactory<C> {
 }
 
 impl<C: Connect> Transport for Lean<C> {
-    async fn begin(&mut self, request: Request<'_>) -> Result<(), Failure> {
+    async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
         // Whatever a former request left on the connection cannot be told from this one's answer.
         if self.pending.take().is_some() {
             self.connection = None;
@@ -163,10 +167,15 @@ impl<C: Connect> Transport for Lean<C> {
             connection.stream.write_all(&head).await?;
             connection.stream.flush().await
         };
-        if let Err(error) = Box::pin(written).await {
+        let kind = match Box::pin(timeout(WRITE_TIMEOUT, written)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(FailureKind::from_io(&error)),
+            Err(_) => Some(FailureKind::TimedOut { received: 0 }),
+        };
+        if let Some(kind) = kind {
             self.connection = None;
             return Err(Failure {
-                kind: FailureKind::from_io(&error),
+                kind,
                 sent: None,
                 reused,
             });
@@ -179,7 +188,10 @@ impl<C: Connect> Transport for Lean<C> {
             reused,
             is_options,
         });
-        Ok(())
+        Ok(Begun {
+            connect: connect_us.map(|us| Duration::from_micros(us.into())),
+            tls: tls_us.map(|us| Duration::from_micros(us.into())),
+        })
     }
 
     async fn answer(&mut self, deadline: Instant) -> Result<Answer, Failure> {

@@ -172,10 +172,22 @@ pub struct Failure {
     pub reused: bool,
 }
 
+/// What beginning a request took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Begun {
+    /// TCP handshake, if a new connection was made.
+    pub connect: Option<Duration>,
+    /// TLS handshake, if a new connection was made with TLS.
+    pub tls: Option<Duration>,
+}
+
 /// What carries a device's requests.
 pub trait Transport: Send {
     /// Writes a request, over the kept connection or a new one.
-    fn begin(&mut self, request: Request<'_>) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn begin(
+        &mut self,
+        request: Request<'_>,
+    ) -> impl Future<Output = Result<Begun, Failure>> + Send;
 
     /// Waits for the answer to the request that was begun. After [`FailureKind::TimedOut`] the
     /// connection is still open, so that it can be [abandoned](Self::abandon) in style; after any

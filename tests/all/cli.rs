@@ -286,7 +286,7 @@ fn too_few_descriptors_are_told_before_the_run() {
     assert_eq!(output.status.code(), Some(2));
     let text = stderr(&output);
     assert!(
-        text.contains("the limit is 300") && text.contains("ulimit -n 1"),
+        text.contains("the limit is 300") && text.contains("ulimit -n "),
         "{text}"
     );
 }
@@ -455,8 +455,17 @@ mod signals {
         signal("INT", child.id());
         signal("TERM", child.id());
         drop(lines);
-        let (code, _) = finish(child);
+        let (code, text) = finish(child);
         assert!(matches!(code, Some(130 | 143)), "{code:?}");
+        assert!(text.is_empty(), "no report: it left at once");
+        let directory = std::fs::read_dir(runs.path())
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        let record = std::fs::read_to_string(directory.join("run.json")).unwrap();
+        assert!(record.contains("\"state\": \"running\""), "{record}");
         wait_until_ended(&family);
     }
 
@@ -499,5 +508,46 @@ mod signals {
             "{text}"
         );
         drained.join().unwrap();
+    }
+
+    #[test]
+    fn a_killed_worker_is_a_cost_and_no_loss() {
+        let file = scenario(
+            "name = \"killed-worker\"\n[mock]\nmin_heartbeat = \"1s\"\npoll_interval = \"100ms\"\n\
+             [devices]\ncount = 60\nusers = 60\nheartbeat = \"5s\"\nretry = \"100ms..1s\"\nramp = \"1s\"\n\
+             [mail]\nrate = 10\nlate_after = \"20s\"\n\
+             [[phase]]\nkind = \"ramp\"\nduration = \"2s\"\n\
+             [[phase]]\nkind = \"baseline\"\nduration = \"10s\"\n",
+        );
+        let runs = tempfile::tempdir().unwrap();
+        let mut command = run(file.path(), runs.path());
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("   5s baseline") {
+            line.clear();
+            assert!(
+                lines.read_line(&mut line).unwrap() > 0,
+                "the run ended early"
+            );
+        }
+        signal("KILL", family(child.id())[1]);
+        let drained =
+            std::thread::spawn(move || lines.lines().map_while(Result::ok).collect::<Vec<_>>());
+        let (code, text) = finish(child);
+        drained.join().unwrap();
+        assert_eq!(code, Some(0), "{text}");
+        assert!(
+            text.contains("… cut") && text.contains("closed the connection without"),
+            "{text}"
+        );
+        assert!(
+            text.contains("every accepted mail reached every device"),
+            "{text}"
+        );
     }
 }

@@ -182,13 +182,19 @@ impl Pool {
             };
             let id = self.next_request.fetch_add(1, Ordering::Relaxed);
             let (answer, is_answered) = oneshot::channel();
-            match lock(&worker.open).as_mut() {
-                Some(open) => open.insert(id, answer),
-                None => continue,
-            };
-            let guard = ClientGuard { worker, id };
-            let request = request.take().ok_or(Lost::Stopped)?;
-            guard.worker.send(ToWorker::Request { id, app, request });
+            {
+                // Under the lock in which `begin_drain` ends the service, so that no request can
+                // be queued behind the drain message.
+                let mut open = lock(&worker.open);
+                let serves = worker.state() == State::Running;
+                let Some(open) = open.as_mut().filter(|_| serves) else {
+                    continue;
+                };
+                let request = request.take().ok_or(Lost::Stopped)?;
+                open.insert(id, answer);
+                worker.send(ToWorker::Request { id, app, request });
+            }
+            let _guard = ClientGuard { worker, id };
             return is_answered.await.map_err(|_| Lost::Cut);
         }
     }
@@ -338,6 +344,7 @@ pub(super) async fn recycle(shared: &Arc<Shared>) -> Result<(), StartError> {
 
 /// From now on a worker gets no new request.
 fn begin_drain(shared: &Shared, worker: &Handle) {
+    let open = lock(&worker.open);
     worker.state.send_if_modified(|state| {
         let running = *state == State::Running;
         if running {
@@ -345,8 +352,9 @@ fn begin_drain(shared: &Shared, worker: &Handle) {
         }
         running
     });
-    shared.pool.serving.send_modify(|change| *change += 1);
     worker.send(ToWorker::Drain);
+    drop(open);
+    shared.pool.serving.send_modify(|change| *change += 1);
 }
 
 /// Lets a worker finish what it has, and kills it at `shutdownTimeLimit`.

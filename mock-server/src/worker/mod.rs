@@ -61,9 +61,15 @@ pub async fn run(
     reporter.abort();
     worker.send(ToFrontDoor::Drained);
     drop(worker);
+    // The last answers are still on their way through the queue; a front door that is gone takes
+    // none of them.
+    let _ = tokio::time::timeout(LAST_WORDS, &mut sender).await;
     // Requests of a front door that is gone have nobody to answer; they end with this process.
     Ok(())
 }
+
+/// How long a drained worker may take to write its last answers.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(2);
 
 async fn report_counts(worker: Arc<Worker>) {
     let mut ticks = tokio::time::interval(COUNTS_EVERY);
