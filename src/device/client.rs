@@ -209,7 +209,10 @@ impl<T: Transport> Client<T> {
         let status = HttpStatus::from_code(answer.status);
         match status {
             HttpStatus::Ok => {
-                self.refusals.accepted(self.identity.user);
+                // Some servers answer OPTIONS to anybody, which says nothing of the password.
+                if command.is_some() {
+                    self.refusals.accepted(self.identity.user);
+                }
                 Ok(answer)
             }
             HttpStatus::Unauthorized => {

@@ -255,6 +255,47 @@ fn wrong_passwords_stop_their_users_only() {
     }
 }
 
+/// Neither devices nor mail senders nor the first look may lock an account.
+#[tokio::test]
+async fn a_server_that_refuses_everybody_is_asked_three_times_per_user() {
+    let server = wiremock::MockServer::start().await;
+    let options = wiremock::ResponseTemplate::new(200)
+        .insert_header("MS-ASProtocolVersions", "14.1")
+        .insert_header("MS-ASProtocolCommands", "Sync");
+    wiremock::Mock::given(wiremock::matchers::method("OPTIONS"))
+        .respond_with(options)
+        .mount(&server)
+        .await;
+    let refused = wiremock::ResponseTemplate::new(401);
+    wiremock::Mock::given(wiremock::matchers::any())
+        .respond_with(refused)
+        .mount(&server)
+        .await;
+    let file = scenario(&against(&server.uri(), "[mail]\nrate = 50\n"));
+    let runs = tempfile::tempdir().unwrap();
+    let mut command = run(file.path(), runs.path());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", stdout(&output));
+    assert!(
+        stdout(&output).contains("there is nothing left to run"),
+        "{}",
+        stdout(&output)
+    );
+    let mut refusals = std::collections::HashMap::new();
+    for request in server.received_requests().await.unwrap() {
+        if request.method.as_str() == "POST" {
+            *refusals
+                .entry(request.headers["authorization"].clone())
+                .or_insert(0) += 1;
+        }
+    }
+    assert_eq!(refusals.len(), 4);
+    // One request of a device and one of a sender may be under way at the same time.
+    assert!(refusals.values().all(|count| *count <= 4), "{refusals:?}");
+}
+
 #[test]
 fn an_untrusted_certificate_is_refused_with_its_issuer() {
     let mock = MockProgram::start(&["--tls"]);

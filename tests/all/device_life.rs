@@ -521,6 +521,20 @@ async fn sync_and_folder_sync_statuses() {
     .await;
     assert_eq!(twelve.after(Sync, 2).0, Some(FolderSync));
 
+    // The same status for the whole command.
+    let global = body(SyncAnswer::failed(SyncStatus::InvalidSyncKey).encode());
+    let global = lived([((Sync, 2), global)]).await;
+    let keys: Vec<_> = global
+        .of(Sync)
+        .iter()
+        .map(|seen| {
+            SyncRequest::decode(&seen.body).unwrap().collections[0]
+                .sync_key
+                .to_string()
+        })
+        .collect();
+    assert_eq!(keys[..4], ["0", "1", "0", "1"]);
+
     // "Retry, then key 0": the same server error five times.
     let five = || body(SyncAnswer::failed(SyncStatus::ServerError).encode());
     let repeated = lived((2..7).map(|number| ((Sync, number), five()))).await;
