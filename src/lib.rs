@@ -6,6 +6,7 @@ pub mod cli;
 pub mod device;
 pub mod fleet;
 pub mod judge;
+mod lock;
 pub mod mail;
 pub mod measure;
 pub mod observe;

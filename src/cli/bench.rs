@@ -1,7 +1,7 @@
 //! `easload bench`: what holding Pings costs, against a mock without proxy hop, which is the
 //! cheapest server there is: the device side is what is measured.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clap::Args;
@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::{Exit, print_or_fail};
 use crate::device::{Behaviour, Identity, Profile, Refusals, State};
 use crate::fleet::{Fleet, FleetPlan, Pacer};
+use crate::lock::lock;
 use crate::measure::{Counter, Gauges, Metric, Recorder};
 use crate::observe::{descriptors, resident_bytes};
 use crate::run::MockProcess;
@@ -97,11 +98,6 @@ impl<T: Transport> Transport for Stamped<T> {
     fn is_connected(&self) -> bool {
         self.inner.is_connected()
     }
-}
-
-/// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Resident bytes of the three processes.

@@ -1,14 +1,15 @@
 //! What devices are told: who they are, how they behave, what changes while they run.
 
 use std::ops::RangeInclusive;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use eas::ProtocolVersion;
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use crate::lock::lock;
 use crate::transport::Abandon;
 
 /// Who a device is.
@@ -163,17 +164,11 @@ impl Default for Behaviour {
 impl Behaviour {
     /// From now on.
     pub fn set_abandonment(&self, abandonment: Abandonment) {
-        *self
-            .abandonment
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = abandonment;
+        *lock(&self.abandonment) = abandonment;
     }
 
     pub(super) fn fate(&self, random: &mut Xoshiro256PlusPlus) -> Option<Fate> {
-        self.abandonment
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .draw(random)
+        lock(&self.abandonment).draw(random)
     }
 
     /// Devices end when they would send another Ping.

@@ -2,12 +2,13 @@
 
 mod pacer;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep_until};
 
 use crate::device::{Behaviour, Client, Identity, Life, Profile, Record, Refusals, device_random};
+use crate::lock::lock;
 use crate::transport::Transport;
 
 pub use pacer::Pacer;
@@ -70,11 +71,6 @@ impl Fleet {
         }
         devices.shutdown().await;
     }
-}
-
-/// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts devices when they are due.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rand::Rng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -15,6 +15,7 @@ use mock_server::control::NewMail;
 
 use crate::device::{Client, Trouble};
 use crate::fleet::Pacer;
+use crate::lock::lock;
 use crate::measure::{Marker, Recorder};
 use crate::transport::Transport;
 
@@ -159,11 +160,6 @@ impl<T: Transport> OpenDoor<T> {
             }
         }
     }
-}
-
-/// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn account(recorder: &Recorder, marker: Marker, due: Instant, sent: Result<(), String>) {

@@ -1,8 +1,8 @@
 //! Takes events in from all devices and gives one [`Interval`] a second out.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -14,6 +14,7 @@ use super::interval::{Gauges, Interval, Latency, LedgerCounts};
 use super::ledger::{Ledger, MailId, Marker};
 use super::metric::{Counter, Metric};
 use crate::device::{Event, FailureClass, PingEnd, Record, State};
+use crate::lock::lock;
 use crate::transport::ConnectionEnd;
 
 /// Devices share so many sets of histograms; more would cost memory, fewer contention.
@@ -413,9 +414,4 @@ fn count_bounded(map: &mut BTreeMap<String, u64>, key: String) {
     } else {
         *map.entry(key).or_default() += 1;
     }
-}
-
-/// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,12 +5,14 @@ use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::lock::lock;
 
 use super::answer::{Limits, Parser};
 use super::connect::{Connect, Stream};
@@ -48,7 +50,7 @@ impl<S: Stream> Silenced<S> {
     }
 
     fn park(&self, stream: S) {
-        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parked = lock(&self.parked);
         parked.push(stream);
         if parked.len() > self.limit {
             parked.remove(0).reset();
@@ -58,10 +60,7 @@ impl<S: Stream> Silenced<S> {
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.parked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        lock(&self.parked).len()
     }
 }
 

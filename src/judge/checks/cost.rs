@@ -1,0 +1,149 @@
+//! What did the recycle cost, and was anything lost?
+
+use super::*;
+
+impl Bench<'_> {
+    /// What did the recycle cost?
+    pub(in crate::judge) fn cost(&self) -> Check {
+        let check = Draft::new("cost");
+        let planned = self
+            .plan
+            .phase(PhaseKind::Recycle)
+            .is_some_and(|phase| phase.trigger != Trigger::None);
+        let seen = self.recycles();
+        if !planned && self.plan.checks.recycle != Expectation::Expected {
+            return check.skip("no recycle was asked for");
+        }
+        let Some(first) = seen.first() else {
+            return if planned {
+                check.no_data("no recycle was seen whose cost could be told")
+            } else {
+                check.skip("no recycle")
+            };
+        };
+        let after: Vec<&Interval> = self
+            .intervals
+            .iter()
+            .filter(|interval| interval.t >= first.t)
+            .collect();
+        let sum = |counter| {
+            after
+                .iter()
+                .map(|interval| interval.count(counter))
+                .sum::<u64>()
+        };
+        let peak = after
+            .iter()
+            .map(|interval| interval.count(Counter::Connects))
+            .max()
+            .unwrap_or(0);
+        let cut = sum(Counter::PingsCut);
+        let mut figures = vec![
+            format!(
+                "{cut} Pings cut ({:.0} % of the devices)",
+                cut as f64 * 100.0 / f64::from(self.plan.devices.count)
+            ),
+            format!(
+                "{} answers with HTTP errors, {} connections refused, {} connections closed or reset",
+                sum(Counter::HttpErrors),
+                sum(Counter::ConnectFailures),
+                sum(Counter::Closed) + sum(Counter::Resets),
+            ),
+            format!("at most {peak} new connections in a second"),
+        ];
+        let restored = self.restored_at(first.t);
+        figures.push(match restored {
+            Some(t) => format!("Sync times back {:.0} s after the recycle", t - first.t),
+            None => "Sync times did not come back".to_owned(),
+        });
+        let check = check.figures(figures);
+        match (self.plan.checks.restored_within, restored) {
+            (None, None) => check.no_data("Sync times did not come back, so the cost has no end"),
+            (None, Some(_)) => check.pass("told only: no limit is set (restored_within)"),
+            (Some(limit), Some(t)) if t - first.t <= limit.as_secs_f64() => check.pass(format!(
+                "Sync times were back within {}",
+                format_duration(limit)
+            )),
+            (Some(limit), _) => check.fail(format!(
+                "Sync times were not back within {}",
+                format_duration(limit)
+            )),
+        }
+    }
+
+    /// The first second from which Sync's p95, over windows of some seconds, stays in tolerance.
+    fn restored_at(&self, from: f64) -> Option<f64> {
+        /// Enough Syncs for a p95 at small loads.
+        const WINDOW: usize = 3;
+        let baseline = merged(self.of(PhaseKind::Baseline), Metric::Sync);
+        if baseline.is_empty() {
+            return None;
+        }
+        let bound = self.plan.checks.tolerance * baseline.value_at_quantile(0.95) as f64
+            + self.plan.checks.slack.as_micros() as f64;
+        let after: Vec<&Interval> = self
+            .intervals
+            .iter()
+            .filter(|interval| interval.t >= from && interval.phase != DRAIN)
+            .collect();
+        let good: Vec<bool> = after
+            .windows(WINDOW.min(after.len().max(1)))
+            .map(|window| {
+                let histogram = merged(window.iter().copied(), Metric::Sync);
+                // A window without Syncs says nothing against the others.
+                (!histogram.is_empty()).then(|| histogram.value_at_quantile(0.95) as f64 <= bound)
+            })
+            .map(|good| good.unwrap_or(true))
+            .collect();
+        // Single bad windows later on are judged by "restored"; here most must be good.
+        let rest_is_good = |start: usize| {
+            let rest = &good[start..];
+            rest[0] && rest.iter().filter(|good| **good).count() * 10 >= rest.len() * 9
+        };
+        let start = (0..good.len()).find(|start| rest_is_good(*start))?;
+        Some(after[start].t)
+    }
+
+    /// Did every mail reach every device it was meant for, exactly once?
+    pub(in crate::judge) fn nothing_lost(&self) -> Check {
+        let check = Draft::new("nothing lost");
+        if self.plan.mail.is_none() {
+            return check.skip("the scenario sends no mail");
+        }
+        let Some(ledger) = self.intervals.last().map(|interval| interval.ledger) else {
+            return check.no_data("nothing was measured");
+        };
+        let check = check.figures(vec![
+            format!(
+                "{} mails meant, {} accepted, {} failed",
+                ledger.meant, ledger.accepted, ledger.failed
+            ),
+            format!(
+                "{} arrivals, {} of them late, {} missing, {} duplicates, {} on a wrong device",
+                ledger.synced,
+                ledger.late_arrivals,
+                ledger.outstanding,
+                ledger.duplicates,
+                ledger.misplaced
+            ),
+        ]);
+        // A complete run waits for `late_after`; one that was cut short leaves mails under way.
+        if ledger.late + ledger.duplicates + ledger.misplaced > 0
+            || (self.is_complete() && ledger.outstanding > 0)
+        {
+            return check.fail("mails are missing, there twice, or in the wrong place");
+        }
+        if ledger.outstanding > 0 || ledger.accepted + ledger.failed < ledger.meant {
+            return check.no_data("mails were under way when the run ended");
+        }
+        if ledger.accepted == 0 || ledger.synced == 0 {
+            return check.no_data("no mail was accepted and received");
+        }
+        /// A refused mail is not lost, but proves nothing either.
+        const MAX_FAILED: f64 = 0.05;
+        if ledger.failed as f64 > MAX_FAILED * ledger.meant as f64 {
+            return check.no_data("too many mails were not accepted to say what became of mail");
+        }
+        check.pass("every accepted mail reached every device of its user exactly once")
+    }
+}

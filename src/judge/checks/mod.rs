@@ -1,0 +1,164 @@
+//! The six checks, and what they share.
+
+mod cost;
+mod recovery;
+mod symptom;
+
+use hdrhistogram::Histogram;
+use rand::SeedableRng as _;
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use super::statistics::{bootstrap_quantile_difference, median, theil_sen};
+use super::{Check, Outcome, merged};
+use crate::measure::{Counter, Interval, Metric};
+use crate::recycle::{self, Seen};
+use crate::scenario::{Expectation, PhaseKind, Plan, Trigger, format_duration};
+
+/// Names of the gauges that the checks read.
+mod gauge {
+    pub(super) const STRANDED: &str = "stranded";
+    pub(super) const ACTIVE: &str = "server.active_requests";
+    pub(super) const CLOSE_WAIT: &str = "tcp.outgoing.close_wait";
+    pub(super) const MEMORY: &str = "server.private_bytes";
+    pub(super) const GC: &str = "server.gc_time";
+}
+
+/// A rise of Active Requests below this share of the devices is their coming and going, not a leak.
+const MIN_RISE_SHARE: f64 = 0.05;
+/// The quantiles that must be restored.
+const QUANTILES: [(&str, f64); 3] = [("p50", 0.50), ("p95", 0.95), ("p99", 0.99)];
+/// The stretch after the last phase, in which devices are stopped.
+const DRAIN: &str = "drain";
+/// Samples that a quantile needs on each side: below, p99 is just the largest value.
+const MIN_SAMPLES: u64 = 100;
+
+/// What all checks look at.
+pub(super) struct Bench<'a> {
+    plan: &'a Plan,
+    intervals: &'a [Interval],
+    seed: u64,
+}
+
+impl<'a> Bench<'a> {
+    pub(super) const fn new(plan: &'a Plan, intervals: &'a [Interval], seed: u64) -> Self {
+        Self {
+            plan,
+            intervals,
+            seed,
+        }
+    }
+
+    fn of(&self, kind: PhaseKind) -> Vec<&'a Interval> {
+        self.intervals
+            .iter()
+            .filter(|interval| interval.phase == kind.as_str())
+            .collect()
+    }
+
+    fn gauges(&self, kind: PhaseKind, name: &str) -> Vec<f64> {
+        self.of(kind)
+            .into_iter()
+            .filter_map(|interval| interval.gauge(name))
+            .collect()
+    }
+
+    /// Whether all phases were played.
+    fn is_complete(&self) -> bool {
+        /// The last interval may be a little early.
+        const MARGIN: f64 = 1.0;
+        let end = self.intervals.last().map_or(0.0, |interval| interval.t);
+        end + MARGIN >= self.plan.duration().as_secs_f64()
+    }
+
+    /// Recycles after the ramp, in which workers may still start.
+    fn recycles(&self) -> Vec<Seen> {
+        let start = self
+            .intervals
+            .iter()
+            .position(|interval| interval.phase != PhaseKind::Ramp.as_str())
+            .unwrap_or(self.intervals.len());
+        recycle::detect(&self.intervals[start.saturating_sub(1)..])
+    }
+
+    fn start_of(&self, kind: PhaseKind) -> Option<f64> {
+        let position = self
+            .intervals
+            .iter()
+            .position(|interval| interval.phase == kind.as_str())?;
+        Some(
+            position
+                .checked_sub(1)
+                .map_or(0.0, |before| self.intervals[before].t),
+        )
+    }
+}
+
+fn worse_of(a: Outcome, b: Outcome) -> Outcome {
+    let rank = |outcome| match outcome {
+        Outcome::Fail => 2,
+        Outcome::NoData => 1,
+        Outcome::Pass | Outcome::Skipped => 0,
+    };
+    if rank(b) > rank(a) { b } else { a }
+}
+
+fn histograms(intervals: &[&Interval], metric: Metric) -> Vec<Histogram<u64>> {
+    intervals
+        .iter()
+        .filter_map(|interval| interval.latency(metric)?.histogram())
+        .collect()
+}
+
+/// Microseconds for people.
+fn time(micros: f64) -> String {
+    match micros {
+        ..1_000.0 => format!("{micros:.0} µs"),
+        ..1_000_000.0 => format!("{:.1} ms", micros / 1e3),
+        _ => format!("{:.2} s", micros / 1e6),
+    }
+}
+
+/// A check without its outcome.
+struct Draft {
+    name: &'static str,
+    figures: Vec<String>,
+}
+
+impl Draft {
+    const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            figures: Vec::new(),
+        }
+    }
+
+    fn figures(mut self, figures: Vec<String>) -> Self {
+        self.figures = figures;
+        self
+    }
+
+    fn done(self, outcome: Outcome, reason: impl Into<String>) -> Check {
+        Check {
+            name: self.name.to_owned(),
+            outcome,
+            reason: reason.into(),
+            figures: self.figures,
+        }
+    }
+
+    fn pass(self, reason: impl Into<String>) -> Check {
+        self.done(Outcome::Pass, reason)
+    }
+
+    fn fail(self, reason: impl Into<String>) -> Check {
+        self.done(Outcome::Fail, reason)
+    }
+
+    fn no_data(self, reason: impl Into<String>) -> Check {
+        self.done(Outcome::NoData, reason)
+    }
+
+    fn skip(self, reason: impl Into<String>) -> Check {
+        self.done(Outcome::Skipped, reason)
+    }
+}

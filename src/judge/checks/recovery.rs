@@ -1,0 +1,243 @@
+//! Is everything back as it was?
+
+use super::*;
+
+impl Bench<'_> {
+    /// Are latencies back?
+    pub(in crate::judge) fn restored(&self) -> Check {
+        let check = Draft::new("restored");
+        if self.plan.phase(PhaseKind::Recovered).is_none() {
+            return check.skip("the scenario has no recovered phase");
+        }
+        let (baseline, recovered) = (self.of(PhaseKind::Baseline), self.of(PhaseKind::Recovered));
+        let slack = self.plan.checks.slack.as_micros() as f64;
+        let tolerance = self.plan.checks.tolerance;
+        let mut figures = Vec::new();
+        let (mut worst, mut judged) = (Outcome::Pass, 0);
+        if let Some(figure) = self.still_failing(&baseline, &recovered) {
+            figures.push(figure);
+            worst = Outcome::Fail;
+        }
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
+        for (metric, text) in [
+            (Metric::Sync, "Sync"),
+            (Metric::Notification, "notification"),
+        ] {
+            if metric == Metric::Notification && self.plan.mail.is_none() {
+                continue;
+            }
+            let (before, after) = (
+                merged(baseline.iter().copied(), metric),
+                merged(recovered.iter().copied(), metric),
+            );
+            if before.len() < MIN_SAMPLES || after.len() < MIN_SAMPLES {
+                figures.push(format!(
+                    "{text}: {} and {} samples, {MIN_SAMPLES} needed on each side",
+                    before.len(),
+                    after.len()
+                ));
+                worst = worse_of(worst, Outcome::NoData);
+                continue;
+            }
+            let (b, a) = (
+                histograms(&baseline, metric),
+                histograms(&recovered, metric),
+            );
+            for (name, quantile) in QUANTILES {
+                let Some(difference) =
+                    bootstrap_quantile_difference(&b, &a, quantile, tolerance, &mut random)
+                else {
+                    figures.push(format!("{text} {name}: too few intervals"));
+                    worst = worse_of(worst, Outcome::NoData);
+                    continue;
+                };
+                judged += 1;
+                let outcome = if difference.low > slack {
+                    Outcome::Fail
+                } else if difference.value <= slack {
+                    Outcome::Pass
+                } else {
+                    Outcome::NoData
+                };
+                let mark = if outcome == Outcome::Pass {
+                    ""
+                } else {
+                    " ← not within tolerance"
+                };
+                figures.push(format!(
+                    "{text} {name} {} → {}{mark}",
+                    time(before.value_at_quantile(quantile) as f64),
+                    time(after.value_at_quantile(quantile) as f64),
+                ));
+                worst = worse_of(worst, outcome);
+            }
+        }
+        let check = check.figures(figures);
+        let bound = format!(
+            "{tolerance} × baseline + {}",
+            format_duration(self.plan.checks.slack)
+        );
+        match worst {
+            Outcome::Fail => check.fail(format!("latencies are above {bound}, or requests fail")),
+            Outcome::Pass if judged > 0 => check.pass(format!("latencies are within {bound}")),
+            _ => check.no_data(format!(
+                "cannot be told from {bound} with what was measured"
+            )),
+        }
+    }
+
+    /// Requests that fail, and devices that hang in a Sync, have no latency that could be bad.
+    fn still_failing(&self, baseline: &[&Interval], recovered: &[&Interval]) -> Option<String> {
+        /// Share of requests, or of devices; and twice the baseline's.
+        const MOST: f64 = 0.05;
+        let share = |intervals: &[&Interval]| {
+            let sum = |counters: &[Counter]| -> u64 {
+                let of_one = |counter: &Counter| {
+                    intervals
+                        .iter()
+                        .map(|interval| interval.count(*counter))
+                        .sum::<u64>()
+                };
+                counters.iter().map(of_one).sum()
+            };
+            let unanswered = sum(&[
+                Counter::TimedOut,
+                Counter::ConnectFailures,
+                Counter::Closed,
+                Counter::Resets,
+                Counter::PingsOverdue,
+            ]);
+            let bad =
+                unanswered + sum(&[Counter::HttpErrors, Counter::Malformed, Counter::Statuses]);
+            bad as f64 / (unanswered + sum(&[Counter::Answers])).max(1) as f64
+        };
+        let (before, after) = (share(baseline), share(recovered));
+        if after > MOST && after > 2.0 * before {
+            return Some(format!(
+                "{:.0} % of requests fail ← {:.0} % in the baseline",
+                after * 100.0,
+                before * 100.0
+            ));
+        }
+        let syncing = |intervals: &[&Interval]| {
+            let values: Vec<f64> = intervals
+                .iter()
+                .filter_map(|interval| interval.gauge("devices.syncing"))
+                .collect();
+            median(&values).unwrap_or(0.0) / f64::from(self.plan.devices.count)
+        };
+        let (before, after) = (syncing(baseline), syncing(recovered));
+        (after > MOST && after > 2.0 * before).then(|| {
+            format!(
+                "{:.0} % of the devices wait for a Sync ← {:.0} %",
+                after * 100.0,
+                before * 100.0
+            )
+        })
+    }
+
+    /// Has the pool let go of what it had gathered?
+    pub(in crate::judge) fn released(&self) -> Check {
+        let check = Draft::new("released");
+        if self.plan.phase(PhaseKind::Recovered).is_none() {
+            return check.skip("the scenario has no recovered phase");
+        }
+        let devices = f64::from(self.plan.devices.count);
+        /// Allocators keep some; a smaller rise of memory is no finding.
+        const MIN_BYTES: f64 = 16.0 * 1_048_576.0;
+        /// Published as normal: below 10 % (PERF13).
+        const MIN_GC: f64 = 0.10;
+        let wanted = [
+            (
+                gauge::STRANDED,
+                "stranded",
+                MIN_RISE_SHARE * devices,
+                1.0,
+                "",
+            ),
+            (
+                gauge::ACTIVE,
+                "Active Requests",
+                MIN_RISE_SHARE * devices,
+                1.0,
+                "",
+            ),
+            (
+                gauge::CLOSE_WAIT,
+                "CLOSE_WAIT",
+                MIN_RISE_SHARE * devices,
+                1.0,
+                "",
+            ),
+            (
+                gauge::MEMORY,
+                "private memory",
+                MIN_BYTES,
+                1.0 / 1_048_576.0,
+                " MiB",
+            ),
+            (gauge::GC, "% Time in GC", MIN_GC, 100.0, " %"),
+        ];
+        let mut figures = Vec::new();
+        let (mut outcome, mut judged, mut seen) = (Outcome::Pass, 0, false);
+        for (name, text, least, scale, unit) in wanted {
+            let before = median(&self.gauges(PhaseKind::Baseline, name));
+            let aging = self.gauges(PhaseKind::Aging, name);
+            /// The end of aging, in seconds.
+            const END: usize = 5;
+            let peak = median(&aging[aging.len().saturating_sub(END)..]);
+            let after = median(&self.gauges(PhaseKind::Recovered, name));
+            let (Some(before), Some(peak)) = (before, peak) else {
+                continue;
+            };
+            seen = true;
+            let rise = peak - before;
+            let Some(after) = after else {
+                if rise >= least {
+                    figures.push(format!("{text} rose and was not seen any more"));
+                    outcome = worse_of(outcome, Outcome::NoData);
+                }
+                continue;
+            };
+            if rise < least {
+                figures.push(format!(
+                    "{text} {:.0}{unit} → {:.0}{unit} → {:.0}{unit} (no rise to release)",
+                    before * scale,
+                    peak * scale,
+                    after * scale
+                ));
+                continue;
+            }
+            judged += 1;
+            let remains = (after - before) / rise;
+            let kept = remains > self.plan.checks.residue;
+            if kept {
+                outcome = Outcome::Fail;
+            }
+            figures.push(format!(
+                "{text} {:.0}{unit} → {:.0}{unit} → {:.0}{unit}{}",
+                before * scale,
+                peak * scale,
+                after * scale,
+                if kept {
+                    format!(" ← {:.0} % of the rise remains", remains * 100.0)
+                } else {
+                    String::new()
+                }
+            ));
+        }
+        let check = check.figures(figures);
+        match (outcome, judged) {
+            (Outcome::Fail, _) => check.fail("the pool has not let go of what it had gathered"),
+            (Outcome::NoData, _) => check.no_data("what had gathered was not seen any more"),
+            (_, 0) if !seen && self.plan.checks.symptom != Expectation::Expected => {
+                check.skip("the server's side was not seen, and the scenario does not ask for it")
+            }
+            (_, 0) if self.plan.checks.symptom != Expectation::Expected => {
+                check.skip("nothing had gathered, so there is nothing to release")
+            }
+            (_, 0) => check.no_data("nothing that could be released was seen to gather"),
+            _ => check.pass("the pool has let go of what it had gathered"),
+        }
+    }
+}
