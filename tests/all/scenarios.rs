@@ -12,7 +12,13 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
 }
 
+/// One at a time: two loads on two cores measure each other.
+static PLAYING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 fn play(scenario: Option<&str>, runs: &Path) -> Output {
+    let _turn = PLAYING
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut command = Command::new(program());
     command
         .args(["run", "--quiet", "--seed", "11", "--runs"])
