@@ -292,13 +292,16 @@ async fn connection_ends(make: &impl Make) {
 
     // A server that closes a kept connection between two requests: the next one goes out over a
     // new connection, without a failure.
+    let (tell, mut closed) = mpsc::unbounded_channel();
     let scripts = vec![
-        vec![Do::Read, text(good), Do::Close],
+        vec![Do::Read, text(good), Do::CloseAndTell(tell)],
         vec![Do::Read, text(good), Do::Hold],
     ];
     let mut transport = make.make(raw_server(scripts).await);
     assert_eq!(call(&mut transport).await.unwrap().end, ConnectionEnd::Kept);
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    closed.recv().await.unwrap();
+    // The end of the stream has arrived, but the runtime may not have been told yet.
+    tokio::task::yield_now().await;
     assert!(!call(&mut transport).await.unwrap().timing.reused);
 
     // One that closes it when the next request is on its way: a failure that says "reused".

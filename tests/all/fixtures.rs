@@ -75,6 +75,8 @@ pub(crate) enum Do {
     Drip(Vec<u8>, Duration),
     /// Closes properly.
     Close,
+    /// Closes properly, and tells when that is done.
+    CloseAndTell(tokio::sync::mpsc::UnboundedSender<()>),
     /// Closes with a reset.
     Reset,
     /// Reads until the client ends the connection, and reports how: `Ok` for FIN.
@@ -112,6 +114,11 @@ async fn follow(mut stream: TcpStream, script: Vec<Do>) {
             Do::Send(bytes) => stream.write_all(&bytes).await,
             Do::Drip(bytes, pause) => drip(&mut stream, &bytes, pause).await,
             Do::Close => return,
+            Do::CloseAndTell(closed) => {
+                drop(stream);
+                let _ = closed.send(());
+                return;
+            }
             Do::Reset => {
                 stream.set_zero_linger().unwrap();
                 return;
