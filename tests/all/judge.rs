@@ -204,6 +204,37 @@ fn recovery_that_is_too_slow_fails_cost() {
     assert_eq!(failed(&checks), [""; 0], "{checks:#?}");
 }
 
+/// A server that serves no Sync any more has no slow ones either.
+#[test]
+fn silence_after_the_recycle_is_no_recovery() {
+    let mut timeline = Story::default().timeline();
+    for interval in timeline.iter_mut().filter(|interval| interval.t > 52.0) {
+        interval.latencies.clear();
+    }
+    let outcome = |more: &str| {
+        let checks = judge(&plan(more), &timeline, 1);
+        (checks[2].outcome, checks[4].outcome)
+    };
+    assert_eq!(outcome(""), (Outcome::NoData, Outcome::NoData));
+    let limited = "[checks]\nrestored_within = \"5s\"\n";
+    assert_eq!(outcome(limited), (Outcome::NoData, Outcome::Fail));
+}
+
+/// Nor has one that answers every request with an error, however quick.
+#[test]
+fn errors_after_the_recycle_fail_restored() {
+    let mut timeline = Story::default().timeline();
+    for interval in timeline.iter_mut().filter(|interval| interval.t > 60.0) {
+        interval
+            .counts
+            .insert(Counter::Answers.as_str().to_owned(), 100);
+        interval
+            .counts
+            .insert(Counter::HttpErrors.as_str().to_owned(), 20);
+    }
+    assert_eq!(failed(&judge(&plan(""), &timeline, 1)), ["restored"]);
+}
+
 #[test]
 fn lost_doubled_and_misplaced_mails_fail() {
     let good = Story::default().ledger;

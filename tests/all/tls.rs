@@ -98,10 +98,7 @@ async fn certificates_are_verified_unless_told_otherwise() {
         let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
     });
     let text = reason(&options(&wrong, trusted).await.unwrap_err());
-    assert!(
-        text.contains("not valid for name \"127.0.0.2\"") || text.contains("127.0.0.2"),
-        "{text}"
-    );
+    assert!(text.contains("not valid for name"), "{text}");
 }
 
 #[tokio::test]

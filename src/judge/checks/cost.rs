@@ -86,19 +86,19 @@ impl Bench<'_> {
             .iter()
             .filter(|interval| interval.t >= from && interval.phase != DRAIN)
             .collect();
-        let good: Vec<bool> = after
+        // A window without Syncs says nothing: it neither spoils a recovery nor makes one.
+        let good: Vec<Option<bool>> = after
             .windows(WINDOW.min(after.len().max(1)))
             .map(|window| {
                 let histogram = merged(window.iter().copied(), Metric::Sync);
-                // A window without Syncs says nothing against the others.
                 (!histogram.is_empty()).then(|| histogram.value_at_quantile(0.95) as f64 <= bound)
             })
-            .map(|good| good.unwrap_or(true))
             .collect();
         // Single bad windows later on are judged by "restored"; here most must be good.
         let rest_is_good = |start: usize| {
-            let rest = &good[start..];
-            rest[0] && rest.iter().filter(|good| **good).count() * 10 >= rest.len() * 9
+            let known: Vec<bool> = good[start..].iter().flatten().copied().collect();
+            let well = known.iter().filter(|good| **good).count();
+            good[start] == Some(true) && well * 10 >= known.len() * 9
         };
         let start = (0..good.len()).find(|start| rest_is_good(*start))?;
         Some(after[start].t)
