@@ -42,6 +42,7 @@ fn sync_answer() -> Vec<u8> {
         status: SyncStatus::Success,
         more_available: true,
         changes,
+        responses: Vec::new(),
     };
     SyncAnswer {
         collections: vec![collection],

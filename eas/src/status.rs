@@ -283,6 +283,46 @@ statuses! {
 }
 
 statuses! {
+    /// Status of a Settings answer or of a property in it (ASCMD 2.2.3.177.15).
+    SettingsStatus {
+        Success = 1 => Proceed, "success";
+        ProtocolError = 2 => FixRequest, "protocol error";
+        AccessDenied = 3 => GiveUp, "access denied";
+        Unavailable = 4 => RetryLater, "server unavailable";
+        InvalidArguments = 5 => FixRequest, "invalid arguments";
+        ConflictingArguments = 6 => FixRequest, "conflicting arguments";
+        DeniedByPolicy = 7 => GiveUp, "denied by policy";
+    }
+    else GlobalStatus
+}
+
+statuses! {
+    /// Status of an ItemOperations answer or of an operation in it (ASCMD 2.2.3.177.8).
+    ItemOperationsStatus {
+        Success = 1 => Proceed, "success";
+        ProtocolError = 2 => FixRequest, "protocol error";
+        ServerError = 3 => RetryLater, "server error";
+        LibraryUriInvalid = 4 => FixRequest, "document library: invalid URI";
+        LibraryAccessDenied = 5 => SkipItem, "document library: access denied";
+        LibraryNotFound = 6 => SkipItem, "document library: not found or access denied";
+        LibraryUnreachable = 7 => RetryLater, "document library: no connection to its server";
+        InvalidRange = 8 => FixRequest, "byte range invalid or too large";
+        UnknownStore = 9 => FixRequest, "unknown or unsupported store";
+        EmptyFile = 10 => SkipItem, "empty file";
+        TooLarge = 11 => SkipItem, "requested data too large";
+        IoFailure = 12 => RetryLater, "file could not be read";
+        ConversionFailed = 14 => SkipItem, "conversion failed";
+        InvalidAttachment = 15 => SkipItem, "invalid attachment";
+        AccessDenied = 16 => SkipItem, "access to the item denied";
+        PartialSuccess = 17 => Proceed, "partial success";
+        CredentialsRequired = 18 => Reauthenticate, "credentials required";
+        MoveDisallowed = 155 => SkipItem, "move not allowed";
+        InvalidDestinationFolder = 156 => SkipItem, "invalid destination folder";
+    }
+    else GlobalStatus
+}
+
+statuses! {
     /// HTTP statuses an EAS server uses (ASHTTP 2.2.2.1.1).
     HttpStatus {
         Ok = 200 => Proceed, "command processed";
@@ -344,6 +384,8 @@ mod tests {
             assert_eq!(PingStatus::from_code(code).code(), code);
             assert_eq!(SyncStatus::from_code(code).code(), code);
             assert_eq!(FolderSyncStatus::from_code(code).code(), code);
+            assert_eq!(SettingsStatus::from_code(code).code(), code);
+            assert_eq!(ItemOperationsStatus::from_code(code).code(), code);
             assert_eq!(GlobalStatus::from_code(code).code(), code);
             assert_eq!(HttpStatus::from_code(code).code(), code);
         }

@@ -100,6 +100,22 @@ fn corpus() -> Vec<(&'static str, Vec<u8>)> {
                 truncation_size: Some(500),
             }),
         }),
+        commands: vec![
+            ClientCommand::Add {
+                client_id: "c1".into(),
+                class: Some(Class::Email),
+            },
+            ClientCommand::Change {
+                server_id: "5:1".into(),
+                read: Some(true),
+            },
+            ClientCommand::Delete {
+                server_id: "5:2".into(),
+            },
+            ClientCommand::Fetch {
+                server_id: "5:3".into(),
+            },
+        ],
     };
     let sync = SyncRequest {
         collections: vec![collection],
@@ -127,6 +143,26 @@ fn corpus() -> Vec<(&'static str, Vec<u8>)> {
                 },
                 Change::SoftDelete {
                     server_id: "5:4".into(),
+                },
+            ],
+            responses: vec![
+                CommandResponse::Add {
+                    client_id: "c1".into(),
+                    server_id: Some("5:5".into()),
+                    status: SyncStatus::Success,
+                },
+                CommandResponse::Change {
+                    server_id: "5:6".into(),
+                    status: SyncStatus::Conflict,
+                },
+                CommandResponse::Delete {
+                    server_id: "5:8".into(),
+                    status: SyncStatus::ObjectNotFound,
+                },
+                CommandResponse::Fetch {
+                    server_id: "5:7".into(),
+                    status: SyncStatus::Success,
+                    email: Some(email("whole")),
                 },
             ],
         }],
@@ -184,6 +220,64 @@ fn corpus() -> Vec<(&'static str, Vec<u8>)> {
         client_id: "h-000001".into(),
         save_in_sent: true,
         mime: b"Subject: x\r\n\r\nbody \xFF\r\n"[..].into(),
+    };
+    let settings = SettingsRequest {
+        device_information: Some(device.clone()),
+        user_information: true,
+        oof: true,
+    };
+    let settings_answer = SettingsAnswer {
+        status: SettingsStatus::Success,
+        device_information: Some(SettingsStatus::Success),
+        user_information: Some(UserInformation {
+            status: SettingsStatus::Success,
+            primary_address: Some("load1@lab.example".into()),
+        }),
+        oof: Some(SettingsStatus::Unavailable),
+    };
+    let items = ItemOperationsRequest {
+        fetches: vec![
+            Fetch {
+                store: Fetch::MAILBOX.into(),
+                collection_id: Some("5".into()),
+                server_id: Some("5:12".into()),
+                body: Some(BodyPreference {
+                    body_type: 2,
+                    truncation_size: Some(5000),
+                }),
+                ..Fetch::default()
+            },
+            Fetch {
+                store: Fetch::MAILBOX.into(),
+                long_id: Some("RgAAAA==".into()),
+                ..Fetch::default()
+            },
+            Fetch {
+                store: Fetch::MAILBOX.into(),
+                file_reference: Some("5:12:0".into()),
+                ..Fetch::default()
+            },
+        ],
+        other_operations: 0,
+    };
+    let items_answer = ItemOperationsAnswer {
+        status: ItemOperationsStatus::Success,
+        fetches: vec![
+            FetchAnswer {
+                status: ItemOperationsStatus::Success,
+                collection_id: Some("5".into()),
+                server_id: Some("5:12".into()),
+                class: Some(Class::Email),
+                email: Some(email("whole")),
+            },
+            FetchAnswer {
+                status: ItemOperationsStatus::InvalidAttachment,
+                collection_id: None,
+                server_id: None,
+                class: None,
+                email: None,
+            },
+        ],
     };
     let bodies = [
         (
@@ -249,6 +343,17 @@ fn corpus() -> Vec<(&'static str, Vec<u8>)> {
             }
             .encode(),
         ),
+        ("Settings", settings.encode()),
+        (
+            "Settings answer 14.0",
+            settings_answer.encode(ProtocolVersion::V14_0),
+        ),
+        (
+            "Settings answer 14.1",
+            settings_answer.encode(ProtocolVersion::V14_1),
+        ),
+        ("ItemOperations", items.encode()),
+        ("ItemOperations answer", items_answer.encode()),
     ];
     bodies
         .into_iter()
@@ -285,6 +390,15 @@ fn every_command_round_trips_through_its_types() {
             "GetItemEstimate answer" => EstimateAnswer::decode(&body).unwrap().encode(),
             "SendMail" => SendMailRequest::decode(&body).unwrap().encode(),
             "SendMail answer" => SendMailAnswer::decode(&body).unwrap().encode(),
+            "Settings" => SettingsRequest::decode(&body).unwrap().encode(),
+            "Settings answer 14.0" => SettingsAnswer::decode(&body)
+                .unwrap()
+                .encode(ProtocolVersion::V14_0),
+            "Settings answer 14.1" => SettingsAnswer::decode(&body)
+                .unwrap()
+                .encode(ProtocolVersion::V14_1),
+            "ItemOperations" => ItemOperationsRequest::decode(&body).unwrap().encode(),
+            "ItemOperations answer" => ItemOperationsAnswer::decode(&body).unwrap().encode(),
             other => panic!("no round trip for {other}"),
         };
         assert_eq!(again.unwrap(), body, "{name}");
@@ -301,8 +415,14 @@ fn class_stands_where_the_version_wants_it() {
             .1;
         to_xml(&body).unwrap()
     };
-    assert!(xml("Sync 12.1").contains("<Class>Email</Class>"));
-    assert!(!xml("Sync 14.1").contains("Class"));
+    // The collection's own Class comes before its key, that of an added item after it.
+    for (name, in_collection) in [("Sync 12.1", true), ("Sync 14.1", false)] {
+        let sync = xml(name);
+        let (before, after) = sync.split_once("<SyncKey>").unwrap();
+        let class = "<Class>Email</Class>";
+        assert_eq!(before.contains(class), in_collection, "{sync}");
+        assert_eq!(after.contains(class), !in_collection, "{sync}");
+    }
     let old = xml("GetItemEstimate 12.1");
     assert!(
         old.contains("<Class>Email</Class>") && !old.contains("Options"),
@@ -385,6 +505,7 @@ fn for_libwbxml(xml: &str) -> String {
     }
     text.replace("<Mime>", "<MIME>")
         .replace("</Mime>", "</MIME>")
+        .replace("SMTPAddress>", "SmtpAddress>")
         .replace("<?opaque ", "")
         .replace("?>\n  </MIME>", "</MIME>")
 }
@@ -464,12 +585,85 @@ fn typed_answers_of_a_real_server_decode() {
                     .is_some()
             );
             seen.push("GetItemEstimate");
+        } else if name.ends_with("settings-response") {
+            let answer = SettingsAnswer::decode(&body).unwrap();
+            assert_eq!(answer.status, SettingsStatus::Success, "{name}");
+            if let Some(user) = answer.user_information {
+                assert_eq!(user.primary_address.as_deref(), Some("user0002@eas.test"));
+                seen.push("Settings");
+            }
+        } else if name.ends_with("itemoperations-response") {
+            let answer = ItemOperationsAnswer::decode(&body).unwrap();
+            let fetch = &answer.fetches[0];
+            assert_eq!(fetch.status, ItemOperationsStatus::Success, "{name}");
+            if fetch.server_id.is_some() {
+                let email = fetch.email.as_ref().unwrap();
+                assert!(email.subject.starts_with("capture") && !email.body.is_empty());
+                seen.push("ItemOperations");
+            }
         }
     }
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(
         seen,
-        ["FolderSync", "GetItemEstimate", "Ping", "Provision", "Sync"]
+        [
+            "FolderSync",
+            "GetItemEstimate",
+            "ItemOperations",
+            "Ping",
+            "Provision",
+            "Settings",
+            "Sync"
+        ]
+    );
+}
+
+/// The requests that a client sent to it, of the commands that a device sends rarely.
+#[test]
+fn typed_requests_to_a_real_server_decode() {
+    let mut seen = Vec::new();
+    for path in sogo_bodies() {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let body = std::fs::read(&path).unwrap();
+        if name.ends_with("-sync-request") {
+            let request = SyncRequest::decode(&body).unwrap();
+            for command in request.collections.iter().flat_map(|part| &part.commands) {
+                assert!(matches!(command, ClientCommand::Add { .. }), "{name}");
+                seen.push("Sync Add");
+            }
+        } else if name.ends_with("settings-request") {
+            let request = SettingsRequest::decode(&body).unwrap();
+            if let Some(device) = request.device_information {
+                assert_eq!(device.user_agent, "eas-smoke/1.0", "{name}");
+                seen.push("Settings Set");
+            } else {
+                assert!(request.user_information, "{name}");
+                seen.push("Settings Get");
+            }
+        } else if name.ends_with("itemoperations-request") {
+            let request = ItemOperationsRequest::decode(&body).unwrap();
+            let [fetch] = &request.fetches[..] else {
+                panic!("{name}: {request:?}");
+            };
+            assert_eq!(fetch.store, Fetch::MAILBOX, "{name}");
+            seen.push(match (&fetch.server_id, &fetch.file_reference) {
+                (Some(_), None) => "ItemOperations item",
+                (None, Some(_)) => "ItemOperations attachment",
+                other => panic!("{name}: {other:?}"),
+            });
+        }
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(
+        seen,
+        [
+            "ItemOperations attachment",
+            "ItemOperations item",
+            "Settings Get",
+            "Settings Set",
+            "Sync Add"
+        ]
     );
 }

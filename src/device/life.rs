@@ -242,6 +242,7 @@ impl<T: Transport> Life<T> {
                             truncation_size: Some(BODY_TRUNCATION),
                         }),
                     }),
+                    commands: Vec::new(),
                 }
             });
         SyncRequest {

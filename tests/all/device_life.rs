@@ -20,7 +20,7 @@ use easload::transport::{
     Lean, Limits, Request, Timing, Transport,
 };
 use mock_server::control::NewMail;
-use mock_server::{FaultConfig, FrontDoor, MockConfig, Topology, WorkerLauncher};
+use mock_server::{FrontDoor, MockConfig, Topology, WorkerLauncher};
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -84,6 +84,7 @@ fn sync_answer(key: &str, status: SyncStatus) -> Reply {
         status,
         more_available: false,
         changes: Vec::new(),
+        responses: Vec::new(),
     };
     body(
         SyncAnswer {
@@ -841,7 +842,7 @@ async fn a_fleet_lives_for_hours_in_memory() {
     }
     mock.unprovision();
     mock.change_hierarchy();
-    mock.set_faults(FaultConfig::default());
+    mock.set_faults(Vec::new()).await;
     sleep(Duration::from_secs(900)).await;
     let busy = recorder.interval("busy", Gauges::new());
     assert_eq!(

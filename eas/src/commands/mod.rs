@@ -1,28 +1,34 @@
 //! Typed requests and answers. Each has `encode` and `decode`, so that client and server share
 //! them; decoders pass over elements they do not know, as the specification asks.
 
+mod device_information;
 mod folder_sync;
 mod get_item_estimate;
+mod item;
+mod item_operations;
 mod options;
 mod ping;
 mod provision;
 mod send_mail;
+mod settings;
 mod sync;
 
 use crate::status::GlobalStatus;
 use crate::wbxml::{DecodeError, EncodeError, Reader, Tag, Writer};
 
+pub use device_information::DeviceInformation;
 pub use folder_sync::{Folder, FolderSyncAnswer, FolderSyncRequest, FolderType};
 pub use get_item_estimate::{Estimate, EstimateAnswer, EstimateCollection, EstimateRequest};
+pub use item::{BodyPreference, Email};
+pub use item_operations::{Fetch, FetchAnswer, ItemOperationsAnswer, ItemOperationsRequest};
 pub use options::OptionsAnswer;
 pub use ping::{PingAnswer, PingFolder, PingRequest};
-pub use provision::{
-    DeviceInformation, POLICY_TYPE, PolicyAnswer, PolicyRequest, ProvisionAnswer, ProvisionRequest,
-};
+pub use provision::{POLICY_TYPE, PolicyAnswer, PolicyRequest, ProvisionAnswer, ProvisionRequest};
 pub use send_mail::{SendMailAnswer, SendMailRequest};
+pub use settings::{SettingsAnswer, SettingsRequest, UserInformation};
 pub use sync::{
-    BodyPreference, Change, CollectionAnswer, Email, FilterType, SyncAnswer, SyncCollection,
-    SyncOptions, SyncRequest,
+    Change, ClientCommand, CollectionAnswer, CommandResponse, FilterType, SyncAnswer,
+    SyncCollection, SyncOptions, SyncRequest,
 };
 
 /// A content class (ASCMD 2.2.3.27).
@@ -84,7 +90,7 @@ pub fn encode_status_only(
     writer.finish()
 }
 
-/// Reads the text of every child of `root` named in `wanted` and skips the rest.
+/// The Status of a body of which nothing else is wanted.
 fn status_of(body: &[u8], root: Tag, status: Tag) -> Result<u16, DecodeError> {
     let mut reader = Reader::new(body)?;
     let root_element = reader.root(root)?;

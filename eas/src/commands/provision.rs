@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 
+use super::DeviceInformation;
+use super::device_information::{read_device_information, write_device_information};
 use crate::status::{PolicyStatus, ProvisionStatus};
 use crate::wbxml::{
     DecodeError, Element, EncodeError, Reader, Tag, Writer, provision as tags, settings,
@@ -7,19 +9,6 @@ use crate::wbxml::{
 
 /// The policy type of 12.0 and later (ASPROV 2.2.2.43).
 pub const POLICY_TYPE: &str = "MS-EAS-Provisioning-WBXML";
-
-/// What a device says of itself (ASCMD 2.2.3.45).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DeviceInformation<'a> {
-    /// Model, which 14.1 requires.
-    pub model: Cow<'a, str>,
-    /// A name for people.
-    pub friendly_name: Cow<'a, str>,
-    /// Operating system.
-    pub os: Cow<'a, str>,
-    /// User agent.
-    pub user_agent: Cow<'a, str>,
-}
 
 /// The policy part of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,20 +65,7 @@ impl<'a> ProvisionRequest<'a> {
         let mut writer = Writer::new();
         writer.start(tags::PROVISION);
         if let Some(device) = &self.device {
-            writer
-                .start(settings::DEVICE_INFORMATION)
-                .start(settings::SET);
-            for (tag, text) in [
-                (settings::MODEL, &device.model),
-                (settings::FRIENDLY_NAME, &device.friendly_name),
-                (settings::OS, &device.os),
-                (settings::USER_AGENT, &device.user_agent),
-            ] {
-                if !text.is_empty() {
-                    writer.element(tag, text);
-                }
-            }
-            writer.end().end();
+            write_device_information(&mut writer, device);
         }
         if let Some(policy) = &self.policy {
             writer.start(tags::POLICIES).start(tags::POLICY);
@@ -122,7 +98,7 @@ impl<'a> ProvisionRequest<'a> {
         while let Some(element) = reader.child(root)? {
             match element.tag {
                 settings::DEVICE_INFORMATION => {
-                    request.device = Some(device_information(&mut reader, element)?);
+                    request.device = Some(read_device_information(&mut reader, element)?);
                 }
                 tags::POLICIES => {
                     while let Some(policy) = reader.child(element)? {
@@ -144,29 +120,6 @@ impl<'a> ProvisionRequest<'a> {
         reader.finish()?;
         Ok(request)
     }
-}
-
-fn device_information<'a>(
-    reader: &mut Reader<'a>,
-    parent: Element,
-) -> Result<DeviceInformation<'a>, DecodeError> {
-    let mut device = DeviceInformation::default();
-    while let Some(set) = reader.child(parent)? {
-        while let Some(element) = reader.child(set)? {
-            let field = match element.tag {
-                settings::MODEL => &mut device.model,
-                settings::FRIENDLY_NAME => &mut device.friendly_name,
-                settings::OS => &mut device.os,
-                settings::USER_AGENT => &mut device.user_agent,
-                _ => {
-                    reader.skip(element)?;
-                    continue;
-                }
-            };
-            *field = reader.text(element)?;
-        }
-    }
-    Ok(device)
 }
 
 fn policy_request<'a>(

@@ -1,0 +1,233 @@
+use std::borrow::Cow;
+
+use super::DeviceInformation;
+use super::device_information::{read_device_information, write_device_information};
+use crate::ProtocolVersion;
+use crate::status::SettingsStatus;
+use crate::wbxml::{DecodeError, Element, EncodeError, Reader, Writer, settings as tags};
+
+/// A Settings request (ASCMD 2.2.1.18).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SettingsRequest<'a> {
+    /// What the device says of itself; from 14.1 on Provision carries it instead.
+    pub device_information: Option<DeviceInformation<'a>>,
+    /// Asks for the user's addresses.
+    pub user_information: bool,
+    /// Asks for the out-of-office setting.
+    pub oof: bool,
+}
+
+impl<'a> SettingsRequest<'a> {
+    /// As a body.
+    ///
+    /// # Errors
+    /// When a text cannot be a WBXML string.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::new();
+        writer.start(tags::SETTINGS);
+        if self.oof {
+            writer.start(tags::OOF).empty(tags::GET).end();
+        }
+        if let Some(device) = &self.device_information {
+            write_device_information(&mut writer, device);
+        }
+        if self.user_information {
+            writer.start(tags::USER_INFORMATION).empty(tags::GET).end();
+        }
+        writer.end();
+        writer.finish()
+    }
+
+    /// From a body.
+    ///
+    /// # Errors
+    /// When it is no Settings request.
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(body)?;
+        let root = reader.root(tags::SETTINGS)?;
+        let mut request = Self::default();
+        while let Some(element) = reader.child(root)? {
+            match element.tag {
+                tags::DEVICE_INFORMATION => {
+                    request.device_information =
+                        Some(read_device_information(&mut reader, element)?);
+                }
+                tags::USER_INFORMATION => request.user_information = gets(&mut reader, element)?,
+                tags::OOF => request.oof = gets(&mut reader, element)?,
+                _ => reader.skip(element)?,
+            }
+        }
+        reader.finish()?;
+        Ok(request)
+    }
+}
+
+/// Whether a property is asked for, not set.
+fn gets(reader: &mut Reader<'_>, property: Element) -> Result<bool, DecodeError> {
+    let mut found = false;
+    while let Some(element) = reader.child(property)? {
+        found |= element.tag == tags::GET;
+        reader.skip(element)?;
+    }
+    Ok(found)
+}
+
+/// What a server knows of the user (ASCMD 2.2.1.18).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserInformation<'a> {
+    /// Whether it could say.
+    pub status: SettingsStatus,
+    /// The user's primary address, or the first where none is called primary.
+    pub primary_address: Option<Cow<'a, str>>,
+}
+
+/// A Settings answer. A property without Status counts as successful: the schema makes it
+/// optional, and SOGo leaves it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsAnswer<'a> {
+    /// The command's status.
+    pub status: SettingsStatus,
+    /// Whether the server took the DeviceInformation.
+    pub device_information: Option<SettingsStatus>,
+    /// The user's addresses.
+    pub user_information: Option<UserInformation<'a>>,
+    /// Whether the server could say the out-of-office setting, which itself is passed over.
+    pub oof: Option<SettingsStatus>,
+}
+
+impl<'a> SettingsAnswer<'a> {
+    /// An answer that holds only a status.
+    #[must_use]
+    pub fn new(status: SettingsStatus) -> Self {
+        Self {
+            status,
+            device_information: None,
+            user_information: None,
+            oof: None,
+        }
+    }
+
+    /// As a body. The address stands in EmailAddresses up to 14.0, in an Account from 14.1 on.
+    ///
+    /// # Errors
+    /// When the address cannot be a WBXML string.
+    pub fn encode(&self, version: ProtocolVersion) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::new();
+        writer
+            .start(tags::SETTINGS)
+            .number(tags::STATUS, self.status.code());
+        for (tag, status) in [
+            (tags::OOF, self.oof),
+            (tags::DEVICE_INFORMATION, self.device_information),
+        ] {
+            if let Some(status) = status {
+                writer.start(tag).number(tags::STATUS, status.code()).end();
+            }
+        }
+        if let Some(user) = &self.user_information {
+            writer
+                .start(tags::USER_INFORMATION)
+                .number(tags::STATUS, user.status.code());
+            if let Some(address) = &user.primary_address {
+                write_address(&mut writer, address, version);
+            }
+            writer.end();
+        }
+        writer.end();
+        writer.finish()
+    }
+
+    /// From a body of any version.
+    ///
+    /// # Errors
+    /// When it is no Settings answer.
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(body)?;
+        let root = reader.root(tags::SETTINGS)?;
+        let mut status = None;
+        let mut answer = Self::new(SettingsStatus::Success);
+        while let Some(element) = reader.child(root)? {
+            match element.tag {
+                tags::STATUS => status = Some(reader.number(element)?),
+                tags::DEVICE_INFORMATION => {
+                    answer.device_information = Some(property(&mut reader, element)?.status);
+                }
+                tags::OOF => answer.oof = Some(property(&mut reader, element)?.status),
+                tags::USER_INFORMATION => {
+                    answer.user_information = Some(property(&mut reader, element)?);
+                }
+                _ => reader.skip(element)?,
+            }
+        }
+        let status = status.ok_or_else(|| reader.missing(tags::SETTINGS, tags::STATUS))?;
+        answer.status = SettingsStatus::from_code(status);
+        reader.finish()?;
+        Ok(answer)
+    }
+}
+
+fn write_address(writer: &mut Writer, address: &str, version: ProtocolVersion) {
+    writer.start(tags::GET);
+    if version >= ProtocolVersion::V14_1 {
+        writer.start(tags::ACCOUNTS).start(tags::ACCOUNT);
+        writer
+            .start(tags::EMAIL_ADDRESSES)
+            .element(tags::PRIMARY_SMTP_ADDRESS, address)
+            .end();
+        writer.end().end();
+    } else {
+        writer
+            .start(tags::EMAIL_ADDRESSES)
+            .element(tags::SMTP_ADDRESS, address)
+            .end();
+    }
+    writer.end();
+}
+
+/// Every property answers with a Status; only UserInformation holds addresses.
+fn property<'a>(
+    reader: &mut Reader<'a>,
+    parent: Element,
+) -> Result<UserInformation<'a>, DecodeError> {
+    let mut status = SettingsStatus::Success;
+    let mut addresses = Addresses::default();
+    while let Some(element) = reader.child(parent)? {
+        match element.tag {
+            tags::STATUS => status = SettingsStatus::from_code(reader.number(element)?),
+            tags::GET => addresses.read(reader, element)?,
+            _ => reader.skip(element)?,
+        }
+    }
+    Ok(UserInformation {
+        status,
+        primary_address: addresses.primary.or(addresses.first),
+    })
+}
+
+#[derive(Default)]
+struct Addresses<'a> {
+    primary: Option<Cow<'a, str>>,
+    first: Option<Cow<'a, str>>,
+}
+
+impl<'a> Addresses<'a> {
+    /// Reads the addresses at whatever depth the version puts them; those of the first account
+    /// count.
+    fn read(&mut self, reader: &mut Reader<'a>, parent: Element) -> Result<(), DecodeError> {
+        while let Some(element) = reader.child(parent)? {
+            match element.tag {
+                tags::ACCOUNTS | tags::ACCOUNT | tags::EMAIL_ADDRESSES => {
+                    self.read(reader, element)?;
+                }
+                tags::PRIMARY_SMTP_ADDRESS if self.primary.is_none() => {
+                    self.primary = Some(reader.text(element)?);
+                }
+                tags::SMTP_ADDRESS if self.first.is_none() => {
+                    self.first = Some(reader.text(element)?);
+                }
+                _ => reader.skip(element)?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,358 @@
+use std::borrow::Cow;
+
+use crate::commands::Email;
+use crate::commands::item::{read_email, write_email};
+use crate::status::SyncStatus;
+use crate::wbxml::{DecodeError, Element, EncodeError, Reader, Writer, air_sync as tags};
+
+/// A change the server reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// A new item. Items of other classes than Email have only empty fields.
+    Add {
+        /// Its id.
+        server_id: Cow<'a, str>,
+        /// Its content.
+        email: Box<Email<'a>>,
+    },
+    /// A changed item.
+    Update {
+        /// Its id.
+        server_id: Cow<'a, str>,
+    },
+    /// An item that is gone.
+    Delete {
+        /// Its id.
+        server_id: Cow<'a, str>,
+    },
+    /// An item that left the filter's window.
+    SoftDelete {
+        /// Its id.
+        server_id: Cow<'a, str>,
+    },
+}
+
+/// What became of a command of the client (ASCMD 2.2.3.154). Most changes and all deletions that
+/// went well have none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandResponse<'a> {
+    /// Of an added item.
+    Add {
+        /// The client's name for it.
+        client_id: Cow<'a, str>,
+        /// Its id from now on; absent if it was refused.
+        server_id: Option<Cow<'a, str>>,
+        /// How it went.
+        status: SyncStatus,
+    },
+    /// Of a changed item.
+    Change {
+        /// Its id.
+        server_id: Cow<'a, str>,
+        /// How it went.
+        status: SyncStatus,
+    },
+    /// Of an item that the client deleted.
+    Delete {
+        /// Its id.
+        server_id: Cow<'a, str>,
+        /// How it went.
+        status: SyncStatus,
+    },
+    /// Of an item that was asked for.
+    Fetch {
+        /// Its id.
+        server_id: Cow<'a, str>,
+        /// How it went.
+        status: SyncStatus,
+        /// Its content, if it went well.
+        email: Option<Box<Email<'a>>>,
+    },
+}
+
+/// One collection of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectionAnswer<'a> {
+    /// The key of the next request.
+    pub sync_key: Cow<'a, str>,
+    /// The folder's id.
+    pub id: Cow<'a, str>,
+    /// How it went.
+    pub status: SyncStatus,
+    /// More changes remain.
+    pub more_available: bool,
+    /// The changes, in order.
+    pub changes: Vec<Change<'a>>,
+    /// What became of the client's commands.
+    pub responses: Vec<CommandResponse<'a>>,
+}
+
+/// A Sync answer. An empty body means that nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SyncAnswer<'a> {
+    /// A failure of the whole command.
+    pub status: Option<SyncStatus>,
+    /// Status 14 and 15: the nearest value the server accepts.
+    pub limit: Option<u32>,
+    /// The collections that have something to say.
+    pub collections: Vec<CollectionAnswer<'a>>,
+}
+
+impl<'a> SyncAnswer<'a> {
+    /// An answer that holds only a status.
+    #[must_use]
+    pub fn failed(status: SyncStatus) -> Self {
+        Self {
+            status: Some(status),
+            ..Self::default()
+        }
+    }
+
+    /// As a body.
+    ///
+    /// # Errors
+    /// When a text cannot be a WBXML string.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::new();
+        writer.start(tags::SYNC);
+        if let Some(status) = self.status {
+            writer.number(tags::STATUS, status.code());
+        }
+        if let Some(limit) = self.limit {
+            writer.number(tags::LIMIT, limit);
+        }
+        if !self.collections.is_empty() {
+            writer.start(tags::COLLECTIONS);
+            for collection in &self.collections {
+                write_answer(&mut writer, collection);
+            }
+            writer.end();
+        }
+        writer.end();
+        writer.finish()
+    }
+
+    /// From a body; an empty one is an answer without collections.
+    ///
+    /// # Errors
+    /// When it is no Sync answer.
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut answer = Self::default();
+        if body.is_empty() {
+            return Ok(answer);
+        }
+        let mut reader = Reader::new(body)?;
+        let root = reader.root(tags::SYNC)?;
+        while let Some(element) = reader.child(root)? {
+            match element.tag {
+                tags::STATUS => {
+                    answer.status = Some(SyncStatus::from_code(reader.number(element)?))
+                }
+                tags::LIMIT => answer.limit = Some(reader.number(element)?),
+                tags::COLLECTIONS => {
+                    while let Some(collection) = reader.child(element)? {
+                        answer
+                            .collections
+                            .push(answer_collection(&mut reader, collection)?);
+                    }
+                }
+                _ => reader.skip(element)?,
+            }
+        }
+        reader.finish()?;
+        Ok(answer)
+    }
+}
+
+fn write_answer(writer: &mut Writer, collection: &CollectionAnswer<'_>) {
+    writer.start(tags::COLLECTION);
+    writer.element(tags::SYNC_KEY, &collection.sync_key);
+    writer.element(tags::COLLECTION_ID, &collection.id);
+    writer.number(tags::STATUS, collection.status.code());
+    if collection.more_available {
+        writer.empty(tags::MORE_AVAILABLE);
+    }
+    if !collection.changes.is_empty() {
+        writer.start(tags::COMMANDS);
+        for change in &collection.changes {
+            match change {
+                Change::Add { server_id, email } => {
+                    writer.start(tags::ADD).element(tags::SERVER_ID, server_id);
+                    write_data(writer, email);
+                    writer.end();
+                }
+                Change::Update { server_id } => {
+                    writer
+                        .start(tags::CHANGE)
+                        .element(tags::SERVER_ID, server_id);
+                    writer.empty(tags::APPLICATION_DATA).end();
+                }
+                Change::Delete { server_id } => {
+                    writer
+                        .start(tags::DELETE)
+                        .element(tags::SERVER_ID, server_id)
+                        .end();
+                }
+                Change::SoftDelete { server_id } => {
+                    writer
+                        .start(tags::SOFT_DELETE)
+                        .element(tags::SERVER_ID, server_id)
+                        .end();
+                }
+            }
+        }
+        writer.end();
+    }
+    if !collection.responses.is_empty() {
+        writer.start(tags::RESPONSES);
+        for response in &collection.responses {
+            write_response(writer, response);
+        }
+        writer.end();
+    }
+    writer.end();
+}
+
+fn write_data(writer: &mut Writer, email: &Email<'_>) {
+    writer.start(tags::APPLICATION_DATA);
+    write_email(writer, email);
+    writer.end();
+}
+
+fn write_response(writer: &mut Writer, response: &CommandResponse<'_>) {
+    match response {
+        CommandResponse::Add {
+            client_id,
+            server_id,
+            status,
+        } => {
+            writer.start(tags::ADD).element(tags::CLIENT_ID, client_id);
+            if let Some(server_id) = server_id {
+                writer.element(tags::SERVER_ID, server_id);
+            }
+            writer.number(tags::STATUS, status.code());
+        }
+        CommandResponse::Change { server_id, status } => {
+            writer
+                .start(tags::CHANGE)
+                .element(tags::SERVER_ID, server_id)
+                .number(tags::STATUS, status.code());
+        }
+        CommandResponse::Delete { server_id, status } => {
+            writer
+                .start(tags::DELETE)
+                .element(tags::SERVER_ID, server_id)
+                .number(tags::STATUS, status.code());
+        }
+        CommandResponse::Fetch {
+            server_id,
+            status,
+            email,
+        } => {
+            writer
+                .start(tags::FETCH)
+                .element(tags::SERVER_ID, server_id)
+                .number(tags::STATUS, status.code());
+            if let Some(email) = email {
+                write_data(writer, email);
+            }
+        }
+    }
+    writer.end();
+}
+
+fn answer_collection<'a>(
+    reader: &mut Reader<'a>,
+    parent: Element,
+) -> Result<CollectionAnswer<'a>, DecodeError> {
+    let mut answer = CollectionAnswer {
+        sync_key: Cow::Borrowed(""),
+        id: Cow::Borrowed(""),
+        status: SyncStatus::Success,
+        more_available: false,
+        changes: Vec::new(),
+        responses: Vec::new(),
+    };
+    while let Some(element) = reader.child(parent)? {
+        match element.tag {
+            tags::SYNC_KEY => answer.sync_key = reader.text(element)?,
+            tags::COLLECTION_ID => answer.id = reader.text(element)?,
+            tags::STATUS => answer.status = SyncStatus::from_code(reader.number(element)?),
+            tags::MORE_AVAILABLE => answer.more_available = reader.flag(element)?,
+            tags::COMMANDS => {
+                while let Some(command) = reader.child(element)? {
+                    answer.changes.extend(change(reader, command)?);
+                }
+            }
+            tags::RESPONSES => {
+                while let Some(command) = reader.child(element)? {
+                    answer.responses.extend(response(reader, command)?);
+                }
+            }
+            _ => reader.skip(element)?,
+        }
+    }
+    Ok(answer)
+}
+
+fn change<'a>(
+    reader: &mut Reader<'a>,
+    command: Element,
+) -> Result<Option<Change<'a>>, DecodeError> {
+    let mut server_id = None;
+    let mut email = Box::<Email<'a>>::default();
+    while let Some(element) = reader.child(command)? {
+        match element.tag {
+            tags::SERVER_ID => server_id = Some(reader.text(element)?),
+            tags::APPLICATION_DATA => read_email(reader, element, &mut email)?,
+            _ => reader.skip(element)?,
+        }
+    }
+    let server_id = server_id.ok_or_else(|| reader.missing(command.tag, tags::SERVER_ID))?;
+    Ok(match command.tag {
+        tags::ADD => Some(Change::Add { server_id, email }),
+        tags::CHANGE => Some(Change::Update { server_id }),
+        tags::DELETE => Some(Change::Delete { server_id }),
+        tags::SOFT_DELETE => Some(Change::SoftDelete { server_id }),
+        _ => None,
+    })
+}
+
+fn response<'a>(
+    reader: &mut Reader<'a>,
+    command: Element,
+) -> Result<Option<CommandResponse<'a>>, DecodeError> {
+    let (mut client_id, mut server_id, mut status) = (None, None, None);
+    let mut email: Option<Box<Email<'a>>> = None;
+    while let Some(element) = reader.child(command)? {
+        match element.tag {
+            tags::CLIENT_ID => client_id = Some(reader.text(element)?),
+            tags::SERVER_ID => server_id = Some(reader.text(element)?),
+            tags::STATUS => status = Some(SyncStatus::from_code(reader.number(element)?)),
+            tags::APPLICATION_DATA => {
+                read_email(reader, element, email.get_or_insert_default())?;
+            }
+            _ => reader.skip(element)?,
+        }
+    }
+    let status = status.ok_or_else(|| reader.missing(command.tag, tags::STATUS))?;
+    if command.tag == tags::ADD {
+        let client_id = client_id.ok_or_else(|| reader.missing(tags::ADD, tags::CLIENT_ID))?;
+        return Ok(Some(CommandResponse::Add {
+            client_id,
+            server_id,
+            status,
+        }));
+    }
+    let server_id = server_id.ok_or_else(|| reader.missing(command.tag, tags::SERVER_ID))?;
+    Ok(match command.tag {
+        tags::CHANGE => Some(CommandResponse::Change { server_id, status }),
+        tags::DELETE => Some(CommandResponse::Delete { server_id, status }),
+        tags::FETCH => Some(CommandResponse::Fetch {
+            server_id,
+            status,
+            email,
+        }),
+        _ => None,
+    })
+}

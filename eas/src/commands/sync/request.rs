@@ -1,0 +1,333 @@
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+
+use crate::ProtocolVersion;
+use crate::commands::item::{read_body_preference, write_body_preference};
+use crate::commands::{BodyPreference, Class};
+use crate::wbxml::{
+    DecodeError, Element, EncodeError, Reader, Writer, air_sync as tags, air_sync_base, email,
+};
+
+/// How far back a collection reaches (ASCMD 2.2.3.68.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FilterType(pub u8);
+
+impl FilterType {
+    /// Everything.
+    pub const ALL: Self = Self(0);
+    /// Three days back, a usual setting of phones.
+    pub const THREE_DAYS: Self = Self(2);
+}
+
+/// Options of a collection (ASCMD 2.2.3.125.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SyncOptions {
+    /// How far back.
+    pub filter: Option<FilterType>,
+    /// In which form.
+    pub body: Option<BodyPreference>,
+}
+
+/// A change the client reports, or an item it asks for (ASCMD 2.2.3.32). Of an item's content only
+/// the read mark of a message is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientCommand<'a> {
+    /// A new item.
+    Add {
+        /// The client's name for it until the answer gives it a server id.
+        client_id: Cow<'a, str>,
+        /// Its class; sent from 14.0 on only.
+        class: Option<Class>,
+    },
+    /// A changed item.
+    Change {
+        /// Its id.
+        server_id: Cow<'a, str>,
+        /// Read by the user; absent if that did not change.
+        read: Option<bool>,
+    },
+    /// An item that the client deleted.
+    Delete {
+        /// Its id.
+        server_id: Cow<'a, str>,
+    },
+    /// An item that the client wants whole.
+    Fetch {
+        /// Its id.
+        server_id: Cow<'a, str>,
+    },
+}
+
+/// One collection of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SyncCollection<'a> {
+    /// `0` to prime, then the key of the last answer.
+    pub sync_key: Cow<'a, str>,
+    /// The folder's id.
+    pub id: Cow<'a, str>,
+    /// Its class; sent up to 12.1 only.
+    pub class: Option<Class>,
+    /// Deletions go to Deleted Items.
+    pub deletes_as_moves: Option<bool>,
+    /// Whether the server's changes are wanted. Absent means yes, except with key 0.
+    pub get_changes: Option<bool>,
+    /// At most so many changes in the answer; absent means 100.
+    pub window_size: Option<u16>,
+    /// Options.
+    pub options: Option<SyncOptions>,
+    /// The client's changes, in order.
+    pub commands: Vec<ClientCommand<'a>>,
+}
+
+/// A Sync request (ASCMD 2.2.1.21). An empty body, which repeats the last request, is no
+/// `SyncRequest`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SyncRequest<'a> {
+    /// The collections.
+    pub collections: Vec<SyncCollection<'a>>,
+    /// Hanging Sync in minutes, within [`WAIT`](Self::WAIT). Signed, because out-of-range values
+    /// must be answered with Status 14.
+    pub wait: Option<i32>,
+    /// Hanging Sync in seconds, within [`HEARTBEAT`](Self::HEARTBEAT); 14.0 and later.
+    pub heartbeat: Option<i32>,
+    /// At most so many changes in the whole answer.
+    pub window_size: Option<u16>,
+    /// Unnamed collections keep the settings of the last request.
+    pub partial: bool,
+}
+
+impl<'a> SyncRequest<'a> {
+    /// The minutes that `wait` may hold (ASCMD 2.2.3.198); beyond them the answer is Status 14
+    /// with the nearer bound as Limit.
+    pub const WAIT: RangeInclusive<i32> = 1..=59;
+    /// The seconds that `heartbeat` may hold (ASCMD 2.2.3.88.2); beyond them the answer is
+    /// Status 14 with the nearer bound as Limit.
+    pub const HEARTBEAT: RangeInclusive<i32> = 60..=3540;
+    /// The most [`operations`](Self::operations) of one request; above, the answer is Status 4
+    /// (ASCMD 3.1.5.10).
+    pub const MAX_OPERATIONS: usize = 200;
+
+    /// How many commands of the client all collections hold together.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        self.collections
+            .iter()
+            .map(|collection| collection.commands.len())
+            .sum()
+    }
+
+    /// As a body.
+    ///
+    /// # Errors
+    /// When a text cannot be a WBXML string.
+    pub fn encode(&self, version: ProtocolVersion) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::new();
+        writer.start(tags::SYNC);
+        if !self.collections.is_empty() {
+            writer.start(tags::COLLECTIONS);
+            for collection in &self.collections {
+                write_collection(&mut writer, collection, version);
+            }
+            writer.end();
+        }
+        if let Some(minutes) = self.wait {
+            writer.number(tags::WAIT, minutes);
+        }
+        if let Some(seconds) = self.heartbeat {
+            writer.number(tags::HEARTBEAT_INTERVAL, seconds);
+        }
+        if let Some(size) = self.window_size {
+            writer.number(tags::WINDOW_SIZE, size);
+        }
+        if self.partial {
+            writer.empty(tags::PARTIAL);
+        }
+        writer.end();
+        writer.finish()
+    }
+
+    /// From a body of any version.
+    ///
+    /// # Errors
+    /// When it is no Sync request.
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(body)?;
+        let root = reader.root(tags::SYNC)?;
+        let mut request = Self::default();
+        while let Some(element) = reader.child(root)? {
+            match element.tag {
+                tags::COLLECTIONS => {
+                    while let Some(collection) = reader.child(element)? {
+                        request
+                            .collections
+                            .push(request_collection(&mut reader, collection)?);
+                    }
+                }
+                tags::WAIT => request.wait = Some(reader.number(element)?),
+                tags::HEARTBEAT_INTERVAL => request.heartbeat = Some(reader.number(element)?),
+                tags::WINDOW_SIZE => request.window_size = Some(reader.number(element)?),
+                tags::PARTIAL => request.partial = reader.flag(element)?,
+                _ => reader.skip(element)?,
+            }
+        }
+        reader.finish()?;
+        Ok(request)
+    }
+}
+
+fn write_collection(
+    writer: &mut Writer,
+    collection: &SyncCollection<'_>,
+    version: ProtocolVersion,
+) {
+    writer.start(tags::COLLECTION);
+    if let Some(class) = collection
+        .class
+        .filter(|_| version <= ProtocolVersion::V12_1)
+    {
+        writer.element(tags::CLASS, class.as_str());
+    }
+    writer.element(tags::SYNC_KEY, &collection.sync_key);
+    writer.element(tags::COLLECTION_ID, &collection.id);
+    if let Some(flag) = collection.deletes_as_moves {
+        writer.flag(tags::DELETES_AS_MOVES, flag);
+    }
+    if let Some(flag) = collection.get_changes {
+        writer.flag(tags::GET_CHANGES, flag);
+    }
+    if let Some(size) = collection.window_size {
+        writer.number(tags::WINDOW_SIZE, size);
+    }
+    if let Some(options) = &collection.options {
+        writer.start(tags::OPTIONS);
+        if let Some(filter) = options.filter {
+            writer.number(tags::FILTER_TYPE, filter.0);
+        }
+        if let Some(body) = options.body {
+            write_body_preference(writer, body);
+        }
+        writer.end();
+    }
+    if !collection.commands.is_empty() {
+        writer.start(tags::COMMANDS);
+        for command in &collection.commands {
+            write_command(writer, command, version);
+        }
+        writer.end();
+    }
+    writer.end();
+}
+
+fn write_command(writer: &mut Writer, command: &ClientCommand<'_>, version: ProtocolVersion) {
+    match command {
+        ClientCommand::Add { client_id, class } => {
+            writer.start(tags::ADD);
+            if let Some(class) = class.filter(|_| version >= ProtocolVersion::V14_0) {
+                writer.element(tags::CLASS, class.as_str());
+            }
+            writer
+                .element(tags::CLIENT_ID, client_id)
+                .empty(tags::APPLICATION_DATA);
+        }
+        ClientCommand::Change { server_id, read } => {
+            writer
+                .start(tags::CHANGE)
+                .element(tags::SERVER_ID, server_id);
+            match read {
+                Some(read) => writer
+                    .start(tags::APPLICATION_DATA)
+                    .flag(email::READ, *read)
+                    .end(),
+                None => writer.empty(tags::APPLICATION_DATA),
+            };
+        }
+        ClientCommand::Delete { server_id } => {
+            writer
+                .start(tags::DELETE)
+                .element(tags::SERVER_ID, server_id);
+        }
+        ClientCommand::Fetch { server_id } => {
+            writer
+                .start(tags::FETCH)
+                .element(tags::SERVER_ID, server_id);
+        }
+    }
+    writer.end();
+}
+
+fn request_collection<'a>(
+    reader: &mut Reader<'a>,
+    parent: Element,
+) -> Result<SyncCollection<'a>, DecodeError> {
+    let mut collection = SyncCollection::default();
+    let (mut sync_key, mut id) = (None, None);
+    while let Some(element) = reader.child(parent)? {
+        match element.tag {
+            tags::CLASS => collection.class = Class::parse(&reader.text(element)?),
+            tags::SYNC_KEY => sync_key = Some(reader.text(element)?),
+            tags::COLLECTION_ID => id = Some(reader.text(element)?),
+            tags::DELETES_AS_MOVES => collection.deletes_as_moves = Some(reader.flag(element)?),
+            tags::GET_CHANGES => collection.get_changes = Some(reader.flag(element)?),
+            tags::WINDOW_SIZE => collection.window_size = Some(reader.number(element)?),
+            tags::OPTIONS => collection.options = Some(request_options(reader, element)?),
+            tags::COMMANDS => {
+                while let Some(command) = reader.child(element)? {
+                    collection.commands.extend(client_command(reader, command)?);
+                }
+            }
+            _ => reader.skip(element)?,
+        }
+    }
+    collection.sync_key = sync_key.ok_or_else(|| reader.missing(parent.tag, tags::SYNC_KEY))?;
+    collection.id = id.ok_or_else(|| reader.missing(parent.tag, tags::COLLECTION_ID))?;
+    Ok(collection)
+}
+
+fn request_options(reader: &mut Reader<'_>, parent: Element) -> Result<SyncOptions, DecodeError> {
+    let mut options = SyncOptions::default();
+    while let Some(element) = reader.child(parent)? {
+        match element.tag {
+            tags::FILTER_TYPE => options.filter = Some(FilterType(reader.number(element)?)),
+            air_sync_base::BODY_PREFERENCE => {
+                options.body = Some(read_body_preference(reader, element)?);
+            }
+            _ => reader.skip(element)?,
+        }
+    }
+    Ok(options)
+}
+
+fn client_command<'a>(
+    reader: &mut Reader<'a>,
+    command: Element,
+) -> Result<Option<ClientCommand<'a>>, DecodeError> {
+    let (mut server_id, mut client_id, mut class, mut read) = (None, None, None, None);
+    while let Some(element) = reader.child(command)? {
+        match element.tag {
+            tags::SERVER_ID => server_id = Some(reader.text(element)?),
+            tags::CLIENT_ID => client_id = Some(reader.text(element)?),
+            tags::CLASS => class = Class::parse(&reader.text(element)?),
+            tags::APPLICATION_DATA => {
+                while let Some(field) = reader.child(element)? {
+                    if field.tag == email::READ {
+                        read = Some(reader.flag(field)?);
+                    } else {
+                        reader.skip(field)?;
+                    }
+                }
+            }
+            _ => reader.skip(element)?,
+        }
+    }
+    if command.tag == tags::ADD {
+        let client_id = client_id.ok_or_else(|| reader.missing(tags::ADD, tags::CLIENT_ID))?;
+        return Ok(Some(ClientCommand::Add { client_id, class }));
+    }
+    let server_id = server_id.ok_or_else(|| reader.missing(command.tag, tags::SERVER_ID))?;
+    Ok(match command.tag {
+        tags::CHANGE => Some(ClientCommand::Change { server_id, read }),
+        tags::DELETE => Some(ClientCommand::Delete { server_id }),
+        tags::FETCH => Some(ClientCommand::Fetch { server_id }),
+        _ => None,
+    })
+}

@@ -1,0 +1,639 @@
+//! The typed commands: the specification's examples, what decoders forgive, and round trips of
+//! generated requests and answers.
+
+use std::borrow::Cow;
+
+use eas::ProtocolVersion;
+use eas::commands::*;
+use eas::status::*;
+use eas::wbxml::{from_xml, to_xml};
+use proptest::prelude::*;
+
+fn body(xml: &str) -> Vec<u8> {
+    from_xml(xml).unwrap_or_else(|error| panic!("{error}\n{xml}"))
+}
+
+fn error<T: std::fmt::Debug>(result: Result<T, eas::wbxml::DecodeError>) -> String {
+    result.unwrap_err().kind.to_string()
+}
+
+#[test]
+fn settings_take_the_device_information() {
+    let body = body(
+        "<Settings xmlns='Settings'><DeviceInformation><Set>
+           <Model>Harness</Model><IMEI>000000000000001</IMEI><FriendlyName>unit-0001</FriendlyName>
+           <OS>Linux</OS><OSLanguage>en</OSLanguage>
+         </Set></DeviceInformation></Settings>",
+    );
+    let device = DeviceInformation {
+        model: "Harness".into(),
+        friendly_name: "unit-0001".into(),
+        os: "Linux".into(),
+        user_agent: "".into(),
+    };
+    let expected = SettingsRequest {
+        device_information: Some(device),
+        ..SettingsRequest::default()
+    };
+    assert_eq!(SettingsRequest::decode(&body).unwrap(), expected);
+}
+
+#[test]
+fn settings_tell_a_question_from_an_order() {
+    let asked = body(
+        "<Settings xmlns='Settings'><Oof><Get><BodyType>TEXT</BodyType></Get></Oof>
+           <UserInformation><Get/></UserInformation></Settings>",
+    );
+    let asked = SettingsRequest::decode(&asked).unwrap();
+    assert!(asked.oof && asked.user_information && asked.device_information.is_none());
+    let told = body(
+        "<Settings xmlns='Settings'><Oof><Set><OofState>0</OofState></Set></Oof>
+           <DevicePassword><Set><Password>x</Password></Set></DevicePassword></Settings>",
+    );
+    assert_eq!(
+        SettingsRequest::decode(&told).unwrap(),
+        SettingsRequest::default()
+    );
+}
+
+#[test]
+fn settings_answers_hold_the_address_where_the_version_wants_it() {
+    let answer = SettingsAnswer {
+        user_information: Some(UserInformation {
+            status: SettingsStatus::Success,
+            primary_address: Some("load1@lab.example".into()),
+        }),
+        ..SettingsAnswer::new(SettingsStatus::Success)
+    };
+    let old = to_xml(&answer.encode(ProtocolVersion::V14_0).unwrap()).unwrap();
+    assert!(
+        old.contains("<SMTPAddress>load1@lab.example</SMTPAddress>") && !old.contains("Account"),
+        "{old}"
+    );
+    let new = to_xml(&answer.encode(ProtocolVersion::V14_1).unwrap()).unwrap();
+    assert!(
+        new.find("<Account>").unwrap() < new.find("<PrimarySmtpAddress>load1@").unwrap(),
+        "{new}"
+    );
+}
+
+/// An Account may hold further addresses before the primary one, and further Accounts follow.
+#[test]
+fn settings_answers_prefer_the_primary_address() {
+    let body = body(
+        "<Settings xmlns='Settings'><Status>1</Status><UserInformation><Status>1</Status><Get>
+           <Accounts>
+             <Account><EmailAddresses><SMTPAddress>a@x</SMTPAddress><SMTPAddress>b@x</SMTPAddress>
+               <PrimarySmtpAddress>b@x</PrimarySmtpAddress></EmailAddresses></Account>
+             <Account><AccountId>2</AccountId><EmailAddresses>
+               <PrimarySmtpAddress>c@x</PrimarySmtpAddress></EmailAddresses></Account>
+           </Accounts></Get></UserInformation></Settings>",
+    );
+    let answer = SettingsAnswer::decode(&body).unwrap();
+    let user = answer.user_information.unwrap();
+    assert_eq!(user.primary_address.as_deref(), Some("b@x"));
+}
+
+#[test]
+fn settings_answers_need_a_status_for_the_whole_only() {
+    let silent = body("<Settings xmlns='Settings'><Oof/></Settings>");
+    assert_eq!(
+        error(SettingsAnswer::decode(&silent)),
+        "Settings:Settings has no Settings:Status"
+    );
+    let partly =
+        body("<Settings xmlns='Settings'><Status>1</Status><DeviceInformation/></Settings>");
+    let answer = SettingsAnswer::decode(&partly).unwrap();
+    assert_eq!(answer.device_information, Some(SettingsStatus::Success));
+}
+
+#[test]
+fn sync_primes_a_collection() {
+    let body = body(
+        "<Sync xmlns='AirSync'><Collections><Collection>
+           <SyncKey>0</SyncKey><CollectionId>5</CollectionId>
+         </Collection></Collections></Sync>",
+    );
+    let collection = SyncCollection {
+        sync_key: "0".into(),
+        id: "5".into(),
+        ..SyncCollection::default()
+    };
+    let expected = SyncRequest {
+        collections: vec![collection],
+        ..SyncRequest::default()
+    };
+    assert_eq!(SyncRequest::decode(&body).unwrap(), expected);
+}
+
+#[test]
+fn sync_hangs_for_a_heartbeat() {
+    let body = body(
+        "<Sync xmlns='AirSync' xmlns:asb='AirSyncBase'>
+           <Collections><Collection>
+             <SyncKey>1712345678</SyncKey><CollectionId>5</CollectionId>
+             <DeletesAsMoves>1</DeletesAsMoves><GetChanges>1</GetChanges><WindowSize>25</WindowSize>
+             <Options><FilterType>2</FilterType><asb:BodyPreference><asb:Type>1</asb:Type>
+               <asb:TruncationSize>500</asb:TruncationSize></asb:BodyPreference></Options>
+           </Collection></Collections>
+           <HeartbeatInterval>470</HeartbeatInterval>
+         </Sync>",
+    );
+    let request = SyncRequest::decode(&body).unwrap();
+    assert_eq!(request.heartbeat, Some(470));
+    assert!(SyncRequest::HEARTBEAT.contains(&470) && !SyncRequest::WAIT.contains(&470));
+    let collection = &request.collections[0];
+    assert_eq!(collection.window_size, Some(25));
+    let body = Some(BodyPreference {
+        body_type: 1,
+        truncation_size: Some(500),
+    });
+    let filter = Some(FilterType::THREE_DAYS);
+    assert_eq!(collection.options, Some(SyncOptions { filter, body }));
+    assert_eq!(request.operations(), 0);
+}
+
+/// Settings that a decoder does not know stand between those it does, and content of other
+/// classes in ApplicationData.
+#[test]
+fn sync_takes_the_commands_of_a_client() {
+    let body = body(
+        "<Sync xmlns='AirSync' xmlns:em='Email' xmlns:ct='Contacts'><Collections>
+           <Collection><Class>Email</Class><SyncKey>7</SyncKey><CollectionId>5</CollectionId>
+             <ConversationMode>1</ConversationMode>
+             <Options><MIMESupport>2</MIMESupport><Conflict>1</Conflict></Options>
+             <Commands>
+               <Change><Class>Email</Class><ServerId>5:1</ServerId><ApplicationData>
+                 <em:Flag><em:FlagType>x</em:FlagType></em:Flag><em:Read>1</em:Read>
+               </ApplicationData></Change>
+               <Change><ServerId>5:2</ServerId><ApplicationData/></Change>
+               <Delete><ServerId>5:3</ServerId></Delete>
+               <Fetch><ServerId>5:4</ServerId></Fetch>
+             </Commands></Collection>
+           <Collection><SyncKey>9</SyncKey><CollectionId>2</CollectionId><Commands>
+             <Add><Class>Contacts</Class><ClientId>c1</ClientId><ApplicationData>
+               <ct:FileAs>Ada</ct:FileAs></ApplicationData></Add>
+           </Commands></Collection>
+         </Collections></Sync>",
+    );
+    let request = SyncRequest::decode(&body).unwrap();
+    assert_eq!(request.operations(), 5);
+    assert_eq!(request.collections[0].class, Some(Class::Email));
+    assert_eq!(
+        request.collections[0].commands,
+        [
+            ClientCommand::Change {
+                server_id: "5:1".into(),
+                read: Some(true)
+            },
+            ClientCommand::Change {
+                server_id: "5:2".into(),
+                read: None
+            },
+            ClientCommand::Delete {
+                server_id: "5:3".into()
+            },
+            ClientCommand::Fetch {
+                server_id: "5:4".into()
+            },
+        ]
+    );
+    assert_eq!(
+        request.collections[1].commands,
+        [ClientCommand::Add {
+            client_id: "c1".into(),
+            class: Some(Class::Contacts)
+        }]
+    );
+}
+
+#[test]
+fn sync_commands_need_their_ids() {
+    for (command, message) in [
+        (
+            "<Add><ServerId>1</ServerId></Add>",
+            "AirSync:Add has no AirSync:ClientId",
+        ),
+        (
+            "<Change><ClientId>1</ClientId></Change>",
+            "AirSync:Change has no AirSync:ServerId",
+        ),
+        ("<Fetch/>", "AirSync:Fetch has no AirSync:ServerId"),
+    ] {
+        let body = body(&format!(
+            "<Sync xmlns='AirSync'><Collections><Collection><SyncKey>7</SyncKey>
+               <CollectionId>5</CollectionId><Commands>{command}</Commands>
+             </Collection></Collections></Sync>"
+        ));
+        assert_eq!(error(SyncRequest::decode(&body)), message);
+    }
+}
+
+#[test]
+fn sync_tells_what_became_of_the_commands() {
+    let body = body(
+        "<Sync xmlns='AirSync' xmlns:em='Email'><Collections><Collection>
+           <SyncKey>8</SyncKey><CollectionId>5</CollectionId><Status>1</Status>
+           <Responses>
+             <Add><ClientId>c1</ClientId><ServerId>5:9</ServerId><Status>1</Status></Add>
+             <Add><ClientId>c2</ClientId><Status>6</Status></Add>
+             <Change><ServerId>5:1</ServerId><Status>7</Status></Change>
+             <Delete><ServerId>5:3</ServerId><Status>8</Status></Delete>
+             <Fetch><ServerId>5:4</ServerId><Status>1</Status><ApplicationData>
+               <em:Subject>whole</em:Subject></ApplicationData></Fetch>
+             <Fetch><ServerId>5:5</ServerId><Status>8</Status></Fetch>
+           </Responses>
+           <Commands><Delete><ServerId>5:6</ServerId></Delete></Commands>
+         </Collection></Collections></Sync>",
+    );
+    let answer = SyncAnswer::decode(&body).unwrap();
+    let whole = Email {
+        subject: "whole".into(),
+        ..Email::default()
+    };
+    assert_eq!(
+        answer.collections[0].responses,
+        [
+            CommandResponse::Add {
+                client_id: "c1".into(),
+                server_id: Some("5:9".into()),
+                status: SyncStatus::Success
+            },
+            CommandResponse::Add {
+                client_id: "c2".into(),
+                server_id: None,
+                status: SyncStatus::ConversionError
+            },
+            CommandResponse::Change {
+                server_id: "5:1".into(),
+                status: SyncStatus::Conflict
+            },
+            CommandResponse::Delete {
+                server_id: "5:3".into(),
+                status: SyncStatus::ObjectNotFound
+            },
+            CommandResponse::Fetch {
+                server_id: "5:4".into(),
+                status: SyncStatus::Success,
+                email: Some(Box::new(whole))
+            },
+            CommandResponse::Fetch {
+                server_id: "5:5".into(),
+                status: SyncStatus::ObjectNotFound,
+                email: None
+            },
+        ]
+    );
+    assert_eq!(answer.collections[0].changes.len(), 1);
+}
+
+#[test]
+fn item_operations_fetch_an_item() {
+    let body = body(
+        "<ItemOperations xmlns='ItemOperations' xmlns:as='AirSync' xmlns:asb='AirSyncBase'><Fetch>
+           <Store>Mailbox</Store><as:CollectionId>5</as:CollectionId>
+           <as:ServerId>5:12</as:ServerId>
+           <Options><asb:BodyPreference><asb:Type>2</asb:Type></asb:BodyPreference></Options>
+         </Fetch></ItemOperations>",
+    );
+    let fetch = Fetch {
+        store: Fetch::MAILBOX.into(),
+        collection_id: Some("5".into()),
+        server_id: Some("5:12".into()),
+        body: Some(BodyPreference {
+            body_type: 2,
+            truncation_size: None,
+        }),
+        ..Fetch::default()
+    };
+    let expected = ItemOperationsRequest {
+        fetches: vec![fetch],
+        other_operations: 0,
+    };
+    assert_eq!(ItemOperationsRequest::decode(&body).unwrap(), expected);
+}
+
+#[test]
+fn item_operations_count_what_they_do_not_keep() {
+    let others = body(
+        "<ItemOperations xmlns='ItemOperations' xmlns:as='AirSync'>
+           <EmptyFolderContents><as:CollectionId>5</as:CollectionId>
+             <Options><DeleteSubFolders/></Options></EmptyFolderContents>
+           <Move><ConversationId>x</ConversationId><DstFldId>6</DstFldId></Move>
+           <Fetch><Store>Mailbox</Store></Fetch>
+         </ItemOperations>",
+    );
+    let request = ItemOperationsRequest::decode(&others).unwrap();
+    assert_eq!((request.other_operations, request.operations()), (2, 3));
+    let nowhere = body("<ItemOperations xmlns='ItemOperations'><Fetch/></ItemOperations>");
+    assert_eq!(
+        error(ItemOperationsRequest::decode(&nowhere)),
+        "ItemOperations:Fetch has no ItemOperations:Store"
+    );
+}
+
+#[test]
+fn item_operations_answers_pass_over_other_operations() {
+    let body = body(
+        "<ItemOperations xmlns='ItemOperations' xmlns:as='AirSync' xmlns:em='Email'>
+           <Status>1</Status><Response>
+             <Move><Status>156</Status><ConversationId>x</ConversationId></Move>
+             <EmptyFolderContents><Status>1</Status><as:CollectionId>5</as:CollectionId>
+             </EmptyFolderContents>
+             <Fetch><Status>6</Status><as:ServerId>5:12</as:ServerId></Fetch>
+             <Fetch><Status>1</Status><as:Class>Email</as:Class>
+               <Properties><em:Subject>whole</em:Subject></Properties></Fetch>
+           </Response></ItemOperations>",
+    );
+    let answer = ItemOperationsAnswer::decode(&body).unwrap();
+    assert_eq!(answer.status, ItemOperationsStatus::Success);
+    let missing = FetchAnswer {
+        status: ItemOperationsStatus::LibraryNotFound,
+        collection_id: None,
+        server_id: Some("5:12".into()),
+        class: None,
+        email: None,
+    };
+    assert_eq!(answer.fetches[0], missing);
+    assert_eq!(answer.fetches[1].class, Some(Class::Email));
+    assert_eq!(answer.fetches[1].email.as_ref().unwrap().subject, "whole");
+}
+
+/// 155 and 156 are common to all commands too, but the table of ItemOperations lists them.
+#[test]
+fn move_errors_belong_to_item_operations() {
+    let status = ItemOperationsStatus::from_code(156);
+    assert_eq!(status, ItemOperationsStatus::InvalidDestinationFolder);
+    assert_eq!(
+        ItemOperationsStatus::from_code(142),
+        ItemOperationsStatus::Common(GlobalStatus::DeviceNotProvisioned)
+    );
+}
+
+#[test]
+fn provision_acknowledges_a_wipe() {
+    let body = body(
+        "<Provision xmlns='Provision'><RemoteWipe><Status>2</Status></RemoteWipe></Provision>",
+    );
+    let request = ProvisionRequest::decode(&body).unwrap();
+    assert_eq!((request.wipe_status, request.policy), (Some(2), None));
+}
+
+fn text() -> impl Strategy<Value = Cow<'static, str>> {
+    "[^\0]{0,12}".prop_map(Cow::Owned)
+}
+
+fn maybe<T: std::fmt::Debug>(
+    strategy: impl Strategy<Value = T>,
+) -> impl Strategy<Value = Option<T>> {
+    proptest::option::of(strategy)
+}
+
+fn few<T: std::fmt::Debug>(strategy: impl Strategy<Value = T>) -> impl Strategy<Value = Vec<T>> {
+    proptest::collection::vec(strategy, 0..4)
+}
+
+fn class() -> impl Strategy<Value = Class> {
+    proptest::sample::select(&Class::ALL[..])
+}
+
+fn body_preference() -> impl Strategy<Value = BodyPreference> {
+    (any::<u8>(), any::<Option<u32>>()).prop_map(|(body_type, truncation_size)| BodyPreference {
+        body_type,
+        truncation_size,
+    })
+}
+
+fn sync_status() -> impl Strategy<Value = SyncStatus> {
+    (0..200_u16).prop_map(SyncStatus::from_code)
+}
+
+fn settings_status() -> impl Strategy<Value = SettingsStatus> {
+    (0..200_u16).prop_map(SettingsStatus::from_code)
+}
+
+fn item_operations_status() -> impl Strategy<Value = ItemOperationsStatus> {
+    (0..200_u16).prop_map(ItemOperationsStatus::from_code)
+}
+
+fn email() -> impl Strategy<Value = Box<Email<'static>>> {
+    (text(), text(), text(), text(), any::<bool>(), text()).prop_map(
+        |(from, to, subject, date_received, read, body)| {
+            Box::new(Email {
+                from,
+                to,
+                subject,
+                date_received,
+                read,
+                body,
+            })
+        },
+    )
+}
+
+fn device_information() -> impl Strategy<Value = DeviceInformation<'static>> {
+    (text(), text(), text(), text()).prop_map(|(model, friendly_name, os, user_agent)| {
+        DeviceInformation {
+            model,
+            friendly_name,
+            os,
+            user_agent,
+        }
+    })
+}
+
+fn client_command() -> impl Strategy<Value = ClientCommand<'static>> {
+    prop_oneof![
+        (text(), maybe(class()))
+            .prop_map(|(client_id, class)| ClientCommand::Add { client_id, class }),
+        (text(), any::<Option<bool>>())
+            .prop_map(|(server_id, read)| ClientCommand::Change { server_id, read }),
+        text().prop_map(|server_id| ClientCommand::Delete { server_id }),
+        text().prop_map(|server_id| ClientCommand::Fetch { server_id }),
+    ]
+}
+
+fn sync_collection() -> impl Strategy<Value = SyncCollection<'static>> {
+    let options =
+        (any::<Option<u8>>(), maybe(body_preference())).prop_map(|(filter, body)| SyncOptions {
+            filter: filter.map(FilterType),
+            body,
+        });
+    (
+        (text(), text()),
+        any::<(Option<bool>, Option<bool>, Option<u16>)>(),
+        maybe(options),
+        few(client_command()),
+    )
+        .prop_map(|((sync_key, id), flags, options, commands)| {
+            let (deletes_as_moves, get_changes, window_size) = flags;
+            SyncCollection {
+                sync_key,
+                id,
+                class: None,
+                deletes_as_moves,
+                get_changes,
+                window_size,
+                options,
+                commands,
+            }
+        })
+}
+
+fn command_response() -> impl Strategy<Value = CommandResponse<'static>> {
+    prop_oneof![
+        (text(), maybe(text()), sync_status()).prop_map(|(client_id, server_id, status)| {
+            CommandResponse::Add {
+                client_id,
+                server_id,
+                status,
+            }
+        }),
+        (text(), sync_status())
+            .prop_map(|(server_id, status)| CommandResponse::Change { server_id, status }),
+        (text(), sync_status())
+            .prop_map(|(server_id, status)| CommandResponse::Delete { server_id, status }),
+        (text(), sync_status(), maybe(email())).prop_map(|(server_id, status, email)| {
+            CommandResponse::Fetch {
+                server_id,
+                status,
+                email,
+            }
+        }),
+    ]
+}
+
+fn change() -> impl Strategy<Value = Change<'static>> {
+    prop_oneof![
+        (text(), email()).prop_map(|(server_id, email)| Change::Add { server_id, email }),
+        text().prop_map(|server_id| Change::Update { server_id }),
+        text().prop_map(|server_id| Change::Delete { server_id }),
+        text().prop_map(|server_id| Change::SoftDelete { server_id }),
+    ]
+}
+
+fn collection_answer() -> impl Strategy<Value = CollectionAnswer<'static>> {
+    (
+        (text(), text(), sync_status(), any::<bool>()),
+        few(change()),
+        few(command_response()),
+    )
+        .prop_map(
+            |((sync_key, id, status, more_available), changes, responses)| CollectionAnswer {
+                sync_key,
+                id,
+                status,
+                more_available,
+                changes,
+                responses,
+            },
+        )
+}
+
+fn fetch() -> impl Strategy<Value = Fetch<'static>> {
+    let ids = (maybe(text()), maybe(text()), maybe(text()), maybe(text()));
+    (text(), ids, maybe(body_preference())).prop_map(|(store, ids, body)| {
+        let (collection_id, server_id, long_id, file_reference) = ids;
+        Fetch {
+            store,
+            collection_id,
+            server_id,
+            long_id,
+            file_reference,
+            body,
+        }
+    })
+}
+
+fn fetch_answer() -> impl Strategy<Value = FetchAnswer<'static>> {
+    (
+        item_operations_status(),
+        maybe(text()),
+        maybe(text()),
+        maybe(class()),
+        maybe(email()),
+    )
+        .prop_map(
+            |(status, collection_id, server_id, class, email)| FetchAnswer {
+                status,
+                collection_id,
+                server_id,
+                class,
+                email,
+            },
+        )
+}
+
+fn user_information() -> impl Strategy<Value = UserInformation<'static>> {
+    (settings_status(), maybe(text())).prop_map(|(status, primary_address)| UserInformation {
+        status,
+        primary_address,
+    })
+}
+
+proptest! {
+    #[test]
+    fn sync_requests_round_trip(
+        collections in few(sync_collection()),
+        wait in any::<Option<i32>>(),
+        heartbeat in any::<Option<i32>>(),
+        window_size in any::<Option<u16>>(),
+        partial in any::<bool>(),
+    ) {
+        let request = SyncRequest { collections, wait, heartbeat, window_size, partial };
+        let body = request.encode(ProtocolVersion::V14_1).unwrap();
+        prop_assert_eq!(SyncRequest::decode(&body).unwrap(), request);
+    }
+
+    #[test]
+    fn sync_answers_round_trip(
+        status in maybe(sync_status()),
+        limit in any::<Option<u32>>(),
+        collections in few(collection_answer()),
+    ) {
+        let answer = SyncAnswer { status, limit, collections };
+        let body = answer.encode().unwrap();
+        prop_assert_eq!(SyncAnswer::decode(&body).unwrap(), answer);
+    }
+
+    #[test]
+    fn settings_requests_round_trip(
+        device_information in maybe(device_information()),
+        user_information in any::<bool>(),
+        oof in any::<bool>(),
+    ) {
+        let request = SettingsRequest { device_information, user_information, oof };
+        let body = request.encode().unwrap();
+        prop_assert_eq!(SettingsRequest::decode(&body).unwrap(), request);
+    }
+
+    #[test]
+    fn settings_answers_round_trip(
+        status in settings_status(),
+        device_information in maybe(settings_status()),
+        user_information in maybe(user_information()),
+        oof in maybe(settings_status()),
+        version in proptest::sample::select(vec![ProtocolVersion::V12_1, ProtocolVersion::V14_1]),
+    ) {
+        let answer = SettingsAnswer { status, device_information, user_information, oof };
+        let body = answer.encode(version).unwrap();
+        prop_assert_eq!(SettingsAnswer::decode(&body).unwrap(), answer);
+    }
+
+    #[test]
+    fn item_operations_requests_round_trip(fetches in few(fetch())) {
+        let request = ItemOperationsRequest { fetches, other_operations: 0 };
+        let body = request.encode().unwrap();
+        prop_assert_eq!(ItemOperationsRequest::decode(&body).unwrap(), request);
+    }
+
+    #[test]
+    fn item_operations_answers_round_trip(
+        status in item_operations_status(),
+        fetches in few(fetch_answer()),
+    ) {
+        let answer = ItemOperationsAnswer { status, fetches };
+        let body = answer.encode().unwrap();
+        prop_assert_eq!(ItemOperationsAnswer::decode(&body).unwrap(), answer);
+    }
+}
