@@ -1,0 +1,7 @@
+//! Tests of the crate.
+
+mod fixtures;
+mod hostile;
+mod mistakes;
+mod read;
+mod schedule;
