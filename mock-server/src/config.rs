@@ -2,9 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use eas::ProtocolVersion;
+use iis::PoolSettings;
 use serde::{Deserialize, Serialize};
+
+use crate::clock::PoolClock;
+use crate::fault::Fault;
 
 /// How requests travel inside the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,29 +19,75 @@ pub enum Topology {
     /// Front end and back end in one pool on one server, as Exchange 2016 ships: a Ping counts as
     /// two active requests and costs the worker one outgoing socket.
     OneServer,
+    /// Front end and back end on two servers: a Ping counts as one active request on each.
+    TwoServers,
     /// No front-end proxy: the worker executes commands itself. For load benchmarks; nothing can
     /// strand.
     Direct,
+}
+
+impl Topology {
+    /// All of them, with their names.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("one-server", Self::OneServer),
+        ("two-servers", Self::TwoServers),
+        ("direct", Self::Direct),
+    ];
+}
+
+/// Where TLS comes from, if the mock speaks it to devices.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tls {
+    /// Plain HTTP.
+    #[default]
+    Off,
+    /// A certificate of a CA made at start.
+    Generated,
+    /// A certificate chain and its key, in PEM.
+    Files {
+        /// The chain, the server's certificate first.
+        certificate: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
 }
 
 /// Everything that is fixed when a mock starts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MockConfig {
-    /// Where devices connect; port 0 takes a free one.
+    /// Where devices connect; port 0 takes a free one. Further servers take the next ports.
     pub listen: SocketAddr,
     /// Where metrics and the control API are; port 0 takes a free one.
     pub control: SocketAddr,
     /// How requests travel.
     pub topology: Topology,
-    /// Speak TLS to devices, with a certificate of a CA made at start.
-    pub tls: bool,
+    /// Servers with a pool and a front door each, over the same mailboxes. Above 1 only with
+    /// [`Topology::OneServer`] and [`Topology::Direct`].
+    pub servers: usize,
+    /// By how much pool time each server's recycling comes after that of the server before it
+    /// (mock-fidelity R20).
+    pub schedule_shift: Duration,
+    /// TLS towards devices.
+    pub tls: Tls,
+    /// Authorities (PEM) whose client certificates log a user in: the common name is the user.
+    pub client_ca: Option<PathBuf>,
     /// Seed of every chance the mock takes.
     pub seed: u64,
     /// The password every user has.
     pub password: String,
+    /// A Bearer token is `<user>.<this>`; without it Bearer is not offered.
+    pub bearer_token: Option<String>,
     /// Whether a device must Provision before anything else.
     pub require_provisioning: bool,
+    /// What `MS-ASProtocolVersions` lists.
+    pub versions: Vec<String>,
+    /// Compress answers for clients that ask for it.
+    pub gzip: bool,
+    /// Answer with `Transfer-Encoding: chunked` in place of Content-Length.
+    pub chunked: bool,
+    /// The value of X-MS-ASThrottle on throttled answers. No list of texts is published.
+    pub throttle_text: String,
     /// Shortest accepted heartbeat.
     pub min_heartbeat: Duration,
     /// Longest accepted heartbeat.
@@ -46,16 +98,50 @@ pub struct MockConfig {
     pub max_ping_folders: usize,
     /// Largest window of a Sync.
     pub max_window: u16,
+    /// Devices a user may have.
+    pub max_devices: usize,
+    /// Requests of one user that the back end works on at once.
+    pub max_concurrency: usize,
+    /// How late an answer of the kind of 503 is sent.
+    pub error_response_delay: Duration,
+    /// Requests that a worker begins at once; what is held no longer counts.
+    pub threads: usize,
+    /// How long the front-end proxy waits for a free port before it gives up.
+    pub port_wait: Duration,
+    /// A new worker works on nothing for so long after its start.
+    pub warm_up: Duration,
     /// The pool.
-    pub pool: PoolConfig,
+    pub pool: PoolSettings,
+    /// An applicationHost.config to watch: a change of the pool's settings in it is a
+    /// configuration change.
+    pub pool_file: Option<PathBuf>,
+    /// Pool seconds per second: ages, schedule, idle and rapid-fail times run so much faster than
+    /// devices and TCP.
+    pub time_scale: f64,
+    /// The pool's date and time at the start, `2026-03-14T02:30:00`; now if absent.
+    pub clock_start: Option<String>,
+    /// The pool's time zone, `Europe/Berlin`; the system's if absent.
+    pub time_zone: Option<String>,
     /// The worker's memory and garbage collection.
     pub heap: HeapConfig,
     /// Ports of the worker's outgoing connections.
     pub ephemeral_ports: RangeInclusive<u16>,
     /// The back end closes a connection that has been idle for so long.
     pub back_end_idle_timeout: Duration,
+    /// A client connection without a request is closed after so long.
+    pub connection_timeout: Duration,
+    /// HTTP.sys logs `Connection_Dropped` when the client has been gone for so long and the worker
+    /// has not finished.
+    pub dropped_after: Duration,
+    /// Whether Ping Commands Pending counts stranded Pings; not known (mock-fidelity S13).
+    pub pending_counts_stranded: bool,
+    /// Nothing strands, whatever the faults say: Exchange 2016 from Cumulative Update 11 on.
+    pub fixed: bool,
+    /// A folder for IIS log, HTTPERR log, event lines and performance log; none is written if
+    /// absent.
+    pub logs: Option<PathBuf>,
     /// Faults at start; the control API changes them.
-    pub faults: FaultConfig,
+    pub faults: Vec<Fault>,
 }
 
 impl Default for MockConfig {
@@ -65,59 +151,143 @@ impl Default for MockConfig {
             listen: loopback,
             control: loopback,
             topology: Topology::OneServer,
-            tls: false,
+            servers: 1,
+            schedule_shift: Duration::ZERO,
+            tls: Tls::Off,
+            client_ca: None,
             seed: 1,
             // Loopback only, no secret: the harness's scenarios for the mock name the same.
             password: "secret".to_owned(),
+            bearer_token: None,
             require_provisioning: true,
+            // Assumed; no source shows Exchange 2016's exact string (mock-fidelity H14).
+            versions: [
+                "2.0", "2.1", "2.5", "12.0", "12.1", "14.0", "14.1", "16.0", "16.1",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            gzip: true,
+            chunked: false,
+            throttle_text: "UserBackOff".to_owned(),
             // web.config of Exchange 2016's back end: MinHeartbeatInterval, MaxHeartbeatInterval,
-            // EventQueuePollingInterval, MaxWindowSize.
+            // EventQueuePollingInterval, MaxWindowSize, ErrorResponseDelay.
             min_heartbeat: Duration::from_secs(60),
             max_heartbeat: Duration::from_secs(3540),
             poll_interval: Duration::from_secs(5),
             max_window: 100,
+            error_response_delay: Duration::from_secs(20),
             // Assumed: MaxNumOfFolders of the same file, which bounds something else.
             max_ping_folders: 1000,
-            pool: PoolConfig::default(),
+            // Throttling policy: EasMaxDevices, EasMaxConcurrency.
+            max_devices: 100,
+            max_concurrency: 10,
+            // Assumed: ASP.NET's twelve threads a core on a server of sixteen.
+            threads: 192,
+            // Assumed: the first retransmission of a SYN, after which a front end gives up.
+            port_wait: Duration::from_secs(3),
+            // Assumed: code is compiled and caches are filled.
+            warm_up: Duration::from_millis(500),
+            pool: PoolSettings::exchange_2016(),
+            pool_file: None,
+            time_scale: 1.0,
+            clock_start: None,
+            time_zone: None,
             heap: HeapConfig::default(),
             // The dynamic port range of Windows, 16,384 ports.
             ephemeral_ports: 49152..=65535,
             // IIS sites/limits connectionTimeout.
             back_end_idle_timeout: Duration::from_secs(120),
-            faults: FaultConfig::default(),
+            connection_timeout: Duration::from_secs(120),
+            // KB 937692: about two minutes.
+            dropped_after: Duration::from_secs(120),
+            pending_counts_stranded: false,
+            fixed: false,
+            logs: None,
+            faults: Vec::new(),
         }
     }
 }
 
-/// The application pool, with IIS's element names (applicationPools/add).
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PoolConfig {
-    /// `periodicRestart time`: age at which a worker is recycled; zero never.
-    pub time: Duration,
-    /// `disallowOverlappingRotation`: the new worker starts only after the old one has gone.
-    pub disallow_overlapping_rotation: bool,
-    /// `shutdownTimeLimit`: a worker that has not drained by then is killed.
-    pub shutdown_time_limit: Duration,
-    /// `startupTimeLimit`: a worker that is not ready by then is killed.
-    pub startup_time_limit: Duration,
-    /// `queueLength`: requests that may wait for a worker; more get HTTP.sys's 503.
-    pub queue_length: usize,
-    /// `maxProcesses`: workers that share the load (a web garden).
-    pub max_processes: usize,
-}
-
-impl Default for PoolConfig {
-    /// MSExchangeSyncAppPool as Exchange 2016 ships it.
-    fn default() -> Self {
-        Self {
-            time: Duration::ZERO,
-            disallow_overlapping_rotation: false,
-            shutdown_time_limit: Duration::from_secs(90),
-            startup_time_limit: Duration::from_secs(90),
-            queue_length: 1000,
-            max_processes: 1,
+impl MockConfig {
+    /// What is wrong with these values, if anything.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        /// Above this a worker's start takes days of pool time and nothing can be told apart.
+        const MAX_SCALE: f64 = 1e6;
+        if let Some(problem) = self.faults.iter().find_map(Fault::problem) {
+            return Some(problem);
         }
+        if !(1e-3..=MAX_SCALE).contains(&self.time_scale) {
+            return Some(format!(
+                "time_scale: expected 0.001 to {MAX_SCALE}, found {}",
+                self.time_scale
+            ));
+        }
+        if !(1..=64).contains(&self.servers) {
+            return Some(format!("servers: expected 1 to 64, found {}", self.servers));
+        }
+        if self.servers > 1 && self.topology == Topology::TwoServers {
+            return Some("servers: topology two-servers has two already".to_owned());
+        }
+        if self.threads == 0 || self.ephemeral_ports.is_empty() {
+            return Some("threads and ephemeral_ports: expected at least 1".to_owned());
+        }
+        if self.client_ca.is_some() && self.tls == Tls::Off {
+            return Some("client_ca: client certificates need TLS".to_owned());
+        }
+        if let Some(unknown) = self
+            .versions
+            .iter()
+            .find(|version| !version.chars().all(|c| c.is_ascii_digit() || c == '.'))
+        {
+            return Some(format!(
+                "versions: expected versions such as \"14.1\", found \"{unknown}\""
+            ));
+        }
+        PoolClock::parse_start(self.clock_start.as_deref(), self.time_zone.as_deref()).err()
+    }
+
+    /// Whether a client may speak that version.
+    #[must_use]
+    pub fn speaks(&self, version: ProtocolVersion) -> bool {
+        self.versions
+            .iter()
+            .any(|listed| listed == version.as_str())
+    }
+
+    /// What the mock assumes where no source says how Exchange behaves, one line each.
+    #[must_use]
+    pub fn assumptions(&self) -> Vec<String> {
+        let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+        let kib = |bytes: u64| format!("{} KiB", bytes >> 10);
+        vec![
+            "how a Ping strands: its front-end request is never completed".to_owned(),
+            format!(
+                "heap: {} at rest, {} kept per stranded request, a collection every {} of \
+                 allocation, {:?} per MiB alive",
+                mib(self.heap.base),
+                kib(self.heap.per_stranded),
+                mib(self.heap.budget),
+                self.heap.pause_per_mib
+            ),
+            format!(
+                "a worker begins {} requests at once, waits {:?} for a free port, and {:?} after \
+                 its start until it works",
+                self.threads, self.port_wait, self.warm_up
+            ),
+            format!(
+                "Ping Commands Pending {} stranded Pings",
+                if self.pending_counts_stranded {
+                    "counts"
+                } else {
+                    "does not count"
+                }
+            ),
+            "a back end that cannot be reached: 502; a user's eleventh request: 503; an older \
+             Ping of the same device: Status 1"
+                .to_owned(),
+            format!("versions: {}", self.versions.join(",")),
+        ]
     }
 }
 
@@ -148,23 +318,5 @@ impl Default for HeapConfig {
             // Marking goes at about 1 GiB/s.
             pause_per_mib: Duration::from_millis(1),
         }
-    }
-}
-
-/// Faults, all off by default.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FaultConfig {
-    /// Share of abandoned Pings, 0 to 1, whose front-end proxy request is never completed.
-    pub strand: f64,
-    /// Extra time before a command is executed.
-    pub latency: Duration,
-}
-
-impl FaultConfig {
-    /// What is wrong with these values, if anything.
-    #[must_use]
-    pub fn problem(&self) -> Option<&'static str> {
-        (!(0.0..=1.0).contains(&self.strand)).then_some("`strand` must be between 0 and 1")
     }
 }

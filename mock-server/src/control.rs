@@ -1,23 +1,15 @@
-//! What travels over the control API, shared by the mock and its clients.
-//!
-//! | call | does |
-//! | --- | --- |
-//! | `GET /health` | 200 when a worker is ready |
-//! | `GET /truth` | [`Truth`]: what really happens inside, to compare measurements with |
-//! | `GET /metrics` | windows_exporter's names |
-//! | `POST /faults` | a [`FaultConfig`](crate::FaultConfig) in place of the current one |
-//! | `DELETE /faults` | no faults |
-//! | `POST /mail` | a [`NewMail`] into inboxes; answers with [`Delivered`] |
-//! | `POST /recycle` | recycles now; answers when the new worker serves |
-//! | `POST /hierarchy-change` | a new folder for every mailbox |
-//! | `POST /unprovision` | every device must provision again |
-//! | `POST /kill-worker` | ends the worker as a crash would |
-//! | `POST /shutdown` | ends the mock |
+//! What travels over the control API, shared by the mock and its clients. `openapi.json` in this
+//! crate describes the calls.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::units::duration_text;
+
 /// A mail to put into inboxes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NewMail {
     /// Users, without a domain.
     pub to: Vec<String>,
@@ -34,16 +26,63 @@ pub struct Delivered {
     pub inboxes: usize,
 }
 
+/// What the directory says of a user. Everybody is enabled until told otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UserSettings {
+    /// Whether the account can log in. A Ping that is held goes on (mock-fidelity G13).
+    pub enabled: bool,
+    /// Whether the user may use ActiveSync (403 or Status 126 otherwise).
+    pub sync: bool,
+    /// Whether a policy applies; without one a device needs no policy key.
+    pub policy: bool,
+    /// Whether the user's devices are to be wiped (Status 140).
+    pub wipe: bool,
+}
+
+impl Default for UserSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            sync: true,
+            policy: true,
+            wipe: false,
+        }
+    }
+}
+
+/// Moves the pool's clock ahead.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockMove {
+    /// By how much pool time, for example `6h`.
+    #[serde(with = "duration_text")]
+    pub advance: Duration,
+}
+
+/// The pool's clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Clock {
+    /// Date, time and zone of the pool.
+    pub pool_time: String,
+    /// Pool seconds per second.
+    pub time_scale: f64,
+}
+
 /// One worker process.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorkerTruth {
+    /// Its server, from 1.
+    pub server: usize,
     /// Its process id.
     pub pid: u32,
     /// `starting`, `running` or `draining`.
     pub state: String,
     /// Seconds since it was started.
     pub age: f64,
-    /// What it counts, at most a second old.
+    /// Requests given to it.
+    pub requests: u64,
+    /// What it counts, at most half a second old.
     pub counts: WorkerCounts,
 }
 
@@ -70,19 +109,33 @@ pub struct WorkerCounts {
     pub gc_share: f64,
     /// Outgoing sockets.
     pub outgoing_sockets: u64,
-    /// Outgoing connections that could not be made, mostly for want of a port.
+    /// Outgoing connections that could not be made for want of a port.
+    pub port_failures: u64,
+    /// Outgoing connections that could not be made for another reason.
     pub connect_failures: u64,
 }
 
-/// What really happens inside the mock.
+/// What really happens inside the mock, all servers together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Truth {
+    /// Pool seconds per second.
+    pub time_scale: f64,
+    /// Date, time and zone of the pool.
+    pub pool_time: String,
+    /// State of each server's pool: `running`, `stopped`, or `disabled` by rapid-fail protection.
+    pub pools: Vec<String>,
     /// Workers, the serving ones first.
     pub workers: Vec<WorkerTruth>,
     /// Recycles since start, whatever their reason.
     pub recycles: u64,
+    /// Workers created since start.
+    pub created: u64,
     /// Recycled workers that were killed at shutdownTimeLimit.
     pub shutdown_failures: u64,
+    /// Workers that were not ready at startupTimeLimit.
+    pub startup_failures: u64,
+    /// Workers that did not answer WAS's pings.
+    pub ping_failures: u64,
     /// Workers that ended without being told to.
     pub failures: u64,
     /// Client connections accepted since start.
@@ -99,4 +152,15 @@ pub struct Truth {
     pub devices: u64,
     /// Mails put into inboxes since start.
     pub mails: u64,
+}
+
+impl Truth {
+    /// The sum of a count over all workers.
+    #[must_use]
+    pub fn sum(&self, count: impl Fn(&WorkerCounts) -> u64) -> u64 {
+        self.workers
+            .iter()
+            .map(|worker| count(&worker.counts))
+            .sum()
+    }
 }

@@ -12,14 +12,29 @@
 //! They talk over the worker's standard input and output ([`link`]), so a worker ends when its
 //! front door does, whatever ended it.
 //!
-//! This crate knows the protocol (`eas`) and nothing of the harness.
+//! This crate knows the protocol (`eas`) and application pools (`iis`), and nothing of the harness.
 
+mod client;
+mod clock;
 pub mod config;
 pub mod control;
+pub mod fault;
 mod front_door;
 pub mod link;
+mod process;
 mod store;
+mod surfaces;
+pub mod units;
 pub mod worker;
 
-pub use config::{FaultConfig, MockConfig, Topology};
-pub use front_door::{ANSWERED, Addresses, FrontDoor, StartError, WorkerLauncher};
+pub use client::{Control, ControlError};
+pub use config::{MockConfig, Tls, Topology};
+pub use fault::{Fault, FaultKind, StrandTrigger};
+pub use front_door::{ANSWERED, Addresses, FrontDoor, ServerAddresses, StartError, WorkerLauncher};
+
+/// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -16,8 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio_util::codec::{Encoder as _, FramedRead, LengthDelimitedCodec};
 
-use crate::config::{FaultConfig, MockConfig};
-use crate::control::WorkerCounts;
+use crate::config::MockConfig;
+use crate::control::{UserSettings, WorkerCounts};
+use crate::fault::Fault;
 use crate::store::{StoreCall, StoreReply};
 
 /// Largest message: a request body of Exchange's `maxRequestLength` (10,240 kB) with room around.
@@ -45,6 +46,8 @@ pub struct WireRequest {
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Vec<u8>,
+    /// The user whom the client's certificate names.
+    pub certificate_user: Option<String>,
 }
 
 impl WireRequest {
@@ -63,10 +66,25 @@ impl WireRequest {
 pub struct WireAnswer {
     /// HTTP status.
     pub status: u16,
-    /// Headers.
+    /// Headers, in the order in which they are sent.
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Vec<u8>,
+    /// What the IIS log says of the request.
+    pub log: RequestLog,
+}
+
+/// What the back end knows of a request that the IIS log shows (the `Log=` part).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestLog {
+    /// The user that was authenticated.
+    pub user: Option<String>,
+    /// Protocol version times ten.
+    pub version: Option<u8>,
+    /// Heartbeat of a Ping or hanging Sync, in seconds.
+    pub heartbeat: Option<u32>,
+    /// The folders it watched.
+    pub folders: Vec<u32>,
 }
 
 /// Front door to worker.
@@ -84,7 +102,12 @@ pub enum ToWorker {
         request: WireRequest,
     },
     /// The client of that request has gone.
-    ClientGone(u64),
+    ClientGone {
+        /// The request.
+        id: u64,
+        /// By a reset, not by a proper end.
+        reset: bool,
+    },
     /// The answer to a store call.
     StoreReply(u64, Result<StoreReply, u16>),
     /// An item was added to a folder of that user.
@@ -99,8 +122,14 @@ pub enum ToWorker {
         /// The user.
         user: String,
     },
-    /// New faults.
-    Faults(FaultConfig),
+    /// New faults, in place of all before.
+    Faults(Vec<Fault>),
+    /// A user's settings have changed.
+    User(String, UserSettings),
+    /// The mailbox database moves.
+    StoreFailover,
+    /// WAS asks whether the worker lives.
+    Ping(u64),
     /// No more requests will come: end when the last is completed.
     Drain,
 }
@@ -115,7 +144,9 @@ pub struct WorkerStart {
     /// Where the back end listens.
     pub back_end: std::net::SocketAddr,
     /// Faults in force.
-    pub faults: FaultConfig,
+    pub faults: Vec<Fault>,
+    /// Users whose settings are not the default.
+    pub users: Vec<(String, UserSettings)>,
 }
 
 /// Worker to front door.
@@ -128,6 +159,12 @@ pub enum ToFrontDoor {
     },
     /// The answer to a request.
     Answer(u64, WireAnswer),
+    /// A request is held, or waits for another server: it needs no thread any more.
+    Async(u64),
+    /// A request whose client has gone is completed.
+    Completed(u64),
+    /// The worker lives.
+    Pong(u64),
     /// A question to the store.
     StoreCall(u64, Box<StoreCall>),
     /// Counts, once in [`COUNTS_EVERY`].

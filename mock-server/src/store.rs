@@ -11,6 +11,9 @@ use rand::SeedableRng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
+use crate::config::MockConfig;
+use crate::control::UserSettings;
+
 /// A question of a worker, for one device of one user.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct StoreCall {
@@ -35,7 +38,14 @@ pub enum Operation {
     /// FolderSync.
     FolderSync(String),
     /// Sync of one or more collections.
-    Sync(Vec<SyncPart>),
+    Sync {
+        /// The collections.
+        parts: Vec<SyncPart>,
+        /// How many seconds it may hang.
+        hang: Option<u32>,
+        /// Collections of the last request that are not named here are meant too.
+        partial: bool,
+    },
     /// Sync with an empty body: the last request again.
     RepeatSync,
     /// Ping: merges what the device sent with what is cached, and looks for changes.
@@ -45,6 +55,14 @@ pub enum Operation {
         /// Folders, if sent.
         folders: Option<Vec<String>>,
     },
+    /// ItemOperations: an item by its server id.
+    Fetch(String),
+    /// Nothing but the check of the policy key.
+    CheckPolicy,
+    /// Whether the device is still to be wiped.
+    AskWipe,
+    /// The device says that it is wiped.
+    Wiped,
     /// GetItemEstimate.
     Estimate(Vec<(String, String)>),
     /// SendMail.
@@ -71,6 +89,34 @@ pub struct SyncPart {
     pub window: u16,
     /// Whether items are wanted.
     pub get_changes: bool,
+    /// What the device did.
+    pub commands: Vec<ItemCommand>,
+}
+
+/// What a device did with an item.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum ItemCommand {
+    /// Created one, with its own id for it.
+    Add(String),
+    /// Read or unread.
+    Change(String, Option<bool>),
+    /// Deleted.
+    Delete(String),
+    /// Wants it.
+    Fetch(String),
+}
+
+/// The answer to an [`ItemCommand`], where there is one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum ItemResponse {
+    /// Clients' items are not stored.
+    NotAdded(String),
+    /// No such item.
+    NotFound(String),
+    /// No such item to fetch.
+    NotFetched(String),
+    /// The item.
+    Fetched(String, Mail),
 }
 
 /// The store's answer. A failure is a common status (ASCMD 2.2.2).
@@ -89,8 +135,19 @@ pub enum StoreReply {
     },
     /// FolderSync: start again with key 0.
     BadFolderKey,
-    /// One answer per collection, in order.
-    Sync(Vec<SyncOutcome>),
+    /// Sync.
+    Sync {
+        /// One per collection, in order.
+        outcomes: Vec<SyncOutcome>,
+        /// How many seconds it may hang.
+        hang: Option<u32>,
+    },
+    /// An item, if it is there.
+    Item(Option<Mail>),
+    /// Whether the device is to be wiped.
+    Wipe(bool),
+    /// Nothing to say.
+    Done,
     /// Repeat without a cached request.
     NothingCached,
     /// The device's folder hierarchy is out of date.
@@ -134,9 +191,11 @@ pub enum SyncOutcome {
         items: Vec<(u32, Mail)>,
         /// More remain.
         more: bool,
+        /// Answers to the device's commands.
+        responses: Vec<ItemResponse>,
     },
-    /// Nothing to say.
-    Unchanged,
+    /// Nothing to say of this folder.
+    Unchanged(u32),
     /// Status 3.
     BadKey(String),
     /// Status 12: no such folder.
@@ -156,20 +215,25 @@ pub struct Mail {
     pub received: String,
     /// Text.
     pub body: String,
+    /// Read by the user.
+    pub read: bool,
 }
 
 /// Folder ids of every mailbox.
 const INBOX: u32 = 5;
 const SENT: u32 = 4;
+pub(crate) const CALENDAR: u32 = 1;
+pub(crate) const CONTACTS: u32 = 6;
+pub(crate) const TASKS: u32 = 7;
 /// The folders of a new mailbox.
 const FOLDERS: [(u32, &str, FolderType); 7] = [
     (INBOX, "Inbox", FolderType::INBOX),
     (2, "Drafts", FolderType::DRAFTS),
     (3, "Deleted Items", FolderType::DELETED_ITEMS),
     (SENT, "Sent Items", FolderType::SENT_ITEMS),
-    (1, "Calendar", FolderType::CALENDAR),
-    (6, "Contacts", FolderType::CONTACTS),
-    (7, "Tasks", FolderType::TASKS),
+    (CALENDAR, "Calendar", FolderType::CALENDAR),
+    (CONTACTS, "Contacts", FolderType::CONTACTS),
+    (TASKS, "Tasks", FolderType::TASKS),
 ];
 /// SendMail repetitions are recognised within so many messages of a device.
 const REMEMBERED_CLIENT_IDS: usize = 64;
@@ -178,7 +242,9 @@ const REMEMBERED_CLIENT_IDS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Store {
     mailboxes: HashMap<String, Mailbox>,
+    users: HashMap<String, UserSettings>,
     require_provisioning: bool,
+    max_devices: usize,
     random: Xoshiro256PlusPlus,
     mails: u64,
 }
@@ -192,17 +258,23 @@ struct Mailbox {
 #[derive(Debug)]
 struct Folder {
     record: FolderRecord,
-    items: Vec<Mail>,
+    /// `None` once deleted, so that ids stay.
+    items: Vec<Option<Mail>>,
 }
 
 #[derive(Debug, Default)]
 struct Device {
     policy_key: Option<u32>,
     temporary_key: Option<u32>,
+    /// It had a key, and the policy has changed since.
+    refresh: bool,
+    /// It was wiped, and starts anew.
+    wiped: bool,
     /// Folders the device knows: the first so many of the mailbox. Current and previous.
     hierarchy: Option<(Generation, Generation)>,
     collections: HashMap<u32, Collection>,
     last_sync: Vec<SyncPart>,
+    last_hang: Option<u32>,
     heartbeat: Option<u32>,
     ping_folders: Option<Vec<u32>>,
     client_ids: VecDeque<String>,
@@ -223,13 +295,19 @@ struct Collection {
 }
 
 impl Store {
-    pub(crate) fn new(seed: u64, require_provisioning: bool) -> Self {
+    pub(crate) fn new(config: &MockConfig) -> Self {
         Self {
             mailboxes: HashMap::new(),
-            require_provisioning,
-            random: Xoshiro256PlusPlus::seed_from_u64(seed),
+            users: HashMap::new(),
+            require_provisioning: config.require_provisioning,
+            max_devices: config.max_devices,
+            random: Xoshiro256PlusPlus::seed_from_u64(config.seed),
             mails: 0,
         }
+    }
+
+    pub(crate) fn set_user(&mut self, user: &str, settings: UserSettings) {
+        self.users.insert(user.to_owned(), settings);
     }
 
     pub(crate) fn devices(&self) -> u64 {
@@ -275,7 +353,7 @@ impl Store {
                 .mailbox(user)
                 .folder(INBOX)
                 .expect("every mailbox has one");
-            inbox.items.push(mail.clone());
+            inbox.items.push(Some(mail.clone()));
             self.mails += 1;
             added.push((user.clone(), INBOX));
         }
@@ -302,7 +380,16 @@ impl Store {
     pub(crate) fn unprovision(&mut self) {
         for mailbox in self.mailboxes.values_mut() {
             for device in mailbox.devices.values_mut() {
-                device.policy_key = None;
+                device.refresh |= device.policy_key.take().is_some();
+            }
+        }
+    }
+
+    /// Forgets every Sync key.
+    pub(crate) fn lose_sync_state(&mut self) {
+        for mailbox in self.mailboxes.values_mut() {
+            for device in mailbox.devices.values_mut() {
+                device.collections.clear();
             }
         }
     }
@@ -313,19 +400,20 @@ impl Store {
         call: StoreCall,
     ) -> (Result<StoreReply, u16>, Vec<(String, u32)>) {
         let fresh = self.random.random_range(1..=u32::MAX);
-        let require_provisioning = self.require_provisioning;
+        let settings = self.users.get(&call.user).copied().unwrap_or_default();
+        let needs_policy = self.require_provisioning && settings.policy;
+        let max_devices = self.max_devices;
         let mailbox = self.mailbox(&call.user);
         let Mailbox { folders, devices } = mailbox;
+        if !devices.contains_key(&call.device) && devices.len() >= max_devices {
+            let status = GlobalStatus::MaximumDevicesReached;
+            return (Err(status.code()), Vec::new());
+        }
         let device = devices.entry(call.device.clone()).or_default();
-        if require_provisioning && let Some(sent) = call.policy_key {
-            let refusal = match (device.policy_key, sent) {
-                (None, _) | (_, None) => Some(GlobalStatus::DeviceNotProvisioned),
-                (Some(known), Some(sent)) if known != sent => Some(GlobalStatus::InvalidPolicyKey),
-                _ => None,
-            };
-            if let Some(status) = refusal {
-                return (Err(status.code()), Vec::new());
-            }
+        if let Some(sent) = call.policy_key
+            && let Some(status) = refusal(device, sent, needs_policy, settings.wipe)
+        {
+            return (Err(status.code()), Vec::new());
         }
         let reply = match call.operation {
             Operation::AskPolicy => {
@@ -334,19 +422,46 @@ impl Store {
             }
             Operation::AcknowledgePolicy(key) if device.temporary_key == Some(key) => {
                 device.temporary_key = None;
+                device.refresh = false;
                 device.policy_key = Some(fresh);
                 StoreReply::PolicyKey(fresh)
             }
             Operation::AcknowledgePolicy(_) => StoreReply::WrongPolicyKey,
             Operation::FolderSync(key) => folder_sync(folders, device, &key),
-            Operation::Sync(parts) => {
+            Operation::Sync {
+                mut parts,
+                hang,
+                partial,
+            } => {
+                if partial {
+                    if device.last_sync.is_empty() {
+                        return (Ok(StoreReply::NothingCached), Vec::new());
+                    }
+                    let mut rest = current_keys(device);
+                    rest.retain(|old| parts.iter().all(|new| new.id != old.id));
+                    parts.append(&mut rest);
+                }
                 device.last_sync.clone_from(&parts);
+                for part in &mut device.last_sync {
+                    part.commands.clear();
+                }
+                device.last_hang = hang;
                 sync(folders, device, &parts, fresh)
             }
             Operation::RepeatSync if device.last_sync.is_empty() => StoreReply::NothingCached,
             Operation::RepeatSync => {
                 let parts = current_keys(device);
                 sync(folders, device, &parts, fresh)
+            }
+            Operation::Fetch(id) => StoreReply::Item(item(folders, &id).cloned()),
+            Operation::CheckPolicy => StoreReply::Done,
+            Operation::AskWipe => StoreReply::Wipe(!device.wiped),
+            Operation::Wiped => {
+                *device = Device {
+                    wiped: true,
+                    ..Device::default()
+                };
+                StoreReply::Done
             }
             Operation::Ping {
                 heartbeat,
@@ -377,7 +492,7 @@ impl Store {
                     device.client_ids.push_back(id);
                 }
                 if save_in_sent && let Some(sent) = mailbox.folder(SENT) {
-                    sent.items.push(mail.clone());
+                    sent.items.push(Some(mail.clone()));
                 }
                 let to: Vec<String> = to.into_iter().collect::<HashSet<_>>().into_iter().collect();
                 return (Ok(StoreReply::Delivered), self.deliver(&to, &mail));
@@ -392,6 +507,27 @@ impl Mailbox {
         self.folders
             .iter_mut()
             .find(|folder| folder.record.id == id)
+    }
+}
+
+/// Why a command that needs the policy key is refused, if it is.
+fn refusal(
+    device: &Device,
+    sent: Option<u32>,
+    needs_policy: bool,
+    wipe: bool,
+) -> Option<GlobalStatus> {
+    if wipe && !device.wiped {
+        return Some(GlobalStatus::RemoteWipeRequested);
+    }
+    if !needs_policy {
+        return None;
+    }
+    match (device.policy_key, sent) {
+        (None, _) if device.refresh => Some(GlobalStatus::PolicyRefresh),
+        (None, _) | (_, None) => Some(GlobalStatus::DeviceNotProvisioned),
+        (Some(known), Some(sent)) if known != sent => Some(GlobalStatus::InvalidPolicyKey),
+        _ => None,
     }
 }
 
@@ -452,26 +588,46 @@ fn current_keys(device: &Device) -> Vec<SyncPart> {
     parts
 }
 
-fn sync(folders: &[Folder], device: &mut Device, parts: &[SyncPart], fresh: u32) -> StoreReply {
+/// Where a server id points, `5:12`: folder and index.
+fn place(id: &str) -> Option<(u32, usize)> {
+    let (folder, number) = id.split_once(':')?;
+    let number: usize = number.parse().ok()?;
+    Some((folder.parse().ok()?, number.checked_sub(1)?))
+}
+
+fn item<'a>(folders: &'a [Folder], id: &str) -> Option<&'a Mail> {
+    let (folder, at) = place(id)?;
+    let folder = folders.iter().find(|one| one.record.id == folder)?;
+    folder.items.get(at)?.as_ref()
+}
+
+fn sync(folders: &mut [Folder], device: &mut Device, parts: &[SyncPart], fresh: u32) -> StoreReply {
     if device
         .hierarchy
         .is_some_and(|(current, _)| current.known != folders.len())
     {
         return StoreReply::HierarchyChanged;
     }
-    StoreReply::Sync(
-        parts
+    StoreReply::Sync {
+        outcomes: parts
             .iter()
             .map(|part| sync_part(folders, device, part, fresh))
             .collect(),
-    )
+        hang: device.last_hang,
+    }
 }
 
-fn sync_part(folders: &[Folder], device: &mut Device, part: &SyncPart, fresh: u32) -> SyncOutcome {
+fn sync_part(
+    folders: &mut [Folder],
+    device: &mut Device,
+    part: &SyncPart,
+    fresh: u32,
+) -> SyncOutcome {
     let Some(folder) = find(folders, &part.id) else {
         return SyncOutcome::NoFolder(part.id.clone());
     };
     let id = folder.record.id;
+    let length = folder.items.len();
     if part.key == "0" {
         let current = Generation {
             key: fresh,
@@ -489,6 +645,7 @@ fn sync_part(folders: &[Folder], device: &mut Device, part: &SyncPart, fresh: u3
             key: fresh.to_string(),
             items: Vec::new(),
             more: false,
+            responses: Vec::new(),
         };
     }
     let Some(collection) = device.collections.get_mut(&id) else {
@@ -499,14 +656,14 @@ fn sync_part(folders: &[Folder], device: &mut Device, part: &SyncPart, fresh: u3
         .previous
         .filter(|previous| previous.key.to_string() == part.key);
     let (from, to, key) = if current.key.to_string() == part.key {
-        let available = folder.items.len() - current.known;
+        let available = length - current.known;
         let count = if part.get_changes {
             available.min(usize::from(part.window))
         } else {
             0
         };
-        if count == 0 {
-            return SyncOutcome::Unchanged;
+        if count == 0 && part.commands.is_empty() {
+            return SyncOutcome::Unchanged(id);
         }
         let next = Generation {
             key: current.key.wrapping_add(1).max(1),
@@ -522,14 +679,53 @@ fn sync_part(folders: &[Folder], device: &mut Device, part: &SyncPart, fresh: u3
     } else {
         return SyncOutcome::BadKey(part.id.clone());
     };
+    // A repeated request repeats its commands, which changes nothing.
+    let responses = part
+        .commands
+        .iter()
+        .filter_map(|command| execute(folders, command))
+        .collect();
+    let folder = find(folders, &part.id);
+    let all = folder.map_or(&[][..], |folder| &folder.items);
     let items = (from..to)
-        .map(|at| (at as u32 + 1, folder.items[at].clone()))
+        .filter_map(|at| Some((at as u32 + 1, all.get(at)?.clone()?)))
         .collect();
     SyncOutcome::Items {
         id: part.id.clone(),
         key: key.to_string(),
         items,
-        more: folder.items.len() > to,
+        more: length > to,
+        responses,
+    }
+}
+
+fn slot<'a>(folders: &'a mut [Folder], id: &str) -> Option<&'a mut Option<Mail>> {
+    let (folder, at) = place(id)?;
+    let folder = folders.iter_mut().find(|one| one.record.id == folder)?;
+    folder.items.get_mut(at)
+}
+
+/// Executes a device's command; what other devices have of the item stays as it is.
+fn execute(folders: &mut [Folder], command: &ItemCommand) -> Option<ItemResponse> {
+    match command {
+        ItemCommand::Add(client_id) => Some(ItemResponse::NotAdded(client_id.clone())),
+        ItemCommand::Change(id, read) => match slot(folders, id) {
+            Some(Some(mail)) => {
+                mail.read = read.unwrap_or(mail.read);
+                None
+            }
+            _ => Some(ItemResponse::NotFound(id.clone())),
+        },
+        ItemCommand::Delete(id) => {
+            if let Some(slot) = slot(folders, id) {
+                *slot = None;
+            }
+            None
+        }
+        ItemCommand::Fetch(id) => Some(match slot(folders, id) {
+            Some(Some(mail)) => ItemResponse::Fetched(id.clone(), mail.clone()),
+            _ => ItemResponse::NotFetched(id.clone()),
+        }),
     }
 }
 

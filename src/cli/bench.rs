@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use hdrhistogram::Histogram;
 use mock_server::control::Truth;
-use mock_server::{MockConfig, Topology};
+use mock_server::{MockConfig, Tls, Topology};
 use tokio::time::{Instant, sleep};
 
 use super::{Exit, print_or_fail};
@@ -38,7 +38,7 @@ pub(super) struct Arguments {
     heartbeat: u32,
     /// Workers of the mock.
     #[arg(long, default_value_t = 1)]
-    workers: usize,
+    workers: u32,
     /// TLS instead of plain HTTP.
     #[arg(long)]
     tls: bool,
@@ -179,11 +179,15 @@ impl Bench {
             } else {
                 Topology::Direct
             },
-            tls: arguments.tls,
+            tls: if arguments.tls {
+                Tls::Generated
+            } else {
+                Tls::Off
+            },
             min_heartbeat: Duration::from_secs(1),
             ..MockConfig::default()
         };
-        config.pool.max_processes = arguments.workers;
+        config.pool.process_model.max_processes = arguments.workers;
         // The model of garbage collection would measure itself here.
         config.heap.pause_per_mib = Duration::ZERO;
         let mock = MockProcess::start(&config)

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use mock_server::{FrontDoor, MockConfig, Topology, WorkerLauncher};
+use mock_server::{Fault, FrontDoor, MockConfig, Tls, Topology, WorkerLauncher};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use super::{Exit, check, print};
@@ -43,6 +43,8 @@ pub(super) struct Arguments {
 enum TopologyArgument {
     /// Front end and back end in one pool on one server.
     OneServer,
+    /// Front end and back end on two servers.
+    TwoServers,
     /// No front-end proxy.
     Direct,
 }
@@ -134,15 +136,18 @@ fn config(arguments: &Arguments) -> Result<MockConfig, Exit> {
     }
     config.listen = arguments.listen;
     config.control = arguments.control;
-    config.tls |= arguments.tls;
+    if arguments.tls && config.tls == Tls::Off {
+        config.tls = Tls::Generated;
+    }
     if let Some(topology) = arguments.topology {
         config.topology = match topology {
             TopologyArgument::OneServer => Topology::OneServer,
+            TopologyArgument::TwoServers => Topology::TwoServers,
             TopologyArgument::Direct => Topology::Direct,
         };
     }
     if let Some(strand) = arguments.strand {
-        config.faults.strand = strand;
+        config.faults.push(Fault::strand(strand));
     }
     Ok(config)
 }

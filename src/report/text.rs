@@ -100,6 +100,15 @@ pub fn plan_text(plan: &Plan) -> String {
     if let Some(scale) = &plan.time_scale {
         let _ = writeln!(out, "time      {scale}");
     }
+    if let TargetPlan::Mock(config) = &plan.target
+        && config.time_scale != 1.0
+    {
+        let _ = writeln!(
+            out,
+            "time      the mock's pool lives {} times as fast as the devices",
+            config.time_scale
+        );
+    }
     let _ = writeln!(
         out,
         "devices   {} over {} users ({} … {}), heartbeat {} s, {:.0} started a second",
@@ -133,6 +142,9 @@ pub fn plan_text(plan: &Plan) -> String {
         }
         if phase.strand > 0.0 {
             what.push(format!("{:.0} % of those strand", phase.strand * 100.0));
+        }
+        for fault in &phase.faults {
+            what.push(format!("fault {}", fault.fault.as_str()));
         }
         match &phase.trigger {
             Trigger::None => {}

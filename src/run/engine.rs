@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mock_server::Fault;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -19,7 +20,7 @@ use crate::mail::{Door, MailPlan, send_on_schedule};
 use crate::measure::{Interval, Recorder, RunFiles, read_timeline};
 use crate::recycle;
 use crate::report::{Progress, RunRecord, RunState, say};
-use crate::scenario::{AbandonPlan, MailDoor, PhaseKind, PhasePlan, Plan, Trigger};
+use crate::scenario::{AbandonPlan, MailDoor, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger};
 use crate::transport::{Lean, LeanFactory, Network};
 
 /// Devices get so long to finish a Sync when the run ends.
@@ -167,7 +168,7 @@ impl Engine {
             .map_or_else(Abandonment::none, abandonment);
         self.behaviour.set_abandonment(chosen);
         if let Some(mock) = &self.mock
-            && let Err(error) = mock.set_strand(phase.strand).await
+            && let Err(error) = mock.set_faults(&self.faults(phase)).await
         {
             self.problem(format!("the mock did not take its faults: {error}"));
         }
@@ -185,6 +186,19 @@ impl Engine {
                 }
             });
         }
+    }
+
+    /// The mock's faults in a phase: those of the whole run, its own, and its share of strands.
+    fn faults(&self, phase: &PhasePlan) -> Vec<Fault> {
+        let mut faults = match &self.record.plan.target {
+            TargetPlan::Mock(config) => config.faults.clone(),
+            TargetPlan::Server { .. } => Vec::new(),
+        };
+        faults.extend(phase.faults.iter().cloned());
+        if phase.strand > 0.0 {
+            faults.push(Fault::strand(phase.strand));
+        }
+        faults
     }
 
     fn problem(&mut self, text: String) {

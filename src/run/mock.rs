@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use mock_server::{Addresses, FaultConfig, MockConfig};
+use mock_server::{Addresses, Control, ControlError, Fault, MockConfig};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
@@ -44,7 +44,7 @@ pub struct MockProcess {
     _lifeline: ChildStdin,
     addresses: Addresses,
     ca: Option<tempfile::NamedTempFile>,
-    client: reqwest::Client,
+    control: Control,
 }
 
 impl MockProcess {
@@ -88,12 +88,13 @@ impl MockProcess {
             None => None,
             Some(pem) => Some(ca_file(pem).map_err(|error| fail(error.to_string()))?),
         };
+        let control = Control::new(&addresses.control).map_err(|error| fail(error.to_string()))?;
         Ok(Self {
             child,
             _lifeline: input,
             addresses,
             ca,
-            client: local_client(),
+            control,
         })
     }
 
@@ -114,32 +115,17 @@ impl MockProcess {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Sets the share of abandoned Pings that strand.
+    /// Sets the faults in place of all before.
     ///
     /// # Errors
-    /// When the mock does not take it.
-    pub async fn set_strand(&self, share: f64) -> Result<(), reqwest::Error> {
-        let faults = FaultConfig {
-            strand: share,
-            ..FaultConfig::default()
-        };
-        let url = format!("{}/faults", self.addresses.control);
-        self.client
-            .post(url)
-            .json(&faults)
-            .send()
-            .await?
-            .error_for_status()
-            .map(drop)
+    /// When the mock does not take them.
+    pub async fn set_faults(&self, faults: &[Fault]) -> Result<(), ControlError> {
+        self.control.set_faults(faults).await.map(drop)
     }
 
     /// Ends it, politely first.
     pub async fn stop(mut self) {
-        let asked = self
-            .client
-            .post(format!("{}/shutdown", self.addresses.control))
-            .send()
-            .await;
+        let asked = self.control.shutdown().await;
         if asked.is_err() || timeout(STOP_LIMIT, self.child.wait()).await.is_err() {
             // Dead already, or deaf; the child is killed when it is dropped in any case.
             let _ = self.child.kill().await;

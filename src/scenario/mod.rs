@@ -2,22 +2,22 @@
 //! of a file are reported at once. Everything reads the same plan: the printed text, the descriptor
 //! check, the engine. Knows no tokio.
 
+mod mock;
 mod needs;
 mod parse;
 mod reader;
-mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use eas::ProtocolVersion;
-use mock_server::MockConfig;
+use mock_server::{Fault, MockConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use mock_server::units::{format_duration, parse_duration, parse_size};
 pub use needs::Needs;
 pub use parse::{ScenarioError, parse};
-pub use values::{format_duration, parse_duration, parse_size};
 
 /// The scenario that `easload run` plays without one.
 pub const DEFAULT_SCENARIO: (&str, &str) = (
@@ -200,6 +200,9 @@ pub struct PhasePlan {
     pub abandon: Option<AbandonPlan>,
     /// Share of abandoned Pings that the mock strands.
     pub strand: f64,
+    /// Faults of the mock while it lasts, beside those of the whole run.
+    #[schemars(with = "Vec<serde_json::Value>")]
+    pub faults: Vec<Fault>,
     /// What recycles the pool when the phase begins.
     pub trigger: Trigger,
 }

@@ -1,6 +1,6 @@
 //! What a plan needs, known before anything runs.
 
-use mock_server::Topology;
+use mock_server::{Tls, Topology};
 
 use super::{MailDoor, Plan, TargetPlan};
 
@@ -41,7 +41,7 @@ impl Needs {
             TargetPlan::Mock(config) => {
                 // The front door has the back end's end of each forwarded request too.
                 (
-                    config.tls,
+                    config.tls != Tls::Off,
                     if config.topology == Topology::OneServer {
                         2
                     } else {

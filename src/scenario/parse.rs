@@ -1,14 +1,14 @@
 //! A scenario file → a [`Plan`].
 
 use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use eas::ProtocolVersion;
-use mock_server::{MockConfig, Topology};
+use mock_server::Topology;
 use toml::de::DeTable;
 
+use super::mock::{faults, mock_config};
 use super::reader::{Problem, Problems, Section};
 use super::{
     AbandonPlan, ChecksPlan, DevicesPlan, Expectation, MailDoor, MailSchedule, ObservePlan,
@@ -140,7 +140,8 @@ pub fn parse(file: &str, text: &str) -> Result<Plan, ScenarioError> {
         });
     }
     let plan = if problems.borrow().is_empty() {
-        read(Section::root(&table, &problems))
+        let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+        read(Section::root(&table, &problems), folder)
     } else {
         None
     };
@@ -158,7 +159,7 @@ pub fn parse(file: &str, text: &str) -> Result<Plan, ScenarioError> {
     }
 }
 
-fn read(root: Section<'_>) -> Option<Plan> {
+fn read(root: Section<'_>, folder: &Path) -> Option<Plan> {
     let name = root.required("name", root.text("name"), "\"nightly-recycle\"");
     if let Some(name) = &name
         && !is_file_name(name)
@@ -171,7 +172,7 @@ fn read(root: Section<'_>) -> Option<Plan> {
     let description = root.text("description").unwrap_or_default();
     let seed = root.integer("seed", 0..=u64::MAX);
     let time_scale = root.text("time_scale");
-    let target = target(&root);
+    let target = target(&root, folder);
     let is_mock = matches!(target, Some(TargetPlan::Mock(_)));
     let phases: Vec<PhasePlan> = root
         .sections("phase")
@@ -220,11 +221,11 @@ fn is_file_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && name.chars().all(allowed)
 }
 
-fn target(root: &Section<'_>) -> Option<TargetPlan> {
+fn target(root: &Section<'_>, folder: &Path) -> Option<TargetPlan> {
     let mock = root.section("mock");
     let Some(section) = root.section("target") else {
         return match mock {
-            Some(section) => Some(TargetPlan::Mock(Box::new(mock_config(section)))),
+            Some(section) => Some(TargetPlan::Mock(Box::new(mock_config(section, folder)))),
             None if root.has("target") || root.has("mock") => None,
             None => {
                 root.problem(
@@ -252,77 +253,6 @@ fn target(root: &Section<'_>) -> Option<TargetPlan> {
         ca_file,
         insecure,
     })
-}
-
-fn mock_config(section: Section<'_>) -> MockConfig {
-    let mut config = MockConfig::default();
-    let set = |target: &mut Duration, value: Option<Duration>| {
-        if let Some(value) = value {
-            *target = value;
-        }
-    };
-    if let Some(topology) = section.choice(
-        "topology",
-        &[
-            ("one-server", Topology::OneServer),
-            ("direct", Topology::Direct),
-        ],
-    ) {
-        config.topology = topology;
-    }
-    config.tls = section.flag("tls").unwrap_or(false);
-    config.require_provisioning = section.flag("require_provisioning").unwrap_or(true);
-    set(&mut config.min_heartbeat, section.duration("min_heartbeat"));
-    set(&mut config.max_heartbeat, section.duration("max_heartbeat"));
-    set(&mut config.poll_interval, section.duration("poll_interval"));
-    set(
-        &mut config.back_end_idle_timeout,
-        section.duration("back_end_idle_timeout"),
-    );
-    if let Some(count) = section.integer("ephemeral_ports", 1..=16_384) {
-        let first = *config.ephemeral_ports.start();
-        config.ephemeral_ports = first..=first + (count - 1) as u16;
-    }
-    if let Some(pool) = section.section("pool") {
-        set(&mut config.pool.time, pool.duration("time"));
-        set(
-            &mut config.pool.shutdown_time_limit,
-            pool.duration("shutdown_time_limit"),
-        );
-        set(
-            &mut config.pool.startup_time_limit,
-            pool.duration("startup_time_limit"),
-        );
-        if let Some(flag) = pool.flag("disallow_overlapping_rotation") {
-            config.pool.disallow_overlapping_rotation = flag;
-        }
-        if let Some(length) = pool.integer("queue_length", 10..=65_535) {
-            config.pool.queue_length = length as usize;
-        }
-        if let Some(count) = pool.integer("max_processes", 1..=64) {
-            config.pool.max_processes = count as usize;
-        }
-        pool.finish();
-    }
-    if let Some(heap) = section.section("heap") {
-        for (name, value) in [
-            ("base", &mut config.heap.base),
-            ("per_request", &mut config.heap.per_request),
-            ("per_stranded", &mut config.heap.per_stranded),
-            ("budget", &mut config.heap.budget),
-        ] {
-            if let Some(size) = heap.size(name) {
-                *value = size;
-            }
-        }
-        set(
-            &mut config.heap.pause_per_mib,
-            heap.duration("pause_per_mib"),
-        );
-        heap.finish();
-    }
-    section.finish();
-    config
 }
 
 fn devices(section: Section<'_>, is_mock: bool) -> Option<DevicesPlan> {
@@ -509,6 +439,10 @@ fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {
     if strand > 0.0 && !is_mock {
         section.problem("strand", "only the mock strands on demand; remove this key");
     }
+    let faults = faults(&section);
+    if !faults.is_empty() && !is_mock {
+        section.problem("fault", "only the mock has faults; remove these tables");
+    }
     let trigger = section.choice("trigger", &[("mock", 0_u8), ("observe", 1)]);
     let command = section.text("trigger_command");
     let trigger = match (trigger, command) {
@@ -534,6 +468,7 @@ fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {
         duration: duration?,
         abandon,
         strand,
+        faults,
         trigger,
     })
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::values::{parse_duration, parse_size};
+use mock_server::units::{parse_duration, parse_size};
 
 /// A mistake and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

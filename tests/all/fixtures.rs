@@ -32,6 +32,8 @@ pub(crate) async fn mock(change: impl FnOnce(&mut MockConfig)) -> FrontDoor {
         ..MockConfig::default()
     };
     config.heap.pause_per_mib = Duration::ZERO;
+    config.warm_up = Duration::ZERO;
+    config.port_wait = Duration::ZERO;
     change(&mut config);
     FrontDoor::start(config, worker_process()).await.unwrap()
 }

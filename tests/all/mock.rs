@@ -8,7 +8,7 @@ use eas::query::Query;
 use eas::status::*;
 use easload::observe::{MetricsSource, SocketGroups, SocketTable};
 use mock_server::control::Truth;
-use mock_server::{FaultConfig, FrontDoor, StartError, Topology, WorkerLauncher};
+use mock_server::{Fault, FrontDoor, StartError, Topology, WorkerLauncher};
 
 use crate::fixtures::{MockProgram, eventually, mock};
 
@@ -351,12 +351,9 @@ async fn refusals_are_those_of_the_specification() {
 async fn an_abandoned_ping_strands_and_a_recycle_releases_it() {
     const PINGS: u64 = 6;
     let mock = mock(|config| {
-        config.faults = FaultConfig {
-            strand: 1.0,
-            ..FaultConfig::default()
-        };
+        config.faults = vec![Fault::strand(1.0)];
         config.back_end_idle_timeout = Duration::from_millis(500);
-        config.pool.shutdown_time_limit = Duration::from_millis(700);
+        config.pool.process_model.shutdown_time_limit = Duration::from_millis(700);
         config.heap.per_stranded = 2 << 20;
     })
     .await;
@@ -408,7 +405,7 @@ async fn an_abandoned_ping_strands_and_a_recycle_releases_it() {
     );
 
     // Healthy from here on: what is stranded stays so.
-    mock.set_faults(FaultConfig::default());
+    mock.set_faults(Vec::new()).await;
     let old = mock.truth().workers[0].pid;
     mock.recycle().await.unwrap();
     let truth = mock.truth();
@@ -459,7 +456,9 @@ async fn a_healthy_mock_strands_nothing() {
 /// connections too.
 #[tokio::test]
 async fn a_recycle_drains_cuts_and_forgets_nothing() {
-    let mock = mock(|config| config.pool.shutdown_time_limit = Duration::from_millis(1500)).await;
+    let mock =
+        mock(|config| config.pool.process_model.shutdown_time_limit = Duration::from_millis(1500))
+            .await;
     let (mut short, mut long, mut idle) = (
         Phone::new(&mock, "short"),
         Phone::new(&mock, "long"),
@@ -494,7 +493,7 @@ async fn a_recycle_drains_cuts_and_forgets_nothing() {
 
 #[tokio::test]
 async fn without_overlap_requests_wait_for_the_new_worker() {
-    let mock = mock(|config| config.pool.disallow_overlapping_rotation = true).await;
+    let mock = mock(|config| config.pool.recycling.disallow_overlapping_rotation = true).await;
     let mut phone = Phone::new(&mock, "load1");
     let key = phone.start().await;
     let (recycled, synced) = tokio::join!(mock.recycle(), phone.sync(&key));
@@ -507,8 +506,8 @@ async fn without_overlap_requests_wait_for_the_new_worker() {
 #[tokio::test]
 async fn the_pool_recycles_by_time() {
     let mock = mock(|config| {
-        config.pool.time = Duration::from_secs(1);
-        config.pool.shutdown_time_limit = Duration::from_millis(200);
+        config.pool.recycling.time = Duration::from_secs(1);
+        config.pool.process_model.shutdown_time_limit = Duration::from_millis(200);
     })
     .await;
     eventually("two recycles by age", || async {
@@ -541,7 +540,7 @@ async fn a_killed_worker_is_replaced_and_counted() {
 async fn ports_of_the_outgoing_side_run_out() {
     let mock = mock(|config| {
         config.ephemeral_ports = 49_900..=49_903;
-        config.faults.strand = 1.0;
+        config.faults = vec![Fault::strand(1.0)];
     })
     .await;
     for number in 0..4 {
@@ -574,8 +573,11 @@ async fn control_calls_with_wrong_values_are_refused() {
     let url = |path: &str| format!("{}/{path}", mock.addresses().control);
     let client = reqwest::Client::new();
     for (path, body) in [
-        ("faults", "{\"strand\": 2}"),
-        ("faults", "{\"starnd\": 1}"),
+        ("faults", "{\"fault\": \"strand\", \"probability\": 2}"),
+        ("faults", "{\"fault\": \"starnd\"}"),
+        ("faults", "{\"fault\": \"latency\", \"delay\": \"fast\"}"),
+        ("faults", "{\"fault\": \"reset\", \"bytes\": 1}"),
+        ("clock", "{\"advance\": \"-1h\"}"),
         ("mail", "{\"to\": [], \"subject\": \"x\", \"body\": \"\"}"),
         ("mail", "{}"),
     ] {
@@ -594,10 +596,7 @@ async fn control_calls_with_wrong_values_are_refused() {
         );
     }
     let reset = client.delete(url("faults")).send().await.unwrap();
-    assert_eq!(
-        reset.json::<FaultConfig>().await.unwrap(),
-        FaultConfig::default()
-    );
+    assert_eq!(reset.json::<Vec<Fault>>().await.unwrap(), Vec::new());
     assert_eq!(
         client.get(url("health")).send().await.unwrap().status(),
         200
@@ -642,7 +641,7 @@ async fn what_cannot_start_says_why() {
         topology: Topology::Direct,
         ..Default::default()
     };
-    config.faults.strand = 7.0;
+    config.faults = vec![Fault::strand(7.0)];
     assert!(
         FrontDoor::start(config, crate::fixtures::worker_process())
             .await

@@ -2,10 +2,15 @@
 //! (server-observability.md, section 1), including the odd ones: Active Requests is a counter
 //! there though it falls.
 
+use std::collections::BTreeMap;
+
 use prometheus::{Encoder as _, Opts, Registry, TextEncoder};
 
-use super::Shared;
+use super::server::Server;
+use super::was::PoolState;
 use crate::control::WorkerTruth;
+use crate::process::{Memory, memory};
+use crate::surfaces::sockets::TcpState;
 
 /// The pool of Exchange.
 const POOL: &str = "MSExchangeSyncAppPool";
@@ -19,8 +24,8 @@ enum Kind {
 /// One series.
 type Series<'a> = (Vec<(&'a str, &'a str)>, f64);
 
-pub(super) fn render(shared: &Shared) -> prometheus::Result<String> {
-    let truth = shared.truth();
+pub(super) fn render(server: &Server) -> prometheus::Result<String> {
+    let truth = server.truth();
     let registry = Registry::new();
     let app = [("app", POOL)];
     let pool = |value: f64| vec![(app.to_vec(), value)];
@@ -29,15 +34,24 @@ pub(super) fn render(shared: &Shared) -> prometheus::Result<String> {
         "windows_iis_total_application_pool_recycles",
         truth.recycles,
     )?;
-    counter(
-        "windows_iis_total_worker_processes_created",
-        shared.pool.created(),
-    )?;
+    counter("windows_iis_total_worker_processes_created", truth.created)?;
     counter(
         "windows_iis_total_worker_process_shutdown_failures",
         truth.shutdown_failures,
     )?;
-    counter("windows_iis_total_worker_process_failures", truth.failures)?;
+    for (name, value) in [
+        ("windows_iis_total_worker_process_failures", truth.failures),
+        (
+            "windows_iis_total_worker_process_ping_failures",
+            truth.ping_failures,
+        ),
+        (
+            "windows_iis_total_worker_process_startup_failures",
+            truth.startup_failures,
+        ),
+    ] {
+        counter(name, value)?;
+    }
     let workers = truth.workers.len() as f64;
     add(
         &registry,
@@ -59,11 +73,10 @@ pub(super) fn render(shared: &Shared) -> prometheus::Result<String> {
 
     let sum = |count: fn(&WorkerTruth) -> u64| truth.workers.iter().map(count).sum::<u64>() as f64;
     let single = |kind, name: &str, value: f64| add(&registry, kind, name, &[(Vec::new(), value)]);
-    let held = sum(|worker| worker.counts.held_pings);
     single(
         Kind::Gauge,
         "windows_exchange_activesync_ping_cmds_pending",
-        held,
+        server.pings_pending(&truth) as f64,
     )?;
     let syncs = sum(|worker| worker.counts.syncs);
     single(
@@ -82,9 +95,80 @@ pub(super) fn render(shared: &Shared) -> prometheus::Result<String> {
     let name = "windows_exchange_http_proxy_outstanding_proxy_requests";
     add(&registry, Kind::Gauge, name, &outstanding)?;
 
+    pool_state(&registry, server.pool.state())?;
+    tcp(&registry, server)?;
+
     let mut text = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// One series per state, 1 for the current one.
+fn pool_state(registry: &Registry, state: PoolState) -> prometheus::Result<()> {
+    const STATES: [&str; 7] = [
+        "Uninitialized",
+        "Initialized",
+        "Running",
+        "Disabling",
+        "Disabled",
+        "Shutdown Pending",
+        "Delete Pending",
+    ];
+    let current = match state {
+        PoolState::Running => "Running",
+        PoolState::Stopped | PoolState::Disabled => "Disabled",
+    };
+    let series: Vec<Series<'_>> = STATES
+        .iter()
+        .map(|state| {
+            let value = if *state == current { 1.0 } else { 0.0 };
+            (vec![("app", POOL), ("state", *state)], value)
+        })
+        .collect();
+    let name = "windows_iis_current_application_pool_state";
+    add(registry, Kind::Gauge, name, &series)
+}
+
+/// TCP states of this server's sockets; a state without a socket is absent, as the trap is.
+fn tcp(registry: &Registry, server: &Server) -> prometheus::Result<()> {
+    let mut counts = BTreeMap::new();
+    for row in server.sockets() {
+        let af = if row.local.is_ipv4() { "ipv4" } else { "ipv6" };
+        *counts.entry((af, row.state)).or_insert(0_u64) += 1;
+    }
+    let series: Vec<Series<'_>> = counts
+        .iter()
+        .map(|((af, state), count)| {
+            (
+                vec![("af", *af), ("state", state.exporter())],
+                *count as f64,
+            )
+        })
+        .collect();
+    let name = "windows_tcp_connections_state_count";
+    add(registry, Kind::Gauge, name, &series)?;
+    // ESTABLISHED and CLOSE_WAIT, as windows_exporter counts them.
+    let mut established = BTreeMap::new();
+    for ((af, state), count) in &counts {
+        if matches!(state, TcpState::Established | TcpState::CloseWait) {
+            *established.entry(*af).or_insert(0.0) += *count as f64;
+        }
+    }
+    let series: Vec<Series<'_>> = established
+        .into_iter()
+        .map(|(af, count)| (vec![("af", af)], count))
+        .collect();
+    add(
+        registry,
+        Kind::Gauge,
+        "windows_tcp_connections_established",
+        &series,
+    )?;
+    let truth = server.truth();
+    let failures = truth.sum(|counts| counts.connect_failures + counts.port_failures);
+    let series = [(vec![("af", "ipv4")], failures as f64)];
+    let name = "windows_tcp_connection_failures_total";
+    add(registry, Kind::Counter, name, &series)
 }
 
 fn per_worker(registry: &Registry, workers: &[WorkerTruth]) -> prometheus::Result<()> {
@@ -199,24 +283,4 @@ fn add(
             registry.register(Box::new(metric))
         }
     }
-}
-
-/// Bytes of a process.
-struct Memory {
-    private: u64,
-    resident: u64,
-}
-
-/// From `/proc`, so `None` elsewhere than on Linux: a series that is absent is honest.
-fn memory(pid: u32) -> Option<Memory> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let field = |name: &str| -> Option<u64> {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        let kilobytes: u64 = line.trim().trim_end_matches(" kB").trim().parse().ok()?;
-        Some(kilobytes << 10)
-    };
-    Some(Memory {
-        private: field("RssAnon:")?,
-        resident: field("VmRSS:")?,
-    })
 }

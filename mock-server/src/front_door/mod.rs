@@ -1,45 +1,71 @@
-//! The front door: HTTP.sys, WAS and the Information Store in one process.
+//! The front door: HTTP.sys, WAS and the Information Store in one process, for one or more
+//! servers over the same mailboxes.
 
 mod control;
-mod listen;
+mod http;
 mod metrics;
-mod pool;
+mod records;
+mod server;
+mod sites;
 mod tls;
+mod was;
 
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
-use crate::config::{FaultConfig, MockConfig};
+use crate::clock::PoolClock;
+use crate::config::{MockConfig, Tls, Topology};
 use crate::control::{Delivered, NewMail, Truth};
-use crate::link::{App, ToWorker};
-use crate::store::{Mail, Store};
+use crate::fault::Fault;
+use crate::link::App;
+use crate::lock;
+use crate::store::Mail;
+use crate::surfaces::sockets::{Scanner, Scope};
 
-pub use listen::ANSWERED;
-use pool::Pool;
-pub use pool::WorkerLauncher;
+pub use http::ANSWERED;
+use http::{Client, ClientStream};
+use records::Records;
+use server::{Host, Server};
+use was::Pool;
+pub use was::WorkerLauncher;
 
-/// Where a running mock is reached; printed as one line of JSON by `easload mock`.
+/// Where one server is reached.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Addresses {
+pub struct ServerAddresses {
     /// The EAS URL for devices.
     pub url: String,
     /// Where devices connect.
     pub listen: SocketAddr,
     /// Where the worker's outgoing connections go, as port 444 on Exchange.
     pub back_end: SocketAddr,
+    /// Its windows_exporter.
+    pub metrics: String,
+}
+
+/// Where a running mock is reached; printed as one line of JSON by `easload mock`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Addresses {
+    /// The EAS URL of the first server.
+    pub url: String,
+    /// Where devices connect to the first server.
+    pub listen: SocketAddr,
+    /// Where the first server's outgoing connections go, as port 444 on Exchange.
+    pub back_end: SocketAddr,
     /// Base URL of metrics and control API.
     pub control: String,
-    /// The CA certificate in PEM, if the mock speaks TLS.
+    /// The CA certificate in PEM, if the mock made one.
     pub ca: Option<String>,
     /// Process id of the front door.
     pub pid: u32,
+    /// Pool seconds per second.
+    pub time_scale: f64,
+    /// Every server that devices can connect to.
+    pub servers: Vec<ServerAddresses>,
 }
 
 /// Why a mock cannot start.
@@ -57,8 +83,8 @@ pub enum StartError {
     /// The worker process cannot be started.
     #[error("cannot start the worker: {0}")]
     Worker(String),
-    /// The certificate cannot be made.
-    #[error("cannot make a certificate: {0}")]
+    /// The certificate cannot be made or read.
+    #[error("cannot use the certificate: {0}")]
     Certificate(String),
     /// A value of the configuration is impossible.
     #[error("{0}")]
@@ -67,92 +93,93 @@ pub enum StartError {
 
 /// A running mock.
 pub struct FrontDoor {
-    shared: Arc<Shared>,
+    host: Arc<Host>,
+    servers: Vec<Arc<Server>>,
     addresses: Addresses,
     tasks: JoinSet<()>,
 }
 
-/// What all parts of the front door share.
-struct Shared {
-    config: MockConfig,
-    store: Mutex<Store>,
-    pool: Pool,
-    faults: Mutex<FaultConfig>,
-    accepted: AtomicU64,
-    open: AtomicU64,
-    cut: AtomicU64,
-    stop: watch::Sender<bool>,
+/// The sockets of one server before it serves.
+struct Sockets {
+    clients: TcpListener,
+    client_address: SocketAddr,
+    back_end: TcpListener,
+    back_end_address: SocketAddr,
 }
 
 impl FrontDoor {
     /// Binds the addresses and starts the workers; the mock serves when this returns.
     ///
     /// # Errors
-    /// When an address is taken, or a worker does not become ready in time.
+    /// When a value is impossible, an address is taken, or a worker does not become ready in time.
     pub async fn start(config: MockConfig, launcher: WorkerLauncher) -> Result<Self, StartError> {
-        if let Some(problem) = config.faults.problem() {
-            return Err(StartError::Config(problem.to_owned()));
+        if let Some(problem) = config.problem() {
+            return Err(StartError::Config(problem));
         }
-        let clients = listen::bind(config.listen)?;
-        let local = SocketAddr::new(config.listen.ip(), 0);
-        let back_end = listen::bind(local)?;
-        let control = listen::bind(config.control)?;
-        let address = |listener: &TcpListener| {
-            listener.local_addr().map_err(|source| StartError::Listen {
-                address: local,
-                source,
-            })
-        };
-        let (acceptor, ca) = if config.tls {
-            let (acceptor, ca) = tls::acceptor(config.listen.ip())?;
-            (Some(acceptor), Some(ca))
-        } else {
-            (None, None)
-        };
+        let start =
+            PoolClock::parse_start(config.clock_start.as_deref(), config.time_zone.as_deref())
+                .map_err(StartError::Config)?;
+        let (acceptor, ca) = tls::acceptor(&config)?;
+        let control = http::bind(config.control)?;
+        let control_address = local_address(&control, config.control)?;
+        let sockets = bind_all(&config)?;
+        let clock = PoolClock::new(start, config.time_scale);
+        let host = Arc::new(Host::new(config, clock));
+        let base = format!("http://{control_address}");
+        let mut servers = Vec::new();
+        let mut tasks = JoinSet::new();
+        let mut addresses = Vec::new();
+        let last_back_end = sockets.last().map(|last| last.back_end_address);
+        let two = host.config.topology == Topology::TwoServers;
+        for (index, own) in sockets.into_iter().enumerate() {
+            // On two servers the front end's connections go to the other one.
+            let back_end = last_back_end
+                .filter(|_| two)
+                .unwrap_or(own.back_end_address);
+            let server = make_server(&host, index + 1, &launcher, &own, back_end)?;
+            if !two || index == 0 {
+                addresses.push(ServerAddresses {
+                    url: url(&host.config, own.client_address),
+                    listen: own.client_address,
+                    back_end,
+                    metrics: match index {
+                        0 => format!("{base}/metrics"),
+                        _ => format!("{base}/servers/{}/metrics", index + 1),
+                    },
+                });
+            }
+            serve_server(&mut tasks, &server, own, acceptor.as_ref());
+            servers.push(server);
+        }
+        host.set_servers(&servers);
+        tasks.spawn(control::serve(Arc::clone(&host), control));
+        for server in &servers {
+            was::start_all(server).await?;
+            tasks.spawn(was::keep_policy(Arc::clone(server)));
+            tasks.spawn(was::ping_workers(Arc::clone(server)));
+            tasks.spawn(Arc::clone(server).write_perfmon());
+            if let Some(path) = &host.config.pool_file {
+                tasks.spawn(was::watch_file(Arc::clone(server), path.clone()));
+            }
+        }
+        let first = &addresses[0];
         let addresses = Addresses {
-            url: format!(
-                "{}://{}{}",
-                if config.tls { "https" } else { "http" },
-                address(&clients)?,
-                eas::http::PATH
-            ),
-            listen: address(&clients)?,
-            back_end: address(&back_end)?,
-            control: format!("http://{}", address(&control)?),
+            url: first.url.clone(),
+            listen: first.listen,
+            back_end: first.back_end,
+            control: base,
             ca,
             pid: std::process::id(),
+            time_scale: host.config.time_scale,
+            servers: addresses,
         };
-        let shared = Arc::new(Shared {
-            store: Mutex::new(Store::new(config.seed, config.require_provisioning)),
-            pool: Pool::new(config.pool, launcher, addresses.back_end),
-            faults: Mutex::new(config.faults),
-            accepted: AtomicU64::new(0),
-            open: AtomicU64::new(0),
-            cut: AtomicU64::new(0),
-            stop: watch::Sender::new(false),
-            config,
-        });
-        let mut tasks = JoinSet::new();
-        tasks.spawn(listen::accept(
-            Arc::clone(&shared),
-            clients,
-            App::FrontEnd,
-            acceptor,
-        ));
-        tasks.spawn(listen::accept(
-            Arc::clone(&shared),
-            back_end,
-            App::BackEnd,
-            None,
-        ));
-        tasks.spawn(control::serve(Arc::clone(&shared), control));
-        pool::start(&shared).await?;
-        tasks.spawn(pool::keep_policy(Arc::clone(&shared)));
-        Ok(Self {
-            shared,
+        let front_door = Self {
+            host,
+            servers,
             addresses,
             tasks,
-        })
+        };
+        Ok(front_door)
     }
 
     /// Where it is reached.
@@ -163,77 +190,165 @@ impl FrontDoor {
 
     /// Returns when somebody asked for the end through the control API.
     pub async fn asked_to_stop(&self) {
-        // The sender lives in `shared`, so this can only end with the value.
-        let _ = self.shared.stop.subscribe().wait_for(|stop| *stop).await;
+        // The sender lives in the host, so this can only end with the value.
+        let _ = self.host.stop.subscribe().wait_for(|stop| *stop).await;
     }
 
     /// Serves a client over any stream, for tests without a network.
-    pub fn serve_stream<S>(&self, stream: S)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let shared = Arc::clone(&self.shared);
-        tokio::spawn(listen::serve(shared, stream, App::FrontEnd));
+    #[allow(private_bounds)]
+    pub fn serve_stream<S: ClientStream>(&self, stream: S) {
+        let client = Client {
+            app: App::FrontEnd,
+            peer: None,
+            certificate_user: None,
+        };
+        tokio::spawn(http::serve(Arc::clone(&self.servers[0]), stream, client));
     }
 
     /// What really happens inside.
     #[must_use]
     pub fn truth(&self) -> Truth {
-        self.shared.truth()
+        self.host.truth()
     }
 
     /// Puts a mail into inboxes.
     pub fn deliver(&self, mail: &NewMail) -> Delivered {
-        self.shared.deliver(mail)
+        self.host.deliver(mail)
     }
 
-    /// Sets the faults.
-    pub fn set_faults(&self, faults: FaultConfig) {
-        self.shared.set_faults(faults);
+    /// Sets the faults in place of all before.
+    pub async fn set_faults(&self, faults: Vec<Fault>) {
+        self.host.set_faults(faults).await;
     }
 
-    /// Recycles the pool; returns when the new worker serves.
+    /// Recycles every server's pool; returns when the new workers serve.
     ///
     /// # Errors
-    /// When the new worker does not start.
+    /// When a new worker does not start.
     pub async fn recycle(&self) -> Result<(), StartError> {
-        pool::recycle(&self.shared).await
+        for server in &self.servers {
+            was::recycle_all(server, iis::RecycleReason::OnDemand).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves the pool's clock ahead.
+    pub fn advance_clock(&self, by: std::time::Duration) {
+        self.host.clock.advance(by);
     }
 
     /// Adds a folder to every mailbox.
     pub fn change_hierarchy(&self) {
-        self.shared.change_hierarchy();
+        self.host.change_hierarchy();
     }
 
     /// Makes every device provision again.
     pub fn unprovision(&self) {
-        lock(&self.shared.store).unprovision();
+        lock(&self.host.store).unprovision();
     }
 
     /// Ends workers and listeners.
     pub async fn shutdown(mut self) {
         self.tasks.shutdown().await;
-        self.shared.pool.end_all().await;
+        for server in &self.servers {
+            was::stop(server, was::PoolState::Stopped).await;
+        }
     }
 }
 
-impl Shared {
-    fn truth(&self) -> Truth {
-        use std::sync::atomic::Ordering::Relaxed;
-        let (devices, mails) = {
-            let store = lock(&self.store);
-            (store.devices(), store.mails())
-        };
-        Truth {
-            connections_accepted: self.accepted.load(Relaxed),
-            connections_open: self.open.load(Relaxed),
-            cut: self.cut.load(Relaxed),
-            devices,
-            mails,
-            ..self.pool.truth()
-        }
-    }
+fn local_address(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|source| StartError::Listen {
+        address: asked,
+        source,
+    })
+}
 
+/// Client and back-end sockets of every server; further servers take the next client ports.
+fn bind_all(config: &MockConfig) -> Result<Vec<Sockets>, StartError> {
+    let count = match config.topology {
+        Topology::TwoServers => 2,
+        _ => config.servers,
+    };
+    let mut sockets = Vec::with_capacity(count);
+    for index in 0..count {
+        let mut asked = config.listen;
+        if asked.port() != 0 {
+            let port = u16::try_from(usize::from(asked.port()) + index);
+            asked.set_port(port.map_err(|_| {
+                StartError::Config("listen: not enough ports for every server".to_owned())
+            })?);
+        }
+        // The second of two servers has no clients of its own.
+        let asked = if config.topology == Topology::TwoServers && index == 1 {
+            SocketAddr::new(config.listen.ip(), 0)
+        } else {
+            asked
+        };
+        let clients = http::bind(asked)?;
+        let local = SocketAddr::new(config.listen.ip(), 0);
+        let back_end = http::bind(local)?;
+        sockets.push(Sockets {
+            client_address: local_address(&clients, asked)?,
+            clients,
+            back_end_address: local_address(&back_end, local)?,
+            back_end,
+        });
+    }
+    Ok(sockets)
+}
+
+fn make_server(
+    host: &Arc<Host>,
+    number: usize,
+    launcher: &WorkerLauncher,
+    sockets: &Sockets,
+    back_end: SocketAddr,
+) -> Result<Arc<Server>, StartError> {
+    let pool = Pool::new(host.config.pool.clone(), launcher.clone());
+    let records = Records::new(
+        &host.config.pool.name,
+        number,
+        sockets.client_address,
+        Arc::clone(&host.clock),
+        pool.limits(),
+        host.config.logs.as_deref(),
+    )?;
+    let scanner = Scanner::new(Scope {
+        client_ports: vec![sockets.client_address.port()],
+        back_end_port: back_end.port(),
+    });
+    Ok(Arc::new(Server::new(
+        Arc::clone(host),
+        number,
+        pool,
+        records,
+        back_end,
+        scanner,
+    )))
+}
+
+fn serve_server(
+    tasks: &mut JoinSet<()>,
+    server: &Arc<Server>,
+    sockets: Sockets,
+    acceptor: Option<&TlsAcceptor>,
+) {
+    let front = (sockets.clients, App::FrontEnd, acceptor.cloned());
+    for (listener, app, tls) in [front, (sockets.back_end, App::BackEnd, None)] {
+        tasks.spawn(http::accept(Arc::clone(server), listener, app, tls));
+    }
+}
+
+fn url(config: &MockConfig, address: SocketAddr) -> String {
+    let scheme = if config.tls == Tls::Off {
+        "http"
+    } else {
+        "https"
+    };
+    format!("{scheme}://{address}{}", eas::http::PATH)
+}
+
+impl Host {
     fn deliver(&self, mail: &NewMail) -> Delivered {
         let item = Mail {
             from: "mock".to_owned(),
@@ -241,11 +356,12 @@ impl Shared {
             subject: mail.subject.clone(),
             received: String::new(),
             body: mail.body.clone(),
+            ..Mail::default()
         };
         let users: Vec<String> = mail
             .to
             .iter()
-            .map(|user| user.to_ascii_lowercase())
+            .map(|user| crate::worker::local_part(user))
             .collect();
         let added = lock(&self.store).deliver(&users, &item);
         self.announce(&added);
@@ -253,32 +369,4 @@ impl Shared {
             inboxes: added.len(),
         }
     }
-
-    /// Tells every worker which folders got an item: during an overlap both hold Pings.
-    fn announce(&self, added: &[(String, u32)]) {
-        for (user, folder) in added {
-            self.pool.tell_all(|| ToWorker::ItemAdded {
-                user: user.clone(),
-                folder: *folder,
-            });
-        }
-    }
-
-    fn change_hierarchy(&self) {
-        let users = lock(&self.store).change_hierarchy();
-        for user in users {
-            self.pool
-                .tell_all(|| ToWorker::HierarchyChanged { user: user.clone() });
-        }
-    }
-
-    fn set_faults(&self, faults: FaultConfig) {
-        *lock(&self.faults) = faults;
-        self.pool.tell_all(|| ToWorker::Faults(faults));
-    }
-}
-
-/// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::RwLock;
 use tokio::time::Instant;
 
-use super::lock;
 use crate::config::HeapConfig;
+use crate::lock;
 
 const MIB: f64 = 1_048_576.0;
 

@@ -2,29 +2,33 @@
 
 mod back_end;
 mod heap;
-mod outgoing;
+mod identity;
+pub(crate) mod outgoing;
 mod pings;
 mod proxy;
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
-use crate::config::{FaultConfig, MockConfig, Topology};
-use crate::control::WorkerCounts;
+use crate::config::{MockConfig, Topology};
+use crate::control::{UserSettings, WorkerCounts};
+use crate::fault::{Fault, FaultKind, Faults, Subject};
 use crate::link::{
     App, COUNTS_EVERY, Receiver, ToFrontDoor, ToWorker, WireRequest, WorkerStart, send_all,
 };
+use crate::lock;
 use crate::store::{Operation, StoreCall, StoreReply};
 
 use heap::Heap;
+pub(crate) use identity::{authenticate, basic_user, local_part};
 use outgoing::Outgoing;
 use pings::Pings;
 
@@ -80,18 +84,37 @@ async fn report_counts(worker: Arc<Worker>) {
     }
 }
 
+/// How a client went away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ClientEnd {
+    /// By a proper end.
+    Closed,
+    /// By a reset: its network is gone.
+    Reset,
+}
+
 /// What all requests of the process share.
 struct Worker {
     config: MockConfig,
     generation: u64,
-    faults: Mutex<FaultConfig>,
+    started: Instant,
+    faults: Mutex<Faults>,
+    /// Changes with the faults: what is held looks at them again.
+    faults_changed: watch::Sender<u64>,
+    /// Changes when the mailbox database moves.
+    failover: watch::Sender<u64>,
+    /// Users whose settings are not the default.
+    users: Mutex<HashMap<String, UserSettings>>,
+    /// Requests that the back end works on, by user.
+    busy: Mutex<HashMap<String, usize>>,
     out: mpsc::UnboundedSender<ToFrontDoor>,
     heap: Heap,
     outgoing: Outgoing,
     pings: Pings,
+    hanging_syncs: Pings,
     random: Mutex<Xoshiro256PlusPlus>,
     /// Requests that are not completed, and how to tell them that their client has gone.
-    requests: Mutex<HashMap<u64, oneshot::Sender<()>>>,
+    requests: Mutex<HashMap<u64, oneshot::Sender<ClientEnd>>>,
     store_calls: Mutex<HashMap<u64, oneshot::Sender<Result<StoreReply, u16>>>>,
     next_call: AtomicU64,
     draining: AtomicBool,
@@ -114,15 +137,22 @@ impl Worker {
             generation,
             back_end,
             faults,
+            users,
         } = start;
         Self {
             heap: Heap::new(config.heap),
-            outgoing: Outgoing::new(back_end, config.ephemeral_ports.clone()),
+            outgoing: Outgoing::new(back_end, config.ephemeral_ports.clone(), config.port_wait),
             pings: Pings::default(),
+            hanging_syncs: Pings::default(),
+            started: Instant::now(),
+            faults_changed: watch::Sender::new(0),
+            failover: watch::Sender::new(0),
+            users: Mutex::new(users.into_iter().collect()),
+            busy: Mutex::default(),
             random: Mutex::new(Xoshiro256PlusPlus::seed_from_u64(config.seed ^ generation)),
             generation,
             config,
-            faults: Mutex::new(faults),
+            faults: Mutex::new(Faults::new(faults)),
             out,
             requests: Mutex::default(),
             store_calls: Mutex::default(),
@@ -146,10 +176,15 @@ impl Worker {
         match message {
             ToWorker::Start(_) => {}
             ToWorker::Request { id, app, request } => self.begin(id, app, request),
-            ToWorker::ClientGone(id) => {
+            ToWorker::ClientGone { id, reset } => {
                 if let Some(gone) = lock(&self.requests).remove(&id) {
+                    let end = if reset {
+                        ClientEnd::Reset
+                    } else {
+                        ClientEnd::Closed
+                    };
                     // A request that has just been answered no longer listens.
-                    let _ = gone.send(());
+                    let _ = gone.send(end);
                 }
             }
             ToWorker::StoreReply(call, reply) => {
@@ -158,9 +193,23 @@ impl Worker {
                     let _ = waiting.send(reply);
                 }
             }
-            ToWorker::ItemAdded { user, folder } => self.pings.item_added(&user, folder),
-            ToWorker::HierarchyChanged { user } => self.pings.hierarchy_changed(&user),
-            ToWorker::Faults(faults) => *lock(&self.faults) = faults,
+            ToWorker::ItemAdded { user, folder } => {
+                self.pings.item_added(&user, folder);
+                self.hanging_syncs.item_added(&user, folder);
+            }
+            ToWorker::HierarchyChanged { user } => {
+                self.pings.hierarchy_changed(&user);
+                self.hanging_syncs.hierarchy_changed(&user);
+            }
+            ToWorker::Faults(faults) => {
+                *lock(&self.faults) = Faults::new(faults);
+                self.faults_changed.send_modify(|change| *change += 1);
+            }
+            ToWorker::User(user, settings) => {
+                lock(&self.users).insert(user, settings);
+            }
+            ToWorker::StoreFailover => self.failover.send_modify(|change| *change += 1),
+            ToWorker::Ping(number) => self.send(ToFrontDoor::Pong(number)),
             ToWorker::Drain => {
                 self.draining.store(true, Ordering::SeqCst);
                 self.end_if_drained();
@@ -174,24 +223,19 @@ impl Worker {
         self.active.fetch_add(1, Ordering::SeqCst);
         let worker = Arc::clone(self);
         tokio::spawn(async move {
+            tokio::time::sleep_until(worker.started + worker.config.warm_up).await;
             worker.heap.allocate(worker.config.heap.per_request).await;
-            let answer = match app {
-                App::FrontEnd if worker.config.topology == Topology::OneServer => {
-                    proxy::serve(&worker, request, is_gone).await
-                }
-                _ => {
-                    let latency = lock(&worker.faults).latency;
-                    if !latency.is_zero() {
-                        tokio::time::sleep(latency).await;
-                    }
-                    back_end::serve(&worker, &request, app, is_gone).await
-                }
+            let answer = if app == App::FrontEnd && worker.config.topology != Topology::Direct {
+                proxy::serve(&worker, id, request, is_gone).await
+            } else {
+                back_end::serve(&worker, id, &request, app, is_gone).await
             };
             worker.heap.pass().await;
             lock(&worker.requests).remove(&id);
-            if let Some(answer) = answer {
-                worker.send(ToFrontDoor::Answer(id, answer));
-            }
+            worker.send(match answer {
+                Some(answer) => ToFrontDoor::Answer(id, answer),
+                None => ToFrontDoor::Completed(id),
+            });
             worker.served.fetch_add(1, Ordering::Relaxed);
             worker.active.fetch_sub(1, Ordering::SeqCst);
             worker.end_if_drained();
@@ -239,6 +283,15 @@ impl Worker {
         probability > 0.0 && lock(&self.random).random_bool(probability.min(1.0))
     }
 
+    /// The fault that strikes, if any.
+    fn strike(&self, kinds: &[FaultKind], subject: Subject<'_>) -> Option<Fault> {
+        lock(&self.faults).strike(kinds, subject, |probability| self.chance(probability))
+    }
+
+    fn user(&self, name: &str) -> UserSettings {
+        lock(&self.users).get(name).copied().unwrap_or_default()
+    }
+
     fn request_id(&self) -> String {
         let number: u128 = lock(&self.random).random();
         let hex = format!("{number:032x}");
@@ -265,14 +318,8 @@ impl Worker {
             collections: heap.collections,
             gc_share: heap.gc_share,
             outgoing_sockets: self.outgoing.open_count(),
-            connect_failures: self.outgoing.failures(),
+            port_failures: self.outgoing.port_failures(),
+            connect_failures: self.outgoing.connect_failures(),
         }
     }
-}
-
-/// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -4,12 +4,15 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::lock;
+use crate::lock;
 
 /// Where outgoing connections come from. Linux owns all of 127.0.0.0/8, and a second address keeps
 /// the range clear of the ports that clients on this machine use; elsewhere there is one only.
@@ -20,111 +23,177 @@ const SOURCE: IpAddr = if cfg!(target_os = "linux") {
 };
 /// Idle connections that are kept; more are closed.
 const MAX_IDLE: usize = 256;
+/// Between two looks for a port that another process of the host may have given back.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(super) struct Outgoing {
     back_end: SocketAddr,
     range: RangeInclusive<u16>,
+    wait: Duration,
     next: AtomicU64,
-    idle: Mutex<Vec<TcpStream>>,
+    /// As many as there are ports: who waits for one waits here, and not in a search of the range.
+    ports: Arc<Semaphore>,
+    idle: Mutex<Vec<(TcpStream, OwnedSemaphorePermit)>>,
     open: AtomicU64,
-    failures: AtomicU64,
+    port_failures: AtomicU64,
+    connect_failures: AtomicU64,
 }
 
 impl Outgoing {
-    pub(super) fn new(back_end: SocketAddr, range: RangeInclusive<u16>) -> Self {
+    pub(super) fn new(back_end: SocketAddr, range: RangeInclusive<u16>, wait: Duration) -> Self {
         Self {
             back_end,
+            ports: Arc::new(Semaphore::new(range.len())),
             range,
+            wait,
             next: AtomicU64::new(0),
             idle: Mutex::default(),
             open: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
+            port_failures: AtomicU64::new(0),
+            connect_failures: AtomicU64::new(0),
         }
     }
 
-    /// A connection that is ready for a request.
+    /// A connection that is ready for a request. Waits for a port for as long as configured.
     pub(super) async fn connect(&self) -> io::Result<Connection<'_>> {
         loop {
-            let Some(stream) = lock(&self.idle).pop() else {
+            let Some((stream, port)) = lock(&self.idle).pop() else {
                 break;
             };
             self.open.fetch_sub(1, Ordering::Relaxed);
             // Readable while idle means that the back end has closed it.
             let readable = stream.try_read(&mut [0]);
             if matches!(&readable, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-                return Ok(self.open(stream));
+                return Ok(self.open(stream, port));
             }
         }
-        match self.connect_new().await {
-            Ok(stream) => Ok(self.open(stream)),
+        let end = Instant::now() + self.wait;
+        let connected = match timeout_at(end, Arc::clone(&self.ports).acquire_owned()).await {
+            Ok(Ok(port)) => connect_within(self.back_end, &self.range, &self.next, end)
+                .await
+                .map(|stream| (stream, port)),
+            _ => Err(exhausted()),
+        };
+        match connected {
+            Ok((stream, port)) => Ok(self.open(stream, port)),
             Err(error) => {
-                self.failures.fetch_add(1, Ordering::Relaxed);
+                let counter = match error.kind() {
+                    io::ErrorKind::AddrNotAvailable => &self.port_failures,
+                    _ => &self.connect_failures,
+                };
+                counter.fetch_add(1, Ordering::Relaxed);
                 Err(error)
             }
         }
     }
 
-    fn open(&self, stream: TcpStream) -> Connection<'_> {
+    fn open(&self, stream: TcpStream, port: OwnedSemaphorePermit) -> Connection<'_> {
         self.open.fetch_add(1, Ordering::Relaxed);
         Connection {
             outgoing: self,
-            stream: Some(stream),
+            stream: Some((stream, port)),
         }
-    }
-
-    async fn connect_new(&self) -> io::Result<TcpStream> {
-        let count = u64::from(*self.range.end()) - u64::from(*self.range.start()) + 1;
-        for _ in 0..count {
-            let offset = self.next.fetch_add(1, Ordering::Relaxed) % count;
-            let port = self.range.start() + offset as u16;
-            let socket = TcpSocket::new_v4()?;
-            // A port in TIME_WAIT may be taken again, as Windows does for a new remote endpoint.
-            socket.set_reuseaddr(true)?;
-            match socket.bind(SocketAddr::new(SOURCE, port)) {
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
-                bound => bound?,
-            }
-            match socket.connect(self.back_end).await {
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
-                    ) => {}
-                connected => {
-                    let stream = connected?;
-                    stream.set_nodelay(true)?;
-                    return Ok(stream);
-                }
-            }
-        }
-        Err(io::Error::new(
-            io::ErrorKind::AddrNotAvailable,
-            "all ephemeral ports are in use",
-        ))
     }
 
     pub(super) fn open_count(&self) -> u64 {
         self.open.load(Ordering::Relaxed)
     }
 
-    pub(super) fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+    pub(super) fn port_failures(&self) -> u64 {
+        self.port_failures.load(Ordering::Relaxed)
     }
+
+    pub(super) fn connect_failures(&self) -> u64 {
+        self.connect_failures.load(Ordering::Relaxed)
+    }
+}
+
+fn exhausted() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::AddrNotAvailable,
+        "all ephemeral ports are in use",
+    )
+}
+
+/// Connects from a port of the range, and looks again until `end` while all are in use.
+async fn connect_within(
+    to: SocketAddr,
+    range: &RangeInclusive<u16>,
+    next: &AtomicU64,
+    end: Instant,
+) -> io::Result<TcpStream> {
+    loop {
+        match connect_once(to, range, next).await {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrNotAvailable
+                    && Instant::now() + LOOK_AGAIN < end =>
+            {
+                sleep(LOOK_AGAIN).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn connect_once(
+    to: SocketAddr,
+    range: &RangeInclusive<u16>,
+    next: &AtomicU64,
+) -> io::Result<TcpStream> {
+    let count = range.len() as u64;
+    for _ in 0..count {
+        let offset = next.fetch_add(1, Ordering::Relaxed) % count;
+        let port = range.start() + offset as u16;
+        let socket = TcpSocket::new_v4()?;
+        // A port in TIME_WAIT may be taken again, as Windows does for a new remote endpoint.
+        socket.set_reuseaddr(true)?;
+        match socket.bind(SocketAddr::new(SOURCE, port)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
+            bound => bound?,
+        }
+        match socket.connect(to).await {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
+                ) => {}
+            connected => {
+                let stream = connected?;
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+        }
+    }
+    Err(exhausted())
+}
+
+/// Whether another program of the host gets a connection: it takes a port of the same range.
+pub(crate) async fn probe(
+    to: SocketAddr,
+    range: RangeInclusive<u16>,
+    wait: Duration,
+) -> io::Result<()> {
+    let next = AtomicU64::new(0);
+    connect_within(to, &range, &next, Instant::now() + wait)
+        .await
+        .map(drop)
 }
 
 /// One connection in use.
 #[derive(Debug)]
 pub(super) struct Connection<'a> {
     outgoing: &'a Outgoing,
-    stream: Option<TcpStream>,
+    stream: Option<(TcpStream, OwnedSemaphorePermit)>,
 }
 
 impl Connection<'_> {
     pub(super) fn stream(&mut self) -> &mut TcpStream {
-        self.stream
+        &mut self
+            .stream
             .as_mut()
             .expect("taken only when the connection ends")
+            .0
     }
 
     /// Keeps the connection for another request.

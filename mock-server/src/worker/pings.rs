@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use super::lock;
+use crate::lock;
 
 #[derive(Debug, Default)]
 pub(super) struct Pings {
@@ -101,6 +101,11 @@ impl Registration<'_> {
             }
             self.held.wake.notified().await;
         }
+    }
+
+    /// Forgets what woke it.
+    pub(super) fn reset(&self) {
+        *lock(&self.held.state) = State::default();
     }
 
     fn reason(&self, folders: &[u32]) -> Option<Wake> {

@@ -5,6 +5,7 @@
 //! completed: it stays active, keeps its memory, and keeps its outgoing socket. When the back end
 //! has answered and closes the idle connection, that socket is in CLOSE_WAIT for good.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::atomic::Ordering;
 
@@ -14,77 +15,137 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
+use super::back_end::answers;
+use super::identity::{self, IDENTITY};
 use super::outgoing::Connection;
-use super::{Worker, back_end, lock};
-use crate::link::{WireAnswer, WireRequest};
+use super::{ClientEnd, Worker};
+use crate::fault::{Fault, FaultKind, StrandTrigger, Subject};
+use crate::link::{RequestLog, ToFrontDoor, WireAnswer, WireRequest};
+use crate::lock;
 
 /// Largest answer of the back end: a full window of large mails stays far below.
 const MAX_ANSWER: usize = 24 << 20;
 /// Headers of an answer; the back end sends about ten.
 const MAX_HEADERS: usize = 32;
+/// Carries what the IIS log says of a request over the hop.
+pub(super) const LOG: &str = "x-mock-log";
 /// Read at once.
 const CHUNK: usize = 16 << 10;
 
 /// Serves one front-end request; `None` when its client has gone.
 pub(super) async fn serve(
     worker: &Worker,
-    request: WireRequest,
-    mut client_gone: oneshot::Receiver<()>,
+    id: u64,
+    mut request: WireRequest,
+    mut client_gone: oneshot::Receiver<ClientEnd>,
 ) -> Option<WireAnswer> {
-    if back_end::user(worker, &request).is_none() {
-        return Some(back_end::unauthorized(worker));
-    }
+    let user = identity::authenticate(&worker.config, &request);
+    let Some(user) = user.filter(|user| worker.user(user).enabled) else {
+        return Some(answers::unauthorized(worker, &request));
+    };
     let _proxied = Counted::new(&worker.proxied);
     let Ok(mut connection) = worker.outgoing.connect().await else {
         return Some(bad_gateway(worker));
     };
+    request.headers.push((IDENTITY.to_owned(), user.clone()));
     if write_request(connection.stream(), &request).await.is_err() {
         return Some(bad_gateway(worker));
     }
-    let is_ping = is_ping(&request);
+    // What comes now is waiting, and takes no thread.
+    worker.send(ToFrontDoor::Async(id));
+    let ping = held(&request, user);
     drop(request);
-    tokio::select! {
-        answer = read_answer(connection.stream()) => match answer {
-            Ok(mut answer) => {
-                connection.reuse();
-                answer.headers.extend(back_end::front_end_headers(worker));
-                Some(answer)
+    if let Some(ping) = &ping
+        && ping.strands(worker, |trigger| trigger == StrandTrigger::Random)
+    {
+        match strand(worker, connection).await {}
+    }
+    let mut failover = worker.failover.subscribe();
+    loop {
+        tokio::select! {
+            answer = read_answer(connection.stream()) => return Some(match answer {
+                Ok(mut answer) => {
+                    connection.reuse();
+                    answer.headers.extend(answers::front_end_headers(worker, true));
+                    answer
+                }
+                Err(_) => bad_gateway(worker),
+            }),
+            end = &mut client_gone => {
+                let was_reset = end == Ok(ClientEnd::Reset);
+                let applies = |trigger| match trigger {
+                    StrandTrigger::Abandon => true,
+                    StrandTrigger::NetworkCut => was_reset,
+                    _ => false,
+                };
+                if ping.is_some_and(|ping| ping.strands(worker, applies)) {
+                    match strand(worker, connection).await {}
+                }
+                return None;
             }
-            Err(_) => Some(bad_gateway(worker)),
-        },
-        _ = &mut client_gone => {
-            let probability = lock(&worker.faults).strand;
-            if is_ping && worker.chance(probability) {
-                strand(worker, connection).await;
+            // The sender lives in the worker.
+            _ = failover.changed() => {
+                let applies = |trigger| trigger == StrandTrigger::StoreFailover;
+                if ping.as_ref().is_some_and(|ping| ping.strands(worker, applies)) {
+                    match strand(worker, connection).await {}
+                }
             }
-            None
         }
     }
 }
 
+/// A Ping that may strand.
+struct Held {
+    user: String,
+    device: String,
+}
+
+impl Held {
+    fn strands(&self, worker: &Worker, applies: impl Fn(StrandTrigger) -> bool) -> bool {
+        if worker.config.fixed {
+            return false;
+        }
+        let subject = Subject {
+            user: &self.user,
+            device: &self.device,
+            command: Command::Ping.as_str(),
+        };
+        let wanted = |fault: &Fault| {
+            fault.fault == FaultKind::Strand
+                && applies(fault.trigger.unwrap_or(StrandTrigger::Abandon))
+        };
+        let chance = |probability| worker.chance(probability);
+        lock(&worker.faults)
+            .strike_if(wanted, subject, chance)
+            .is_some()
+    }
+}
+
 /// Never returns: only the end of the process releases what a stranded request holds.
-async fn strand(worker: &Worker, connection: Connection<'_>) {
+async fn strand(worker: &Worker, connection: Connection<'_>) -> Infallible {
     let bytes = worker.config.heap.per_stranded;
     // Filled with something, so that the pages are really there.
     let memory = vec![0xA5_u8; usize::try_from(bytes).unwrap_or(usize::MAX)];
     worker.heap.retain(bytes);
     worker.stranded.fetch_add(1, Ordering::Relaxed);
-    std::future::pending::<()>().await;
+    let never = std::future::pending().await;
     drop((connection, memory));
+    never
 }
 
-fn is_ping(request: &WireRequest) -> bool {
-    request
-        .uri
-        .split_once('?')
-        .and_then(|(_, query)| Query::parse(query).ok())
-        .is_some_and(|query| query.command == Command::Ping)
+fn held(request: &WireRequest, user: String) -> Option<Held> {
+    let (_, query) = request.uri.split_once('?')?;
+    let query = Query::parse(query).ok()?;
+    (query.command == Command::Ping).then_some(Held {
+        user,
+        device: query.device_id,
+    })
 }
 
 fn bad_gateway(worker: &Worker) -> WireAnswer {
     // Which status Exchange sends when its back end cannot be reached is not known
     // (mock-fidelity T12); MS-ASHTTP names 502 for a proxy without target.
-    back_end::plain(worker, 502)
+    answers::bad_gateway(worker)
 }
 
 async fn write_request(stream: &mut TcpStream, request: &WireRequest) -> io::Result<()> {
@@ -137,7 +198,17 @@ fn parse(bytes: &[u8]) -> io::Result<Option<WireAnswer>> {
     let Some(body) = bytes.get(head..head.saturating_add(length)) else {
         return Ok(None);
     };
-    let hop = ["content-length", "date", "connection"];
+    let header = |name: &str| {
+        let found = answer
+            .headers
+            .iter()
+            .find(|header| header.name.eq_ignore_ascii_case(name))?;
+        Some(value(found))
+    };
+    let log: RequestLog = header(LOG)
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default();
+    let hop = ["content-length", "date", "connection", LOG];
     let headers = answer
         .headers
         .iter()
@@ -148,6 +219,7 @@ fn parse(bytes: &[u8]) -> io::Result<Option<WireAnswer>> {
         status: answer.code.unwrap_or(502),
         headers,
         body: body.to_vec(),
+        log,
     }))
 }
 

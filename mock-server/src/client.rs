@@ -1,0 +1,281 @@
+//! A typed client of the control API, for the harness and for tests.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::control::{Clock, ClockMove, Delivered, NewMail, Truth, UserSettings};
+use crate::fault::Fault;
+
+/// A call answers in milliseconds, but a recycle without overlap takes as long as the drain.
+const CALL_LIMIT: Duration = Duration::from_secs(120);
+
+/// Why a call had no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// The mock cannot be reached, or answered something else than expected.
+    #[error("the mock's control API: {0}")]
+    Http(#[from] reqwest::Error),
+    /// The mock refused.
+    #[error("the mock's control API: {call}: {status}: {problem}")]
+    Refused {
+        /// The call.
+        call: String,
+        /// HTTP status.
+        status: u16,
+        /// What it said.
+        problem: String,
+    },
+}
+
+/// The control API of a running mock.
+#[derive(Debug, Clone)]
+pub struct Control {
+    base: String,
+    client: reqwest::Client,
+}
+
+type Called<T> = Result<T, ControlError>;
+
+impl Control {
+    /// The mock at that base URL. Never through a proxy, never for ever.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn new(base: &str) -> Called<Self> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(CALL_LIMIT)
+            .build()?;
+        Ok(Self {
+            base: base.trim_end_matches('/').to_owned(),
+            client,
+        })
+    }
+
+    async fn send(&self, call: &str, request: reqwest::RequestBuilder) -> Called<String> {
+        let answer = request.send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        if status.is_success() {
+            return Ok(text);
+        }
+        Err(ControlError::Refused {
+            call: call.to_owned(),
+            status: status.as_u16(),
+            problem: text,
+        })
+    }
+
+    async fn text(&self, call: &str) -> Called<String> {
+        let request = self.client.get(format!("{}/{call}", self.base));
+        self.send(call, request).await
+    }
+
+    async fn post(&self, call: &str) -> Called<()> {
+        let request = self.client.post(format!("{}/{call}", self.base));
+        self.send(call, request).await.map(drop)
+    }
+
+    async fn json<T: DeserializeOwned>(
+        &self,
+        method: reqwest::Method,
+        call: &str,
+        body: Option<&impl Serialize>,
+    ) -> Called<T> {
+        let mut request = self.client.request(method, format!("{}/{call}", self.base));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let text = self.send(call, request).await?;
+        serde_json::from_str(&text).map_err(|error| ControlError::Refused {
+            call: call.to_owned(),
+            status: 200,
+            problem: format!("{error}: {text}"),
+        })
+    }
+
+    /// What really happens inside.
+    ///
+    /// # Errors
+    /// As every call: when the mock cannot be reached or refuses.
+    pub async fn truth(&self) -> Called<Truth> {
+        self.json(reqwest::Method::GET, "truth", None::<&()>).await
+    }
+
+    /// Sets these faults in place of all before.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn set_faults(&self, faults: &[Fault]) -> Called<Vec<Fault>> {
+        self.json(reqwest::Method::PUT, "faults", Some(&faults))
+            .await
+    }
+
+    /// Adds a fault.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn add_fault(&self, fault: &Fault) -> Called<Vec<Fault>> {
+        self.json(reqwest::Method::POST, "faults", Some(fault))
+            .await
+    }
+
+    /// No faults any more.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn reset_faults(&self) -> Called<Vec<Fault>> {
+        self.json(reqwest::Method::DELETE, "faults", None::<&()>)
+            .await
+    }
+
+    /// Puts a mail into inboxes.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn mail(&self, mail: &NewMail) -> Called<Delivered> {
+        self.json(reqwest::Method::POST, "mail", Some(mail)).await
+    }
+
+    /// Recycles; returns when the new workers serve.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn recycle(&self) -> Called<Truth> {
+        self.json(reqwest::Method::POST, "recycle", None::<&()>)
+            .await
+    }
+
+    /// Moves the pool's clock ahead.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn advance_clock(&self, advance: Duration) -> Called<Clock> {
+        let by = ClockMove { advance };
+        self.json(reqwest::Method::POST, "clock", Some(&by)).await
+    }
+
+    /// Changes what the directory says of a user.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn set_user(&self, name: &str, settings: &UserSettings) -> Called<UserSettings> {
+        let call = format!("users/{name}");
+        self.json(reqwest::Method::PUT, &call, Some(settings)).await
+    }
+
+    /// Stops the pool: 503 at once.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn stop_pool(&self) -> Called<()> {
+        self.post("pool/stop").await
+    }
+
+    /// Starts a stopped pool.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn start_pool(&self) -> Called<()> {
+        self.post("pool/start").await
+    }
+
+    /// Ends a worker as a crash would.
+    ///
+    /// # Errors
+    /// As every call; also when there is no worker.
+    pub async fn kill_worker(&self) -> Called<()> {
+        self.post("kill-worker").await
+    }
+
+    /// Adds a folder to every mailbox.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn hierarchy_change(&self) -> Called<()> {
+        self.post("hierarchy-change").await
+    }
+
+    /// Makes every device provision again.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn unprovision(&self) -> Called<()> {
+        self.post("unprovision").await
+    }
+
+    /// Forgets every Sync key.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn lose_sync_state(&self) -> Called<()> {
+        self.post("lose-sync-state").await
+    }
+
+    /// Moves the mailbox database to another server, as far as Pings notice.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn store_failover(&self) -> Called<()> {
+        self.post("store-failover").await
+    }
+
+    /// Ends the mock.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn shutdown(&self) -> Called<()> {
+        self.post("shutdown").await
+    }
+
+    /// windows_exporter's text.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn metrics(&self) -> Called<String> {
+        self.text("metrics").await
+    }
+
+    /// The event log's lines.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn events(&self) -> Called<String> {
+        self.text("events").await
+    }
+
+    /// The IIS log.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn iis_log(&self) -> Called<String> {
+        self.text("iis-log").await
+    }
+
+    /// The HTTPERR log.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn httperr(&self) -> Called<String> {
+        self.text("httperr").await
+    }
+
+    /// The performance log, PDH-CSV.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn perfmon(&self) -> Called<String> {
+        self.text("perfmon").await
+    }
+
+    /// `netstat -ano`, or `-anob` with images.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn netstat(&self, images: bool) -> Called<String> {
+        self.text(&format!("netstat?images={images}")).await
+    }
+}

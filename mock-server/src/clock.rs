@@ -1,0 +1,90 @@
+//! The pool's clock. What takes an Exchange server weeks must fit into minutes, so the life of the
+//! pool (ages, schedule, idle and rapid-fail times) runs by a clock of its own, `time_scale` times
+//! faster than the devices' and TCP's. It can be moved ahead, never back.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Zoned};
+use tokio::time::Instant;
+
+use crate::lock;
+
+/// Pool time.
+#[derive(Debug)]
+pub(crate) struct PoolClock {
+    origin: Instant,
+    start: Zoned,
+    scale: f64,
+    advanced: Mutex<Duration>,
+}
+
+impl PoolClock {
+    /// `start` is the pool time now; `scale` how many pool seconds pass in one.
+    pub(crate) fn new(start: Zoned, scale: f64) -> Self {
+        Self {
+            origin: Instant::now(),
+            start,
+            scale,
+            advanced: Mutex::default(),
+        }
+    }
+
+    /// Reads `start` (`2026-03-29T01:30:00`, now if absent) in a time zone (the system's if
+    /// absent).
+    ///
+    /// # Errors
+    /// With a text that says what was expected.
+    pub(crate) fn parse_start(
+        start: Option<&str>,
+        time_zone: Option<&str>,
+    ) -> Result<Zoned, String> {
+        let zone = match time_zone {
+            None => TimeZone::system(),
+            Some(name) => TimeZone::get(name).map_err(|_| {
+                format!("time_zone: expected a name such as \"Europe/Berlin\", found \"{name}\"")
+            })?,
+        };
+        match start {
+            None => Ok(jiff::Timestamp::now().to_zoned(zone)),
+            Some(text) => {
+                let civil: jiff::civil::DateTime = text.parse().map_err(|_| {
+                    format!(
+                        "clock_start: expected a local time such as \"2026-03-14T02:30:00\", \
+                         found \"{text}\""
+                    )
+                })?;
+                civil.to_zoned(zone).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// Pool time since the start.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.origin.elapsed().mul_f64(self.scale) + *lock(&self.advanced)
+    }
+
+    /// The date and time of the pool.
+    pub(crate) fn now(&self) -> Zoned {
+        self.at(self.elapsed())
+    }
+
+    /// The date and time at that pool time since the start.
+    pub(crate) fn at(&self, elapsed: Duration) -> Zoned {
+        let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
+        // Out of range only after nine thousand years of pool life.
+        self.start
+            .checked_add(elapsed)
+            .unwrap_or_else(|_| self.start.clone())
+    }
+
+    /// Moves the clock ahead.
+    pub(crate) fn advance(&self, by: Duration) {
+        *lock(&self.advanced) += by;
+    }
+
+    pub(crate) const fn scale(&self) -> f64 {
+        self.scale
+    }
+}

@@ -1,0 +1,443 @@
+//! The fault vocabulary: one flat record per fault, the same words in scenario files, over the
+//! control API and in the docs. A fault is active from when it is set until it is reset.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::units::{duration_text, optional_duration_text};
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// An abandoned Ping's front-end request is never completed. `trigger` chooses another moment.
+    Strand,
+    /// Commands take `delay` longer.
+    Latency,
+    /// Commands are refused with an HTTP `status`, or with an `eas_status` in the body.
+    Error,
+    /// Commands get 503 with Retry-After of `delay`, as a throttled user does.
+    RetryAfter,
+    /// The connection is reset instead of an answer, also under a held Ping.
+    Reset,
+    /// Answers arrive `bytes` at a time with `delay` in between.
+    Drip,
+    /// The connection is closed after `bytes` of the answer, also under a held Ping.
+    Truncate,
+    /// Bytes that are no HTTP arrive in place of the answer, also under a held Ping.
+    Garbage,
+    /// Connections are not accepted: they wait in the backlog.
+    HangAccept,
+    /// Commands get 451 with X-MS-Location `location`, also under a held Ping.
+    Redirect,
+    /// Every device must provision again. Happens once, when the fault is set.
+    Unprovision,
+    /// Every mailbox gets a new folder. Happens once.
+    HierarchyChange,
+    /// Sync keys are forgotten: devices get Status 3. Happens once.
+    LoseSyncState,
+    /// A worker ends as a crash would. Happens once.
+    KillWorker,
+    /// The pool is stopped: 503 at once (AppOffline).
+    StopPool,
+    /// Requests are refused as if the queue were full: HTTP.sys's 503.
+    QueueFull,
+}
+
+impl FaultKind {
+    /// Every kind, with its name.
+    pub const ALL: [(&'static str, Self); 16] = [
+        ("strand", Self::Strand),
+        ("latency", Self::Latency),
+        ("error", Self::Error),
+        ("retry-after", Self::RetryAfter),
+        ("reset", Self::Reset),
+        ("drip", Self::Drip),
+        ("truncate", Self::Truncate),
+        ("garbage", Self::Garbage),
+        ("hang-accept", Self::HangAccept),
+        ("redirect", Self::Redirect),
+        ("unprovision", Self::Unprovision),
+        ("hierarchy-change", Self::HierarchyChange),
+        ("lose-sync-state", Self::LoseSyncState),
+        ("kill-worker", Self::KillWorker),
+        ("stop-pool", Self::StopPool),
+        ("queue-full", Self::QueueFull),
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(_, kind)| *kind == self)
+            .map_or("", |(name, _)| name)
+    }
+
+    /// Attributes that mean something with this kind.
+    const fn attributes(self) -> &'static [&'static str] {
+        match self {
+            Self::Strand => &["trigger"],
+            Self::Latency | Self::RetryAfter => &["delay"],
+            Self::Error => &["status", "eas_status"],
+            Self::Drip => &["bytes", "delay"],
+            Self::Truncate | Self::Garbage => &["bytes"],
+            Self::Redirect => &["location"],
+            _ => &[],
+        }
+    }
+
+    /// Whether it strikes single requests, so that scope, probability and stable period apply.
+    const fn is_per_request(self) -> bool {
+        !matches!(
+            self,
+            Self::HangAccept
+                | Self::Unprovision
+                | Self::HierarchyChange
+                | Self::LoseSyncState
+                | Self::KillWorker
+                | Self::StopPool
+        )
+    }
+}
+
+/// When a Ping strands (mock-fidelity S11). No source says what the trigger is on Exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StrandTrigger {
+    /// The client gives the held Ping up, by FIN or reset.
+    Abandon,
+    /// The client's network is cut: only a reset counts.
+    NetworkCut,
+    /// At random when the Ping arrives: its device hears nothing again.
+    Random,
+    /// The mailbox database moves (`POST /store-failover`) while the Ping is held.
+    StoreFailover,
+}
+
+impl StrandTrigger {
+    /// Every trigger, with its name.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("abandon", Self::Abandon),
+        ("network-cut", Self::NetworkCut),
+        ("random", Self::Random),
+        ("store-failover", Self::StoreFailover),
+    ];
+}
+
+/// One fault. Attributes that its kind does not know are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// What goes wrong.
+    pub fault: FaultKind,
+    /// Only for this user.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Only for this device id.
+    #[serde(default)]
+    pub device: Option<String>,
+    /// Only for this command, for example `Ping`; `OPTIONS` counts as one.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// Share of the requests in scope that it strikes, 0 to 1.
+    #[serde(default = "always")]
+    pub probability: f64,
+    /// A device that was struck is left in peace for at least so long.
+    #[serde(default, with = "duration_text")]
+    pub stable: Duration,
+    /// How long: see the kind.
+    #[serde(default, with = "optional_duration_text")]
+    pub delay: Option<Duration>,
+    /// HTTP status, 400 to 599.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// EAS Status of the answer (ASCMD 2.2.2).
+    #[serde(default)]
+    pub eas_status: Option<u16>,
+    /// How many bytes.
+    #[serde(default)]
+    pub bytes: Option<u64>,
+    /// A URL.
+    #[serde(default)]
+    pub location: Option<String>,
+    /// When a Ping strands; when it is abandoned if absent.
+    #[serde(default)]
+    pub trigger: Option<StrandTrigger>,
+}
+
+const fn always() -> f64 {
+    1.0
+}
+
+impl Fault {
+    /// A fault of that kind with nothing else set: always, for everybody.
+    #[must_use]
+    pub const fn new(fault: FaultKind) -> Self {
+        Self {
+            fault,
+            user: None,
+            device: None,
+            command: None,
+            probability: 1.0,
+            stable: Duration::ZERO,
+            delay: None,
+            status: None,
+            eas_status: None,
+            bytes: None,
+            location: None,
+            trigger: None,
+        }
+    }
+
+    /// Strands that share of the Pings that are abandoned.
+    #[must_use]
+    pub fn strand(probability: f64) -> Self {
+        Self {
+            probability,
+            ..Self::new(FaultKind::Strand)
+        }
+    }
+
+    /// What is wrong with it, if anything.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let name = self.fault.as_str();
+        if !(0.0..=1.0).contains(&self.probability) {
+            return Some(format!(
+                "{name}: `probability` must be between 0 and 1, found {}",
+                self.probability
+            ));
+        }
+        let given = [
+            ("delay", self.delay.is_some()),
+            ("status", self.status.is_some()),
+            ("eas_status", self.eas_status.is_some()),
+            ("bytes", self.bytes.is_some()),
+            ("location", self.location.is_some()),
+            ("trigger", self.trigger.is_some()),
+        ];
+        let known = self.fault.attributes();
+        if let Some((unknown, _)) = given
+            .iter()
+            .find(|(attribute, is_given)| *is_given && !known.contains(attribute))
+        {
+            let known = match known {
+                [] => "none".to_owned(),
+                known => known.join(", "),
+            };
+            return Some(format!(
+                "{name}: `{unknown}` means nothing here; its attributes are: {known}"
+            ));
+        }
+        let scoped = self.user.is_some() || self.device.is_some() || self.command.is_some();
+        if !self.fault.is_per_request()
+            && (scoped || self.probability < 1.0 || !self.stable.is_zero())
+        {
+            return Some(format!(
+                "{name}: it concerns the whole server, so user, device, command, probability and \
+                 stable mean nothing here"
+            ));
+        }
+        if let Some(command) = &self.command
+            && command != OPTIONS
+            && eas::Command::ALL
+                .iter()
+                .all(|known| !known.as_str().eq_ignore_ascii_case(command))
+        {
+            return Some(format!("{name}: `{command}` is no EAS command"));
+        }
+        self.missing()
+    }
+
+    fn missing(&self) -> Option<String> {
+        let name = self.fault.as_str();
+        let missing = |what: &str| Some(format!("{name}: {what}"));
+        match self.fault {
+            FaultKind::Latency if self.delay.is_none() => missing("needs `delay`"),
+            FaultKind::Error => match (self.status, self.eas_status) {
+                (None, None) | (Some(_), Some(_)) => {
+                    missing("needs either `status` or `eas_status`")
+                }
+                (Some(status), None) if !(400..=599).contains(&status) => {
+                    missing("`status` must be between 400 and 599")
+                }
+                _ => None,
+            },
+            FaultKind::Redirect if self.location.is_none() => missing("needs `location`, a URL"),
+            FaultKind::Drip if self.bytes == Some(0) => missing("`bytes` must be at least 1"),
+            _ => None,
+        }
+    }
+}
+
+/// OPTIONS in a fault's scope.
+pub const OPTIONS: &str = "OPTIONS";
+
+/// Whom a request is from and what it asks, as far as a fault's scope needs it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Subject<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) device: &'a str,
+    pub(crate) command: &'a str,
+}
+
+/// Faults in force in one process, and whom they struck when.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    active: Vec<Fault>,
+    struck: HashMap<(usize, String), Instant>,
+}
+
+impl Faults {
+    pub(crate) fn new(active: Vec<Fault>) -> Self {
+        Self {
+            active,
+            struck: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn has(&self, kind: FaultKind) -> bool {
+        self.active.iter().any(|fault| fault.fault == kind)
+    }
+
+    /// The first fault among `kinds` that strikes this request. `chance` decides with a
+    /// probability.
+    pub(crate) fn strike(
+        &mut self,
+        kinds: &[FaultKind],
+        subject: Subject<'_>,
+        chance: impl FnMut(f64) -> bool,
+    ) -> Option<Fault> {
+        self.strike_if(|fault| kinds.contains(&fault.fault), subject, chance)
+    }
+
+    pub(crate) fn strike_if(
+        &mut self,
+        wanted: impl Fn(&Fault) -> bool,
+        subject: Subject<'_>,
+        mut chance: impl FnMut(f64) -> bool,
+    ) -> Option<Fault> {
+        let now = Instant::now();
+        for (index, fault) in self.active.iter().enumerate() {
+            if !wanted(fault) || !in_scope(fault, subject) {
+                continue;
+            }
+            let key = (index, subject.device.to_owned());
+            if !fault.stable.is_zero()
+                && let Some(last) = self.struck.get(&key)
+                && now.duration_since(*last) < fault.stable
+            {
+                continue;
+            }
+            if chance(fault.probability) {
+                if !fault.stable.is_zero() {
+                    self.struck.insert(key, now);
+                }
+                return Some(fault.clone());
+            }
+        }
+        None
+    }
+}
+
+fn in_scope(fault: &Fault, subject: Subject<'_>) -> bool {
+    let fits = |wanted: &Option<String>, found: &str| {
+        wanted
+            .as_ref()
+            .is_none_or(|wanted| wanted.eq_ignore_ascii_case(found))
+    };
+    fits(&fault.user, subject.user)
+        && fits(&fault.device, subject.device)
+        && fits(&fault.command, subject.command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(device: &'static str) -> Subject<'static> {
+        Subject {
+            user: "load1",
+            device,
+            command: "Ping",
+        }
+    }
+
+    #[test]
+    fn scope_is_by_user_device_and_command() {
+        let mut fault = Fault::new(FaultKind::Reset);
+        fault.user = Some("LOAD1".to_owned());
+        fault.command = Some("Ping".to_owned());
+        let mut faults = Faults::new(vec![fault]);
+        let kinds = [FaultKind::Reset];
+        assert!(faults.strike(&kinds, subject("a"), |_| true).is_some());
+        let other = Subject {
+            command: "Sync",
+            ..subject("a")
+        };
+        assert!(faults.strike(&kinds, other, |_| true).is_none());
+        assert!(
+            faults
+                .strike(&[FaultKind::Drip], subject("a"), |_| true)
+                .is_none()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_struck_device_has_its_stable_period() {
+        let mut fault = Fault::new(FaultKind::Reset);
+        fault.stable = Duration::from_secs(30);
+        let mut faults = Faults::new(vec![fault]);
+        let mut strikes = |device| {
+            faults
+                .strike(&[FaultKind::Reset], subject(device), |_| true)
+                .is_some()
+        };
+        assert!(strikes("a") && !strikes("a") && strikes("b"));
+        tokio::time::advance(Duration::from_secs(29)).await;
+        assert!(!strikes("a"));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(strikes("a"));
+    }
+
+    #[test]
+    fn wrong_attributes_are_refused() {
+        let with = |change: fn(&mut Fault), kind| {
+            let mut fault = Fault::new(kind);
+            change(&mut fault);
+            fault.problem()
+        };
+        for (problem, expected) in [
+            (with(|_| (), FaultKind::Latency), "needs `delay`"),
+            (with(|_| (), FaultKind::Error), "needs either"),
+            (
+                with(|f| f.status = Some(200), FaultKind::Error),
+                "between 400 and 599",
+            ),
+            (
+                with(|f| f.bytes = Some(1), FaultKind::Reset),
+                "`bytes` means nothing",
+            ),
+            (
+                with(|f| f.probability = 2.0, FaultKind::Reset),
+                "between 0 and 1",
+            ),
+            (
+                with(|f| f.user = Some("x".into()), FaultKind::StopPool),
+                "whole server",
+            ),
+            (
+                with(|f| f.command = Some("Pong".into()), FaultKind::Reset),
+                "no EAS command",
+            ),
+        ] {
+            let problem = problem.unwrap_or_default();
+            assert!(problem.contains(expected), "{problem}");
+        }
+        assert_eq!(Fault::strand(0.5).problem(), None);
+    }
+}

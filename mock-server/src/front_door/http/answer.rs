@@ -1,0 +1,158 @@
+//! Answers as bytes: those of the applications, and HTTP.sys's own pages.
+
+use std::fmt::Write as _;
+
+use super::message::Refusal;
+use crate::link::WireAnswer;
+
+/// An answer of HTTP.sys itself, byte for byte (mock-fidelity section 4): what clients see when
+/// the queue is full or the pool is stopped.
+pub(crate) fn unavailable() -> Vec<u8> {
+    page(
+        503,
+        "Service Unavailable",
+        "Service Unavailable",
+        "HTTP Error 503. The service is unavailable.",
+    )
+}
+
+/// HTTP.sys's answer to what it does not understand. The texts follow the template of its 503; of
+/// the others only the lengths are known (326 for the invalid verb).
+pub(crate) fn refused(refusal: Refusal) -> Vec<u8> {
+    let bad = |what: &str, text: &str| page(400, "Bad Request", what, text);
+    match refusal {
+        Refusal::Verb => bad(
+            "Bad Request - Invalid Verb",
+            "HTTP Error 400. The request verb is invalid.",
+        ),
+        Refusal::Url => bad(
+            "Bad Request - Invalid URL",
+            "HTTP Error 400. The request URL is invalid.",
+        ),
+        Refusal::TooLong => bad(
+            "Bad Request - Request Too Long",
+            "HTTP Error 400. The size of the request headers is too long.",
+        ),
+        Refusal::Header => bad(
+            "Bad Request - Invalid Header",
+            "HTTP Error 400. The request has an invalid header name.",
+        ),
+        Refusal::Body => bad(
+            "Bad Request",
+            "HTTP Error 400. The request is badly formed.",
+        ),
+        Refusal::Version => page(
+            505,
+            "HTTP Version Not Supported",
+            "HTTP Version Not Supported",
+            "HTTP Error 505. The HTTP version is not supported.",
+        ),
+        // ASP.NET's answer to a body above maxRequestLength differs by version (mock-fidelity T8).
+        Refusal::TooLarge => page(404, "Not Found", "Not Found", NOT_FOUND),
+    }
+}
+
+const NOT_FOUND: &str = "HTTP Error 404. The requested resource is not found.";
+
+fn page(status: u16, title: &str, heading: &str, text: &str) -> Vec<u8> {
+    let body = format!(
+        "<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\"\
+         \"http://www.w3.org/TR/html4/strict.dtd\">\r\n\
+         <HTML><HEAD><TITLE>{title}</TITLE>\r\n\
+         <META HTTP-EQUIV=\"Content-Type\" Content=\"text/html; charset=us-ascii\"></HEAD>\r\n\
+         <BODY><h2>{heading}</h2>\r\n\
+         <hr><p>{text}</p>\r\n\
+         </BODY></HTML>\r\n"
+    );
+    let mut answer = format!(
+        "HTTP/1.1 {status} {title}\r\n\
+         Content-Type: text/html; charset=us-ascii\r\n\
+         Server: Microsoft-HTTPAPI/2.0\r\n\
+         Date: {}\r\n\
+         Connection: close\r\n\
+         Content-Length: {}\r\n\r\n",
+        date(),
+        body.len()
+    );
+    answer.push_str(&body);
+    answer.into_bytes()
+}
+
+/// An application's answer.
+pub(crate) fn encode(answer: &WireAnswer, keep_alive: bool, chunked: bool) -> Vec<u8> {
+    /// Status line and the dozen headers of Exchange.
+    const USUAL_HEAD: usize = 640;
+    let mut head = String::with_capacity(USUAL_HEAD + answer.body.len());
+    // Writing to a String cannot fail.
+    let _ = write!(
+        head,
+        "HTTP/1.1 {} {}\r\n",
+        answer.status,
+        reason(answer.status)
+    );
+    for (name, value) in &answer.headers {
+        let _ = write!(head, "{name}: {value}\r\n");
+    }
+    let _ = write!(head, "Date: {}\r\n", date());
+    if !keep_alive {
+        head.push_str("Connection: close\r\n");
+    }
+    if chunked && !answer.body.is_empty() {
+        head.push_str("Transfer-Encoding: chunked\r\n\r\n");
+        let mut bytes = head.into_bytes();
+        bytes.extend_from_slice(format!("{:X}\r\n", answer.body.len()).as_bytes());
+        bytes.extend_from_slice(&answer.body);
+        bytes.extend_from_slice(b"\r\n0\r\n\r\n");
+        return bytes;
+    }
+    let _ = write!(head, "Content-Length: {}\r\n\r\n", answer.body.len());
+    let mut bytes = head.into_bytes();
+    bytes.extend_from_slice(&answer.body);
+    bytes
+}
+
+/// RFC 1123, GMT.
+fn date() -> String {
+    jiff::Timestamp::now()
+        .strftime("%a, %d %b %Y %H:%M:%S GMT")
+        .to_string()
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        // Not registered; the phrase that other servers use.
+        449 => "Retry after sending a PROVISION command",
+        451 => "Redirect",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        507 => "Insufficient Storage",
+        _ => "Status",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body_length(answer: &[u8]) -> usize {
+        let head = answer.windows(4).position(|four| four == b"\r\n\r\n");
+        answer.len() - head.unwrap() - 4
+    }
+
+    /// The lengths that are known of the real pages.
+    #[test]
+    fn http_sys_s_pages_have_their_lengths() {
+        assert_eq!(body_length(&unavailable()), 326);
+        assert_eq!(body_length(&refused(Refusal::Verb)), 326);
+        assert_eq!(body_length(&refused(Refusal::TooLarge)), 315);
+    }
+}

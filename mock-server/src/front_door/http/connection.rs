@@ -1,0 +1,380 @@
+//! One connection: requests in, each to the pool, answers out. While nothing arrives it holds no
+//! buffer: bytes are read into the thread's own and copied.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
+use tokio::time::{Instant, timeout};
+
+use super::message::{Chunks, Framing, Head, Refusal};
+use super::{ANSWERED, ClientStream, answer, parse_head};
+use crate::fault::{Fault, FaultKind};
+use crate::front_door::records::RequestNote;
+use crate::front_door::server::Server;
+use crate::front_door::was::Lost;
+use crate::link::{App, WireAnswer, WireRequest};
+
+/// Read at once.
+const CHUNK: usize = 16 << 10;
+/// What a client may send ahead while its request is open; more waits in the socket.
+const MAX_AHEAD: usize = 64 << 10;
+/// After a refusal what the client still sends is read so long, or its reset would destroy the
+/// answer before it is read.
+const LINGER: Duration = Duration::from_millis(500);
+/// Pieces of a dripped answer.
+const DRIP_BYTES: u64 = 1;
+/// Between two pieces.
+const DRIP_DELAY: Duration = Duration::from_millis(100);
+/// What is left of a truncated answer: the head has begun, nothing is complete.
+const TRUNCATE_BYTES: u64 = 64;
+/// Bytes that are no HTTP.
+const GARBAGE_BYTES: u64 = 512;
+/// Faults that end an open request on the wire.
+const CUTTING: [FaultKind; 3] = [FaultKind::Reset, FaultKind::Truncate, FaultKind::Garbage];
+/// Faults on the way of an answer.
+const ON_THE_WIRE: [FaultKind; 4] = [
+    FaultKind::Reset,
+    FaultKind::Truncate,
+    FaultKind::Garbage,
+    FaultKind::Drip,
+];
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; CHUNK]);
+}
+
+/// Who is on the other end.
+pub(in crate::front_door) struct Client {
+    pub(in crate::front_door) app: App,
+    pub(in crate::front_door) peer: Option<SocketAddr>,
+    pub(in crate::front_door) certificate_user: Option<String>,
+}
+
+struct Connection<S> {
+    server: Arc<Server>,
+    stream: S,
+    client: Client,
+    /// Bytes that were read and not used yet.
+    ahead: Vec<u8>,
+}
+
+/// Why the connection ends.
+enum End {
+    /// Nothing more is to be said.
+    Closed,
+    /// A refusal is on its way.
+    Refused,
+}
+
+/// Serves a connection until it ends.
+pub(in crate::front_door) async fn serve<S: ClientStream>(
+    server: Arc<Server>,
+    stream: S,
+    client: Client,
+) {
+    let is_client = client.app == App::FrontEnd;
+    if is_client {
+        server.open.fetch_add(1, Ordering::Relaxed);
+    }
+    let mut connection = Connection {
+        server: Arc::clone(&server),
+        stream,
+        client,
+        ahead: Vec::new(),
+    };
+    if matches!(connection.run().await, End::Refused) {
+        connection.linger().await;
+    }
+    drop(connection);
+    if is_client {
+        server.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Reads what is there; 0 at the end.
+async fn read_some<S: ClientStream>(stream: &mut S, ahead: &mut Vec<u8>) -> io::Result<usize> {
+    poll_fn(|context| {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut into = ReadBuf::new(buffer);
+            ready!(Pin::new(&mut *stream).poll_read(context, &mut into))?;
+            ahead.extend_from_slice(into.filled());
+            Poll::Ready(Ok(into.filled().len()))
+        })
+    })
+    .await
+}
+
+/// The client's end of an open request: returns when it is gone, and whether by a reset.
+async fn gone<S: ClientStream>(stream: &mut S, ahead: &mut Vec<u8>) -> bool {
+    loop {
+        if ahead.len() > MAX_AHEAD {
+            return std::future::pending().await;
+        }
+        match read_some(stream, ahead).await {
+            // HTTP.sys takes a FIN for a disconnect.
+            Ok(0) => return false,
+            Ok(_) => {}
+            Err(error) => return error.kind() == io::ErrorKind::ConnectionReset,
+        }
+    }
+}
+
+impl<S: ClientStream> Connection<S> {
+    async fn run(&mut self) -> End {
+        loop {
+            let head = match self.read_head().await {
+                Ok(Some(head)) => head,
+                Ok(None) => return End::Closed,
+                Err(refusal) => return self.refuse(refusal).await,
+            };
+            let body = match self.read_body(&head).await {
+                Ok(Some(body)) => body,
+                Ok(None) => return End::Closed,
+                Err(refusal) => return self.refuse(refusal).await,
+            };
+            let keep_alive = head.keep_alive;
+            // Boxed, so that an idle connection does not keep the room that a request needs.
+            match Box::pin(self.exchange(head, body)).await {
+                Ok(true) if keep_alive => {}
+                _ => return End::Closed,
+            }
+        }
+    }
+
+    fn idle_limit(&self) -> Duration {
+        let config = &self.server.host.config;
+        match self.client.app {
+            App::FrontEnd => config.connection_timeout,
+            App::BackEnd => config.back_end_idle_timeout,
+        }
+    }
+
+    async fn read_head(&mut self) -> Result<Option<Head>, Refusal> {
+        let end = Instant::now() + self.idle_limit();
+        loop {
+            if !self.ahead.is_empty()
+                && let Some(head) = parse_head(&self.ahead)?
+            {
+                self.ahead.drain(..head.length);
+                return Ok(Some(head));
+            }
+            let read = read_some(&mut self.stream, &mut self.ahead);
+            match tokio::time::timeout_at(end, read).await {
+                Ok(Ok(count)) if count > 0 => {}
+                Err(_) => {
+                    self.server.records.idle_closed(self.client.peer);
+                    return Ok(None);
+                }
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    async fn read_body(&mut self, head: &Head) -> Result<Option<Vec<u8>>, Refusal> {
+        if head.expects_continue
+            && self
+                .stream
+                .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+                .await
+                .is_err()
+        {
+            return Ok(None);
+        }
+        let end = Instant::now() + self.idle_limit();
+        let mut chunks = Chunks::default();
+        loop {
+            let complete = match head.framing {
+                Framing::Length(length) if self.ahead.len() as u64 >= length => {
+                    let rest = self.ahead.split_off(length as usize);
+                    Some(std::mem::replace(&mut self.ahead, rest))
+                }
+                Framing::Length(_) => None,
+                Framing::Chunked if chunks.feed(&mut self.ahead)? => {
+                    Some(std::mem::take(&mut chunks.body))
+                }
+                Framing::Chunked => None,
+            };
+            if complete.is_some() {
+                // A held Ping keeps nothing of the bytes that brought it.
+                self.ahead.shrink_to_fit();
+                return Ok(complete);
+            }
+            let read = read_some(&mut self.stream, &mut self.ahead);
+            match tokio::time::timeout_at(end, read).await {
+                Ok(Ok(count)) if count > 0 => {}
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    /// One request and its answer; whether the connection can go on.
+    async fn exchange(&mut self, head: Head, body: Vec<u8>) -> io::Result<bool> {
+        let server = Arc::clone(&self.server);
+        let app = self.client.app;
+        let note = RequestNote::new(&head, self.client.peer);
+        let keep_alive = head.keep_alive;
+        let request = wire_request(head, body, self.client.certificate_user.clone());
+        let mut faults = server.host.faults_changed.subscribe();
+        let was_reset = AtomicBool::new(false);
+        let outcome = {
+            let mut answered = pin!(server.answer(app, request, &note, &was_reset));
+            loop {
+                tokio::select! {
+                    outcome = &mut answered => break Some(outcome),
+                    reset = gone(&mut self.stream, &mut self.ahead) => {
+                        was_reset.store(reset, Ordering::Relaxed);
+                        break None;
+                    }
+                    _ = faults.changed(), if app == App::FrontEnd => {
+                        if let Some(fault) = server.host.strike(&CUTTING, note.subject()) {
+                            return self.strike(&fault, Vec::new()).await;
+                        }
+                    }
+                }
+            }
+        };
+        match outcome {
+            None => Ok(false),
+            Some(Ok(answer)) => self.send(answer, &note, keep_alive).await,
+            Some(Err(lost)) => {
+                server.records.lost(&note, lost);
+                match lost {
+                    Lost::QueueFull | Lost::Offline => {
+                        self.stream.write_all(&answer::unavailable()).await?;
+                        self.linger().await;
+                        Ok(false)
+                    }
+                    // No answer: what a client sees when IIS ends a worker.
+                    Lost::Cut => {
+                        if app == App::FrontEnd {
+                            server.cut.fetch_add(1, Ordering::Relaxed);
+                        }
+                        self.stream.reset_on_drop();
+                        Ok(false)
+                    }
+                }
+            }
+        }
+    }
+
+    async fn send(
+        &mut self,
+        mut answer: WireAnswer,
+        note: &RequestNote,
+        keep_alive: bool,
+    ) -> io::Result<bool> {
+        let is_client = self.client.app == App::FrontEnd;
+        let chunked = is_client && self.server.host.config.chunked;
+        if is_client {
+            self.server.records.completed(note, &answer);
+            let now = unix_micros().to_string();
+            answer.headers.push((ANSWERED.to_owned(), now));
+        }
+        let bytes = answer::encode(&answer, keep_alive, chunked);
+        if is_client && let Some(fault) = self.server.host.strike(&ON_THE_WIRE, note.subject()) {
+            return self.strike(&fault, bytes).await;
+        }
+        self.stream.write_all(&bytes).await?;
+        self.stream.flush().await?;
+        Ok(true)
+    }
+
+    /// A fault on the wire in place of these bytes.
+    async fn strike(&mut self, fault: &Fault, bytes: Vec<u8>) -> io::Result<bool> {
+        match fault.fault {
+            FaultKind::Drip => {
+                let size = fault.bytes.unwrap_or(DRIP_BYTES) as usize;
+                for piece in bytes.chunks(size.max(1)) {
+                    self.stream.write_all(piece).await?;
+                    self.stream.flush().await?;
+                    tokio::time::sleep(fault.delay.unwrap_or(DRIP_DELAY)).await;
+                }
+                return Ok(true);
+            }
+            FaultKind::Truncate => {
+                let bytes = if bytes.is_empty() {
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n".to_vec()
+                } else {
+                    bytes
+                };
+                let size = fault.bytes.unwrap_or(TRUNCATE_BYTES) as usize;
+                self.stream
+                    .write_all(&bytes[..size.min(bytes.len())])
+                    .await?;
+                self.stream.flush().await?;
+            }
+            FaultKind::Garbage => {
+                let size = fault.bytes.unwrap_or(GARBAGE_BYTES);
+                let garbage = self.server.host.random_bytes(size as usize);
+                self.stream.write_all(&garbage).await?;
+                self.stream.flush().await?;
+            }
+            _ => self.stream.reset_on_drop(),
+        }
+        Ok(false)
+    }
+
+    async fn refuse(&mut self, refusal: Refusal) -> End {
+        self.server.records.refused(self.client.peer, refusal);
+        if self
+            .stream
+            .write_all(&answer::refused(refusal))
+            .await
+            .is_err()
+        {
+            return End::Closed;
+        }
+        End::Refused
+    }
+
+    /// Ends the writing side and reads what still comes.
+    async fn linger(&mut self) {
+        let _ = self.stream.shutdown().await;
+        let mut sink = [0; 1024];
+        let drained =
+            async { while matches!(self.stream.read(&mut sink).await, Ok(count) if count > 0) {} };
+        let _ = timeout(LINGER, drained).await;
+    }
+}
+
+/// The headers that applications look at.
+const WANTED: [&str; 9] = [
+    "accept-encoding",
+    "authorization",
+    "content-type",
+    "cookie",
+    "host",
+    "ms-asprotocolversion",
+    "user-agent",
+    "x-mock-identity",
+    "x-ms-policykey",
+];
+
+fn wire_request(head: Head, body: Vec<u8>, certificate_user: Option<String>) -> WireRequest {
+    let headers = head
+        .headers
+        .into_iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+        .filter(|(name, _)| WANTED.contains(&name.as_str()))
+        .collect();
+    WireRequest {
+        method: head.method,
+        uri: head.uri,
+        headers,
+        body,
+        certificate_user,
+    }
+}
+
+fn unix_micros() -> u128 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| since.as_micros())
+}

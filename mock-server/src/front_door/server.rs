@@ -1,0 +1,365 @@
+//! One server: its front door, its pool, its logs. Mailboxes, faults and the clock it shares with
+//! the others through the [`Host`].
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
+
+use rand::{Rng as _, RngCore as _, SeedableRng as _};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use tokio::sync::watch;
+
+use super::records::{Records, RequestNote};
+use super::was::{self, Lost, Pool};
+use crate::clock::PoolClock;
+use crate::config::{MockConfig, Topology};
+use crate::control::{Truth, UserSettings};
+use crate::fault::{Fault, FaultKind, Faults, Subject};
+use crate::link::{App, ToWorker, WireAnswer, WireRequest};
+use crate::lock;
+use crate::process;
+use crate::store::Store;
+use crate::surfaces::sockets::{Scanner, SocketRow};
+use crate::surfaces::{PerfmonSample, PerfmonWorker};
+
+/// What all servers share.
+pub(super) struct Host {
+    pub(super) config: MockConfig,
+    pub(super) clock: Arc<PoolClock>,
+    pub(super) store: Mutex<Store>,
+    pub(super) faults: Mutex<Faults>,
+    /// The same as they were given.
+    listed: Mutex<Vec<Fault>>,
+    /// Changes with every change of the faults.
+    pub(super) faults_changed: watch::Sender<u64>,
+    users: Mutex<std::collections::HashMap<String, UserSettings>>,
+    random: Mutex<Xoshiro256PlusPlus>,
+    servers: OnceLock<Vec<Weak<Server>>>,
+    pub(super) stop: watch::Sender<bool>,
+}
+
+impl Host {
+    pub(super) fn new(config: MockConfig, clock: PoolClock) -> Self {
+        Self {
+            store: Mutex::new(Store::new(&config)),
+            faults: Mutex::new(Faults::new(config.faults.clone())),
+            listed: Mutex::new(config.faults.clone()),
+            faults_changed: watch::Sender::new(0),
+            users: Mutex::default(),
+            random: Mutex::new(Xoshiro256PlusPlus::seed_from_u64(config.seed)),
+            servers: OnceLock::new(),
+            stop: watch::Sender::new(false),
+            clock: Arc::new(clock),
+            config,
+        }
+    }
+
+    pub(super) fn set_servers(&self, servers: &[Arc<Server>]) {
+        // Called once, at the start.
+        let _ = self
+            .servers
+            .set(servers.iter().map(Arc::downgrade).collect());
+    }
+
+    pub(super) fn servers(&self) -> Vec<Arc<Server>> {
+        let servers = self.servers.get().map(Vec::as_slice).unwrap_or_default();
+        servers.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    pub(super) fn tell_all(&self, message: impl Fn() -> ToWorker) {
+        for server in self.servers() {
+            server.pool.tell_all(&message);
+        }
+    }
+
+    /// Tells every worker which folders got an item: during an overlap both hold Pings.
+    pub(super) fn announce(&self, added: &[(String, u32)]) {
+        for (user, folder) in added {
+            self.tell_all(|| ToWorker::ItemAdded {
+                user: user.clone(),
+                folder: *folder,
+            });
+        }
+    }
+
+    pub(super) fn change_hierarchy(&self) {
+        let users = lock(&self.store).change_hierarchy();
+        for user in users {
+            self.tell_all(|| ToWorker::HierarchyChanged { user: user.clone() });
+        }
+    }
+
+    pub(super) fn all_faults(&self) -> Vec<Fault> {
+        lock(&self.listed).clone()
+    }
+
+    /// Puts these faults in place of all before; what happens once happens now, for those that are
+    /// new.
+    pub(super) async fn set_faults(&self, faults: Vec<Fault>) {
+        let before = std::mem::replace(&mut *lock(&self.listed), faults.clone());
+        *lock(&self.faults) = Faults::new(faults.clone());
+        self.tell_all(|| ToWorker::Faults(faults.clone()));
+        self.faults_changed.send_modify(|change| *change += 1);
+        for fault in faults.iter().filter(|fault| !before.contains(fault)) {
+            self.happen_once(fault.fault);
+        }
+        let stops = |faults: &[Fault]| {
+            faults
+                .iter()
+                .any(|fault| fault.fault == FaultKind::StopPool)
+        };
+        for server in self.servers() {
+            if stops(&faults) && !stops(&before) {
+                was::stop(&server, was::PoolState::Stopped).await;
+            } else if stops(&before) && !stops(&faults) {
+                was::resume(&server).await;
+            }
+        }
+    }
+
+    fn happen_once(&self, kind: FaultKind) {
+        match kind {
+            FaultKind::Unprovision => lock(&self.store).unprovision(),
+            FaultKind::HierarchyChange => self.change_hierarchy(),
+            FaultKind::LoseSyncState => lock(&self.store).lose_sync_state(),
+            FaultKind::KillWorker => {
+                for server in self.servers() {
+                    server.pool.kill_one();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The fault that strikes this request on the wire, if any.
+    pub(super) fn strike(&self, kinds: &[FaultKind], subject: Subject<'_>) -> Option<Fault> {
+        let mut faults = lock(&self.faults);
+        faults.strike(kinds, subject, |probability| self.chance(probability))
+    }
+
+    fn chance(&self, probability: f64) -> bool {
+        probability >= 1.0
+            || probability > 0.0 && lock(&self.random).random_bool(probability.min(1.0))
+    }
+
+    pub(super) fn random_bytes(&self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        lock(&self.random).fill_bytes(&mut bytes);
+        bytes
+    }
+
+    pub(super) fn users(&self) -> Vec<(String, UserSettings)> {
+        let users = lock(&self.users);
+        users
+            .iter()
+            .map(|(user, set)| (user.clone(), *set))
+            .collect()
+    }
+
+    pub(super) fn set_user(&self, user: &str, settings: UserSettings) {
+        let user = crate::worker::local_part(user);
+        lock(&self.users).insert(user.clone(), settings);
+        lock(&self.store).set_user(&user, settings);
+        self.tell_all(|| ToWorker::User(user.clone(), settings));
+    }
+
+    /// What really happens, over all servers.
+    pub(super) fn truth(&self) -> Truth {
+        let mut truth = Truth {
+            time_scale: self.clock.scale(),
+            pool_time: self.clock.now().to_string(),
+            ..Truth::default()
+        };
+        {
+            let store = lock(&self.store);
+            truth.devices = store.devices();
+            truth.mails = store.mails();
+        }
+        for server in self.servers() {
+            server.add_to(&mut truth);
+        }
+        truth
+            .workers
+            .sort_by_key(|worker| worker.state != "running");
+        truth
+    }
+}
+
+/// One server.
+pub(super) struct Server {
+    pub(super) host: Arc<Host>,
+    /// From 1.
+    pub(super) number: usize,
+    pub(super) pool: Pool,
+    pub(super) records: Records,
+    /// Where this server's front-end proxy connects to.
+    pub(super) back_end: SocketAddr,
+    pub(super) accepted: AtomicU64,
+    pub(super) open: AtomicU64,
+    pub(super) cut: AtomicU64,
+    scanner: Mutex<Scanner>,
+}
+
+impl Server {
+    pub(super) fn new(
+        host: Arc<Host>,
+        number: usize,
+        pool: Pool,
+        records: Records,
+        back_end: SocketAddr,
+        scanner: Scanner,
+    ) -> Self {
+        Self {
+            host,
+            number,
+            pool,
+            records,
+            back_end,
+            accepted: AtomicU64::new(0),
+            open: AtomicU64::new(0),
+            cut: AtomicU64::new(0),
+            scanner: Mutex::new(scanner),
+        }
+    }
+
+    /// A word to whoever runs the mock.
+    pub(super) fn tell(&self, what: &str) {
+        eprintln!("mock server {}: {what}", self.number);
+    }
+
+    /// By how much pool time this server's recycling comes after that of the first.
+    pub(super) fn shift(&self) -> Duration {
+        let before = u32::try_from(self.number - 1).unwrap_or(u32::MAX);
+        self.host.config.schedule_shift.saturating_mul(before)
+    }
+
+    /// The answer to a request: of an application in the pool, or of this server's other sites.
+    pub(super) async fn answer(
+        self: &Arc<Self>,
+        app: App,
+        request: WireRequest,
+        note: &RequestNote,
+        was_reset: &AtomicBool,
+    ) -> Result<WireAnswer, Lost> {
+        if app == App::FrontEnd {
+            if let Some(answer) = super::sites::answer(self, &request).await {
+                return Ok(answer);
+            }
+            if self
+                .host
+                .strike(&[FaultKind::QueueFull], note.subject())
+                .is_some()
+            {
+                self.pool.counters.rejected.fetch_add(1, Ordering::Relaxed);
+                return Err(Lost::QueueFull);
+            }
+        }
+        let target = match (app, self.host.config.topology) {
+            // The back end is the other server's.
+            (App::BackEnd, Topology::TwoServers) => self.host.servers().pop(),
+            _ => None,
+        };
+        let target = target.as_ref().unwrap_or(self);
+        was::dispatch(target, app, request, note, was_reset).await
+    }
+
+    /// Requests whose client has long been gone go to the HTTPERR log.
+    pub(super) fn log_dropped(&self) {
+        for worker in self.pool.workers() {
+            for note in worker.dropped(self.host.config.dropped_after) {
+                self.records.dropped(&note);
+            }
+        }
+    }
+
+    /// The sockets of this server.
+    pub(super) fn sockets(&self) -> Vec<SocketRow> {
+        let workers: Vec<u32> = self
+            .pool
+            .workers()
+            .iter()
+            .map(|worker| worker.pid())
+            .collect();
+        lock(&self.scanner).scan(&workers)
+    }
+
+    fn add_to(&self, truth: &mut Truth) {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.pool.counters;
+        truth.pools.push(self.pool.state().as_str().to_owned());
+        let workers = self.pool.workers();
+        truth
+            .workers
+            .extend(workers.iter().map(|worker| worker.truth(self.number)));
+        truth.recycles += count(&counters.recycles);
+        truth.created += count(&counters.created);
+        truth.shutdown_failures += count(&counters.shutdown_failures);
+        truth.startup_failures += count(&counters.startup_failures);
+        truth.ping_failures += count(&counters.ping_failures);
+        truth.failures += count(&counters.failures);
+        truth.rejected += count(&counters.rejected);
+        truth.queued += self.pool.queued();
+        truth.connections_accepted += count(&self.accepted);
+        truth.connections_open += count(&self.open);
+        truth.cut += count(&self.cut);
+    }
+
+    /// This server's share of the truth.
+    pub(super) fn truth(&self) -> Truth {
+        let mut truth = Truth::default();
+        self.add_to(&mut truth);
+        truth
+    }
+
+    /// Writes a row of the performance log once a second until the task is ended.
+    pub(super) async fn write_perfmon(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            ticks.tick().await;
+            self.records.sampled(&self.perfmon_sample());
+        }
+    }
+
+    fn perfmon_sample(&self) -> PerfmonSample {
+        let truth = self.truth();
+        let workers = self.pool.workers();
+        let workers = workers.iter().map(|worker| {
+            let (pid, counts) = (worker.pid(), worker.counts());
+            PerfmonWorker {
+                pid,
+                active: counts.active,
+                served: counts.served,
+                gc_percent: counts.gc_share * 100.0,
+                heap_bytes: counts.heap_bytes,
+                private_bytes: process::memory(pid).map(|memory| memory.private),
+                handles: process::handles(pid),
+            }
+        });
+        PerfmonSample {
+            workers: workers.collect(),
+            recycles: truth.recycles,
+            workers_created: truth.created,
+            shutdown_failures: truth.shutdown_failures,
+            queued: truth.queued,
+            rejected: truth.rejected,
+            connections_established: truth.connections_open
+                + truth.sum(|counts| counts.outgoing_sockets),
+            connection_failures: truth.sum(|counts| counts.connect_failures + counts.port_failures),
+            pings_pending: self.pings_pending(&truth),
+            syncs: truth.sum(|counts| counts.syncs),
+            requests: truth.sum(|counts| counts.served),
+            outstanding_proxy: truth.sum(|counts| counts.outstanding_proxy),
+        }
+    }
+
+    /// Ping Commands Pending, which may or may not count stranded Pings (mock-fidelity S13).
+    pub(super) fn pings_pending(&self, truth: &Truth) -> u64 {
+        let stranded = if self.host.config.pending_counts_stranded {
+            truth.sum(|counts| counts.stranded)
+        } else {
+            0
+        };
+        truth.sum(|counts| counts.held_pings) + stranded
+    }
+}

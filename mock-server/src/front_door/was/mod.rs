@@ -1,0 +1,343 @@
+//! The application pool: WAS, which starts, watches, drains and kills workers, and HTTP.sys's
+//! request queue in front of them.
+
+mod policy;
+mod recycle;
+mod watch;
+mod worker;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use iis::PoolSettings;
+use tokio::sync::{Notify, oneshot, watch as channel};
+
+use super::records::{PoolLimits, RequestNote};
+use super::server::Server;
+use crate::link::{App, ToWorker, WireAnswer, WireRequest};
+use crate::lock;
+
+pub(super) use policy::{keep as keep_policy, ping_workers};
+pub(super) use recycle::recycle_all;
+pub(super) use watch::watch_file;
+use worker::start;
+pub(super) use worker::start_all;
+use worker::{Handle, Open, State};
+
+/// How workers come to life.
+#[derive(Debug, Clone)]
+pub enum WorkerLauncher {
+    /// As a process, which must call [`worker::run`](crate::worker::run) on its standard input and
+    /// output.
+    Process {
+        /// The program.
+        program: PathBuf,
+        /// Its arguments.
+        arguments: Vec<OsString>,
+    },
+    /// As tasks of this process, for tests under a paused clock. Such a worker has no sockets of
+    /// its own, and no process id that would tell it apart.
+    InProcess,
+}
+
+/// Whether the pool takes requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PoolState {
+    Running,
+    /// By an administrator, or by the fault `stop-pool`.
+    Stopped,
+    /// By rapid-fail protection.
+    Disabled,
+}
+
+impl PoolState {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// Counters of `\APP_POOL_WAS` and the request queue.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) arrived: AtomicU64,
+    pub(super) rejected: AtomicU64,
+    pub(super) recycles: AtomicU64,
+    pub(super) created: AtomicU64,
+    pub(super) shutdown_failures: AtomicU64,
+    pub(super) startup_failures: AtomicU64,
+    pub(super) ping_failures: AtomicU64,
+    pub(super) failures: AtomicU64,
+}
+
+/// The pool.
+pub(super) struct Pool {
+    settings: Arc<Mutex<Arc<PoolSettings>>>,
+    launcher: WorkerLauncher,
+    state: channel::Sender<PoolState>,
+    /// Every worker that has not ended.
+    workers: Mutex<Vec<Arc<Handle>>>,
+    /// Changes with every worker that begins or ceases to serve.
+    serving: channel::Sender<u64>,
+    next_generation: AtomicU64,
+    next_request: AtomicU64,
+    queued: AtomicUsize,
+    pub(super) counters: Counters,
+    /// One recycle at a time.
+    recycling: tokio::sync::Mutex<()>,
+    /// A start on demand is under way.
+    is_starting: AtomicBool,
+    /// Pool times of unexpected ends, for rapid-fail protection.
+    crashes: Mutex<Vec<Duration>>,
+    /// Pool time of the last request, for idleTimeout.
+    last_request: Mutex<Duration>,
+    /// The policy has something to look at before its next tick.
+    attention: Notify,
+}
+
+/// Why a request has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// `queueLength` requests wait already.
+    QueueFull,
+    /// The pool is stopped or disabled.
+    Offline,
+    /// The worker ended with the request open.
+    Cut,
+}
+
+/// Tells the worker that the client has gone, unless the request was answered.
+struct ClientGuard<'a> {
+    worker: Arc<Handle>,
+    id: u64,
+    was_reset: &'a AtomicBool,
+    note: Option<RequestNote>,
+}
+
+impl Drop for ClientGuard<'_> {
+    fn drop(&mut self) {
+        let reset = self.was_reset.load(Ordering::Relaxed);
+        self.worker.client_gone(self.id, reset, self.note.take());
+    }
+}
+
+/// A place in the request queue.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Pool {
+    pub(super) fn new(settings: PoolSettings, launcher: WorkerLauncher) -> Self {
+        Self {
+            settings: Arc::new(Mutex::new(Arc::new(settings))),
+            launcher,
+            state: channel::Sender::new(PoolState::Running),
+            workers: Mutex::default(),
+            serving: channel::Sender::new(0),
+            next_generation: AtomicU64::new(1),
+            next_request: AtomicU64::new(0),
+            queued: AtomicUsize::new(0),
+            counters: Counters::default(),
+            recycling: tokio::sync::Mutex::new(()),
+            is_starting: AtomicBool::new(false),
+            crashes: Mutex::default(),
+            last_request: Mutex::default(),
+            attention: Notify::new(),
+        }
+    }
+
+    pub(super) fn settings(&self) -> Arc<PoolSettings> {
+        Arc::clone(&lock(&self.settings))
+    }
+
+    /// Reads the settings as they are by then.
+    pub(super) fn limits(&self) -> PoolLimits {
+        let settings = Arc::clone(&self.settings);
+        Box::new(move || Arc::clone(&lock(&settings)))
+    }
+
+    pub(super) fn state(&self) -> PoolState {
+        *self.state.borrow()
+    }
+
+    pub(super) fn workers(&self) -> Vec<Arc<Handle>> {
+        lock(&self.workers).clone()
+    }
+
+    fn running(&self) -> Vec<Arc<Handle>> {
+        let mut workers = self.workers();
+        workers.retain(|worker| worker.state() == State::Running);
+        workers
+    }
+
+    pub(super) fn queued(&self) -> u64 {
+        self.queued.load(Ordering::Relaxed) as u64
+    }
+
+    /// The worker for the next request: the running ones in turn.
+    fn pick(&self) -> Option<Arc<Handle>> {
+        let workers = lock(&self.workers);
+        let running = || {
+            workers
+                .iter()
+                .filter(|worker| worker.state() == State::Running)
+        };
+        let count = running().count();
+        let turn = self.next_request.load(Ordering::Relaxed) as usize;
+        running().nth(turn.checked_rem(count)?).map(Arc::clone)
+    }
+
+    /// Tells everybody who waits that the set of serving workers has changed.
+    fn serving_changed(&self) {
+        self.serving.send_modify(|change| *change += 1);
+    }
+
+    /// Sends a message to every worker that lives.
+    pub(super) fn tell_all(&self, message: impl Fn() -> ToWorker) {
+        for worker in lock(&self.workers).iter() {
+            worker.send(message());
+        }
+    }
+
+    /// Ends one running worker as a crash would.
+    pub(super) fn kill_one(&self) -> bool {
+        let worker = self.pick();
+        if let Some(worker) = &worker {
+            worker.kill();
+        }
+        worker.is_some()
+    }
+}
+
+/// Gives a request to a worker and waits for its answer; dropping the future means that the client
+/// has gone.
+pub(super) async fn dispatch(
+    server: &Arc<Server>,
+    app: App,
+    request: WireRequest,
+    note: &RequestNote,
+    was_reset: &AtomicBool,
+) -> Result<WireAnswer, Lost> {
+    let pool = &server.pool;
+    let mut request = Some(request);
+    let mut place = None;
+    pool.counters.arrived.fetch_add(1, Ordering::Relaxed);
+    loop {
+        if pool.state() != PoolState::Running {
+            return Err(Lost::Offline);
+        }
+        let mut changes = pool.serving.subscribe();
+        let Some(worker) = pool.pick() else {
+            take_place(pool, &mut place)?;
+            start_on_demand(server);
+            let mut state = pool.state.subscribe();
+            tokio::select! {
+                // Both senders live in the pool.
+                _ = changes.changed() => {}
+                _ = state.wait_for(|state| *state != PoolState::Running) => {}
+            }
+            continue;
+        };
+        let thread = match Arc::clone(&worker.threads).try_acquire_owned() {
+            Ok(thread) => thread,
+            Err(tokio::sync::TryAcquireError::Closed) => continue,
+            Err(tokio::sync::TryAcquireError::NoPermits) => {
+                take_place(pool, &mut place)?;
+                // Closed when the worker no longer serves.
+                let Ok(thread) = Arc::clone(&worker.threads).acquire_owned().await else {
+                    continue;
+                };
+                thread
+            }
+        };
+        let id = pool.next_request.fetch_add(1, Ordering::Relaxed);
+        let (answer, is_answered) = oneshot::channel();
+        let open = Open::new(answer, thread);
+        let Some(taken) = request.take() else {
+            return Err(Lost::Cut);
+        };
+        // A worker that ceased to serve in this very moment gives the request back.
+        if let Err(returned) = worker.take(id, app, taken, open) {
+            request = Some(returned);
+            continue;
+        }
+        drop(place.take());
+        server.request_begins(&worker);
+        let guard = ClientGuard {
+            worker,
+            id,
+            was_reset,
+            note: (app == App::FrontEnd).then(|| note.clone()),
+        };
+        let outcome = is_answered.await.map_err(|_| Lost::Cut);
+        drop(guard);
+        return outcome;
+    }
+}
+
+/// A request waits: it takes a place in the queue, once.
+fn take_place<'a>(pool: &'a Pool, place: &mut Option<Place<'a>>) -> Result<(), Lost> {
+    if place.is_some() {
+        return Ok(());
+    }
+    let before = pool.queued.fetch_add(1, Ordering::Relaxed);
+    *place = Some(Place(&pool.queued));
+    if before >= pool.settings().queue_length as usize {
+        pool.counters.rejected.fetch_add(1, Ordering::Relaxed);
+        return Err(Lost::QueueFull);
+    }
+    Ok(())
+}
+
+/// `startMode` OnDemand: the first request starts the worker.
+fn start_on_demand(server: &Arc<Server>) {
+    let pool = &server.pool;
+    let nobody = lock(&pool.workers)
+        .iter()
+        .all(|worker| matches!(worker.state(), State::Draining | State::Ended));
+    // A recycle without overlap starts the new worker itself.
+    if !nobody || pool.recycling.try_lock().is_err() {
+        return;
+    }
+    if pool.is_starting.swap(true, Ordering::SeqCst) {
+        return;
+    }
+    let server = Arc::clone(server);
+    tokio::spawn(async move {
+        start(&server).await;
+        server.pool.is_starting.store(false, Ordering::SeqCst);
+    });
+}
+
+/// Stops the pool: no request gets in, workers end.
+pub(super) async fn stop(server: &Arc<Server>, state: PoolState) {
+    server.pool.state.send_replace(state);
+    let workers = server.pool.workers();
+    for worker in &workers {
+        worker.state.send_replace(State::Draining);
+        worker.kill();
+    }
+    for worker in workers {
+        worker.reached(|state| state == State::Ended).await;
+    }
+    server.pool.serving_changed();
+}
+
+/// Starts a stopped pool again.
+pub(super) async fn resume(server: &Arc<Server>) {
+    lock(&server.pool.crashes).clear();
+    server.pool.state.send_replace(PoolState::Running);
+    if server.pool.running().is_empty() {
+        start(server).await;
+    }
+}

@@ -1,0 +1,187 @@
+//! The recycling policy: what WAS looks at while workers run.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use iis::{PoolSettings, RecycleReason, next_due};
+use jiff::Zoned;
+use tokio::time::Instant;
+
+use super::recycle::recycle_one;
+use super::worker::{Handle, State};
+use super::{PoolState, recycle_all};
+use crate::front_door::server::Server;
+use crate::link::ToWorker;
+use crate::lock;
+
+/// How often the policy is looked at. Far below a second, so that a policy of compressed weeks is
+/// kept to the second.
+const TICK: Duration = Duration::from_millis(50);
+/// How often memory is read: once a second is finer than any memory limit needs.
+const MEMORY_TICKS: u32 = 20;
+
+/// Keeps the pool's policy until the task is ended.
+pub(in crate::front_door) async fn keep(server: Arc<Server>) {
+    let mut watch = Watch {
+        schedule_from: shifted(&server),
+        ticks: 0,
+    };
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TICK) => {}
+            () = server.pool.attention.notified() => {}
+        }
+        watch.tick(&server).await;
+    }
+}
+
+/// The pool's clock as this server's policy sees it: each server's recycling comes after that of
+/// the server before it (mock-fidelity R20).
+fn shifted(server: &Server) -> Zoned {
+    let shift = server.shift();
+    let now = server.host.clock.now();
+    let shift = jiff::SignedDuration::try_from(shift).unwrap_or_default();
+    now.checked_sub(shift).unwrap_or(now)
+}
+
+struct Watch {
+    /// Scheduled times up to here have been dealt with.
+    schedule_from: Zoned,
+    ticks: u32,
+}
+
+impl Watch {
+    async fn tick(&mut self, server: &Arc<Server>) {
+        self.ticks = self.ticks.wrapping_add(1);
+        server.log_dropped();
+        if server.pool.state() != PoolState::Running {
+            return;
+        }
+        let settings = server.pool.settings();
+        if self.is_scheduled(server, &settings) {
+            told(server, recycle_all(server, RecycleReason::Schedule).await);
+            return;
+        }
+        let reads_memory = self.ticks.is_multiple_of(MEMORY_TICKS);
+        for worker in server.pool.running() {
+            if let Some(reason) = reason(server, &settings, &worker, reads_memory) {
+                told(server, recycle_one(server, &worker, reason).await);
+            }
+        }
+        end_idle(server, &settings).await;
+    }
+
+    fn is_scheduled(&mut self, server: &Server, settings: &PoolSettings) -> bool {
+        let now = shifted(server);
+        let due = next_due(&settings.recycling.schedule, &self.schedule_from);
+        let is_due = due.is_some_and(|due| due <= now);
+        self.schedule_from = now;
+        is_due
+    }
+}
+
+fn told(server: &Server, outcome: Result<(), crate::StartError>) {
+    if let Err(error) = outcome {
+        server.tell(&format!("recycle failed: {error}"));
+    }
+}
+
+/// Why a worker is to be recycled now, if it is.
+fn reason(
+    server: &Server,
+    settings: &PoolSettings,
+    worker: &Handle,
+    reads_memory: bool,
+) -> Option<RecycleReason> {
+    let recycling = &settings.recycling;
+    let is_on = |limit: u64| limit > 0;
+    // The first worker of a server with a shift counts from that much later.
+    let shift = if worker.generation <= u64::from(settings.process_model.max_processes.max(1)) {
+        server.shift()
+    } else {
+        Duration::ZERO
+    };
+    let age = server
+        .host
+        .clock
+        .elapsed()
+        .saturating_sub(worker.started_pool);
+    if !recycling.time.is_zero() && age >= recycling.time + shift {
+        return Some(RecycleReason::Time);
+    }
+    if is_on(recycling.requests) && worker.requests.load(Ordering::Relaxed) >= recycling.requests {
+        return Some(RecycleReason::Requests);
+    }
+    if !reads_memory || !(is_on(recycling.memory_kb) || is_on(recycling.private_memory_kb)) {
+        return None;
+    }
+    let memory = crate::process::memory(worker.pid())?;
+    if is_on(recycling.memory_kb) && memory.virtual_bytes >> 10 >= recycling.memory_kb {
+        return Some(RecycleReason::Memory);
+    }
+    (is_on(recycling.private_memory_kb) && memory.private >> 10 >= recycling.private_memory_kb)
+        .then_some(RecycleReason::PrivateMemory)
+}
+
+/// `idleTimeout`: a worker without work ends, unless the pool is to run always.
+async fn end_idle(server: &Arc<Server>, settings: &PoolSettings) {
+    let limit = settings.process_model.idle_timeout;
+    if limit.is_zero() || settings.start_mode == iis::StartMode::AlwaysRunning {
+        return;
+    }
+    let last = *lock(&server.pool.last_request);
+    for worker in server.pool.running() {
+        let since = last.max(worker.started_pool);
+        let idle = server.host.clock.elapsed().saturating_sub(since);
+        if worker.counts().active == 0 && idle >= limit {
+            server.records.idle(worker.pid());
+            worker.begin_drain();
+            server.pool.serving_changed();
+        }
+    }
+}
+
+impl Server {
+    /// Notes a request for the policy.
+    pub(super) fn request_begins(&self, worker: &Handle) {
+        *lock(&self.pool.last_request) = self.host.clock.elapsed();
+        let requests = worker.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let limit = self.pool.settings().recycling.requests;
+        if limit > 0 && requests >= limit {
+            self.pool.attention.notify_one();
+        }
+    }
+}
+
+/// `pingingEnabled`: WAS asks each worker whether it lives, and ends one that does not answer
+/// within `pingResponseTime`.
+pub(in crate::front_door) async fn ping_workers(server: Arc<Server>) {
+    let mut number = 0;
+    loop {
+        let model = server.pool.settings().process_model.clone();
+        if !model.pinging_enabled {
+            // Settings change rarely; an interval later is soon enough to notice.
+            tokio::time::sleep(model.ping_interval.max(TICK)).await;
+            continue;
+        }
+        number += 1;
+        let workers = server.pool.running();
+        for worker in &workers {
+            worker.send(ToWorker::Ping(number));
+        }
+        let sent = Instant::now();
+        tokio::time::sleep(model.ping_response_time).await;
+        for worker in workers {
+            if worker.pong.load(Ordering::Relaxed) < number && worker.state() == State::Running {
+                let failures = &server.pool.counters.ping_failures;
+                failures.fetch_add(1, Ordering::Relaxed);
+                server
+                    .records
+                    .no_pong(worker.pid(), model.ping_response_time);
+                worker.kill();
+            }
+        }
+        tokio::time::sleep_until(sent + model.ping_interval.max(TICK)).await;
+    }
+}

@@ -1,0 +1,438 @@
+//! Worker processes: started, listened to, replaced when they die.
+
+use std::collections::{HashMap, VecDeque};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::AsyncRead;
+use tokio::process::Command;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::{PoolState, WorkerLauncher};
+use crate::control::{WorkerCounts, WorkerTruth};
+use crate::front_door::StartError;
+use crate::front_door::records::RequestNote;
+use crate::front_door::server::Server;
+use crate::link::{
+    App, Receiver, ToFrontDoor, ToWorker, WireAnswer, WireRequest, WorkerStart, send_all,
+};
+use crate::{lock, worker};
+
+/// Between two attempts to replace a worker that ended by itself. IIS tries at once; a pause keeps
+/// a worker that cannot start from eating a core.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+/// Room of the in-process link.
+const DUPLEX: usize = 256 << 10;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::front_door) enum State {
+    Starting,
+    Running,
+    Draining,
+    Ended,
+}
+
+/// A request that a worker has.
+pub(super) struct Open {
+    /// Where the answer goes, unless the client has gone.
+    answer: Option<oneshot::Sender<WireAnswer>>,
+    /// The thread it occupies until it is held.
+    thread: Option<OwnedSemaphorePermit>,
+}
+
+impl Open {
+    pub(super) const fn new(
+        answer: oneshot::Sender<WireAnswer>,
+        thread: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            answer: Some(answer),
+            thread: Some(thread),
+        }
+    }
+}
+
+/// A request whose client has gone while the worker has it.
+struct Gone {
+    id: u64,
+    since: Instant,
+    note: RequestNote,
+}
+
+/// One worker, seen from outside.
+pub(in crate::front_door) struct Handle {
+    pub(super) generation: u64,
+    pub(super) started: Instant,
+    /// Pool time of its start.
+    pub(super) started_pool: Duration,
+    pub(super) pid: AtomicU32,
+    pub(super) state: watch::Sender<State>,
+    to: mpsc::UnboundedSender<ToWorker>,
+    /// Requests it has; `None` once it has ended, so that none can be added any more.
+    open: Mutex<Option<HashMap<u64, Open>>>,
+    gone: Mutex<VecDeque<Gone>>,
+    counts: Mutex<WorkerCounts>,
+    kill: Notify,
+    pub(super) threads: Arc<Semaphore>,
+    /// Requests given to it.
+    pub(in crate::front_door) requests: AtomicU64,
+    /// The last ping it answered, and when the last was sent.
+    pub(super) pong: AtomicU64,
+}
+
+impl Handle {
+    pub(in crate::front_door) fn state(&self) -> State {
+        *self.state.borrow()
+    }
+
+    pub(in crate::front_door) fn counts(&self) -> WorkerCounts {
+        *lock(&self.counts)
+    }
+
+    pub(in crate::front_door) fn pid(&self) -> u32 {
+        self.pid.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::front_door) fn truth(&self, server: usize) -> WorkerTruth {
+        WorkerTruth {
+            server,
+            pid: self.pid(),
+            state: match self.state() {
+                State::Starting => "starting",
+                State::Running => "running",
+                State::Draining | State::Ended => "draining",
+            }
+            .to_owned(),
+            age: self.started.elapsed().as_secs_f64(),
+            requests: self.requests.load(Ordering::Relaxed),
+            counts: self.counts(),
+        }
+    }
+
+    pub(super) fn send(&self, message: ToWorker) {
+        // Fails only when the worker has ended, which its reader notices and deals with.
+        let _ = self.to.send(message);
+    }
+
+    /// Ends it as a crash would.
+    pub(super) fn kill(&self) {
+        self.kill.notify_one();
+    }
+
+    pub(super) async fn reached(&self, wanted: impl Fn(State) -> bool) {
+        // The sender is in `self`, so waiting cannot fail.
+        let _ = self
+            .state
+            .subscribe()
+            .wait_for(|state| wanted(*state))
+            .await;
+    }
+
+    /// Takes a request, unless the worker no longer serves.
+    pub(super) fn take(
+        &self,
+        id: u64,
+        app: App,
+        request: WireRequest,
+        entry: Open,
+    ) -> Result<(), WireRequest> {
+        // Under the lock in which a drain begins, so that no request can be queued behind the
+        // drain message.
+        let mut open = lock(&self.open);
+        let serves = self.state() == State::Running;
+        let Some(open) = open.as_mut().filter(|_| serves) else {
+            return Err(request);
+        };
+        open.insert(id, entry);
+        self.send(ToWorker::Request { id, app, request });
+        Ok(())
+    }
+
+    /// From now on it gets no new request; what it has it finishes.
+    pub(super) fn begin_drain(&self) {
+        let open = lock(&self.open);
+        self.state.send_if_modified(|state| {
+            let running = *state == State::Running;
+            if running {
+                *state = State::Draining;
+            }
+            running
+        });
+        self.send(ToWorker::Drain);
+        drop(open);
+        self.threads.close();
+    }
+
+    /// The client of a request has gone, if the request is still open.
+    pub(super) fn client_gone(&self, id: u64, reset: bool, note: Option<RequestNote>) {
+        let mut open = lock(&self.open);
+        let Some(entry) = open.as_mut().and_then(|open| open.get_mut(&id)) else {
+            return;
+        };
+        entry.answer = None;
+        self.send(ToWorker::ClientGone { id, reset });
+        if let Some(note) = note {
+            let since = Instant::now();
+            lock(&self.gone).push_back(Gone { id, since, note });
+        }
+    }
+
+    /// Requests whose client has been gone for `limit` and that the worker has not completed.
+    pub(in crate::front_door) fn dropped(&self, limit: Duration) -> Vec<RequestNote> {
+        let open = lock(&self.open);
+        let mut gone = lock(&self.gone);
+        let mut dropped = Vec::new();
+        while gone
+            .front()
+            .is_some_and(|first| first.since.elapsed() >= limit)
+        {
+            if let Some(first) = gone.pop_front()
+                && open
+                    .as_ref()
+                    .is_some_and(|open| open.contains_key(&first.id))
+            {
+                dropped.push(first.note);
+            }
+        }
+        dropped
+    }
+
+    fn answered(&self, id: u64, answer: WireAnswer) {
+        let entry = lock(&self.open).as_mut().and_then(|open| open.remove(&id));
+        if let Some(to) = entry.and_then(|entry| entry.answer) {
+            // The client may go at this very moment.
+            let _ = to.send(answer);
+        }
+    }
+
+    fn is_held(&self, id: u64) {
+        let thread = lock(&self.open)
+            .as_mut()
+            .and_then(|open| open.get_mut(&id)?.thread.take());
+        drop(thread);
+    }
+}
+
+/// Starts workers until there are `maxProcesses`. The mock does this at its start even where
+/// `startMode` is OnDemand, so that it serves at once and a worker that cannot start is told of.
+///
+/// # Errors
+/// With the first that cannot be started.
+pub(in crate::front_door) async fn start_all(server: &Arc<Server>) -> Result<(), StartError> {
+    let wanted = server.pool.settings().process_model.max_processes.max(1) as usize;
+    while server.pool.running().len() < wanted {
+        start_one(server).await?;
+    }
+    Ok(())
+}
+
+/// The same, and tells what went wrong.
+pub(super) async fn start(server: &Arc<Server>) {
+    if let Err(error) = start_all(server).await {
+        server.tell(&error.to_string());
+    }
+}
+
+/// Starts a worker; it serves when this returns.
+pub(super) async fn start_one(server: &Arc<Server>) -> Result<(), StartError> {
+    let worker = launch(server)?;
+    let limit = server.pool.settings().process_model.startup_time_limit;
+    let started = worker.reached(|state| state != State::Starting);
+    let problem = if tokio::time::timeout(limit, started).await.is_err() {
+        worker.state.send_replace(State::Draining);
+        worker.kill();
+        format!("not ready after startupTimeLimit {limit:?}")
+    } else if worker.state() == State::Ended {
+        "it ended before it was ready".to_owned()
+    } else {
+        return Ok(());
+    };
+    let failures = &server.pool.counters.startup_failures;
+    failures.fetch_add(1, Ordering::Relaxed);
+    count_crash(server);
+    Err(StartError::Worker(problem))
+}
+
+fn launch(server: &Arc<Server>) -> Result<Arc<Handle>, StartError> {
+    let pool = &server.pool;
+    let (to, queue) = mpsc::unbounded_channel();
+    let handle = Arc::new(Handle {
+        generation: pool.next_generation.fetch_add(1, Ordering::Relaxed),
+        started: Instant::now(),
+        started_pool: server.host.clock.elapsed(),
+        pid: AtomicU32::new(0),
+        state: watch::Sender::new(State::Starting),
+        to,
+        open: Mutex::new(Some(HashMap::new())),
+        gone: Mutex::default(),
+        counts: Mutex::default(),
+        kill: Notify::new(),
+        threads: Arc::new(Semaphore::new(server.host.config.threads)),
+        requests: AtomicU64::new(0),
+        pong: AtomicU64::new(0),
+    });
+    handle.send(ToWorker::Start(Box::new(WorkerStart {
+        config: server.host.config.clone(),
+        generation: handle.generation + (server.number as u64 - 1) * GENERATIONS_PER_SERVER,
+        back_end: server.back_end,
+        faults: server.host.all_faults(),
+        users: server.host.users(),
+    })));
+    match &pool.launcher {
+        WorkerLauncher::Process { program, arguments } => {
+            let mut child = Command::new(program)
+                .args(arguments)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()
+                .map_err(|error| StartError::Worker(format!("{}: {error}", program.display())))?;
+            handle.pid.store(child.id().unwrap_or(0), Ordering::Relaxed);
+            let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+                return Err(StartError::Worker("it has no standard streams".to_owned()));
+            };
+            tokio::spawn(send_all(queue, input));
+            let (server, handle) = (Arc::clone(server), Arc::clone(&handle));
+            tokio::spawn(async move {
+                let reader = read(&server, &handle, output);
+                tokio::select! {
+                    () = reader => {}
+                    () = handle.kill.notified() => {}
+                }
+                // Already gone, unless it closed its output or is to be killed.
+                let _ = child.start_kill();
+                let _ = child.wait().await;
+                ended(&server, &handle);
+            });
+        }
+        WorkerLauncher::InProcess => {
+            let (here_in, there_out) = tokio::io::duplex(DUPLEX);
+            let (there_in, here_out) = tokio::io::duplex(DUPLEX);
+            tokio::spawn(send_all(queue, here_out));
+            let task = tokio::spawn(worker::run(there_in, there_out));
+            let (server, handle) = (Arc::clone(server), Arc::clone(&handle));
+            tokio::spawn(async move {
+                let reader = read(&server, &handle, here_in);
+                tokio::select! {
+                    () = reader => {}
+                    () = handle.kill.notified() => {}
+                }
+                task.abort();
+                ended(&server, &handle);
+            });
+        }
+    }
+    pool.counters.created.fetch_add(1, Ordering::Relaxed);
+    lock(&pool.workers).push(Arc::clone(&handle));
+    Ok(handle)
+}
+
+/// Keeps the generations, and with them the chances, of several servers' workers apart.
+const GENERATIONS_PER_SERVER: u64 = 1_000_000;
+
+/// Reads what a worker says until it ends.
+async fn read(server: &Arc<Server>, worker: &Arc<Handle>, output: impl AsyncRead + Unpin) {
+    let mut messages = Receiver::new(output);
+    loop {
+        match messages.next::<ToFrontDoor>().await {
+            Ok(Some(message)) => heard(server, worker, message),
+            Ok(None) => return,
+            Err(error) => {
+                server.tell(&format!(
+                    "worker {} speaks nonsense: {error}",
+                    worker.generation
+                ));
+                return;
+            }
+        }
+    }
+}
+
+fn heard(server: &Arc<Server>, worker: &Arc<Handle>, message: ToFrontDoor) {
+    match message {
+        ToFrontDoor::Ready { pid } => {
+            worker.pid.store(pid, Ordering::Relaxed);
+            worker.state.send_if_modified(|state| {
+                let starting = *state == State::Starting;
+                if starting {
+                    *state = State::Running;
+                }
+                starting
+            });
+            server.pool.serving_changed();
+        }
+        ToFrontDoor::Answer(id, answer) => worker.answered(id, answer),
+        ToFrontDoor::Async(id) => worker.is_held(id),
+        ToFrontDoor::Completed(id) => {
+            lock(&worker.open)
+                .as_mut()
+                .and_then(|open| open.remove(&id));
+        }
+        ToFrontDoor::StoreCall(call, question) => {
+            let (reply, added) = lock(&server.host.store).call(*question);
+            worker.send(ToWorker::StoreReply(call, reply));
+            server.host.announce(&added);
+        }
+        ToFrontDoor::Counts(counts) => {
+            let before = std::mem::replace(&mut *lock(&worker.counts), counts);
+            if counts.port_failures > before.port_failures {
+                let ports = &server.host.config.ephemeral_ports;
+                server.records.ports_exhausted(ports, server.back_end);
+            }
+        }
+        ToFrontDoor::Pong(number) => worker.pong.store(number, Ordering::Relaxed),
+        ToFrontDoor::Drained => {}
+    }
+}
+
+/// Cuts what the worker had open and replaces it if nobody told it to end.
+fn ended(server: &Arc<Server>, worker: &Arc<Handle>) {
+    let before = worker.state.send_replace(State::Ended);
+    drop(lock(&worker.open).take());
+    worker.threads.close();
+    lock(&server.pool.workers).retain(|other| !Arc::ptr_eq(other, worker));
+    server.pool.serving_changed();
+    if before != State::Running {
+        return;
+    }
+    server
+        .pool
+        .counters
+        .failures
+        .fetch_add(1, Ordering::Relaxed);
+    server.records.failed(worker.pid());
+    count_crash(server);
+    if server.pool.state() != PoolState::Running {
+        return;
+    }
+    let server = Arc::clone(server);
+    tokio::spawn(async move {
+        while server.pool.state() == PoolState::Running && server.pool.running().is_empty() {
+            if let Err(error) = start_one(&server).await {
+                server.tell(&format!("cannot replace a worker: {error}"));
+                tokio::time::sleep(RESTART_PAUSE).await;
+            }
+        }
+    });
+}
+
+/// Rapid-fail protection: too many unexpected ends within its interval disable the pool.
+fn count_crash(server: &Arc<Server>) {
+    let failure = server.pool.settings().failure.clone();
+    let now = server.host.clock.elapsed();
+    let count = {
+        let mut crashes = lock(&server.pool.crashes);
+        crashes.push(now);
+        crashes.retain(|at| now - *at <= failure.rapid_fail_protection_interval);
+        crashes.len()
+    };
+    if failure.rapid_fail_protection && count >= failure.rapid_fail_protection_max_crashes as usize
+    {
+        server.records.disabled(count);
+        let server = Arc::clone(server);
+        tokio::spawn(async move { super::stop(&server, PoolState::Disabled).await });
+    }
+}

@@ -1,0 +1,116 @@
+//! Provision and FolderSync.
+
+use std::borrow::Cow;
+
+use eas::commands::{
+    Folder, FolderSyncAnswer, FolderSyncRequest, FolderType, POLICY_TYPE, PolicyAnswer,
+    ProvisionAnswer, ProvisionRequest,
+};
+use eas::http;
+use eas::status::{FolderSyncStatus, GlobalStatus, PolicyStatus, ProvisionStatus};
+use eas::wbxml;
+
+use super::{COMMANDS, Call, Outcome, Refusal, answers};
+use crate::store::{Operation, StoreReply};
+
+impl Call<'_> {
+    pub(super) async fn provision(&self) -> Outcome {
+        let request = ProvisionRequest::decode(self.body)?;
+        let alone = |status, remote_wipe| {
+            ProvisionAnswer {
+                status,
+                policy: None,
+                remote_wipe,
+            }
+            .encode()
+        };
+        if request.wipe_status.is_some() {
+            self.ask_with(None, Operation::Wiped).await?;
+            return self.body(alone(ProvisionStatus::Success, false)?);
+        }
+        if self.worker.user(&self.user).wipe
+            && matches!(
+                self.ask_with(None, Operation::AskWipe).await?,
+                StoreReply::Wipe(true)
+            )
+        {
+            return self.body(alone(ProvisionStatus::Success, true)?);
+        }
+        let Some(policy) = request.policy else {
+            return self.body(alone(ProvisionStatus::ProtocolError, false)?);
+        };
+        let mut answer = PolicyAnswer {
+            policy_type: Cow::Borrowed(POLICY_TYPE),
+            status: PolicyStatus::Success,
+            key: None,
+            document: Vec::new(),
+        };
+        let has_policy =
+            self.worker.config.require_provisioning && self.worker.user(&self.user).policy;
+        if policy.policy_type != POLICY_TYPE {
+            answer.status = PolicyStatus::UnknownPolicyType;
+        } else if let Some((key, _)) = policy.acknowledgement {
+            let acknowledge = Operation::AcknowledgePolicy(key);
+            match self.ask_with(None, acknowledge).await? {
+                StoreReply::PolicyKey(key) => answer.key = Some(key),
+                _ => answer.status = PolicyStatus::WrongKey,
+            }
+        } else {
+            if self.version.provisions_device_information() && request.device.is_none() {
+                return Err(Refusal::Status(GlobalStatus::DeviceInformationRequired));
+            }
+            if !has_policy {
+                answer.status = PolicyStatus::NoPolicy;
+            } else if let StoreReply::PolicyKey(key) =
+                self.ask_with(None, Operation::AskPolicy).await?
+            {
+                answer.key = Some(key);
+                answer.document = vec![
+                    (wbxml::provision::DEVICE_PASSWORD_ENABLED, "0".into()),
+                    (wbxml::provision::ATTACHMENTS_ENABLED, "1".into()),
+                    (wbxml::provision::ALLOW_SIMPLE_DEVICE_PASSWORD, "1".into()),
+                ];
+            }
+        }
+        let answer = ProvisionAnswer {
+            status: ProvisionStatus::Success,
+            policy: Some(answer),
+            remote_wipe: false,
+        };
+        self.body(answer.encode()?)
+    }
+
+    pub(super) async fn folder_sync(&self) -> Outcome {
+        let request = FolderSyncRequest::decode(self.body)?;
+        let first = request.sync_key == "0";
+        let reply = self
+            .ask(Operation::FolderSync(request.sync_key.into_owned()))
+            .await?;
+        let answer = match reply {
+            StoreReply::Folders { key, added } => FolderSyncAnswer {
+                sync_key: Some(key.into()),
+                added: added
+                    .into_iter()
+                    .map(|folder| Folder {
+                        server_id: folder.id.to_string().into(),
+                        parent_id: "0".into(),
+                        display_name: folder.name.into(),
+                        folder_type: FolderType(folder.folder_type),
+                    })
+                    .collect(),
+                ..FolderSyncAnswer::failed(FolderSyncStatus::Success)
+            },
+            _ => FolderSyncAnswer::failed(FolderSyncStatus::InvalidSyncKey),
+        };
+        let mut answer = answers::wbxml(self.worker, answer.encode()?);
+        if first {
+            let versions = self.worker.config.versions.join(",");
+            answer.headers.extend([
+                answers::header(http::RESYNC_VERSIONS, versions.clone()),
+                answers::header(http::PROTOCOL_VERSIONS, versions),
+                answers::header(http::PROTOCOL_COMMANDS, COMMANDS),
+            ]);
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,252 @@
+//! Sync, at once or hanging.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use eas::commands::{
+    Change, ClientCommand, CollectionAnswer, CommandResponse, Email, SyncAnswer, SyncCollection,
+    SyncRequest,
+};
+use eas::status::SyncStatus;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Call, Outcome, Refusal, answers};
+use crate::lock;
+use crate::store::{ItemCommand, ItemResponse, Mail, Operation, StoreReply, SyncOutcome, SyncPart};
+use crate::worker::pings::Wake;
+
+/// The window of a Sync that names none (ASCMD 2.2.3.199).
+const DEFAULT_WINDOW: u16 = 100;
+/// 0 and everything above 512 mean 512 (ASCMD 2.2.3.199).
+const LARGEST_WINDOW: u16 = 512;
+
+impl Call<'_> {
+    pub(super) async fn sync(&self) -> Outcome {
+        self.worker.syncs.fetch_add(1, Ordering::Relaxed);
+        let started = Instant::now();
+        let operation = match self.sync_operation()? {
+            Ok(operation) => operation,
+            Err(answer) => return self.body(answer.encode()?),
+        };
+        // Registered before the store is asked, so that no change falls in between.
+        let may_hang = !matches!(operation, Operation::Sync { hang: None, .. });
+        let registration = may_hang.then(|| {
+            self.worker
+                .hanging_syncs
+                .register(&self.user, &self.query.device_id)
+        });
+        let mut reply = self.ask(operation).await?;
+        loop {
+            let (outcomes, hang) = match reply {
+                StoreReply::Sync { outcomes, hang } => (outcomes, hang),
+                StoreReply::NothingCached => {
+                    return self.body(SyncAnswer::failed(SyncStatus::IncompleteRequest).encode()?);
+                }
+                StoreReply::HierarchyChanged => {
+                    return self.body(SyncAnswer::failed(SyncStatus::HierarchyChanged).encode()?);
+                }
+                _ => return self.body(SyncAnswer::failed(SyncStatus::ServerError).encode()?),
+            };
+            let folders = watched(&outcomes);
+            let answer = sync_answer(outcomes);
+            let is_empty = answer.status.is_none() && answer.collections.is_empty();
+            if !is_empty {
+                return self.body(answer.encode()?);
+            }
+            let end = started + Duration::from_secs(hang.unwrap_or(0).into());
+            let Some(registration) = registration.as_ref().filter(|_| Instant::now() < end) else {
+                return Ok(answers::empty(self.worker));
+            };
+            self.is_held();
+            lock(&self.log).heartbeat = hang;
+            tokio::select! {
+                wake = registration.woken(&folders) => {
+                    if wake == Wake::Superseded {
+                        return Ok(answers::empty(self.worker));
+                    }
+                    self.poll_tick(started, end).await;
+                }
+                () = sleep_until(end) => return Ok(answers::empty(self.worker)),
+                fault = self.struck() => return Err(Refusal::Fault(Box::new(fault))),
+            }
+            registration.reset();
+            reply = self.ask(Operation::RepeatSync).await?;
+        }
+    }
+
+    /// What to ask of the store, or what is wrong with the request.
+    fn sync_operation(&self) -> Result<Result<Operation, SyncAnswer<'static>>, Refusal> {
+        if self.body.is_empty() {
+            return Ok(Ok(Operation::RepeatSync));
+        }
+        let request = SyncRequest::decode(self.body)?;
+        let hang = match self.hang(&request) {
+            Ok(hang) => hang,
+            Err(answer) => return Ok(Err(answer)),
+        };
+        if request.operations() > SyncRequest::MAX_OPERATIONS {
+            return Ok(Err(SyncAnswer::failed(SyncStatus::ProtocolError)));
+        }
+        let parts = request.collections.iter();
+        Ok(Ok(Operation::Sync {
+            parts: parts.map(|part| self.sync_part(part)).collect(),
+            hang,
+            partial: request.partial,
+        }))
+    }
+
+    /// How many seconds a Sync may hang; Status 14 names the nearest value that is accepted.
+    fn hang(&self, request: &SyncRequest<'_>) -> Result<Option<u32>, SyncAnswer<'static>> {
+        let config = &self.worker.config;
+        let seconds = |bound: Duration| i32::try_from(bound.as_secs()).unwrap_or(i32::MAX);
+        let (value, low, high, unit) = match (request.wait, request.heartbeat) {
+            (Some(_), Some(_)) => return Err(SyncAnswer::failed(SyncStatus::ProtocolError)),
+            (None, None) => return Ok(None),
+            (Some(minutes), None) => {
+                let bounds = SyncRequest::WAIT;
+                (minutes, *bounds.start(), *bounds.end(), 60)
+            }
+            (None, Some(value)) => {
+                let bounds = (seconds(config.min_heartbeat), seconds(config.max_heartbeat));
+                (value, bounds.0, bounds.1, 1)
+            }
+        };
+        let nearest = value.clamp(low, high);
+        if nearest != value {
+            return Err(SyncAnswer {
+                limit: u32::try_from(nearest).ok(),
+                ..SyncAnswer::failed(SyncStatus::IntervalOutOfRange)
+            });
+        }
+        Ok(u32::try_from(value).ok().map(|value| value * unit))
+    }
+
+    fn sync_part(&self, part: &SyncCollection<'_>) -> SyncPart {
+        let window = match part.window_size {
+            None => DEFAULT_WINDOW,
+            Some(0) => LARGEST_WINDOW,
+            Some(size) => size.min(LARGEST_WINDOW),
+        };
+        SyncPart {
+            id: part.id.to_string(),
+            key: part.sync_key.to_string(),
+            window: window.min(self.worker.config.max_window),
+            get_changes: part.get_changes.unwrap_or(true),
+            commands: part.commands.iter().map(item_command).collect(),
+        }
+    }
+
+    /// Changes are found by polling: an answer waits for the next look (mock-fidelity G6).
+    pub(super) async fn poll_tick(&self, started: Instant, end: Instant) {
+        let interval = self.worker.config.poll_interval;
+        if interval.is_zero() {
+            return;
+        }
+        let looks = started.elapsed().as_nanos().div_ceil(interval.as_nanos());
+        let next = started + interval * u32::try_from(looks).unwrap_or(u32::MAX);
+        sleep_until(next.min(end)).await;
+    }
+}
+
+fn item_command(command: &ClientCommand<'_>) -> ItemCommand {
+    match command {
+        ClientCommand::Add { client_id, .. } => ItemCommand::Add(client_id.to_string()),
+        ClientCommand::Change { server_id, read } => {
+            ItemCommand::Change(server_id.to_string(), *read)
+        }
+        ClientCommand::Delete { server_id } => ItemCommand::Delete(server_id.to_string()),
+        ClientCommand::Fetch { server_id } => ItemCommand::Fetch(server_id.to_string()),
+    }
+}
+
+/// The folders of a Sync that found nothing.
+fn watched(outcomes: &[SyncOutcome]) -> Vec<u32> {
+    outcomes
+        .iter()
+        .filter_map(|outcome| match outcome {
+            SyncOutcome::Unchanged(id) => Some(*id),
+            _ => None,
+        })
+        .collect()
+}
+
+/// A stored message as the protocol shows it.
+pub(super) fn email(mail: Mail) -> Box<Email<'static>> {
+    Box::new(Email {
+        from: mail.from.into(),
+        to: mail.to.into(),
+        subject: mail.subject.into(),
+        date_received: mail.received.into(),
+        read: mail.read,
+        body: mail.body.into(),
+    })
+}
+
+fn sync_answer(outcomes: Vec<SyncOutcome>) -> SyncAnswer<'static> {
+    let mut answer = SyncAnswer::default();
+    for outcome in outcomes {
+        let collection = |id: String, key: String, status| CollectionAnswer {
+            sync_key: key.into(),
+            id: id.into(),
+            status,
+            more_available: false,
+            changes: Vec::new(),
+            responses: Vec::new(),
+        };
+        match outcome {
+            SyncOutcome::Unchanged(_) => {}
+            SyncOutcome::NoFolder(_) => {
+                return SyncAnswer::failed(SyncStatus::HierarchyChanged);
+            }
+            SyncOutcome::BadKey(id) => {
+                answer
+                    .collections
+                    .push(collection(id, "0".to_owned(), SyncStatus::InvalidSyncKey));
+            }
+            SyncOutcome::Items {
+                id,
+                key,
+                items,
+                more,
+                responses,
+            } => {
+                let changes = items.into_iter().map(|(number, mail)| Change::Add {
+                    server_id: format!("{id}:{number}").into(),
+                    email: email(mail),
+                });
+                answer.collections.push(CollectionAnswer {
+                    more_available: more,
+                    changes: changes.collect(),
+                    responses: responses.into_iter().map(response).collect(),
+                    ..collection(id, key, SyncStatus::Success)
+                });
+            }
+        }
+    }
+    answer
+}
+
+fn response(response: ItemResponse) -> CommandResponse<'static> {
+    match response {
+        // A conversion error: this mock stores no items of clients.
+        ItemResponse::NotAdded(client_id) => CommandResponse::Add {
+            client_id: client_id.into(),
+            server_id: None,
+            status: SyncStatus::ConversionError,
+        },
+        ItemResponse::NotFound(server_id) => CommandResponse::Change {
+            server_id: server_id.into(),
+            status: SyncStatus::ObjectNotFound,
+        },
+        ItemResponse::NotFetched(server_id) => CommandResponse::Fetch {
+            server_id: server_id.into(),
+            status: SyncStatus::ObjectNotFound,
+            email: None,
+        },
+        ItemResponse::Fetched(server_id, mail) => CommandResponse::Fetch {
+            server_id: server_id.into(),
+            status: SyncStatus::Success,
+            email: Some(email(mail)),
+        },
+    }
+}
