@@ -66,7 +66,7 @@ fn every_mistake_of_a_scenario_is_reported_at_once() {
         (2, "seeed: unknown key; did you mean `seed`?"),
         (
             5,
-            "mock.topology: expected one of \"one-server\", \"direct\", found \"ring\"",
+            "mock.topology: expected one of \"one-server\", \"two-servers\", \"direct\", found \"ring\"",
         ),
         (
             6,

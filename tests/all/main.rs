@@ -3,6 +3,7 @@
 mod cli;
 mod contract;
 mod device_life;
+mod fidelity;
 mod fixtures;
 mod judge;
 mod mock;

@@ -348,7 +348,7 @@ async fn refusals_are_those_of_the_specification() {
 /// The fault, by real means: Active Requests, memory and a CLOSE_WAIT that `ss` shows, and all of
 /// it gone with the process.
 #[tokio::test]
-async fn an_abandoned_ping_strands_and_a_recycle_releases_it() {
+async fn r11_a_recycle_releases_what_abandoned_pings_left() {
     const PINGS: u64 = 6;
     let mock = mock(|config| {
         config.faults = vec![Fault::strand(1.0)];

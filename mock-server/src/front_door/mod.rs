@@ -159,7 +159,8 @@ impl FrontDoor {
             tasks.spawn(was::ping_workers(Arc::clone(server)));
             tasks.spawn(Arc::clone(server).write_perfmon());
             if let Some(path) = &host.config.pool_file {
-                tasks.spawn(was::watch_file(Arc::clone(server), path.clone()));
+                let watch = was::FileWatch::new(path.clone(), host.config.pool.name.clone());
+                tasks.spawn(watch.run(Arc::clone(server)));
             }
         }
         let first = &addresses[0];

@@ -144,6 +144,11 @@ impl Records {
         })
     }
 
+    /// Where devices connect.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(super) fn events(&self) -> String {
         lock(&self.events).text()
     }

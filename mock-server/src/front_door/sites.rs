@@ -42,26 +42,26 @@ fn autodiscover(server: &Server, request: &WireRequest) -> WireAnswer {
         ));
         return answer;
     };
-    let scheme = if config.tls == crate::Tls::Off {
-        "http"
-    } else {
-        "https"
-    };
-    let host = request.header("host").unwrap_or("localhost");
-    // Both texts come from the client.
+    // The texts come from the client.
     let escape = |text: &str| {
         text.replace('&', "&amp;")
             .replace('<', "&lt;")
             .replace('>', "&gt;")
     };
-    let url = escape(&format!("{scheme}://{host}{}", eas::http::PATH));
+    let url = super::url(config, server.records.address());
+    let asked = String::from_utf8_lossy(&request.body);
+    let address = asked
+        .split_once("<EMailAddress>")
+        .and_then(|(_, rest)| rest.split_once("</EMailAddress>"))
+        .map(|(address, _)| address.trim());
+    let address = escape(address.unwrap_or_default());
     let user = escape(&user);
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n\
          <Autodiscover xmlns=\"http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006\">\
          <Response xmlns=\"http://schemas.microsoft.com/exchange/autodiscover/mobilesync/responseschema/2006\">\
          <Culture>en:us</Culture>\
-         <User><DisplayName>{user}</DisplayName><EMailAddress>{user}@lab.example</EMailAddress></User>\
+         <User><DisplayName>{user}</DisplayName><EMailAddress>{address}</EMailAddress></User>\
          <Action><Settings><Server><Type>MobileSync</Type><Url>{url}</Url><Name>{url}</Name></Server>\
          </Settings></Action></Response></Autodiscover>"
     );

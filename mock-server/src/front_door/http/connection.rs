@@ -257,7 +257,6 @@ impl<S: ClientStream> Connection<S> {
                         if app == App::FrontEnd {
                             server.cut.fetch_add(1, Ordering::Relaxed);
                         }
-                        self.stream.reset_on_drop();
                         Ok(false)
                     }
                 }

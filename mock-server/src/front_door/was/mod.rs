@@ -22,7 +22,7 @@ use crate::lock;
 
 pub(super) use policy::{keep as keep_policy, ping_workers};
 pub(super) use recycle::recycle_all;
-pub(super) use watch::watch_file;
+pub(super) use watch::FileWatch;
 use worker::start;
 pub(super) use worker::start_all;
 use worker::{Handle, Open, State};

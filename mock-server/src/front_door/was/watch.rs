@@ -1,10 +1,10 @@
 //! Watches the applicationHost.config that the pool's settings came from.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use iis::RecycleReason;
+use iis::{PoolSettings, RecycleReason};
 
 use super::recycle_all;
 use crate::front_door::server::Server;
@@ -13,40 +13,85 @@ use crate::lock;
 /// How often the file is looked at. IIS is told of changes; half a second is as good.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Takes over changed settings, and recycles unless `disallowRotationOnConfigChange` says
-/// otherwise, until the task is ended. A file that cannot be read changes nothing.
-pub(in crate::front_door) async fn watch_file(server: Arc<Server>, path: std::path::PathBuf) {
-    let mut seen = stamp(&path);
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let now = stamp(&path);
-        if now == seen || now.is_none() {
-            continue;
+/// A file under watch: what it was when it was last read.
+pub(in crate::front_door) struct FileWatch {
+    path: PathBuf,
+    pool: String,
+    seen: Option<(SystemTime, u64)>,
+    settings: Option<PoolSettings>,
+}
+
+impl FileWatch {
+    /// Reads the file as it is now, so that no change can fall between here and the first look.
+    pub(in crate::front_door) fn new(path: PathBuf, pool: String) -> Self {
+        Self {
+            seen: stamp(&path),
+            settings: read(&path, &pool).ok(),
+            path,
+            pool,
         }
-        seen = now;
-        let settings = match read(&path, &server.pool.settings().name) {
-            Ok(settings) => settings,
-            Err(problem) => {
-                server.tell(&format!("the changed configuration is not used: {problem}"));
+    }
+
+    /// Takes over changed settings, and recycles unless `disallowRotationOnConfigChange` says
+    /// otherwise, until the task is ended. A file that cannot be read changes nothing.
+    pub(in crate::front_door) async fn run(mut self, server: Arc<Server>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let now = stamp(&self.path);
+            if now == self.seen || now.is_none() {
                 continue;
             }
-        };
-        let before = {
-            let mut current = lock(&server.pool.settings);
-            std::mem::replace(&mut *current, Arc::new(settings.clone()))
-        };
-        if *before == settings {
-            continue;
+            self.seen = now;
+            match read(&self.path, &self.pool) {
+                Ok(settings) => self.changed(&server, settings).await,
+                Err(problem) => {
+                    server.tell(&format!("the changed configuration is not used: {problem}"));
+                }
+            }
+        }
+    }
+
+    async fn changed(&mut self, server: &Arc<Server>, new: PoolSettings) {
+        let old = self.settings.replace(new.clone());
+        if old.as_ref() == Some(&new) {
+            return;
         }
         // The setting as it was when the change came decides, as the change may be of this setting.
-        if before.recycling.disallow_rotation_on_config_change {
+        let disallowed = {
+            let mut current = lock(&server.pool.settings);
+            let disallowed = current.recycling.disallow_rotation_on_config_change;
+            *current = Arc::new(merge(old, new, &current));
+            disallowed
+        };
+        if disallowed {
             server.tell("the pool's settings have changed; disallowRotationOnConfigChange");
-            continue;
-        }
-        if let Err(error) = recycle_all(&server, RecycleReason::ConfigChange).await {
+        } else if let Err(error) = recycle_all(server, RecycleReason::ConfigChange).await {
             server.tell(&format!("recycle failed: {error}"));
         }
     }
+}
+
+/// Elements that changed in the file are taken from it; the others stay as they are, since a
+/// scenario may have set them beside the file.
+fn merge(old: Option<PoolSettings>, new: PoolSettings, current: &PoolSettings) -> PoolSettings {
+    let Some(old) = old else { return new };
+    let mut merged = current.clone();
+    if old.recycling != new.recycling {
+        merged.recycling = new.recycling;
+    }
+    if old.process_model != new.process_model {
+        merged.process_model = new.process_model;
+    }
+    if old.failure != new.failure {
+        merged.failure = new.failure;
+    }
+    if old.queue_length != new.queue_length {
+        merged.queue_length = new.queue_length;
+    }
+    if old.start_mode != new.start_mode {
+        merged.start_mode = new.start_mode;
+    }
+    merged
 }
 
 fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
@@ -54,7 +99,7 @@ fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-fn read(path: &Path, pool: &str) -> Result<iis::PoolSettings, String> {
+fn read(path: &Path, pool: &str) -> Result<PoolSettings, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     iis::read_pool(&path.display().to_string(), &bytes, pool)
         .map(|pool| pool.settings)

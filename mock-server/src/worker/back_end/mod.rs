@@ -133,7 +133,14 @@ async fn execute(
                         Refusal::Encode => GlobalStatus::ServerError,
                         Refusal::Decode | Refusal::Fault(_) => GlobalStatus::InvalidWbxml,
                     };
-                    refuse(worker, call.version, root, status)
+                    let refused = refuse(worker, call.version, root, status);
+                    // Without a policy key an old client is told of a wipe by 403 (ASCMD 2.2.2).
+                    match (status, call.policy_key) {
+                        (GlobalStatus::RemoteWipeRequested, None) if refused.status == 449 => {
+                            answers::plain(worker, 403)
+                        }
+                        _ => refused,
+                    }
                 }
             };
             answer.log = lock(&call.log).clone();

@@ -1,0 +1,19 @@
+//! What a device sees of the mock, beside what is known of Exchange 2016. A test bears the id of
+//! the behaviour it checks: `docs/mock-server.md` lists them.
+
+mod folder_sync;
+mod headers;
+mod hostile;
+mod http_sys;
+mod logins;
+mod options;
+mod oracles;
+mod others;
+mod phone;
+mod ping;
+mod provision;
+mod raw;
+mod recycling;
+mod statuses;
+mod stranding;
+mod sync;

@@ -1,0 +1,175 @@
+//! The other commands, and the limits of a user (X1 to X6).
+
+use std::time::Duration;
+
+use super::phone::{DEVICE_INFORMATION, Phone};
+use super::raw::{held, mail, text_of, texts_of};
+use crate::fixtures::{eventually, mock};
+
+fn estimate_xml(key: &str, folder: &str) -> String {
+    format!(
+        r#"<GetItemEstimate xmlns="GetItemEstimate"><Collections><Collection>
+           <SyncKey xmlns="AirSync">{key}</SyncKey><CollectionId>{folder}</CollectionId>
+           </Collection></Collections></GetItemEstimate>"#
+    )
+}
+
+#[tokio::test]
+async fn x1_estimates_and_why_there_is_none() {
+    let mock = mock(|_| {}).await;
+    let (mut phone, key) = Phone::ready(&mock, "load1").await;
+    mail(&mock, "load1", 3).await;
+    let folders = phone.folder_sync("0").await.xml();
+    let unprimed = texts_of(&folders, "Add/ServerId");
+    let unprimed = unprimed.iter().find(|id| **id != phone.inbox).unwrap();
+    let inbox = phone.inbox.clone();
+    for (key, folder, status) in [
+        (key.as_str(), inbox.as_str(), "1"),
+        (key.as_str(), "9999", "2"),
+        ("1", unprimed.as_str(), "3"),
+        ("987654", inbox.as_str(), "4"),
+    ] {
+        let request = estimate_xml(key, folder);
+        let xml = phone.request("GetItemEstimate", &request).await.xml();
+        assert_eq!(text_of(&xml, "Response/Status"), status, "{folder}");
+        let counts: &[&str] = if status == "1" { &["3"] } else { &[] };
+        assert_eq!(texts_of(&xml, "Collection/Estimate"), counts);
+    }
+    mock.shutdown().await;
+}
+
+#[tokio::test]
+async fn x2_send_mail_is_silent_on_success_and_refuses_a_repetition() {
+    let mock = mock(|_| {}).await;
+    let (mut phone, _) = Phone::ready(&mock, "load1").await;
+    phone.send_mail("c1", "load1").await.assert_empty();
+    let again = phone.send_mail("c1", "load1").await.xml();
+    assert_eq!(text_of(&again, "/SendMail/Status"), "118");
+    phone.send_mail("c2", "load1").await.assert_empty();
+    mock.shutdown().await;
+}
+
+#[tokio::test]
+async fn x2_send_mail_is_bare_mime_before_14_0() {
+    let mock = mock(|_| {}).await;
+    let (mut phone, _) = Phone::ready(&mock, "load1").await;
+    let (mut other, key) = Phone::ready(&mock, "load2").await;
+    phone.version = "12.1";
+    let query = phone.query("SendMail") + "&SaveInSent=T";
+    let mime = b"To: load2@lab.example\r\nSubject: from old\r\n\r\ntext\r\n";
+    phone.send_to(&query, "message/rfc822", mime).await;
+    phone.raw.answer().await.assert_empty();
+    let xml = other.sync(&key, "").await.xml();
+    assert_eq!(text_of(&xml, "ApplicationData/Subject"), "from old");
+    mock.shutdown().await;
+}
+
+#[tokio::test]
+async fn x3_a_sent_mail_wakes_its_recipient() {
+    let mock = mock(|_| {}).await;
+    let (mut sender, _) = Phone::ready(&mock, "load1").await;
+    let (mut recipient, key) = Phone::ready(&mock, "load2").await;
+    recipient.send_ping(60).await;
+    eventually("the Ping is held", || async { held(&mock) == 1 }).await;
+    sender.send_mail("c1", "load2").await.assert_empty();
+    assert_eq!(recipient.raw.answer().await.statuses(), ["2"]);
+    let xml = recipient.sync(&key, "").await.xml();
+    assert_eq!(text_of(&xml, "ApplicationData/Subject"), "c1");
+    // The sender is who was authenticated, whatever the message says.
+    assert!(text_of(&xml, "ApplicationData/From").contains("load1"));
+    mock.shutdown().await;
+}
+
+fn fetch_xml(folder: &str, item: &str) -> String {
+    format!(
+        r#"<ItemOperations xmlns="ItemOperations"><Fetch><Store>Mailbox</Store>
+           <CollectionId xmlns="AirSync">{folder}</CollectionId>
+           <ServerId xmlns="AirSync">{item}</ServerId><Options>
+           <BodyPreference xmlns="AirSyncBase"><Type>1</Type></BodyPreference>
+           </Options></Fetch></ItemOperations>"#
+    )
+}
+
+#[tokio::test]
+async fn x4_item_operations_fetches_an_item() {
+    let mock = mock(|_| {}).await;
+    let (mut phone, key) = Phone::ready(&mock, "load1").await;
+    mail(&mock, "load1", 1).await;
+    let (_, items) = phone.take_new(&key).await;
+    let request = fetch_xml(&phone.inbox, &items[0]);
+    let xml = phone.request("ItemOperations", &request).await.xml();
+    assert_eq!(text_of(&xml, "/ItemOperations/Status"), "1");
+    assert_eq!(text_of(&xml, "Response/Fetch/Status"), "1");
+    assert_eq!(text_of(&xml, "Fetch/ServerId"), items[0]);
+    assert_eq!(text_of(&xml, "Fetch/Properties/Subject"), "mail 1");
+    assert_eq!(text_of(&xml, "Properties/Body/Data"), "text");
+
+    let request = fetch_xml(&phone.inbox, &format!("{}:9999", phone.inbox));
+    let missing = phone.request("ItemOperations", &request).await.xml();
+    assert_ne!(text_of(&missing, "Response/Fetch/Status"), "1");
+    assert_eq!(texts_of(&missing, "Fetch/Properties").len(), 0);
+    mock.shutdown().await;
+}
+
+#[tokio::test]
+async fn x4_settings_takes_the_device_information() {
+    let mock = mock(|_| {}).await;
+    let (mut phone, _) = Phone::ready(&mock, "load1").await;
+    phone.version = "14.0";
+    let request = format!(r#"<Settings xmlns="Settings">{DEVICE_INFORMATION}</Settings>"#);
+    let xml = phone.request("Settings", &request).await.xml();
+    assert_eq!(text_of(&xml, "/Settings/Status"), "1");
+    assert_eq!(text_of(&xml, "/Settings/DeviceInformation/Status"), "1");
+    mock.shutdown().await;
+}
+
+#[tokio::test]
+async fn x5_a_user_has_so_many_devices_and_no_more() {
+    let mock = mock(|config| config.max_devices = 2).await;
+    let (mut first, key) = Phone::ready_device(&mock, "load1", "ONE").await;
+    Phone::ready_device(&mock, "load1", "TWO").await;
+    let mut third = Phone::with_device(&mock, "load1", "THREE").await;
+    assert_eq!(third.folder_sync("0").await.statuses(), ["177"]);
+    let refused = third.ask_policy(DEVICE_INFORMATION).await.xml();
+    assert_eq!(text_of(&refused, "/Provision/Status"), "177");
+    first.sync(&key, "").await.assert_empty();
+    Phone::ready_device(&mock, "load2", "THREE").await;
+    mock.shutdown().await;
+}
+
+#[tokio::test]
+async fn x6_a_user_has_so_many_requests_at_a_time_and_no_more() {
+    const MOST: usize = 3;
+    let mock = mock(|config| {
+        config.max_concurrency = 3;
+        config.error_response_delay = Duration::from_millis(50);
+    })
+    .await;
+    let mut phones = Vec::new();
+    for number in 0..=MOST {
+        let device = format!("DEVICE{number}");
+        phones.push(Phone::ready_device(&mock, "load1", &device).await.0);
+    }
+    let mut last = phones.pop().unwrap();
+    for phone in &mut phones {
+        phone.send_ping(60).await;
+    }
+    eventually("all are held", || async { held(&mock) == MOST as u64 }).await;
+    assert_eq!(last.ping(60).await.status, 503);
+    for phone in &mut phones {
+        phone.raw.nothing_for(Duration::from_millis(30)).await;
+    }
+    let mut other = Phone::new(&mock, "load2").await;
+    assert_eq!(other.options().await.status, 200);
+
+    mail(&mock, "load1", 1).await;
+    for phone in &mut phones {
+        assert_eq!(phone.raw.answer().await.statuses(), ["2"]);
+    }
+    eventually("another Ping is let in", || async {
+        let mut next = Phone::new(&mock, "load1").await;
+        next.request("Ping", "").await.status == 200
+    })
+    .await;
+    mock.shutdown().await;
+}
