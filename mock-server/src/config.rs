@@ -181,8 +181,8 @@ impl Default for MockConfig {
             // Throttling policy: EasMaxDevices, EasMaxConcurrency.
             max_devices: 100,
             max_concurrency: 10,
-            // Assumed: ASP.NET's twelve threads a core on a server of sixteen.
-            threads: 192,
+            // IIS serverRuntime appConcurrentRequestLimit.
+            threads: 5000,
             // Assumed: the first retransmission of a SYN, after which a front end gives up.
             port_wait: Duration::from_secs(3),
             // Assumed: code is compiled and caches are filled.
