@@ -188,6 +188,8 @@ impl Bench {
             ..MockConfig::default()
         };
         config.pool.process_model.max_processes = arguments.workers;
+        // A full queue would refuse devices, and their pauses would be measured.
+        config.threads = arguments.devices as usize * 2;
         // The model of garbage collection would measure itself here.
         config.heap.pause_per_mib = Duration::ZERO;
         let mock = MockProcess::start(&config)
