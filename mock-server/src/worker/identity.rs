@@ -13,6 +13,11 @@ pub(super) const IDENTITY: &str = "x-mock-identity";
 /// The user that a request authenticates as, without domain and in lower case; `None` if it does
 /// not.
 pub(crate) fn authenticate(config: &MockConfig, request: &WireRequest) -> Option<String> {
+    // A line end in a name would forge headers on the hop to the back end.
+    named(config, request).filter(|user| !user.contains(char::is_control))
+}
+
+fn named(config: &MockConfig, request: &WireRequest) -> Option<String> {
     if let Some(user) = &request.certificate_user {
         return Some(local_part(user));
     }

@@ -47,6 +47,8 @@ pub(super) async fn serve(
     let Ok(mut connection) = worker.outgoing.connect().await else {
         return Some(bad_gateway(worker));
     };
+    // What the client calls itself counts for nothing.
+    request.headers.retain(|(name, _)| name != IDENTITY);
     request.headers.push((IDENTITY.to_owned(), user.clone()));
     if write_request(connection.stream(), &request).await.is_err() {
         return Some(bad_gateway(worker));

@@ -111,3 +111,18 @@ async fn what_is_no_http_gets_http_sys_s_400() {
     assert_eq!(raw.answer().await.status, 501);
     mock.shutdown().await;
 }
+
+#[tokio::test]
+async fn nobody_is_somebody_else_on_the_hop_to_the_back_end() {
+    let mock = mock(|_| {}).await;
+    let forged = format!("{}X-Mock-Identity: load2\r\n", basic("load1", "secret"));
+    let answer = super::raw::head_only(&mock, "OPTIONS", &forged).await;
+    assert_eq!(answer.status, 200);
+    let log = super::raw::control(&mock, "GET", "iis-log", "").await;
+    let log = String::from_utf8(log.body).unwrap();
+    assert!(log.contains(" load1 ") && !log.contains(" load2 "), "{log}");
+    let split = basic("load1\r\nContent-Length: 0", "secret");
+    let answer = super::raw::head_only(&mock, "OPTIONS", &split).await;
+    assert_eq!(answer.status, 401);
+    mock.shutdown().await;
+}

@@ -324,7 +324,7 @@ pub(super) async fn stop(server: &Arc<Server>, state: PoolState) {
     server.pool.state.send_replace(state);
     let workers = server.pool.workers();
     for worker in &workers {
-        worker.state.send_replace(State::Draining);
+        worker.retire();
         worker.kill();
     }
     for worker in workers {

@@ -117,6 +117,17 @@ impl Handle {
         let _ = self.to.send(message);
     }
 
+    /// Its end is expected from now on. One that has ended stays so: nobody would end it again.
+    pub(super) fn retire(&self) {
+        self.state.send_if_modified(|state| {
+            let lives = *state != State::Ended;
+            if lives {
+                *state = State::Draining;
+            }
+            lives
+        });
+    }
+
     /// Ends it as a crash would.
     pub(super) fn kill(&self) {
         self.kill.notify_one();
@@ -242,7 +253,7 @@ pub(super) async fn start_one(server: &Arc<Server>) -> Result<(), StartError> {
     let limit = server.pool.settings().process_model.startup_time_limit;
     let started = worker.reached(|state| state != State::Starting);
     let problem = if tokio::time::timeout(limit, started).await.is_err() {
-        worker.state.send_replace(State::Draining);
+        worker.retire();
         worker.kill();
         format!("not ready after startupTimeLimit {limit:?}")
     } else if worker.state() == State::Ended {
