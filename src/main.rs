@@ -3,3 +3,5 @@
 fn main() -> std::process::ExitCode {
     easload::cli::main()
 }
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -16,7 +16,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(120);
 #[non_exhaustive]
 pub enum ControlError {
     /// The mock cannot be reached, or answered something else than expected.
-    #[error("the mock's control API: {0}")]
+    #[error("the mock's control API: {}", innermost(.0))]
     Http(#[from] reqwest::Error),
     /// The mock refused.
     #[error("the mock's control API: {call}: {status}: {problem}")]
@@ -28,6 +28,15 @@ pub enum ControlError {
         /// What it said.
         problem: String,
     },
+}
+
+/// The cause of an error: the outer ones only repeat the URL.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 /// The control API of a running mock.

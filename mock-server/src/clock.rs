@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Zoned};
+use jiff::{SignedDuration, Timestamp, Zoned};
 use tokio::time::Instant;
 
 use crate::lock;
@@ -63,6 +63,13 @@ impl PoolClock {
     /// Pool time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
         self.origin.elapsed().mul_f64(self.scale) + *lock(&self.advanced)
+    }
+
+    /// The pool's time without its zone, which costs more to work out than a log line.
+    pub(crate) fn timestamp(&self) -> Timestamp {
+        let elapsed = SignedDuration::try_from(self.elapsed()).unwrap_or(SignedDuration::MAX);
+        let start = self.start.timestamp();
+        start.checked_add(elapsed).unwrap_or(start)
     }
 
     /// The date and time of the pool.

@@ -300,6 +300,10 @@ impl Faults {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.active.is_empty()
+    }
+
     pub(crate) fn has(&self, kind: FaultKind) -> bool {
         self.active.iter().any(|fault| fault.fault == kind)
     }

@@ -20,6 +20,7 @@ pub mod config;
 pub mod control;
 pub mod fault;
 mod front_door;
+mod headers;
 pub mod link;
 mod process;
 mod store;

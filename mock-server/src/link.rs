@@ -8,17 +8,17 @@
 use std::io;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
-use tokio_util::codec::{Encoder as _, FramedRead, LengthDelimitedCodec};
+use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
 use crate::config::MockConfig;
 use crate::control::{UserSettings, WorkerCounts};
 use crate::fault::Fault;
+use crate::headers::{HeaderLines, RequestHeader};
 use crate::store::{StoreCall, StoreReply};
 
 /// Largest message: a request body of Exchange's `maxRequestLength` (10,240 kB) with room around.
@@ -43,7 +43,7 @@ pub struct WireRequest {
     /// Path and query.
     pub uri: String,
     /// The headers that matter.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(RequestHeader, String)>,
     /// Body.
     pub body: Vec<u8>,
     /// The user whom the client's certificate names.
@@ -51,12 +51,12 @@ pub struct WireRequest {
 }
 
 impl WireRequest {
-    /// A header's value; names in any letter case.
+    /// A header's value.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, wanted: RequestHeader) -> Option<&str> {
         self.headers
             .iter()
-            .find(|(other, _)| other.eq_ignore_ascii_case(name))
+            .find(|(header, _)| *header == wanted)
             .map(|(_, value)| value.as_str())
     }
 }
@@ -66,10 +66,12 @@ impl WireRequest {
 pub struct WireAnswer {
     /// HTTP status.
     pub status: u16,
-    /// Headers, in the order in which they are sent.
-    pub headers: Vec<(String, String)>,
+    /// Headers.
+    pub headers: HeaderLines,
     /// Body.
     pub body: Vec<u8>,
+    /// The connection ends with this answer.
+    pub closes: bool,
     /// What the IIS log says of the request.
     pub log: RequestLog,
 }
@@ -141,6 +143,8 @@ pub struct WorkerStart {
     pub config: MockConfig,
     /// Which worker of the mock this is, from 1.
     pub generation: u64,
+    /// Its server, from 1.
+    pub server: usize,
     /// Where the back end listens.
     pub back_end: std::net::SocketAddr,
     /// Faults in force.
@@ -190,31 +194,34 @@ pub async fn send_all<M: Serialize>(
     mut messages: mpsc::UnboundedReceiver<M>,
     mut output: impl AsyncWrite + Unpin,
 ) -> io::Result<()> {
-    let mut codec = codec();
-    let mut buffer = BytesMut::with_capacity(WRITE_BUFFER);
+    let mut buffer = Vec::with_capacity(WRITE_BUFFER);
     while let Some(message) = messages.recv().await {
-        encode(&mut codec, &message, &mut buffer)?;
+        buffer = append(buffer, &message)?;
         while buffer.len() < WRITE_BUFFER
             && let Ok(message) = messages.try_recv()
         {
-            encode(&mut codec, &message, &mut buffer)?;
+            buffer = append(buffer, &message)?;
         }
-        output.write_all_buf(&mut buffer).await?;
+        output.write_all(&buffer).await?;
         output.flush().await?;
-        if buffer.capacity() > 4 * WRITE_BUFFER {
-            buffer = BytesMut::with_capacity(WRITE_BUFFER);
-        }
+        buffer.clear();
+        buffer.shrink_to(4 * WRITE_BUFFER);
     }
     Ok(())
 }
 
-fn encode<M: Serialize>(
-    codec: &mut LengthDelimitedCodec,
-    message: &M,
-    buffer: &mut BytesMut,
-) -> io::Result<()> {
-    let bytes = postcard::to_stdvec(message).map_err(io::Error::other)?;
-    codec.encode(Bytes::from(bytes), buffer)
+/// Writes a message behind others, as [`codec`] reads it: its length first, in 4 bytes.
+fn append<M: Serialize>(mut buffer: Vec<u8>, message: &M) -> io::Result<Vec<u8>> {
+    const LENGTH: usize = size_of::<u32>();
+    let start = buffer.len();
+    buffer.extend_from_slice(&[0; LENGTH]);
+    let mut buffer = postcard::to_extend(message, buffer).map_err(io::Error::other)?;
+    let length = buffer.len() - start - LENGTH;
+    if length > MAX_MESSAGE {
+        return Err(io::Error::other("a message of the link is too long"));
+    }
+    buffer[start..start + LENGTH].copy_from_slice(&(length as u32).to_be_bytes());
+    Ok(buffer)
 }
 
 /// Receives messages.

@@ -61,6 +61,21 @@ pub fn format_duration(duration: Duration) -> String {
     }
 }
 
+/// What a time scale means, for people: every output says it.
+#[must_use]
+pub fn time_scale_text(scale: f64) -> String {
+    const CLOSE: f64 = 1e-9;
+    if (scale - 1.0).abs() < CLOSE {
+        return "pool life in real time (time_scale 1)".to_owned();
+    }
+    // Above a century a second the number alone says it.
+    let second = Duration::try_from_secs_f64(scale).map_or_else(
+        |_| format!("{scale} s"),
+        |second| format_duration(second),
+    );
+    format!("1 s stands for {second} of pool life (time_scale {scale})")
+}
+
 /// Reads `512`, `64KiB`, `10kB`, `1MiB`; `None` if it is something else.
 #[must_use]
 pub fn parse_size(text: &str) -> Option<u64> {

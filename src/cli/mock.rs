@@ -1,36 +1,71 @@
 //! `easload mock`, and the worker it starts.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use mock_server::{Fault, FrontDoor, MockConfig, Tls, Topology, WorkerLauncher};
+use mock_server::units::time_scale_text;
+use mock_server::{Addresses, Fault, FrontDoor, MockConfig, Tls, Topology, WorkerLauncher};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use super::{Exit, check, print};
+use super::{Exit, print};
 use crate::observe::descriptors;
-use crate::scenario::TargetPlan;
+use crate::scenario::parse_mock;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Where devices connect; port 0 takes a free one.
+    /// Where devices connect; port 0 takes a free one. Further servers take the next ports.
     #[arg(long, default_value = "127.0.0.1:8480", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
     /// Where metrics and the control API are.
     #[arg(long, default_value = "127.0.0.1:8481", value_name = "ADDRESS:PORT")]
     control: SocketAddr,
+    /// Take the [mock] table of this file: a scenario, or a file with nothing else.
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
     /// How requests travel inside the server.
     #[arg(long, value_enum)]
     topology: Option<TopologyArgument>,
+    /// Servers over the same mailboxes, each with a pool and a port of its own.
+    #[arg(long, value_name = "COUNT")]
+    servers: Option<usize>,
     /// Speak TLS, with a certificate of a CA made at start (printed with --json).
     #[arg(long)]
     tls: bool,
-    /// Take the [mock] table of this scenario.
+    /// Speak TLS with this certificate chain, in PEM.
+    #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "tls")]
+    certificate: Option<PathBuf>,
+    /// The certificate's private key, in PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+    /// Log users in by client certificates of these authorities, in PEM.
     #[arg(long, value_name = "FILE")]
-    scenario: Option<PathBuf>,
+    client_ca: Option<PathBuf>,
+    /// Also accept the Bearer token `<user>.<TEXT>`.
+    #[arg(long, value_name = "TEXT")]
+    bearer_token: Option<String>,
+    /// Take the pool's settings from this applicationHost.config, and watch it.
+    #[arg(long, value_name = "FILE")]
+    pool_config: Option<PathBuf>,
+    /// The pool in that file.
+    #[arg(long, value_name = "NAME", default_value = iis::SYNC_POOL)]
+    pool: String,
+    /// Seconds of pool life in one second.
+    #[arg(long, value_name = "NUMBER")]
+    time_scale: Option<f64>,
     /// Share of abandoned Pings, 0 to 1, that strand.
     #[arg(long, value_name = "SHARE")]
     strand: Option<f64>,
+    /// Strand nothing, as Exchange 2016 from Cumulative Update 11 on.
+    #[arg(long)]
+    fixed: bool,
+    /// Write event lines, IIS log and HTTPERR log into this folder.
+    #[arg(long, value_name = "DIR")]
+    logs: Option<PathBuf>,
+    /// Write the addresses as one line of JSON into this file once the mock serves; it is removed
+    /// at the end.
+    #[arg(long, value_name = "FILE")]
+    port_file: Option<PathBuf>,
     /// Print the addresses as one line of JSON.
     #[arg(long)]
     json: bool,
@@ -52,24 +87,17 @@ enum TopologyArgument {
 pub(super) async fn main(arguments: Arguments) -> Exit {
     let mut input = BufReader::new(tokio::io::stdin());
     let lifeline = arguments.config_stdin;
-    let json = arguments.json || lifeline;
     let config = if lifeline {
-        let mut line = String::new();
-        let read = input
-            .read_line(&mut line)
-            .await
-            .map_err(|error| error.to_string());
-        match read.and_then(|_| serde_json::from_str(&line).map_err(|error| error.to_string())) {
-            Ok(config) => config,
-            Err(error) => {
-                eprintln!("error: the configuration on standard input: {error}");
-                return Exit::Usage;
-            }
-        }
+        piped_config(&mut input).await
     } else {
-        match config(&arguments) {
-            Ok(config) => config,
-            Err(exit) => return exit,
+        config(&arguments)
+    };
+    let config = match config {
+        Ok(config) => config,
+        Err(problem) => {
+            // A list of mistakes begins with "error" itself.
+            eprintln!("{problem}");
+            return Exit::Usage;
         }
     };
     // As many descriptors as the system allows: the mock cannot know how many devices will come.
@@ -85,6 +113,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         program,
         arguments: vec!["mock-worker".into()],
     };
+    let assumptions = config.assumptions();
     let front_door = match FrontDoor::start(config, launcher).await {
         Ok(front_door) => front_door,
         Err(error) => {
@@ -93,19 +122,26 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         }
     };
     let addresses = front_door.addresses();
-    let text = if json {
-        match serde_json::to_string(addresses) {
-            Ok(text) => text,
-            Err(error) => {
-                eprintln!("error: {error}");
-                return Exit::Internal;
-            }
+    let line = match serde_json::to_string(addresses) {
+        Ok(line) => line,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Exit::Internal;
         }
+    };
+    let text = if arguments.json || lifeline {
+        line.clone()
     } else {
-        format!(
-            "devices  {}\ncontrol  {}  (/metrics, /truth, /health, and more)\nstop with Ctrl-C",
-            addresses.url, addresses.control
-        )
+        described(addresses, &assumptions)
+    };
+    let port_file = match arguments.port_file.as_deref().map(|path| PortFile::write(path, &line)) {
+        None => None,
+        Some(Ok(file)) => Some(file),
+        Some(Err(problem)) => {
+            eprintln!("error: {problem}");
+            front_door.shutdown().await;
+            return Exit::Usage;
+        }
     };
     if print(&format!("{text}\n")).is_err() {
         return Exit::Internal;
@@ -116,28 +152,84 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         _ = tokio::signal::ctrl_c(), if !lifeline => {}
         () = terminated() => {}
     }
+    drop(port_file);
     front_door.shutdown().await;
     Exit::Passed
 }
 
-fn config(arguments: &Arguments) -> Result<MockConfig, Exit> {
-    let mut config = MockConfig::default();
-    if let Some(path) = &arguments.scenario {
-        match check::load(Some(path))?.target {
-            TargetPlan::Mock(of_scenario) => config = *of_scenario,
-            TargetPlan::Server { .. } => {
-                eprintln!(
-                    "error: {}: expected a scenario with a [mock] table",
-                    path.display()
-                );
-                return Err(Exit::Usage);
-            }
-        }
+/// For people: where it is, by which clock it lives, and what no source says.
+fn described(addresses: &Addresses, assumptions: &[String]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for (index, server) in addresses.servers.iter().enumerate() {
+        let name = if index == 0 { "devices" } else { "" };
+        lines.push(format!("{name:<8} {}", server.url));
     }
+    lines.push(format!(
+        "control  {}  (/metrics, /truth, /faults, /openapi.json and more)",
+        addresses.control
+    ));
+    lines.push("users    any name, password \"secret\"".to_owned());
+    lines.push(format!("time     {}", time_scale_text(addresses.time_scale)));
+    for (index, assumption) in assumptions.iter().enumerate() {
+        let name = if index == 0 { "assumed" } else { "" };
+        lines.push(format!("{name:<8} {assumption}"));
+    }
+    lines.push("stop with Ctrl-C".to_owned());
+    lines.join("\n")
+}
+
+/// The addresses in a file, for whoever started the mock in the background. It appears when the
+/// mock serves, whole, and goes with it.
+struct PortFile(PathBuf);
+
+impl PortFile {
+    fn write(path: &Path, line: &str) -> Result<Self, String> {
+        let fail = |error: std::io::Error| format!("cannot write {}: {error}", path.display());
+        let mut draft = path.as_os_str().to_owned();
+        draft.push(".new");
+        let draft = PathBuf::from(draft);
+        std::fs::write(&draft, format!("{line}\n")).map_err(fail)?;
+        std::fs::rename(&draft, path).map_err(fail)?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for PortFile {
+    fn drop(&mut self) {
+        // Somebody may have removed it already.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+async fn piped_config(input: &mut BufReader<tokio::io::Stdin>) -> Result<MockConfig, String> {
+    let mut line = String::new();
+    let wrong = |problem: String| format!("error: the configuration on standard input: {problem}");
+    input
+        .read_line(&mut line)
+        .await
+        .map_err(|error| wrong(error.to_string()))?;
+    serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))
+}
+
+fn config(arguments: &Arguments) -> Result<MockConfig, String> {
+    let mut config = match &arguments.scenario {
+        None => MockConfig::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("error: {}: {error}", path.display()))?;
+            parse_mock(&path.display().to_string(), &text).map_err(|error| error.to_string())?
+        }
+    };
     config.listen = arguments.listen;
     config.control = arguments.control;
     if arguments.tls && config.tls == Tls::Off {
         config.tls = Tls::Generated;
+    }
+    if let (Some(certificate), Some(key)) = (&arguments.certificate, &arguments.key) {
+        config.tls = Tls::Files {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        };
     }
     if let Some(topology) = arguments.topology {
         config.topology = match topology {
@@ -149,6 +241,21 @@ fn config(arguments: &Arguments) -> Result<MockConfig, Exit> {
     if let Some(strand) = arguments.strand {
         config.faults.push(Fault::strand(strand));
     }
+    if let Some(path) = &arguments.pool_config {
+        let bytes = std::fs::read(path)
+            .map_err(|error| format!("error: {}: {error}", path.display()))?;
+        config.pool = iis::read_pool(&path.display().to_string(), &bytes, &arguments.pool)
+            .map_err(|error| format!("error: {error}"))?
+            .settings;
+        config.pool_file = Some(path.clone());
+    }
+    config.servers = arguments.servers.unwrap_or(config.servers);
+    config.time_scale = arguments.time_scale.unwrap_or(config.time_scale);
+    config.fixed |= arguments.fixed;
+    let optional = |given: &Option<PathBuf>, before| given.clone().or(before);
+    config.client_ca = optional(&arguments.client_ca, config.client_ca);
+    config.logs = optional(&arguments.logs, config.logs);
+    config.bearer_token = arguments.bearer_token.clone().or(config.bearer_token);
     Ok(config)
 }
 
@@ -175,6 +282,22 @@ async fn terminated() {
     std::future::pending().await
 }
 
+/// Over its standard streams, which are pipes: tokio's own handles would carry every message through
+/// a thread made for blocking files.
+#[cfg(unix)]
+async fn run_worker() -> std::io::Result<()> {
+    use std::os::fd::AsFd as _;
+    use tokio::net::unix::pipe::{Receiver, Sender};
+    let input = Receiver::from_owned_fd(std::io::stdin().as_fd().try_clone_to_owned()?)?;
+    let output = Sender::from_owned_fd(std::io::stdout().as_fd().try_clone_to_owned()?)?;
+    mock_server::worker::run(input, output).await
+}
+
+#[cfg(not(unix))]
+async fn run_worker() -> std::io::Result<()> {
+    mock_server::worker::run(tokio::io::stdin(), tokio::io::stdout()).await
+}
+
 pub(super) async fn worker() -> Exit {
     // The worker ends when the front door closes the link; a Ctrl-C on the terminal is not for it.
     #[cfg(unix)]
@@ -184,7 +307,7 @@ pub(super) async fn worker() -> Exit {
         }
     });
     let _ = descriptors();
-    match mock_server::worker::run(tokio::io::stdin(), tokio::io::stdout()).await {
+    match run_worker().await {
         Ok(()) => Exit::Passed,
         Err(error) => {
             eprintln!("mock worker: {error}");

@@ -40,12 +40,12 @@ pub struct FleetPlan {
 }
 
 impl Fleet {
-    /// Starts a fleet; devices begin in the background, as the ramp says. `transport` makes one
-    /// transport per device.
+    /// Starts a fleet; devices begin in the background, as the ramp says. `transport` makes the
+    /// transport of the device of that number.
     pub fn start<T, F>(plan: FleetPlan, record: Arc<dyn Record>, transport: F) -> Self
     where
         T: Transport + 'static,
-        F: Fn() -> T + Send + 'static,
+        F: Fn(u32) -> T + Send + 'static,
     {
         let behaviour = Arc::clone(&plan.behaviour);
         let devices = Devices::default();
@@ -77,7 +77,7 @@ impl Fleet {
 async fn ramp<T, F>(plan: FleetPlan, record: Arc<dyn Record>, transport: F, devices: Devices)
 where
     T: Transport + 'static,
-    F: Fn() -> T + Send + 'static,
+    F: Fn(u32) -> T + Send + 'static,
 {
     let start = Instant::now();
     let mut started = 0;
@@ -88,7 +88,7 @@ where
             let identity = Arc::clone(&plan.identities[index as usize]);
             let random = device_random(plan.seed, identity.device);
             let client = Client::new(
-                transport(),
+                transport(identity.device),
                 identity,
                 Arc::clone(&plan.profile),
                 Arc::clone(&plan.refusals),

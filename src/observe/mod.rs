@@ -5,6 +5,6 @@ mod process;
 mod server;
 mod sockets;
 
-pub use process::{HarnessProbe, descriptors, resident_bytes};
-pub use server::{MetricsSource, SourceError};
+pub use process::{HarnessProbe, cpu_time, descriptors, resident_bytes};
+pub use server::{MetricsSource, SourceError, sample_all};
 pub use sockets::{Group, SocketGroups, SocketTable};

@@ -47,7 +47,7 @@ impl HarnessProbe {
         if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
             gauges.insert("harness.descriptors".to_owned(), entries.count() as f64);
         }
-        if let Some(cpu) = cpu_time() {
+        if let Some(cpu) = cpu_time("self") {
             if let Some((at, before)) = self.last {
                 let elapsed = (now - at).as_secs_f64();
                 if elapsed > 0.0 {
@@ -72,11 +72,12 @@ pub fn resident_bytes(pid: &str) -> Option<u64> {
     Some(kilobytes << 10)
 }
 
-/// Processor time of this process; Linux only.
-fn cpu_time() -> Option<Duration> {
+/// Processor time of a process, `self` for this one; Linux only.
+#[must_use]
+pub fn cpu_time(pid: &str) -> Option<Duration> {
     /// `USER_HZ` of every Linux that Rust runs on.
     const TICKS_PER_SECOND: u64 = 100;
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The command's name, in brackets, may hold anything.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11);

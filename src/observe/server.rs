@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use prometheus_parse::{Sample, Scrape, Value};
 
 use super::super::measure::Gauges;
@@ -176,9 +177,62 @@ impl MetricsSource {
     }
 }
 
+/// One reading over several servers. Without one of them a sum would tell of a fall that did not
+/// happen, so there is none then.
+///
+/// # Errors
+/// With the first source that has no reading.
+pub async fn sample_all(sources: &[MetricsSource]) -> Result<Gauges, SourceError> {
+    let mut readings = try_join_all(sources.iter().map(MetricsSource::sample)).await?;
+    match readings.len() {
+        1 => Ok(readings.remove(0)),
+        _ => Ok(sum(readings)),
+    }
+}
+
+/// Adds readings up. Process ids of different servers are told apart by the server's number.
+fn sum(readings: Vec<Gauges>) -> Gauges {
+    let mut gauges = Gauges::new();
+    for (index, reading) in readings.into_iter().enumerate() {
+        for (name, value) in reading {
+            let name = match name.strip_prefix("server.active.") {
+                Some(pid) => format!("server.active.{}:{pid}", index + 1),
+                None => name,
+            };
+            let is_share = name == GC_TIME;
+            let so_far = gauges.entry(name).or_insert(0.0);
+            *so_far = if is_share {
+                so_far.max(value)
+            } else {
+                *so_far + value
+            };
+        }
+    }
+    gauges
+}
+
+/// A share and no amount: of several processes the largest counts.
+const GC_TIME: &str = "server.gc_time";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn readings_of_several_servers_are_added_up() {
+        let reading = |active: f64, gc: f64| {
+            Gauges::from([
+                ("server.active.4712".to_owned(), active),
+                ("server.active_requests".to_owned(), active),
+                (GC_TIME.to_owned(), gc),
+            ])
+        };
+        let both = sum(vec![reading(10.0, 0.4), reading(5.0, 0.1)]);
+        assert_eq!(both["server.active_requests"], 15.0);
+        assert_eq!(both["server.active.1:4712"], 10.0);
+        assert_eq!(both["server.active.2:4712"], 5.0);
+        assert_eq!(both[GC_TIME], 0.4);
+    }
 
     fn source() -> MetricsSource {
         MetricsSource::new(

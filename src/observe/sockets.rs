@@ -42,14 +42,24 @@ pub struct SocketGroups {
 /// Reads socket tables.
 #[derive(Debug)]
 pub struct SocketTable {
-    groups: SocketGroups,
+    servers: Vec<SocketGroups>,
 }
 
 impl SocketTable {
-    /// A reader of those groups.
+    /// A reader of those groups, one entry for each server; their counts are added up.
     #[must_use]
-    pub const fn new(groups: SocketGroups) -> Self {
-        Self { groups }
+    pub fn new(servers: impl IntoIterator<Item = SocketGroups>) -> Self {
+        let mut distinct: Vec<SocketGroups> = Vec::new();
+        for server in servers {
+            // Sockets are told apart by port, so two hosts at one port are one entry.
+            let is_known = |known: &SocketGroups| {
+                (known.target, known.ipv6) == (server.target, server.ipv6)
+            };
+            if !distinct.iter().any(is_known) {
+                distinct.push(server);
+            }
+        }
+        Self { servers: distinct }
     }
 
     /// Counts now: `tcp.<group>.<state>`. Blocks for some microseconds per socket, so it belongs on
@@ -57,26 +67,23 @@ impl SocketTable {
     #[must_use]
     pub fn sample(&self) -> Gauges {
         let mut gauges = Gauges::new();
-        let SocketGroups {
-            target,
-            server_is_local,
-            back_end,
-            ipv6,
-        } = self.groups;
-        let mut add = |group: Group, source: u16, destination: u16| {
-            let Some(counts) = states::count(source, destination, ipv6) else {
-                return;
+        for server in &self.servers {
+            let mut add = |group: Group, source: u16, destination: u16| {
+                let Some(counts) = states::count(source, destination, server.ipv6) else {
+                    return;
+                };
+                for (state, count) in states::NAMES.iter().zip(counts) {
+                    let name = format!("tcp.{}.{state}", group.as_str());
+                    *gauges.entry(name).or_default() += count as f64;
+                }
             };
-            for (state, count) in states::NAMES.iter().zip(counts) {
-                gauges.insert(format!("tcp.{}.{state}", group.as_str()), count as f64);
+            add(Group::Devices, 0, server.target);
+            if server.server_is_local {
+                add(Group::Server, server.target, 0);
             }
-        };
-        add(Group::Devices, 0, target);
-        if server_is_local {
-            add(Group::Server, target, 0);
-        }
-        if let Some(back_end) = back_end {
-            add(Group::Outgoing, 0, back_end);
+            if let Some(back_end) = server.back_end {
+                add(Group::Outgoing, 0, back_end);
+            }
         }
         gauges
     }
@@ -182,12 +189,12 @@ mod tests {
     fn states_of_both_ends_are_told_apart() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let table = SocketTable::new(SocketGroups {
+        let table = SocketTable::new([SocketGroups {
             target: port,
             server_is_local: true,
             back_end: Some(port),
             ipv6: false,
-        });
+        }]);
         let clients: Vec<_> = (0..3)
             .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
             .collect();

@@ -11,7 +11,7 @@ use crate::scenario::Plan;
 
 /// Version of `run.json`. It rises when a field changes its meaning or goes; `schema/run.json`
 /// describes it.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// How a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -42,8 +42,8 @@ pub struct RunRecord {
     pub seed: u64,
     /// Number of the run in mail subjects, in hexadecimal.
     pub run_id: String,
-    /// URL of the target.
-    pub target: String,
+    /// URLs of the target, one for each server.
+    pub targets: Vec<String>,
     /// The plan.
     pub plan: Plan,
     /// What happened in each phase.

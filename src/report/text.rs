@@ -6,6 +6,7 @@ use super::record::{RunRecord, RunState};
 use crate::judge::{Outcome, PhaseSummary, Verdict};
 use crate::measure::{Counter, Interval, Metric};
 use crate::scenario::{MailDoor, Needs, Plan, TargetPlan, Trigger, format_duration};
+use mock_server::units::time_scale_text;
 
 const MIB: f64 = 1_048_576.0;
 
@@ -83,10 +84,14 @@ pub fn plan_text(plan: &Plan) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{}: {}", plan.name, plan.description);
     let target = match &plan.target {
+        TargetPlan::Mock(config) if config.servers > 1 => {
+            format!("the bundled mock, {} servers", config.servers)
+        }
         TargetPlan::Mock(_) => "the bundled mock".to_owned(),
-        TargetPlan::Server { url, insecure, .. } => {
+        TargetPlan::Server { urls, insecure, .. } => {
             format!(
-                "{url}{}",
+                "{}{}",
+                urls.join(", "),
                 if *insecure {
                     " (certificate not verified)"
                 } else {
@@ -97,18 +102,7 @@ pub fn plan_text(plan: &Plan) -> String {
     };
     let devices = &plan.devices;
     let _ = writeln!(out, "target    {target}");
-    if let Some(scale) = &plan.time_scale {
-        let _ = writeln!(out, "time      {scale}");
-    }
-    if let TargetPlan::Mock(config) = &plan.target
-        && config.time_scale != 1.0
-    {
-        let _ = writeln!(
-            out,
-            "time      the mock's pool lives {} times as fast as the devices",
-            config.time_scale
-        );
-    }
+    let _ = writeln!(out, "time      {}", time_scale_text(plan.time_scale()));
     let _ = writeln!(
         out,
         "devices   {} over {} users ({} … {}), heartbeat {} s, {:.0} started a second",
@@ -162,6 +156,11 @@ pub fn plan_text(plan: &Plan) -> String {
         out.truncate(out.trim_end().len());
         out.push('\n');
     }
+    if let TargetPlan::Mock(config) = &plan.target {
+        for assumption in config.assumptions() {
+            let _ = writeln!(out, "assumed   {assumption}");
+        }
+    }
     for warning in plan.warnings() {
         let _ = writeln!(out, "warning   {warning}");
     }
@@ -185,11 +184,16 @@ pub fn summary_text(record: &RunRecord) -> String {
     let _ = writeln!(
         out,
         "target {}, {} devices, started {}, seed {}",
-        record.target, record.plan.devices.count, record.started, record.seed
+        record.targets.join(", "),
+        record.plan.devices.count,
+        record.started,
+        record.seed
     );
-    if let Some(scale) = &record.plan.time_scale {
-        let _ = writeln!(out, "time scale: {scale}");
-    }
+    let _ = writeln!(
+        out,
+        "time scale: {}",
+        time_scale_text(record.plan.time_scale())
+    );
     latencies(&mut out, &record.phases);
     counts(&mut out, &record.phases);
     levels(&mut out, &record.phases);

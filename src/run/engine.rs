@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::mock::local_client;
 use super::observers::Observers;
-use super::{Interrupt, MockProcess, RunError, Unrecorded, accounts};
+use super::{Interrupt, MockProcess, RunError, Servers, Unrecorded, accounts};
 use crate::device::{
     AbandonShares, Abandonment, Behaviour, Client, Identity, Profile, Record, Refusals,
     device_random,
@@ -21,7 +21,7 @@ use crate::measure::{Interval, Recorder, RunFiles, read_timeline};
 use crate::recycle;
 use crate::report::{Progress, RunRecord, RunState, say};
 use crate::scenario::{AbandonPlan, MailDoor, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger};
-use crate::transport::{Lean, LeanFactory, Network};
+use crate::transport::{Lean, Network};
 
 /// Devices get so long to finish a Sync when the run ends.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -71,10 +71,10 @@ impl Engine {
         mut self,
         identities: Vec<Arc<Identity>>,
         profile: Arc<Profile>,
-        factory: LeanFactory<Network>,
+        servers: Servers,
     ) -> Result<RunRecord, RunError> {
         let plan = self.record.plan.clone();
-        let mut senders = self.senders(&plan, &identities, &profile, &factory);
+        let mut senders = self.senders(&plan, &identities, &profile, &servers);
         let record: Arc<dyn Record> = Arc::clone(&self.recorder) as Arc<dyn Record>;
         let fleet = Fleet::start(
             FleetPlan {
@@ -86,7 +86,7 @@ impl Engine {
                 ramp: Pacer::per_second(plan.devices.ramp_per_second),
             },
             record,
-            move || factory.make(),
+            move |device| servers.transport(device as usize),
         );
         let mut background = JoinSet::new();
         let mut end = End::Complete;
@@ -126,7 +126,7 @@ impl Engine {
         plan: &Plan,
         identities: &[Arc<Identity>],
         profile: &Arc<Profile>,
-        factory: &LeanFactory<Network>,
+        servers: &Servers,
     ) -> Option<(MailPlan, Door<Lean<Network>>)> {
         let Some(mail) = &plan.mail else { return None };
         let door = match (mail.door, &self.mock) {
@@ -138,7 +138,7 @@ impl Engine {
                     .into_iter()
                     .map(|identity| {
                         Client::new(
-                            factory.make(),
+                            servers.transport(identity.device as usize),
                             identity,
                             Arc::clone(profile),
                             Arc::clone(&self.refusals),

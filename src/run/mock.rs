@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use mock_server::control::Truth;
 use mock_server::{Addresses, Control, ControlError, Fault, MockConfig};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -121,6 +122,22 @@ impl MockProcess {
     /// When the mock does not take them.
     pub async fn set_faults(&self, faults: &[Fault]) -> Result<(), ControlError> {
         self.control.set_faults(faults).await.map(drop)
+    }
+
+    /// What really happens inside.
+    ///
+    /// # Errors
+    /// When the mock does not answer.
+    pub async fn truth(&self) -> Result<Truth, ControlError> {
+        self.control.truth().await
+    }
+
+    /// Recycles every server's pool; returns when the new workers serve.
+    ///
+    /// # Errors
+    /// When a new worker does not start.
+    pub async fn recycle(&self) -> Result<(), ControlError> {
+        self.control.recycle().await.map(drop)
     }
 
     /// Ends it, politely first.

@@ -5,11 +5,13 @@ mod accounts;
 mod engine;
 mod mock;
 mod observers;
+mod servers;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mock_server::units::time_scale_text;
 use rand::Rng as _;
 use tokio::sync::{Notify, watch};
 
@@ -18,12 +20,13 @@ use crate::measure::{Recorder, RunFiles, TimelineError, Totals};
 use crate::observe::descriptors;
 use crate::report::{RunRecord, RunState, SCHEMA_VERSION, say};
 use crate::scenario::{Needs, Plan, TargetPlan};
-use crate::transport::{FailureKind, Lean, LeanFactory, Limits, Network, Target, TlsOptions};
+use crate::transport::FailureKind;
 
 pub use accounts::AccountError;
 use engine::Engine;
 pub use mock::{MockError, MockProcess};
 use observers::Observers;
+use servers::Servers;
 
 /// What the user chose for this run.
 #[derive(Debug, Clone)]
@@ -116,21 +119,13 @@ pub async fn run(
         }
         TargetPlan::Server { .. } => None,
     };
-    let (target, network) = network(&plan, mock.as_ref())?;
-    let url = format!(
-        "{}://{}:{}{}",
-        if target.tls { "https" } else { "http" },
-        target.host,
-        target.port,
-        target.path
-    );
-    let profile = Arc::new(profile(&plan, &target));
-    let factory = Lean::factory(network, Needs::silent(&plan) as usize, Limits::default());
+    let servers = Servers::of(&plan, mock.as_ref())?;
+    let profile = Arc::new(profile(&plan, servers.path()));
     let refusals = Arc::new(Refusals::new(
         plan.devices.users as usize,
         plan.devices.refusals,
     ));
-    preflight(&factory, &identities, &profile, &refusals, &url).await?;
+    preflight(&servers, &identities, &profile, &refusals).await?;
 
     let started = jiff::Timestamp::now();
     let run_id: u32 = rand::rng().random();
@@ -149,7 +144,7 @@ pub async fn run(
         started: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         seed,
         run_id: format!("{run_id:08x}"),
-        target: url,
+        targets: servers.urls(),
         plan,
         phases: Vec::new(),
         totals: Totals::default(),
@@ -160,11 +155,12 @@ pub async fn run(
     record.save(&files)?;
     if !options.quiet {
         say(&format!(
-            "run directory {}, seed {seed}",
-            directory.display()
+            "run directory {}, seed {seed}, {}",
+            directory.display(),
+            time_scale_text(record.plan.time_scale())
         ));
     }
-    let observers = Observers::new(&record.plan, &target, mock.as_ref());
+    let observers = Observers::new(&record.plan, servers.targets(), mock.as_ref());
     let engine = Engine {
         record,
         files,
@@ -180,7 +176,7 @@ pub async fn run(
         ticks: 0,
         phase: String::new(),
     };
-    let finished = engine.play(identities, profile, factory).await?;
+    let finished = engine.play(identities, profile, servers).await?;
     Ok(Finished {
         record: finished,
         directory,
@@ -208,45 +204,10 @@ fn check_descriptors(plan: &Plan) -> Result<(), RunError> {
     }
 }
 
-fn network(plan: &Plan, mock: Option<&MockProcess>) -> Result<(Target, Network), RunError> {
-    let (url, tls) = match (&plan.target, mock) {
-        (
-            TargetPlan::Server {
-                url,
-                ca_file,
-                insecure,
-            },
-            _,
-        ) => (
-            url.clone(),
-            TlsOptions {
-                ca_file: ca_file.clone(),
-                insecure: *insecure,
-            },
-        ),
-        (TargetPlan::Mock(_), mock) => {
-            let url = mock
-                .map(|mock| mock.addresses().url.clone())
-                .unwrap_or_default();
-            (
-                url,
-                TlsOptions {
-                    ca_file: mock.and_then(MockProcess::ca_file),
-                    insecure: false,
-                },
-            )
-        }
-    };
-    let target = Target::parse(&url).map_err(|error| RunError::Target(error.to_string()))?;
-    let network =
-        Network::new(target.clone(), &tls).map_err(|error| RunError::Target(error.to_string()))?;
-    Ok((target, network))
-}
-
-fn profile(plan: &Plan, target: &Target) -> Profile {
+fn profile(plan: &Plan, path: &str) -> Profile {
     let devices = &plan.devices;
     Profile {
-        path: target.path.clone(),
+        path: path.to_owned(),
         versions: devices.versions.clone(),
         device_type: "easload".to_owned(),
         user_agent: concat!("easload/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -269,26 +230,35 @@ impl Record for Unrecorded {
     fn record(&self, _: u32, _: Event<'_>) {}
 }
 
-/// One OPTIONS before the load: a run against nothing is no run.
+/// One OPTIONS to each server before the load: a run against nothing is no run.
 async fn preflight(
-    factory: &LeanFactory<Network>,
+    servers: &Servers,
     identities: &[Arc<Identity>],
     profile: &Arc<Profile>,
     refusals: &Arc<Refusals>,
-    url: &str,
 ) -> Result<(), RunError> {
     let Some(first) = identities.first() else {
         return Ok(());
     };
-    let mut client = Client::new(
-        factory.make(),
-        Arc::clone(first),
-        Arc::clone(profile),
-        Arc::clone(refusals),
-        Arc::new(Unrecorded),
-    );
-    let problem = match client.options().await {
-        Ok(_) => return Ok(()),
+    for (number, url) in servers.urls().into_iter().enumerate() {
+        let mut client = Client::new(
+            servers.transport(number),
+            Arc::clone(first),
+            Arc::clone(profile),
+            Arc::clone(refusals),
+            Arc::new(Unrecorded),
+        );
+        if let Some(problem) = unreachable(client.options().await) {
+            return Err(RunError::Unreachable { url, problem });
+        }
+    }
+    Ok(())
+}
+
+/// Why there is no server behind such an answer, if there is none.
+fn unreachable<T>(answer: Result<T, Trouble>) -> Option<String> {
+    Some(match answer {
+        Ok(_) => return None,
         Err(Trouble::Transport(failure)) => match failure.kind {
             FailureKind::Connect(error) => error.to_string(),
             kind => kind.to_string(),
@@ -296,13 +266,9 @@ async fn preflight(
         Err(Trouble::Body(text)) => text,
         // One user's refusal or a busy server is the run's business.
         Err(Trouble::Http { status, .. }) if matches!(status.code(), 401 | 403 | 449 | 503) => {
-            return Ok(());
+            return None;
         }
         Err(Trouble::Http { status, .. }) => format!("OPTIONS was answered with HTTP {status}"),
         Err(Trouble::Status(code, _)) => format!("OPTIONS was answered with Status {code}"),
-    };
-    Err(RunError::Unreachable {
-        url: url.to_owned(),
-        problem,
     })
 }

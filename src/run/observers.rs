@@ -7,14 +7,15 @@ use tokio::time::Instant;
 
 use super::MockProcess;
 use crate::measure::Gauges;
-use crate::observe::{HarnessProbe, MetricsSource, SocketGroups, SocketTable};
+use crate::observe::{HarnessProbe, MetricsSource, SocketGroups, SocketTable, sample_all};
 use crate::report::say;
 use crate::scenario::Plan;
 use crate::transport::Target;
 
 pub(super) struct Observers {
     sockets: Arc<SocketTable>,
-    metrics: Option<MetricsSource>,
+    /// One for each server.
+    metrics: Vec<MetricsSource>,
     harness: HarnessProbe,
     requests_per_ping: f64,
     /// The first failure of the metrics source, and how many there were.
@@ -22,28 +23,38 @@ pub(super) struct Observers {
 }
 
 impl Observers {
-    pub(super) fn new(plan: &Plan, target: &Target, mock: Option<&MockProcess>) -> Self {
-        let address: Option<IpAddr> = target.host.parse().ok();
-        let is_local =
-            target.host == "localhost" || address.is_some_and(|address| address.is_loopback());
-        let sockets = SocketTable::new(SocketGroups {
-            target: target.port,
-            server_is_local: is_local,
-            back_end: mock.map(|mock| mock.addresses().back_end.port()),
-            ipv6: address.is_some_and(|address| address.is_ipv6()),
+    pub(super) fn new<'a>(
+        plan: &Plan,
+        targets: impl Iterator<Item = &'a Target>,
+        mock: Option<&MockProcess>,
+    ) -> Self {
+        let servers = mock.map(|mock| mock.addresses().servers.as_slice());
+        let groups = targets.enumerate().map(|(index, target)| {
+            let address: Option<IpAddr> = target.host.parse().ok();
+            SocketGroups {
+                target: target.port,
+                server_is_local: target.host == "localhost"
+                    || address.is_some_and(|address| address.is_loopback()),
+                back_end: servers
+                    .and_then(|servers| servers.get(index))
+                    .map(|server| server.back_end.port()),
+                ipv6: address.is_some_and(|address| address.is_ipv6()),
+            }
         });
-        let url = match mock {
-            Some(mock) => Some(format!("{}/metrics", mock.addresses().control)),
+        let urls = match servers {
+            Some(servers) => servers.iter().map(|one| one.metrics.clone()).collect(),
             None => plan.observe.metrics.clone(),
         };
-        let metrics = url.map(|url| MetricsSource::new(url, plan.observe.pool.clone()));
-        let (metrics, failed) = match metrics {
-            Some(Ok(source)) => (Some(source), None),
-            Some(Err(error)) => (None, Some((error.to_string(), 1))),
-            None => (None, None),
-        };
+        let mut failed = None;
+        let mut metrics = Vec::new();
+        for url in urls {
+            match MetricsSource::new(url, plan.observe.pool.clone()) {
+                Ok(source) => metrics.push(source),
+                Err(error) => failed = Some((error.to_string(), 1)),
+            }
+        }
         Self {
-            sockets: Arc::new(sockets),
+            sockets: Arc::new(SocketTable::new(groups)),
             metrics,
             harness: HarnessProbe::new(),
             requests_per_ping: plan.observe.requests_per_ping,
@@ -56,24 +67,17 @@ impl Observers {
         let mut gauges = self.harness.sample(due);
         let sockets = Arc::clone(&self.sockets);
         let table = tokio::task::spawn_blocking(move || sockets.sample());
-        let scrape = async {
-            match &self.metrics {
-                Some(source) => Some(source.sample().await),
-                None => None,
-            }
-        };
-        let (table, scrape) = tokio::join!(table, scrape);
+        let (table, scrape) = tokio::join!(table, sample_all(&self.metrics));
         gauges.extend(table.unwrap_or_default());
         match scrape {
-            Some(Ok(server)) => gauges.extend(server),
-            Some(Err(error)) => {
+            Ok(server) => gauges.extend(server),
+            Err(error) => {
                 let (_, count) = self.failed.get_or_insert_with(|| {
                     say(&format!("the server's counters cannot be read: {error}"));
                     (error.to_string(), 0)
                 });
                 *count += 1;
             }
-            None => {}
         }
         // What the server calls active and nobody has open. Both sides move between the two
         // readings, so it may be a little below zero.

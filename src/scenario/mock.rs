@@ -24,12 +24,14 @@ pub(super) fn mock_config(section: Section<'_>, folder: &Path) -> MockConfig {
         &mut config.topology,
         section.choice("topology", &Topology::ALL),
     );
-    if section.flag("tls") == Some(true) {
-        config.tls = Tls::Generated;
+    if let Some(count) = section.integer("servers", 1..=64) {
+        config.servers = count as usize;
     }
+    read_door(&mut config, &section, folder);
     for (name, flag) in [
         ("require_provisioning", &mut config.require_provisioning),
         ("gzip", &mut config.gzip),
+        ("chunked", &mut config.chunked),
         (
             "pending_counts_stranded",
             &mut config.pending_counts_stranded,
@@ -47,6 +49,8 @@ pub(super) fn mock_config(section: Section<'_>, folder: &Path) -> MockConfig {
         ("port_wait", &mut config.port_wait),
         ("warm_up", &mut config.warm_up),
         ("dropped_after", &mut config.dropped_after),
+        ("connection_timeout", &mut config.connection_timeout),
+        ("schedule_shift", &mut config.schedule_shift),
     ] {
         set(duration, section.duration(name));
     }
@@ -58,6 +62,7 @@ pub(super) fn mock_config(section: Section<'_>, folder: &Path) -> MockConfig {
         ("threads", &mut config.threads),
         ("max_devices", &mut config.max_devices),
         ("max_concurrency", &mut config.max_concurrency),
+        ("max_ping_folders", &mut config.max_ping_folders),
     ] {
         set(
             count,
@@ -65,9 +70,15 @@ pub(super) fn mock_config(section: Section<'_>, folder: &Path) -> MockConfig {
         );
     }
     set(
+        &mut config.max_window,
+        section.integer("max_window", 1..=512).map(|n| n as u16),
+    );
+    set(&mut config.throttle_text, section.text("throttle_text"));
+    set(
         &mut config.time_scale,
         section.number("time_scale", TIME_SCALE),
     );
+    config.logs = section.text("logs").map(|logs| folder.join(logs));
     config.clock_start = section.text("clock_start");
     config.time_zone = section.text("time_zone");
     if let Some(pool) = section.section("pool") {
@@ -96,6 +107,25 @@ pub(super) fn mock_config(section: Section<'_>, folder: &Path) -> MockConfig {
     }
     section.finish();
     config
+}
+
+/// Who gets in, and what is spoken.
+fn read_door(config: &mut MockConfig, section: &Section<'_>, folder: &Path) {
+    let file = |name| section.text(name).map(|file| folder.join(file));
+    let generated = section.flag("tls");
+    match (generated, file("certificate"), file("key")) {
+        (None | Some(true), Some(certificate), Some(key)) => {
+            config.tls = Tls::Files { certificate, key };
+        }
+        (Some(true), None, None) => config.tls = Tls::Generated,
+        (_, None, None) => {}
+        (Some(false), ..) => section.problem("tls", "certificate and key mean TLS; remove them"),
+        (_, Some(_), None) => section.problem("certificate", "needs `key`, its private key"),
+        (_, None, Some(_)) => section.problem("key", "needs `certificate`, a chain in PEM"),
+    }
+    config.client_ca = file("client_ca");
+    config.bearer_token = section.text("bearer_token");
+    set(&mut config.versions, section.texts("versions"));
 }
 
 /// `[mock.pool]`: first an applicationHost.config if one is named, then the keys beside it.
@@ -177,7 +207,26 @@ fn read_pool(config: &mut MockConfig, pool: Section<'_>, folder: &Path) {
     if let Some(times) = pool.texts("schedule") {
         recycling.schedule = schedule(&pool, &times);
     }
+    if let Some(names) = pool.texts("log_event_on_recycle") {
+        recycling.log_event_on_recycle = reasons(&pool, &names);
+    }
     pool.finish();
+}
+
+fn reasons(pool: &Section<'_>, names: &[String]) -> iis::RecycleReasons {
+    let find = |name: &String| {
+        let mut all = iis::RecycleReason::ALL.into_iter();
+        let found = all.find(|reason| reason.as_str().eq_ignore_ascii_case(name));
+        if found.is_none() {
+            let known = iis::RecycleReason::ALL.map(iis::RecycleReason::as_str);
+            pool.problem(
+                "log_event_on_recycle",
+                format!("expected some of {}, found \"{name}\"", known.join(", ")),
+            );
+        }
+        found
+    };
+    names.iter().filter_map(find).collect()
 }
 
 fn schedule(pool: &Section<'_>, times: &[String]) -> Vec<jiff::civil::Time> {

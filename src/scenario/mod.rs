@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use mock_server::units::{format_duration, parse_duration, parse_size};
 pub use needs::Needs;
-pub use parse::{ScenarioError, parse};
+pub use parse::{ScenarioError, parse, parse_mock};
 
 /// The scenario that `easload run` plays without one.
 pub const DEFAULT_SCENARIO: (&str, &str) = (
@@ -34,9 +34,6 @@ pub struct Plan {
     pub description: String,
     /// Seed of all chances, if the scenario fixes it.
     pub seed: Option<u64>,
-    /// How much of the pool's life one second of the run stands for; only told, never computed
-    /// with.
-    pub time_scale: Option<String>,
     /// What is tested.
     pub target: TargetPlan,
     /// The devices.
@@ -57,10 +54,10 @@ pub struct Plan {
 pub enum TargetPlan {
     /// The bundled mock, started for the run.
     Mock(#[schemars(with = "serde_json::Value")] Box<MockConfig>),
-    /// A server.
+    /// A server, or several over the same mailboxes.
     Server {
-        /// Its URL.
-        url: String,
+        /// Their URLs; devices are dealt out to them in turn.
+        urls: Vec<String>,
         /// Trust the authorities in this file instead of the system's.
         ca_file: Option<PathBuf>,
         /// Trust any certificate.
@@ -141,8 +138,8 @@ pub enum MailDoor {
 /// Where the server's counters are.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ObservePlan {
-    /// A windows_exporter's `/metrics`; the mock's own when it is the target.
-    pub metrics: Option<String>,
+    /// The `/metrics` of each server's windows_exporter; the mock's own when it is the target.
+    pub metrics: Vec<String>,
     /// The application pool.
     pub pool: String,
     /// Active requests that one open request of a device counts as: 2 where front end and back end
@@ -279,6 +276,16 @@ impl Expectation {
 }
 
 impl Plan {
+    /// Seconds of pool life in one second of the run: ages, schedule, idle and rapid-fail times.
+    /// Devices and TCP always live in real time.
+    #[must_use]
+    pub fn time_scale(&self) -> f64 {
+        match &self.target {
+            TargetPlan::Mock(config) => config.time_scale,
+            TargetPlan::Server { .. } => 1.0,
+        }
+    }
+
     /// How long the phases last together.
     #[must_use]
     pub fn duration(&self) -> Duration {
@@ -297,7 +304,7 @@ impl Plan {
         let mut warnings = Vec::new();
         let is_server = matches!(self.target, TargetPlan::Server { .. });
         if is_server
-            && self.observe.metrics.is_none()
+            && self.observe.metrics.is_empty()
             && self.checks.symptom == Expectation::Expected
         {
             warnings.push(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use eas::ProtocolVersion;
-use mock_server::Topology;
+use mock_server::{MockConfig, Topology};
 use toml::de::DeTable;
 
 use super::mock::{faults, mock_config};
@@ -128,6 +128,28 @@ impl std::error::Error for ScenarioError {}
 /// # Errors
 /// With every mistake of the file.
 pub fn parse(file: &str, text: &str) -> Result<Plan, ScenarioError> {
+    parse_with(file, text, read)
+}
+
+/// Reads only the `[mock]` table: of a scenario, or of a file that has nothing else.
+///
+/// # Errors
+/// With every mistake of that table, or when there is none.
+pub fn parse_mock(file: &str, text: &str) -> Result<MockConfig, ScenarioError> {
+    parse_with(file, text, |root, folder| {
+        let section = root.section("mock");
+        if section.is_none() && !root.has("mock") {
+            root.problem("mock", "is missing; write a table [mock]");
+        }
+        Some(mock_config(section?, folder))
+    })
+}
+
+fn parse_with<T>(
+    file: &str,
+    text: &str,
+    read: impl FnOnce(Section<'_>, &Path) -> Option<T>,
+) -> Result<T, ScenarioError> {
     let problems = Problems::default();
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
@@ -139,15 +161,15 @@ pub fn parse(file: &str, text: &str) -> Result<Plan, ScenarioError> {
             message,
         });
     }
-    let plan = if problems.borrow().is_empty() {
+    let read = if problems.borrow().is_empty() {
         let folder = Path::new(file).parent().unwrap_or(Path::new(""));
         read(Section::root(&table, &problems), folder)
     } else {
         None
     };
     let mut problems = problems.into_inner();
-    match plan {
-        Some(plan) if problems.is_empty() => Ok(plan),
+    match read {
+        Some(read) if problems.is_empty() => Ok(read),
         _ => {
             problems.sort_by_key(|problem| problem.span.start);
             Err(ScenarioError {
@@ -171,7 +193,6 @@ fn read(root: Section<'_>, folder: &Path) -> Option<Plan> {
     }
     let description = root.text("description").unwrap_or_default();
     let seed = root.integer("seed", 0..=u64::MAX);
-    let time_scale = root.text("time_scale");
     let target = target(&root, folder);
     let is_mock = matches!(target, Some(TargetPlan::Mock(_)));
     let phases: Vec<PhasePlan> = root
@@ -206,7 +227,6 @@ fn read(root: Section<'_>, folder: &Path) -> Option<Plan> {
         name: name?,
         description,
         seed,
-        time_scale,
         target: target?,
         devices: devices?,
         mail,
@@ -239,17 +259,30 @@ fn target(root: &Section<'_>, folder: &Path) -> Option<TargetPlan> {
     if mock.is_some() {
         root.problem("mock", "a run has one target: either [target] or [mock]");
     }
-    let url = section.required("url", section.text("url"), "\"https://mail.lab.example\"");
-    if let Some(url) = &url
-        && let Err(error) = Target::parse(url)
-    {
-        section.problem("url", error.to_string());
+    let urls = section.text_or_texts("url");
+    let urls = section.required("url", urls, "\"https://mail.lab.example\"");
+    for url in urls.iter().flatten() {
+        if let Err(error) = Target::parse(url) {
+            section.problem("url", error.to_string());
+        }
+    }
+    if urls.as_ref().is_some_and(Vec::is_empty) {
+        section.problem("url", "expected at least one URL");
+    }
+    let mut paths: Vec<String> = urls
+        .iter()
+        .flatten()
+        .filter_map(|url| Some(Target::parse(url).ok()?.path))
+        .collect();
+    paths.dedup();
+    if paths.len() > 1 {
+        section.problem("url", "expected the same path in every URL");
     }
     let ca_file = section.text("ca_file").map(PathBuf::from);
     let insecure = section.flag("insecure").unwrap_or(false);
     section.finish();
     Some(TargetPlan::Server {
-        url: url?,
+        urls: urls?,
         ca_file,
         insecure,
     })
@@ -402,13 +435,13 @@ fn observe(section: Option<Section<'_>>, is_mock: bool, topology: Topology) -> O
         ONE_SERVER
     };
     let mut plan = ObservePlan {
-        metrics: None,
+        metrics: Vec::new(),
         pool: MetricsSource::POOL.to_owned(),
         requests_per_ping,
     };
     let Some(section) = section else { return plan };
-    plan.metrics = section.text("metrics");
-    if is_mock && plan.metrics.is_some() {
+    plan.metrics = section.text_or_texts("metrics").unwrap_or_default();
+    if is_mock && !plan.metrics.is_empty() {
         section.problem(
             "metrics",
             "the mock's own metrics are read; remove this key",

@@ -168,14 +168,18 @@ impl<'a> Section<'a> {
         })
     }
 
-    pub(super) fn texts(&self, name: &'static str) -> Option<Vec<String>> {
-        self.read(name, "a list of texts", |value| {
-            value
-                .as_array()?
-                .iter()
-                .map(|entry| entry.get_ref().as_str().map(str::to_owned))
-                .collect()
+    /// One text, or a list of them.
+    pub(super) fn text_or_texts(&self, name: &'static str) -> Option<Vec<String>> {
+        self.read(name, "a text or a list of texts", |value| {
+            match value.as_str() {
+                Some(text) => Some(vec![text.to_owned()]),
+                None => texts(value),
+            }
         })
+    }
+
+    pub(super) fn texts(&self, name: &'static str) -> Option<Vec<String>> {
+        self.read(name, "a list of texts", texts)
     }
 
     /// A table; absent ones give `None`.
@@ -277,6 +281,14 @@ impl<'a> Section<'a> {
             });
         }
     }
+}
+
+fn texts(value: &DeValue<'_>) -> Option<Vec<String>> {
+    value
+        .as_array()?
+        .iter()
+        .map(|entry| entry.get_ref().as_str().map(str::to_owned))
+        .collect()
 }
 
 fn integer(value: &DeValue<'_>) -> Option<u64> {

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::ports::LocalPorts;
 use super::tls::{TlsError, TlsOptions, client_config, describe};
 
 /// How long TCP and TLS handshakes may take, each. Windows itself gives up after 21 s; a server
@@ -158,6 +159,18 @@ impl Target {
             path: path.to_owned(),
         })
     }
+
+    /// Itself as a URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
+        format!("{scheme}://{host}:{}{}", self.port, self.path)
+    }
 }
 
 /// Connects over the network.
@@ -165,6 +178,7 @@ pub struct Network {
     target: Target,
     host_header: String,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    ports: Option<LocalPorts>,
 }
 
 impl Network {
@@ -191,6 +205,7 @@ impl Network {
             target,
             host_header,
             tls,
+            ports: LocalPorts::of_system(),
         })
     }
 
@@ -209,18 +224,28 @@ impl Network {
         Ok(addresses)
     }
 
+    async fn tcp_to(&self, address: SocketAddr) -> Result<TcpStream, ConnectError> {
+        let connected = match &self.ports {
+            Some(ports) => ports.connect(address).await,
+            None => TcpStream::connect(address).await,
+        };
+        connected.map_err(|error| ConnectError::from_io(&error))
+    }
+
     async fn tcp(&self) -> Result<TcpStream, ConnectError> {
         let attempt = async {
             // An address needs no resolver, which would cost a blocking thread for each connection.
             if let Ok(ip) = self.target.host.parse() {
-                return TcpStream::connect(SocketAddr::new(ip, self.target.port))
-                    .await
-                    .map_err(|error| ConnectError::from_io(&error));
+                return self.tcp_to(SocketAddr::new(ip, self.target.port)).await;
             }
-            let addresses = self.resolve().await?;
-            TcpStream::connect(addresses.as_slice())
-                .await
-                .map_err(|error| ConnectError::from_io(&error))
+            let mut outcome = Err(ConnectError::Resolve("no addresses".to_owned()));
+            for address in self.resolve().await? {
+                outcome = self.tcp_to(address).await;
+                if outcome.is_ok() {
+                    break;
+                }
+            }
+            outcome
         };
         timeout(CONNECT_TIMEOUT, attempt)
             .await

@@ -8,6 +8,7 @@
 mod answer;
 mod connect;
 mod lean;
+mod ports;
 mod tls;
 
 use std::future::Future;

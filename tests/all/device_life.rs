@@ -799,7 +799,7 @@ async fn a_fleet_lives_for_hours_in_memory() {
             ramp: Pacer::per_second(10.0),
         },
         Arc::clone(&recorder) as Arc<dyn Record>,
-        move || factory.make(),
+        move |_| factory.make(),
     );
     sleep(HOUR).await;
     let quiet = recorder.interval("quiet", Gauges::new());

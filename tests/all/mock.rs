@@ -358,12 +358,12 @@ async fn r11_a_recycle_releases_what_abandoned_pings_left() {
     })
     .await;
     let addresses = mock.addresses();
-    let sockets = SocketTable::new(SocketGroups {
+    let sockets = SocketTable::new([SocketGroups {
         target: addresses.listen.port(),
         server_is_local: true,
         back_end: Some(addresses.back_end.port()),
         ipv6: false,
-    });
+    }]);
     let metrics = MetricsSource::new(
         format!("{}/metrics", addresses.control),
         MetricsSource::POOL.to_owned(),

@@ -112,7 +112,7 @@ fn a_recycle_restores_sync() {
     let directory = directory(runs.path());
     let record = record(&directory);
     assert_matches_schema(&record);
-    assert_eq!(record["schema_version"], 1);
+    assert_eq!(record["schema_version"], 2);
     for check in [
         "symptom",
         "recycle seen",

@@ -3,11 +3,11 @@
 use std::fs::{File, OpenOptions};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use iis::{PoolSettings, RecycleReason};
-use jiff::{Timestamp, Zoned};
+use jiff::Zoned;
 use tokio::time::Instant;
 
 use super::StartError;
@@ -15,6 +15,7 @@ use super::http::{Head, Refusal};
 use super::was::Lost;
 use crate::clock::PoolClock;
 use crate::fault::{OPTIONS, Subject};
+use crate::headers::RequestHeader;
 use crate::link::WireAnswer;
 use crate::lock;
 use crate::store;
@@ -38,30 +39,52 @@ struct Noted {
     user_agent: Option<String>,
     client: Option<SocketAddr>,
     began: Instant,
+    /// `Authorization` of a request whose query may not name its user.
+    login: Option<String>,
+    who: OnceLock<Who>,
+}
+
+/// Read from the query, and only when somebody asks: of most requests nobody does.
+#[derive(Debug)]
+struct Who {
     user: String,
     device: String,
     command: String,
 }
 
-impl RequestNote {
-    pub(super) fn new(head: &Head, client: Option<SocketAddr>) -> Self {
-        let (_, query) = head.uri.split_once('?').unwrap_or_default();
-        let query = eas::query::Query::parse(query).ok();
-        let command = match (&query, head.method.as_str()) {
-            (_, "OPTIONS") => OPTIONS.to_owned(),
-            (Some(query), _) => query.command.as_str().to_owned(),
-            (None, _) => String::new(),
-        };
-        let user = query.as_ref().and_then(|query| query.user.clone());
-        let user = user.or_else(|| crate::worker::basic_user(head.header("authorization")?));
-        Self {
-            inner: Arc::new(Noted {
+impl Noted {
+    fn who(&self) -> &Who {
+        self.who.get_or_init(|| {
+            let (_, query) = self.uri.split_once('?').unwrap_or_default();
+            let query = eas::query::Query::parse(query).ok();
+            let command = match (&query, self.method.as_str()) {
+                (_, "OPTIONS") => OPTIONS.to_owned(),
+                (Some(query), _) => query.command.as_str().to_owned(),
+                (None, _) => String::new(),
+            };
+            let user = query.as_ref().and_then(|query| query.user.clone());
+            let user = user.or_else(|| crate::worker::basic_user(self.login.as_deref()?));
+            Who {
                 user: crate::worker::local_part(&user.unwrap_or_default()),
                 device: query.map(|query| query.device_id).unwrap_or_default(),
                 command,
+            }
+        })
+    }
+}
+
+impl RequestNote {
+    pub(super) fn new(head: &Head, client: Option<SocketAddr>) -> Self {
+        let login = head.header(RequestHeader::Authorization);
+        Self {
+            inner: Arc::new(Noted {
+                login: login
+                    .filter(|_| !head.uri.contains("User="))
+                    .map(str::to_owned),
+                who: OnceLock::new(),
                 method: head.method.clone(),
                 uri: head.uri.clone(),
-                user_agent: head.header("user-agent").map(str::to_owned),
+                user_agent: head.header(RequestHeader::UserAgent).map(str::to_owned),
                 client,
                 began: Instant::now(),
             }),
@@ -69,10 +92,11 @@ impl RequestNote {
     }
 
     pub(super) fn subject(&self) -> Subject<'_> {
+        let who = self.inner.who();
         Subject {
-            user: &self.inner.user,
-            device: &self.inner.device,
-            command: &self.inner.command,
+            user: &who.user,
+            device: &who.device,
+            command: &who.command,
         }
     }
 }
@@ -257,7 +281,7 @@ impl Records {
             .collect();
         let (stem, query) = noted.uri.split_once('?').unwrap_or((&noted.uri, ""));
         lock(&self.requests).push(RequestLine {
-            at: self.clock.now().timestamp(),
+            at: self.clock.timestamp(),
             server: self.address,
             client: client(noted.client),
             method: &noted.method,
@@ -306,7 +330,7 @@ impl Records {
     }
 
     fn error(&self, note: Option<&RequestNote>, peer: Option<SocketAddr>, reason: Reason) {
-        let at: Timestamp = self.clock.now().timestamp();
+        let at = self.clock.timestamp();
         lock(&self.errors).push(HttpErrLine {
             at,
             client: client(peer),

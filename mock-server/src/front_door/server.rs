@@ -15,9 +15,10 @@ use super::was::{self, Lost, Pool};
 use crate::clock::PoolClock;
 use crate::config::{MockConfig, Topology};
 use crate::control::{Truth, UserSettings};
-use crate::fault::{Fault, FaultKind, Faults, Subject};
+use crate::fault::{Fault, FaultKind, Faults};
 use crate::link::{App, ToWorker, WireAnswer, WireRequest};
 use crate::lock;
+use crate::worker::guid;
 use crate::process;
 use crate::store::Store;
 use crate::surfaces::sockets::{Scanner, SocketRow};
@@ -133,14 +134,28 @@ impl Host {
     }
 
     /// The fault that strikes this request on the wire, if any.
-    pub(super) fn strike(&self, kinds: &[FaultKind], subject: Subject<'_>) -> Option<Fault> {
+    pub(super) fn strike(&self, kinds: &[FaultKind], note: &RequestNote) -> Option<Fault> {
         let mut faults = lock(&self.faults);
-        faults.strike(kinds, subject, |probability| self.chance(probability))
+        if faults.is_empty() {
+            return None;
+        }
+        faults.strike(kinds, note.subject(), |probability| {
+            self.chance(probability)
+        })
     }
 
     fn chance(&self, probability: f64) -> bool {
         probability >= 1.0
             || probability > 0.0 && lock(&self.random).random_bool(probability.min(1.0))
+    }
+
+    /// A lower-case GUID, new each time.
+    pub(super) fn request_id(&self) -> String {
+        guid(lock(&self.random).random())
+    }
+
+    pub(super) fn user(&self, name: &str) -> UserSettings {
+        lock(&self.users).get(name).copied().unwrap_or_default()
     }
 
     pub(super) fn random_bytes(&self, count: usize) -> Vec<u8> {
@@ -248,7 +263,7 @@ impl Server {
             }
             if self
                 .host
-                .strike(&[FaultKind::QueueFull], note.subject())
+                .strike(&[FaultKind::QueueFull], note)
                 .is_some()
             {
                 self.pool.counters.rejected.fetch_add(1, Ordering::Relaxed);

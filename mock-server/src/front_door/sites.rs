@@ -4,12 +4,18 @@
 use std::sync::Arc;
 
 use super::server::Server;
-use crate::link::{RequestLog, WireAnswer, WireRequest};
-use crate::worker::{authenticate, outgoing::probe};
+use crate::headers::HeaderLines;
+use crate::link::{WireAnswer, WireRequest};
+use crate::worker::{IIS, authenticate, bare, challenges, outgoing::probe, server_name};
 
 /// An answer, if the request is for one of these sites.
 pub(super) async fn answer(server: &Arc<Server>, request: &WireRequest) -> Option<WireAnswer> {
-    let path = request.uri.split('?').next()?.to_ascii_lowercase();
+    let path = request.uri.split('?').next()?;
+    // Nearly every request is for the pool.
+    if path.eq_ignore_ascii_case(eas::http::PATH) {
+        return None;
+    }
+    let path = path.to_ascii_lowercase();
     if path == "/autodiscover/autodiscover.xml" {
         return Some(autodiscover(server, request));
     }
@@ -25,22 +31,22 @@ async fn page(server: &Arc<Server>) -> WireAnswer {
     let config = &server.host.config;
     let range = config.ephemeral_ports.clone();
     match probe(server.back_end, range, config.port_wait).await {
-        Ok(()) => plain(200, "text/html", b"200 OK<br/>MOCK01\r\n".to_vec()),
-        Err(_) => plain(502, "text/html", Vec::new()),
+        Ok(()) => {
+            let text = format!("200 OK<br/>{}\r\n", server_name(server.number));
+            plain(server, 200, "text/html", text.into_bytes())
+        }
+        Err(_) => plain(server, 502, "text/html", Vec::new()),
     }
 }
 
 /// POX Autodiscover (ASCMD 2.2.1.1): always XML, never WBXML.
 fn autodiscover(server: &Server, request: &WireRequest) -> WireAnswer {
     let config = &server.host.config;
-    let Some(user) = authenticate(config, request) else {
-        let mut answer = plain(401, "", Vec::new());
-        let realm = request.header("host").unwrap_or("mock");
-        answer.headers.push((
-            "WWW-Authenticate".to_owned(),
-            format!("Basic realm=\"{realm}\""),
-        ));
-        return answer;
+    let user = authenticate(config, request).filter(|user| server.host.user(user).enabled);
+    let Some(user) = user else {
+        let mut headers = challenges(config, request);
+        front_end_headers(server, &mut headers);
+        return bare(401, headers);
     };
     // The texts come from the client.
     let escape = |text: &str| {
@@ -54,29 +60,43 @@ fn autodiscover(server: &Server, request: &WireRequest) -> WireAnswer {
         .split_once("<EMailAddress>")
         .and_then(|(_, rest)| rest.split_once("</EMailAddress>"))
         .map(|(address, _)| address.trim());
-    let address = escape(address.unwrap_or_default());
-    let user = escape(&user);
+    let response = match address {
+        Some(address) => format!(
+            "<Culture>en:us</Culture>\
+             <User><DisplayName>{}</DisplayName><EMailAddress>{}</EMailAddress></User>\
+             <Action><Settings><Server><Type>MobileSync</Type><Url>{url}</Url><Name>{url}</Name></Server>\
+             </Settings></Action>",
+            escape(&user),
+            escape(address)
+        ),
+        // Status in an Error is always 2, protocol error (ASCMD 2.2.1.1).
+        None => "<Culture>en:us</Culture><Action><Error><Status>2</Status>\
+                 <Message>expected an EMailAddress</Message></Error></Action>"
+            .to_owned(),
+    };
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n\
          <Autodiscover xmlns=\"http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006\">\
          <Response xmlns=\"http://schemas.microsoft.com/exchange/autodiscover/mobilesync/responseschema/2006\">\
-         <Culture>en:us</Culture>\
-         <User><DisplayName>{user}</DisplayName><EMailAddress>{address}</EMailAddress></User>\
-         <Action><Settings><Server><Type>MobileSync</Type><Url>{url}</Url><Name>{url}</Name></Server>\
-         </Settings></Action></Response></Autodiscover>"
+         {response}</Response></Autodiscover>"
     );
-    plain(200, "text/xml; charset=utf-8", body.into_bytes())
+    plain(server, 200, "text/xml; charset=utf-8", body.into_bytes())
 }
 
-fn plain(status: u16, content_type: &str, body: Vec<u8>) -> WireAnswer {
-    let mut headers = vec![("Server".to_owned(), "Microsoft-IIS/10.0".to_owned())];
+/// What every front end of Exchange puts on its answers.
+fn front_end_headers(server: &Server, headers: &mut HeaderLines) {
+    headers.push("X-FEServer", &server_name(server.number));
+    headers.push("request-id", &server.host.request_id());
+}
+
+fn plain(server: &Server, status: u16, content_type: &str, body: Vec<u8>) -> WireAnswer {
+    let mut headers = HeaderLines::default().with("Server", IIS);
     if !body.is_empty() {
-        headers.push(("Content-Type".to_owned(), content_type.to_owned()));
+        headers.push("Content-Type", content_type);
     }
+    front_end_headers(server, &mut headers);
     WireAnswer {
-        status,
-        headers,
         body,
-        log: RequestLog::default(),
+        ..bare(status, headers)
     }
 }

@@ -31,6 +31,10 @@ pub(super) fn escape(
     limit: usize,
     is_plain: impl Fn(u8) -> bool,
 ) -> fmt::Result {
+    // Nearly every text is plain as it is.
+    if text.len() <= limit && text.bytes().all(&is_plain) {
+        return f.write_str(text);
+    }
     let mut room = limit;
     for byte in text.bytes() {
         let is_single = byte == b' ' || is_plain(byte);

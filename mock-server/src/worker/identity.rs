@@ -4,11 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::config::MockConfig;
+use crate::headers::RequestHeader;
 use crate::link::WireRequest;
-
-/// Carries the user over the hop from front end to back end, where a real front end sends a token
-/// of its own. Only the back end looks at it.
-pub(super) const IDENTITY: &str = "x-mock-identity";
 
 /// The user that a request authenticates as, without domain and in lower case; `None` if it does
 /// not.
@@ -21,11 +18,11 @@ fn named(config: &MockConfig, request: &WireRequest) -> Option<String> {
     if let Some(user) = &request.certificate_user {
         return Some(local_part(user));
     }
-    let header = request.header("authorization")?;
+    let header = request.header(RequestHeader::Authorization)?;
     let (scheme, value) = header.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("basic") {
         let (user, password) = basic(value)?;
-        return (password == config.password).then(|| local_part(&user));
+        return (password == config.password && !user.is_empty()).then(|| local_part(&user));
     }
     let secret = config.bearer_token.as_deref()?;
     if scheme.eq_ignore_ascii_case("bearer") {

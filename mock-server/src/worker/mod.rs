@@ -27,6 +27,8 @@ use crate::link::{
 use crate::lock;
 use crate::store::{Operation, StoreCall, StoreReply};
 
+use back_end::answers::Names;
+pub(crate) use back_end::answers::{IIS, bare, challenges, server_name};
 use heap::Heap;
 pub(crate) use identity::{authenticate, basic_user, local_part};
 use outgoing::Outgoing;
@@ -67,7 +69,9 @@ pub async fn run(
     drop(worker);
     // The last answers are still on their way through the queue; a front door that is gone takes
     // none of them.
-    let _ = tokio::time::timeout(LAST_WORDS, &mut sender).await;
+    if !sender.is_finished() {
+        let _ = tokio::time::timeout(LAST_WORDS, sender).await;
+    }
     // Requests of a front door that is gone have nobody to answer; they end with this process.
     Ok(())
 }
@@ -84,6 +88,19 @@ async fn report_counts(worker: Arc<Worker>) {
     }
 }
 
+/// A number as a GUID in lower case.
+pub(crate) fn guid(number: u128) -> String {
+    let part = |shift: u32, digits: u32| (number >> shift) & ((1 << (digits * 4)) - 1);
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        part(96, 8),
+        part(80, 4),
+        part(64, 4),
+        part(48, 4),
+        part(0, 12)
+    )
+}
+
 /// How a client went away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ClientEnd {
@@ -96,7 +113,7 @@ enum ClientEnd {
 /// What all requests of the process share.
 struct Worker {
     config: MockConfig,
-    generation: u64,
+    names: Names,
     started: Instant,
     faults: Mutex<Faults>,
     /// Changes with the faults: what is held looks at them again.
@@ -135,6 +152,7 @@ impl Worker {
         let WorkerStart {
             config,
             generation,
+            server,
             back_end,
             faults,
             users,
@@ -150,7 +168,12 @@ impl Worker {
             users: Mutex::new(users.into_iter().collect()),
             busy: Mutex::default(),
             random: Mutex::new(Xoshiro256PlusPlus::seed_from_u64(config.seed ^ generation)),
-            generation,
+            names: Names::new(
+                server,
+                // On two servers the back end is the other one's.
+                if config.topology == Topology::TwoServers { 2 } else { server },
+                generation,
+            ),
             config,
             faults: Mutex::new(Faults::new(faults)),
             out,
@@ -223,7 +246,10 @@ impl Worker {
         self.active.fetch_add(1, Ordering::SeqCst);
         let worker = Arc::clone(self);
         tokio::spawn(async move {
-            tokio::time::sleep_until(worker.started + worker.config.warm_up).await;
+            let warm = worker.started + worker.config.warm_up;
+            if Instant::now() < warm {
+                tokio::time::sleep_until(warm).await;
+            }
             worker.heap.allocate(worker.config.heap.per_request).await;
             let answer = if app == App::FrontEnd && worker.config.topology != Topology::Direct {
                 proxy::serve(&worker, id, request, is_gone).await
@@ -293,16 +319,7 @@ impl Worker {
     }
 
     fn request_id(&self) -> String {
-        let number: u128 = lock(&self.random).random();
-        let hex = format!("{number:032x}");
-        [
-            &hex[..8],
-            &hex[8..12],
-            &hex[12..16],
-            &hex[16..20],
-            &hex[20..],
-        ]
-        .join("-")
+        guid(lock(&self.random).random())
     }
 
     fn counts(&self) -> WorkerCounts {

@@ -16,10 +16,11 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::back_end::answers;
-use super::identity::{self, IDENTITY};
+use super::identity;
 use super::outgoing::Connection;
 use super::{ClientEnd, Worker};
 use crate::fault::{Fault, FaultKind, StrandTrigger, Subject};
+use crate::headers::{HeaderLines, RequestHeader};
 use crate::link::{RequestLog, ToFrontDoor, WireAnswer, WireRequest};
 use crate::lock;
 
@@ -48,8 +49,10 @@ pub(super) async fn serve(
         return Some(bad_gateway(worker));
     };
     // What the client calls itself counts for nothing.
-    request.headers.retain(|(name, _)| name != IDENTITY);
-    request.headers.push((IDENTITY.to_owned(), user.clone()));
+    request
+        .headers
+        .retain(|(header, _)| *header != RequestHeader::Identity);
+    request.headers.push((RequestHeader::Identity, user.clone()));
     if write_request(connection.stream(), &request).await.is_err() {
         return Some(bad_gateway(worker));
     }
@@ -67,8 +70,11 @@ pub(super) async fn serve(
         tokio::select! {
             answer = read_answer(connection.stream()) => return Some(match answer {
                 Ok(mut answer) => {
-                    connection.reuse();
-                    answer.headers.extend(answers::front_end_headers(worker, true));
+                    // One that the back end closes is of no use for another request.
+                    if !answer.closes {
+                        connection.reuse();
+                    }
+                    answers::front_end_headers(worker, true, &mut answer.headers);
                     answer
                 }
                 Err(_) => bad_gateway(worker),
@@ -155,9 +161,10 @@ async fn write_request(stream: &mut TcpStream, request: &WireRequest) -> io::Res
         "{} {} HTTP/1.1\r\nHost: backend\r\n",
         request.method, request.uri
     );
-    for (name, value) in &request.headers {
-        if !name.eq_ignore_ascii_case("host") && !name.eq_ignore_ascii_case("content-length") {
-            head.push_str(&format!("{name}: {value}\r\n"));
+    let others = request.headers.iter();
+    for (header, value) in others.filter(|(header, _)| *header != RequestHeader::Host) {
+        for part in [header.as_str(), ": ", value, "\r\n"] {
+            head.push_str(part);
         }
     }
     head.push_str(&format!("Content-Length: {}\r\n\r\n", request.body.len()));
@@ -190,37 +197,30 @@ fn parse(bytes: &[u8]) -> io::Result<Option<WireAnswer>> {
     let httparse::Status::Complete(head) = answer.parse(bytes).map_err(io::Error::other)? else {
         return Ok(None);
     };
-    let value = |header: &httparse::Header<'_>| String::from_utf8_lossy(header.value).into_owned();
-    let length: usize = answer
-        .headers
-        .iter()
-        .find(|header| header.name.eq_ignore_ascii_case("content-length"))
-        .and_then(|header| value(header).parse().ok())
-        .ok_or_else(|| io::Error::other("the back end's answer has no length"))?;
+    let (mut length, mut closes, mut log) = (None, false, RequestLog::default());
+    let mut headers = HeaderLines::default();
+    for header in answer.headers.iter() {
+        let value = String::from_utf8_lossy(header.value);
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        if is("content-length") {
+            length = value.parse::<usize>().ok();
+        } else if is("connection") {
+            closes = value.eq_ignore_ascii_case("close");
+        } else if is(LOG) {
+            log = serde_json::from_str(&value).unwrap_or_default();
+        } else if !is("date") {
+            headers.push(header.name, &value);
+        }
+    }
+    let length = length.ok_or_else(|| io::Error::other("the back end's answer has no length"))?;
     let Some(body) = bytes.get(head..head.saturating_add(length)) else {
         return Ok(None);
     };
-    let header = |name: &str| {
-        let found = answer
-            .headers
-            .iter()
-            .find(|header| header.name.eq_ignore_ascii_case(name))?;
-        Some(value(found))
-    };
-    let log: RequestLog = header(LOG)
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default();
-    let hop = ["content-length", "date", "connection", LOG];
-    let headers = answer
-        .headers
-        .iter()
-        .filter(|header| !hop.contains(&header.name.to_ascii_lowercase().as_str()))
-        .map(|header| (header.name.to_owned(), value(header)))
-        .collect();
     Ok(Some(WireAnswer {
         status: answer.code.unwrap_or(502),
         headers,
         body: body.to_vec(),
+        closes,
         log,
     }))
 }

@@ -1,5 +1,6 @@
 //! Answers as bytes: those of the applications, and HTTP.sys's own pages.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 
 use super::message::Refusal;
@@ -64,14 +65,15 @@ fn page(status: u16, title: &str, heading: &str, text: &str) -> Vec<u8> {
          <hr><p>{text}</p>\r\n\
          </BODY></HTML>\r\n"
     );
+    let mut date = String::new();
+    push_date(&mut date);
     let mut answer = format!(
         "HTTP/1.1 {status} {title}\r\n\
          Content-Type: text/html; charset=us-ascii\r\n\
          Server: Microsoft-HTTPAPI/2.0\r\n\
-         Date: {}\r\n\
+         Date: {date}\r\n\
          Connection: close\r\n\
          Content-Length: {}\r\n\r\n",
-        date(),
         body.len()
     );
     answer.push_str(&body);
@@ -86,14 +88,13 @@ pub(crate) fn encode(answer: &WireAnswer, keep_alive: bool, chunked: bool) -> Ve
     // Writing to a String cannot fail.
     let _ = write!(
         head,
-        "HTTP/1.1 {} {}\r\n",
+        "HTTP/1.1 {} {}\r\n{}Date: ",
         answer.status,
-        reason(answer.status)
+        reason(answer.status),
+        answer.headers.as_str(),
     );
-    for (name, value) in &answer.headers {
-        let _ = write!(head, "{name}: {value}\r\n");
-    }
-    let _ = write!(head, "Date: {}\r\n", date());
+    push_date(&mut head);
+    head.push_str("\r\n");
     if !keep_alive {
         head.push_str("Connection: close\r\n");
     }
@@ -111,11 +112,21 @@ pub(crate) fn encode(answer: &WireAnswer, keep_alive: bool, chunked: bool) -> Ve
     bytes
 }
 
+thread_local! {
+    /// The second of the last date, and its text: formatting it costs more than the rest of a head.
+    static DATE: RefCell<(i64, String)> = const { RefCell::new((0, String::new())) };
+}
+
 /// RFC 1123, GMT.
-fn date() -> String {
-    jiff::Timestamp::now()
-        .strftime("%a, %d %b %Y %H:%M:%S GMT")
-        .to_string()
+fn push_date(head: &mut String) {
+    let now = jiff::Timestamp::now();
+    DATE.with_borrow_mut(|(second, text)| {
+        if *second != now.as_second() || text.is_empty() {
+            *second = now.as_second();
+            *text = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        }
+        head.push_str(text);
+    });
 }
 
 fn reason(status: u16) -> &'static str {

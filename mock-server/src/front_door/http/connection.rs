@@ -234,7 +234,7 @@ impl<S: ClientStream> Connection<S> {
                         break None;
                     }
                     _ = faults.changed(), if app == App::FrontEnd => {
-                        if let Some(fault) = server.host.strike(&CUTTING, note.subject()) {
+                        if let Some(fault) = server.host.strike(&CUTTING, &note) {
                             return self.strike(&fault, Vec::new()).await;
                         }
                     }
@@ -275,15 +275,16 @@ impl<S: ClientStream> Connection<S> {
         if is_client {
             self.server.records.completed(note, &answer);
             let now = unix_micros().to_string();
-            answer.headers.push((ANSWERED.to_owned(), now));
+            answer.headers.push(ANSWERED, &now);
         }
+        let keep_alive = keep_alive && !answer.closes;
         let bytes = answer::encode(&answer, keep_alive, chunked);
-        if is_client && let Some(fault) = self.server.host.strike(&ON_THE_WIRE, note.subject()) {
+        if is_client && let Some(fault) = self.server.host.strike(&ON_THE_WIRE, note) {
             return self.strike(&fault, bytes).await;
         }
         self.stream.write_all(&bytes).await?;
         self.stream.flush().await?;
-        Ok(true)
+        Ok(keep_alive)
     }
 
     /// A fault on the wire in place of these bytes.
@@ -344,30 +345,11 @@ impl<S: ClientStream> Connection<S> {
     }
 }
 
-/// The headers that applications look at.
-const WANTED: [&str; 9] = [
-    "accept-encoding",
-    "authorization",
-    "content-type",
-    "cookie",
-    "host",
-    "ms-asprotocolversion",
-    "user-agent",
-    "x-mock-identity",
-    "x-ms-policykey",
-];
-
 fn wire_request(head: Head, body: Vec<u8>, certificate_user: Option<String>) -> WireRequest {
-    let headers = head
-        .headers
-        .into_iter()
-        .map(|(name, value)| (name.to_ascii_lowercase(), value))
-        .filter(|(name, _)| WANTED.contains(&name.as_str()))
-        .collect();
     WireRequest {
         method: head.method,
         uri: head.uri,
-        headers,
+        headers: head.headers,
         body,
         certificate_user,
     }

@@ -1,6 +1,8 @@
 //! HTTP/1.1 requests as HTTP.sys reads them. Pure: bytes in, a request or a refusal out, so that
 //! hostile bytes can be thrown at it without a network.
 
+use crate::headers::RequestHeader;
+
 /// Request line and headers; HTTP.sys allows 16 kB each by default.
 pub(super) const MAX_HEAD: usize = 32 << 10;
 /// `httpRuntime maxRequestLength` of Exchange 2016, 10,240 kB.
@@ -44,7 +46,8 @@ pub(crate) struct Head {
     pub(crate) method: String,
     /// Path and query.
     pub(crate) uri: String,
-    pub(crate) headers: Vec<(String, String)>,
+    /// Those that an application looks at.
+    pub(crate) headers: Vec<(RequestHeader, String)>,
     pub(crate) framing: Framing,
     pub(crate) keep_alive: bool,
     pub(crate) expects_continue: bool,
@@ -53,10 +56,10 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, wanted: RequestHeader) -> Option<&str> {
         self.headers
             .iter()
-            .find(|(other, _)| other.eq_ignore_ascii_case(name))
+            .find(|(header, _)| *header == wanted)
             .map(|(_, value)| value.as_str())
     }
 }
@@ -76,24 +79,20 @@ pub(crate) fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
     }
     let method = request.method.unwrap_or_default().to_owned();
     let uri = origin_form(request.path.unwrap_or_default())?;
-    let headers: Vec<(String, String)> = request
-        .headers
-        .iter()
-        .map(|header| {
-            let value = String::from_utf8_lossy(header.value).trim().to_owned();
-            (header.name.to_owned(), value)
-        })
-        .collect();
+    let wanted = |header: &httparse::Header<'_>| {
+        let value = String::from_utf8_lossy(header.value).trim().to_owned();
+        Some((RequestHeader::named(header.name)?, value))
+    };
     let mut head = Head {
         method,
         uri,
-        headers,
+        headers: request.headers.iter().filter_map(wanted).collect(),
         framing: Framing::Length(0),
         keep_alive: request.version == Some(1),
         expects_continue: false,
         length,
     };
-    frame(&mut head)?;
+    frame(&mut head, request.headers)?;
     Ok(Some(head))
 }
 
@@ -127,9 +126,12 @@ fn origin_form(target: &str) -> Result<String, Refusal> {
 
 /// Works out the framing headers. Whatever could be read in two ways is refused: that is how
 /// requests are smuggled through proxies.
-fn frame(head: &mut Head) -> Result<(), Refusal> {
+fn frame(head: &mut Head, headers: &[httparse::Header<'_>]) -> Result<(), Refusal> {
     let (mut length, mut chunked) = (None, false);
-    for (name, value) in &head.headers {
+    for header in headers {
+        let name = header.name;
+        let value = String::from_utf8_lossy(header.value);
+        let value = value.trim();
         if name.eq_ignore_ascii_case("content-length") {
             if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Err(Refusal::Header);

@@ -177,6 +177,11 @@ impl Handle {
         self.threads.close();
     }
 
+    /// Ends every request it has without an answer; it gets none any more.
+    fn cut(&self) {
+        drop(lock(&self.open).take());
+    }
+
     /// The client of a request has gone, if the request is still open.
     pub(super) fn client_gone(&self, id: u64, reset: bool, note: Option<RequestNote>) {
         let mut open = lock(&self.open);
@@ -288,6 +293,7 @@ fn launch(server: &Arc<Server>) -> Result<Arc<Handle>, StartError> {
     handle.send(ToWorker::Start(Box::new(WorkerStart {
         config: server.host.config.clone(),
         generation: handle.generation + (server.number as u64 - 1) * GENERATIONS_PER_SERVER,
+        server: server.number,
         back_end: server.back_end,
         faults: server.host.all_faults(),
         users: server.host.users(),
@@ -315,6 +321,8 @@ fn launch(server: &Arc<Server>) -> Result<Arc<Handle>, StartError> {
                 }
                 // Already gone, unless it closed its output or is to be killed.
                 let _ = child.start_kill();
+                // Its clients need not wait until the system has closed thousands of its sockets.
+                handle.cut();
                 let _ = child.wait().await;
                 ended(&server, &handle);
             });
@@ -402,7 +410,7 @@ fn heard(server: &Arc<Server>, worker: &Arc<Handle>, message: ToFrontDoor) {
 /// Cuts what the worker had open and replaces it if nobody told it to end.
 fn ended(server: &Arc<Server>, worker: &Arc<Handle>) {
     let before = worker.state.send_replace(State::Ended);
-    drop(lock(&worker.open).take());
+    worker.cut();
     worker.threads.close();
     lock(&server.pool.workers).retain(|other| !Arc::ptr_eq(other, worker));
     server.pool.serving_changed();

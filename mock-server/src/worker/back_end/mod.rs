@@ -16,11 +16,12 @@ use eas::wbxml::{self, DecodeError, EncodeError, Tag};
 use eas::{Command, ProtocolVersion, http};
 use tokio::sync::oneshot;
 
-use super::identity::{self, IDENTITY};
+use super::identity;
 use super::proxy::LOG;
 use super::{ClientEnd, Worker};
 use crate::config::Topology;
 use crate::fault::{Fault, FaultKind, OPTIONS, Subject};
+use crate::headers::RequestHeader;
 use crate::link::{App, RequestLog, ToFrontDoor, WireAnswer, WireRequest};
 use crate::lock;
 use crate::store::{Operation, StoreReply};
@@ -86,11 +87,9 @@ pub(super) async fn serve(
     if app == App::BackEnd {
         // Serialising a record of a few numbers cannot fail.
         let log = serde_json::to_string(&answer.log).unwrap_or_default();
-        answer.headers.push((LOG.to_owned(), log));
+        answer.headers.push(LOG, &log);
     } else if passed && worker.config.topology == Topology::Direct {
-        answer
-            .headers
-            .extend(answers::front_end_headers(worker, true));
+        answers::front_end_headers(worker, true, &mut answer.headers);
     }
     Some(answer)
 }
@@ -103,7 +102,8 @@ async fn execute(
     app: App,
     client_gone: oneshot::Receiver<ClientEnd>,
 ) -> Option<(WireAnswer, bool)> {
-    let user = match request.header(IDENTITY).filter(|_| app == App::BackEnd) {
+    let forwarded = request.header(RequestHeader::Identity);
+    let user = match forwarded.filter(|_| app == App::BackEnd) {
         Some(user) => Some(user.to_owned()),
         None => identity::authenticate(&worker.config, request),
     };
@@ -171,7 +171,7 @@ fn prepare<'a>(
         "POST" => {}
         _ => return Err(plain(501)),
     }
-    let sent = request.header(http::PROTOCOL_VERSION);
+    let sent = request.header(RequestHeader::ProtocolVersion);
     let in_header: Option<ProtocolVersion> = sent.and_then(|text| text.parse().ok());
     let query = Query::parse(query).map_err(|error| match error {
         QueryError::UnknownCommand(_) => {
@@ -186,7 +186,7 @@ fn prepare<'a>(
         None => (
             in_header,
             request
-                .header(http::POLICY_KEY)
+                .header(RequestHeader::PolicyKey)
                 .and_then(|text| text.parse().ok()),
         ),
     };
@@ -258,12 +258,10 @@ fn refuse(
 fn options(worker: &Worker) -> WireAnswer {
     let mut answer = answers::empty(worker);
     let versions = worker.config.versions.join(",");
-    answer.headers.extend([
-        answers::header("Allow", "OPTIONS,POST"),
-        answers::header("Public", "OPTIONS,POST"),
-        answers::header(http::PROTOCOL_VERSIONS, versions),
-        answers::header(http::PROTOCOL_COMMANDS, COMMANDS),
-    ]);
+    answer.headers.push("Allow", "OPTIONS,POST");
+    answer.headers.push("Public", "OPTIONS,POST");
+    answer.headers.push(http::PROTOCOL_VERSIONS, &versions);
+    answer.headers.push(http::PROTOCOL_COMMANDS, COMMANDS);
     answer
 }
 
@@ -292,30 +290,29 @@ async fn fault_answer(
         }
         (FaultKind::Redirect, ..) => {
             let mut answer = answers::plain(worker, 451);
-            let location = fault.location.clone().unwrap_or_default();
-            answer.headers.push((http::LOCATION.to_owned(), location));
+            let location = fault.location.as_deref().unwrap_or_default();
+            answer.headers.push(http::LOCATION, location);
             answer
         }
         (FaultKind::RetryAfter, ..) => {
-            tokio::time::sleep(worker.config.error_response_delay).await;
-            let delay = fault.delay.unwrap_or(RETRY_AFTER);
-            throttled(worker, Some(delay))
+            throttled(worker, fault.delay.unwrap_or(RETRY_AFTER)).await
         }
         _ => answers::plain(worker, fault.status.unwrap_or(500)),
     }
 }
 
-/// 503 of the application, unlike HTTP.sys's own.
-fn throttled(worker: &Worker, retry_after: Option<Duration>) -> WireAnswer {
+/// 503 of the application, unlike HTTP.sys's own: late, with Retry-After, and the end of the
+/// connection as in the example of MS-ASHTTP 3.1.5.2.3.
+async fn throttled(worker: &Worker, retry_after: Duration) -> WireAnswer {
+    tokio::time::sleep(worker.config.error_response_delay).await;
     let mut answer = answers::plain(worker, 503);
-    if let Some(delay) = retry_after {
-        let seconds = delay.as_secs_f64().ceil().to_string();
-        answer.headers.push(answers::header("Retry-After", seconds));
-    }
-    let text = worker.config.throttle_text.clone();
+    let seconds = retry_after.as_secs_f64().ceil().to_string();
+    answer.headers.push("Content-Type", "text/html");
+    answer.headers.push("Retry-After", &seconds);
     answer
         .headers
-        .push(answers::header("X-MS-ASThrottle", text));
+        .push("X-MS-ASThrottle", &worker.config.throttle_text);
+    answer.closes = true;
     answer
 }
 
@@ -358,7 +355,7 @@ impl Call<'_> {
     async fn run(&self) -> Outcome {
         let Some(_busy) = Busy::begin(self.worker, &self.user) else {
             // The form of this refusal is assumed.
-            return Ok(throttled(self.worker, None));
+            return Ok(throttled(self.worker, RETRY_AFTER).await);
         };
         let command = self.query.command.as_str();
         let device = &self.query.device_id;

@@ -105,11 +105,9 @@ impl Call<'_> {
         let mut answer = answers::wbxml(self.worker, answer.encode()?);
         if first {
             let versions = self.worker.config.versions.join(",");
-            answer.headers.extend([
-                answers::header(http::RESYNC_VERSIONS, versions.clone()),
-                answers::header(http::PROTOCOL_VERSIONS, versions),
-                answers::header(http::PROTOCOL_COMMANDS, COMMANDS),
-            ]);
+            answer.headers.push(http::RESYNC_VERSIONS, &versions);
+            answer.headers.push(http::PROTOCOL_VERSIONS, &versions);
+            answer.headers.push(http::PROTOCOL_COMMANDS, COMMANDS);
         }
         Ok(answer)
     }

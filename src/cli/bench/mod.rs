@@ -1,0 +1,243 @@
+//! `easload bench`: what holding Pings costs, on both sides, against a mock of its own.
+
+mod rig;
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use hdrhistogram::Histogram;
+use tokio::time::{Instant, sleep};
+
+use super::{Exit, print_or_fail};
+use crate::lock::lock;
+use crate::measure::{Counter, Gauges, Metric};
+use crate::observe::descriptors;
+use rig::{Costs, Rig};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// What to measure.
+    #[arg(value_enum, default_value_t = Bench::Hold)]
+    what: Bench,
+    /// Devices that hold a Ping at the end.
+    #[arg(long, default_value_t = 18_000)]
+    devices: u32,
+    /// Devices at the first memory reading (hold).
+    #[arg(long, default_value_t = 2_000)]
+    from: u32,
+    /// Devices started a second.
+    #[arg(long, default_value_t = 3_000.0)]
+    rate: f64,
+    /// Heartbeat in seconds; must outlast the ramp (hold).
+    #[arg(long, default_value_t = 40)]
+    heartbeat: u32,
+    /// Workers of the mock.
+    #[arg(long, default_value_t = 1)]
+    workers: u32,
+    /// TLS instead of plain HTTP.
+    #[arg(long)]
+    tls: bool,
+    /// Front end and back end instead of the direct topology; twice the descriptors in the mock.
+    #[arg(long)]
+    full: bool,
+    /// Leave out the wait for the heartbeats to end (hold).
+    #[arg(long)]
+    no_overshoot: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Bench {
+    /// Memory of held Pings, the ramp, and how late answers are.
+    Hold,
+    /// Empty Pings with a heartbeat of one second, per second of the mock's processor time.
+    RoundTrips,
+    /// A recycle with every Ping held: when the last is cut, and when all are held again.
+    Recycle,
+}
+
+/// Memory settles after the last provisioning.
+const SETTLE: Duration = Duration::from_secs(2);
+/// Round trips are counted for so long.
+const COUNTED: Duration = Duration::from_secs(10);
+/// Heartbeat while a recycle is measured: none may end by itself.
+const LONG_HEARTBEAT: u32 = 600;
+/// `shutdownTimeLimit` while a recycle is measured: the drain is over long before.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(3);
+/// From a cut connection to a device that is no longer counted as holding a Ping.
+const NOTICE: Duration = Duration::from_millis(20);
+/// With one-second heartbeats some devices are always between two Pings.
+const MOST: f64 = 0.9;
+
+pub(super) async fn main(arguments: Arguments) -> Exit {
+    if let Some((limit, _)) = descriptors()
+        && limit < u64::from(arguments.devices) + 64
+    {
+        eprintln!(
+            "error: {} devices do not fit into {limit} descriptors",
+            arguments.devices
+        );
+        return Exit::Usage;
+    }
+    let measured = match arguments.what {
+        Bench::Hold => hold(&arguments).await,
+        Bench::RoundTrips => round_trips(&arguments).await,
+        Bench::Recycle => recycle(&arguments).await,
+    };
+    match measured {
+        Ok(text) => print_or_fail(&text, Exit::Passed),
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            Exit::Internal
+        }
+    }
+}
+
+async fn hold(arguments: &Arguments) -> Result<String, String> {
+    if arguments.from >= arguments.devices || arguments.from == 0 {
+        return Err("--from must be above 0 and below --devices".to_owned());
+    }
+    let rig = Rig::start(arguments, arguments.heartbeat, SHUTDOWN_LIMIT).await?;
+    let began = Instant::now();
+    let small = rig.fleet(0..arguments.from);
+    rig.held(arguments.from).await?;
+    let first_part = began.elapsed();
+    sleep(SETTLE).await;
+    let low = rig.costs().await?;
+    let began = Instant::now();
+    let large = rig.fleet(arguments.from..arguments.devices);
+    rig.held(arguments.devices).await?;
+    let ramp = first_part + began.elapsed();
+    sleep(SETTLE).await;
+    let high = rig.costs().await?;
+
+    let more = f64::from(arguments.devices - arguments.from);
+    let slope = |of: fn(&Costs) -> u64| (of(&high) as f64 - of(&low) as f64) / more / 1e3;
+    let mut text = format!(
+        "held Pings in one process            {}\n\
+         all held after                       {:.1} s (started at {:.0} a second)\n\
+         user memory per held device          {:.2} kB (RSS slope {} to {} devices)\n\
+         harness RSS                          {:.1} MiB\n\
+         mock, user memory per held Ping      {:.2} kB (front door + worker)\n",
+        arguments.devices,
+        ramp.as_secs_f64(),
+        arguments.rate,
+        slope(|costs| costs.harness.memory),
+        arguments.from,
+        arguments.devices,
+        high.harness.memory as f64 / 1_048_576.0,
+        slope(|costs| costs.mock.memory),
+    );
+    if !arguments.no_overshoot {
+        text.push_str(&overshoot(&rig, arguments).await);
+    }
+    drop((small, large));
+    rig.mock.stop().await;
+    Ok(text)
+}
+
+/// Waits for a whole round of heartbeats: most Pings end without changes.
+async fn overshoot(rig: &Rig, arguments: &Arguments) -> String {
+    rig.recorder.interval("", Gauges::new());
+    lock(&rig.seen).reset();
+    sleep(Duration::from_secs(u64::from(arguments.heartbeat) + 5)).await;
+    let interval = rig.recorder.interval("", Gauges::new());
+    let histogram: Option<Histogram<u64>> = interval
+        .latency(Metric::Overshoot)
+        .and_then(|latency| latency.histogram());
+    let Some(histogram) = histogram else {
+        return "overshoot                            no Ping ended\n".to_owned();
+    };
+    let line = |histogram: &Histogram<u64>| {
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
+        format!(
+            "p50 {:.2} ms, p99 {:.2} ms, max {:.1} ms",
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        )
+    };
+    format!(
+        "overshoot of {} Pings             {} (the mock's timers included)\n\
+         answered by the mock → seen here     {} (the harness's own share)\n\
+         connections made in that round       {}\n",
+        histogram.len(),
+        line(&histogram),
+        line(&lock(&rig.seen).delays),
+        interval.count(Counter::Connects),
+    )
+}
+
+async fn round_trips(arguments: &Arguments) -> Result<String, String> {
+    let rig = Rig::start(arguments, 1, SHUTDOWN_LIMIT).await?;
+    let fleet = rig.fleet(0..arguments.devices);
+    rig.held((f64::from(arguments.devices) * MOST) as u32).await?;
+    sleep(SETTLE).await;
+    rig.recorder.interval("", Gauges::new());
+    let before = rig.costs().await?;
+    let began = Instant::now();
+    sleep(COUNTED).await;
+    let interval = rig.recorder.interval("", Gauges::new());
+    let elapsed = began.elapsed().as_secs_f64();
+    let after = rig.costs().await?;
+    let trips = interval.count(Counter::PingsExpired) as f64;
+    let used = |of: fn(&Costs) -> Duration| {
+        (of(&after).saturating_sub(of(&before))).as_secs_f64()
+    };
+    let (mock, harness) = (
+        used(|costs| costs.mock.cpu),
+        used(|costs| costs.harness.cpu),
+    );
+    let text = format!(
+        "devices with 1-second heartbeats     {}\n\
+         empty Ping round trips               {:.0} a second\n\
+         of the mock's processor time         {:.0} per core second ({:.2} cores in use)\n\
+         of the harness's processor time      {:.0} per core second ({:.2} cores in use)\n",
+        arguments.devices,
+        trips / elapsed,
+        trips / mock,
+        mock / elapsed,
+        trips / harness,
+        harness / elapsed,
+    );
+    drop(fleet);
+    rig.mock.stop().await;
+    Ok(text)
+}
+
+async fn recycle(arguments: &Arguments) -> Result<String, String> {
+    let rig = Rig::start(arguments, LONG_HEARTBEAT, SHUTDOWN_LIMIT).await?;
+    let fleet = rig.fleet(0..arguments.devices);
+    rig.held(arguments.devices).await?;
+    sleep(SETTLE).await;
+    lock(&rig.seen).reset();
+    // When this returns the new worker serves and the old one has begun to drain.
+    rig.mock
+        .recycle()
+        .await
+        .map_err(|error| error.to_string())?;
+    let limit = Instant::now() + SHUTDOWN_LIMIT;
+    let devices = u64::from(arguments.devices);
+    rig.until("every held Ping is cut", || lock(&rig.seen).cut >= devices)
+        .await?;
+    let cut = lock(&rig.seen).last_cut.unwrap_or(limit);
+    // The last one has yet to notice.
+    sleep(NOTICE).await;
+    rig.held(arguments.devices).await?;
+    let herd = limit.elapsed().saturating_sub(NOTICE);
+    let (connects, rate) = {
+        let seen = lock(&rig.seen);
+        (seen.connects, seen.connects_per_second().unwrap_or(0.0))
+    };
+    let text = format!(
+        "Pings held when the pool recycled    {}\n\
+         last of them cut                     {:.2} s after shutdownTimeLimit\n\
+         all held again                       {:.2} s after shutdownTimeLimit\n\
+         connections made by the herd         {connects}, {rate:.0} a second\n",
+        arguments.devices,
+        cut.saturating_duration_since(limit).as_secs_f64(),
+        herd.as_secs_f64(),
+    );
+    drop(fleet);
+    rig.mock.stop().await;
+    Ok(text)
+}

@@ -1,0 +1,295 @@
+//! A fleet and a mock under it, in three processes: what the figures are read from.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use mock_server::{MockConfig, Tls, Topology};
+use tokio::time::{Instant, sleep};
+
+use super::Arguments;
+use crate::device::{Behaviour, Identity, Profile, Refusals, State};
+use crate::fleet::{Fleet, FleetPlan, Pacer};
+use crate::lock::lock;
+use crate::measure::Recorder;
+use crate::observe::{cpu_time, resident_bytes};
+use crate::run::MockProcess;
+use crate::transport::{
+    Abandon, Answer, Begun, Failure, Lean, LeanFactory, Limits, Network, Request, Target,
+    TlsOptions, Transport,
+};
+
+/// Devices that are not held by then never will be.
+const RAMP_LIMIT: Duration = Duration::from_secs(120);
+/// How often the fleet is looked at.
+const LOOK: Duration = Duration::from_millis(10);
+/// Longest pause of a device that cannot get in.
+const MAX_RETRY: Duration = Duration::from_secs(5);
+/// Shortest pause, as a scenario's default: phones do not come back in the same instant.
+const MIN_RETRY: Duration = Duration::from_millis(500);
+
+/// What the transports saw, beside what the recorder counts.
+pub(super) struct Seen {
+    /// From the mock's own account of when it answered to when the answer was here.
+    pub(super) delays: Histogram<u64>,
+    /// Connections cut under a request, and when the last of them was.
+    pub(super) cut: u64,
+    pub(super) last_cut: Option<Instant>,
+    /// Connections made, and when the first and the last of them were.
+    pub(super) connects: u64,
+    pub(super) first_connect: Option<Instant>,
+    pub(super) last_connect: Option<Instant>,
+}
+
+impl Seen {
+    fn new() -> Result<Self, hdrhistogram::CreationError> {
+        Ok(Self {
+            delays: Histogram::new(3)?,
+            cut: 0,
+            last_cut: None,
+            connects: 0,
+            first_connect: None,
+            last_connect: None,
+        })
+    }
+
+    /// Forgets everything.
+    pub(super) fn reset(&mut self) {
+        self.delays.reset();
+        (self.cut, self.connects) = (0, 0);
+        (self.last_cut, self.first_connect, self.last_connect) = (None, None, None);
+    }
+
+    /// Connections a second, from the first to the last.
+    pub(super) fn connects_per_second(&self) -> Option<f64> {
+        let took = self.last_connect?.duration_since(self.first_connect?);
+        Some(self.connects as f64 / took.as_secs_f64())
+    }
+}
+
+struct Watched<T> {
+    inner: T,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl<T: Transport> Transport for Watched<T> {
+    async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
+        let begun = self.inner.begin(request).await;
+        if begun.as_ref().is_ok_and(|begun| begun.connect.is_some()) {
+            let now = Instant::now();
+            let mut seen = lock(&self.seen);
+            seen.connects += 1;
+            seen.first_connect.get_or_insert(now);
+            seen.last_connect = Some(now);
+        }
+        begun
+    }
+
+    async fn answer(&mut self, deadline: Instant) -> Result<Answer, Failure> {
+        let answer = self.inner.answer(deadline).await;
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        match &answer {
+            Ok(answer) => {
+                if let Ok(now) = now
+                    && let Some(stamp) = answer.header(mock_server::ANSWERED)
+                    && let Ok(stamp) = stamp.parse::<u128>()
+                {
+                    let delay = now.as_micros().saturating_sub(stamp);
+                    let delay = u64::try_from(delay).unwrap_or(u64::MAX);
+                    // An auto-resizing histogram takes any value.
+                    let _ = lock(&self.seen).delays.record(delay);
+                }
+            }
+            Err(failure) if failure.kind.is_disconnect() => {
+                let mut seen = lock(&self.seen);
+                seen.cut += 1;
+                seen.last_cut = Some(Instant::now());
+            }
+            Err(_) => {}
+        }
+        answer
+    }
+
+    fn abandon(&mut self, how: Abandon) {
+        self.inner.abandon(how);
+    }
+
+    fn is_connected(&self) -> bool {
+        self.inner.is_connected()
+    }
+}
+
+/// What a process or several cost.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cost {
+    /// Resident bytes.
+    pub(super) memory: u64,
+    /// Processor time since their start.
+    pub(super) cpu: Duration,
+}
+
+/// The costs of both sides.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Costs {
+    pub(super) harness: Cost,
+    /// Front door and worker.
+    pub(super) mock: Cost,
+}
+
+pub(super) struct Rig {
+    pub(super) mock: MockProcess,
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) seen: Arc<Mutex<Seen>>,
+    identities: Vec<Arc<Identity>>,
+    profile: Arc<Profile>,
+    refusals: Arc<Refusals>,
+    factory: Arc<LeanFactory<Network>>,
+    rate: f64,
+}
+
+impl Rig {
+    /// A mock and devices for it; none has started yet.
+    pub(super) async fn start(
+        arguments: &Arguments,
+        heartbeat: u32,
+        shutdown_time_limit: Duration,
+    ) -> Result<Self, String> {
+        let mut config = MockConfig {
+            topology: if arguments.full {
+                Topology::OneServer
+            } else {
+                Topology::Direct
+            },
+            tls: if arguments.tls {
+                Tls::Generated
+            } else {
+                Tls::Off
+            },
+            min_heartbeat: Duration::from_secs(1),
+            ..MockConfig::default()
+        };
+        config.pool.process_model.max_processes = arguments.workers;
+        config.pool.process_model.shutdown_time_limit = shutdown_time_limit;
+        // A full queue would refuse devices, and their pauses would be measured.
+        config.threads = arguments.devices as usize * 2;
+        // The model of garbage collection would measure itself here.
+        config.heap.pause_per_mib = Duration::ZERO;
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let mock = MockProcess::start(&config).await.map_err(|e| text(&e))?;
+        let target = Target::parse(&mock.addresses().url).map_err(|e| text(&e))?;
+        let options = TlsOptions {
+            ca_file: mock.ca_file(),
+            insecure: false,
+        };
+        let network = Network::new(target, &options).map_err(|e| text(&e))?;
+        let users: Vec<u32> = (0..arguments.devices).collect();
+        let identities = users
+            .iter()
+            .map(|device| identity(*device, &config.password))
+            .collect();
+        Ok(Self {
+            mock,
+            recorder: Arc::new(Recorder::new(0, &users, MAX_RETRY)),
+            identities,
+            profile: Arc::new(Profile {
+                path: eas::http::PATH.to_owned(),
+                versions: vec![eas::ProtocolVersion::V14_1],
+                device_type: "easload".to_owned(),
+                user_agent: "easload".to_owned(),
+                heartbeat,
+                grace: Duration::from_secs(60),
+                window: 25,
+                request_timeout: Duration::from_secs(60),
+                retry: MIN_RETRY..=MAX_RETRY,
+                all_folders: false,
+            }),
+            refusals: Arc::new(Refusals::new(users.len(), 3)),
+            factory: Arc::new(Lean::factory(network, 0, Limits::default())),
+            seen: Arc::new(Mutex::new(Seen::new().map_err(|e| text(&e))?)),
+            rate: arguments.rate,
+        })
+    }
+
+    /// Starts the devices of that range.
+    pub(super) fn fleet(&self, range: std::ops::Range<u32>) -> Fleet {
+        let range = range.start as usize..range.end as usize;
+        let plan = FleetPlan {
+            identities: self.identities[range].to_vec(),
+            profile: Arc::clone(&self.profile),
+            refusals: Arc::clone(&self.refusals),
+            behaviour: Arc::new(Behaviour::default()),
+            seed: 1,
+            ramp: Pacer::per_second(self.rate),
+        };
+        let (factory, seen) = (Arc::clone(&self.factory), Arc::clone(&self.seen));
+        Fleet::start(plan, Arc::clone(&self.recorder) as Arc<_>, move |_| Watched {
+            inner: factory.make(),
+            seen: Arc::clone(&seen),
+        })
+    }
+
+    /// Waits until so many devices hold a Ping.
+    pub(super) async fn held(&self, wanted: u32) -> Result<(), String> {
+        self.until(&format!("{wanted} devices hold a Ping"), || {
+            self.recorder.devices_in(State::Holding) >= u64::from(wanted)
+        })
+        .await
+    }
+
+    pub(super) async fn until(&self, what: &str, is_so: impl Fn() -> bool) -> Result<(), String> {
+        let end = Instant::now() + RAMP_LIMIT;
+        while !is_so() {
+            if Instant::now() > end {
+                let held = self.recorder.devices_in(State::Holding);
+                let totals = self.recorder.totals();
+                return Err(format!(
+                    "not within {} s: {what}; {held} hold one now: {totals:?}",
+                    RAMP_LIMIT.as_secs()
+                ));
+            }
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// What both sides cost by now.
+    pub(super) async fn costs(&self) -> Result<Costs, String> {
+        let truth = self.mock.truth().await.map_err(|error| error.to_string())?;
+        let workers = truth.workers.iter().map(|worker| worker.pid.to_string());
+        let front_door = self.mock.addresses().pid.to_string();
+        let cost = |pid: &str| -> Option<Cost> {
+            Some(Cost {
+                memory: resident_bytes(pid)?,
+                cpu: cpu_time(pid)?,
+            })
+        };
+        let mock = workers
+            .chain([front_door])
+            .map(|pid| cost(&pid))
+            .try_fold(None, |sum: Option<Cost>, one| {
+                let one = one?;
+                Some(Some(sum.map_or(one, |sum| Cost {
+                    memory: sum.memory + one.memory,
+                    cpu: sum.cpu + one.cpu,
+                })))
+            });
+        match (cost("self"), mock.flatten()) {
+            (Some(harness), Some(mock)) => Ok(Costs { harness, mock }),
+            _ => Err("memory and processor time can be read on Linux only".to_owned()),
+        }
+    }
+}
+
+fn identity(device: u32, password: &str) -> Arc<Identity> {
+    use base64::Engine as _;
+    let user_name = format!("load{device:05}");
+    let credentials =
+        base64::engine::general_purpose::STANDARD.encode(format!("{user_name}:{password}"));
+    Arc::new(Identity {
+        device,
+        user: device,
+        user_name,
+        authorization: format!("Basic {credentials}"),
+        device_id: format!("EASLOAD{device:08}"),
+    })
+}
