@@ -25,7 +25,7 @@ const RAMP_LIMIT: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(10);
 /// Longest pause of a device that cannot get in.
 const MAX_RETRY: Duration = Duration::from_secs(5);
-/// Shortest pause, as a scenario's default: phones do not come back in the same instant.
+/// Shortest pause, as a scenario's default.
 const MIN_RETRY: Duration = Duration::from_millis(500);
 
 /// What the transports saw, beside what the recorder counts.
@@ -250,6 +250,21 @@ impl Rig {
             sleep(LOOK).await;
         }
         Ok(())
+    }
+
+    /// When the mock says it has cut so many.
+    pub(super) async fn mock_has_cut(&self, wanted: u64) -> Result<Instant, String> {
+        let end = Instant::now() + RAMP_LIMIT;
+        loop {
+            let truth = self.mock.truth().await.map_err(|error| error.to_string())?;
+            if truth.cut >= wanted {
+                return Ok(Instant::now());
+            }
+            if Instant::now() > end {
+                return Err(format!("the mock has cut {} of {wanted} only", truth.cut));
+            }
+            sleep(LOOK).await;
+        }
     }
 
     /// What both sides cost by now.
