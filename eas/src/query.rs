@@ -58,7 +58,10 @@ impl FromStr for Command {
             .iter()
             .copied()
             .find(|command| command.as_str().eq_ignore_ascii_case(text))
-            .ok_or_else(|| QueryError::UnknownCommand(text.chars().take(40).collect()))
+            .ok_or_else(|| QueryError::UnknownCommand {
+                command: text.chars().take(40).collect(),
+                version: None,
+            })
     }
 }
 
@@ -70,8 +73,13 @@ pub enum QueryError {
     #[error("the query is neither `Cmd=…&User=…` nor base64")]
     Unreadable,
     /// A command of neither table.
-    #[error("unknown command `{0}`")]
-    UnknownCommand(String),
+    #[error("unknown command `{command}`")]
+    UnknownCommand {
+        /// Its name or code.
+        command: String,
+        /// The protocol version, if the query names one: it decides how the command is refused.
+        version: Option<ProtocolVersion>,
+    },
     /// A plain query lacks a parameter.
     #[error("the query lacks `{0}`")]
     Missing(&'static str),
@@ -240,7 +248,10 @@ impl Query {
             .iter()
             .copied()
             .find(|command| command.code() == code)
-            .ok_or_else(|| QueryError::UnknownCommand(code.to_string()))?;
+            .ok_or_else(|| QueryError::UnknownCommand {
+                command: code.to_string(),
+                version: Some(version),
+            })?;
         let locale = take(&mut rest, 2, "the locale")?;
         let locale = u16::from_le_bytes([locale[0], locale[1]]);
         let device_id = device_id_text(take_counted(&mut rest, "the device id")?)?;
@@ -393,7 +404,10 @@ mod tests {
         assert_eq!(Query::parse("hello world"), Err(QueryError::Unreadable));
         assert_eq!(
             Query::parse("Cmd=Dance&DeviceId=a&DeviceType=b"),
-            Err(QueryError::UnknownCommand("Dance".to_owned()))
+            Err(QueryError::UnknownCommand {
+                command: "Dance".to_owned(),
+                version: None,
+            })
         );
         let whole = BASE64
             .decode("jAAJBAp2MTQwRGV2aWNlAApTbWFydFBob25l")

@@ -60,6 +60,11 @@ impl PoolClock {
         }
     }
 
+    /// The pool's time at the start.
+    pub(crate) fn began(&self) -> Timestamp {
+        self.start.timestamp()
+    }
+
     /// Pool time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
         self.origin.elapsed().mul_f64(self.scale) + *lock(&self.advanced)

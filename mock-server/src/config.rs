@@ -232,6 +232,11 @@ impl MockConfig {
         if self.threads == 0 || self.ephemeral_ports.is_empty() {
             return Some("threads and ephemeral_ports: expected at least 1".to_owned());
         }
+        if self.heap.budget == 0 {
+            return Some(
+                "heap: budget: expected at least 1: collections would never end".to_owned(),
+            );
+        }
         if self.client_ca.is_some() && self.tls == Tls::Off {
             return Some("client_ca: client certificates need TLS".to_owned());
         }

@@ -82,6 +82,8 @@ pub struct WorkerTruth {
     pub age: f64,
     /// Requests given to it.
     pub requests: u64,
+    /// Threads that work on a request.
+    pub threads_busy: u64,
     /// What it counts, at most half a second old.
     pub counts: WorkerCounts,
 }
@@ -101,14 +103,26 @@ pub struct WorkerCounts {
     pub served: u64,
     /// Sync commands executed since start.
     pub syncs: u64,
+    /// EAS commands that the back end has completed since start.
+    pub commands: u64,
+    /// Requests that the front-end proxy has begun to forward since start.
+    pub proxied: u64,
+    /// Completed requests that were answered 401, 403, 404 and 500.
+    pub errors: [u64; 4],
     /// Modelled managed heap, in bytes.
     pub heap_bytes: u64,
+    /// The part of it that was allocated since the last collection.
+    pub young_bytes: u64,
+    /// Bytes allocated since start, by the model.
+    pub allocated_bytes: u64,
     /// Full collections since start.
     pub collections: u64,
     /// Share of the last sampling interval spent in collections, 0 to 1.
     pub gc_share: f64,
     /// Outgoing sockets.
     pub outgoing_sockets: u64,
+    /// Outgoing connections made since start.
+    pub connects: u64,
     /// Outgoing connections that could not be made for want of a port.
     pub port_failures: u64,
     /// Outgoing connections that could not be made for another reason.
@@ -152,6 +166,22 @@ pub struct Truth {
     pub devices: u64,
     /// Mails put into inboxes since start.
     pub mails: u64,
+}
+
+/// The statuses that IIS counts by themselves, in the order of [`WorkerCounts::errors`].
+pub const COUNTED_ERRORS: [u16; 4] = [401, 403, 404, 500];
+
+impl WorkerCounts {
+    /// Adds what a worker has counted since its start, and not what it has at the moment.
+    pub(crate) fn add_past(&mut self, other: &Self) {
+        self.served += other.served;
+        self.syncs += other.syncs;
+        self.commands += other.commands;
+        self.proxied += other.proxied;
+        self.connects += other.connects;
+        self.port_failures += other.port_failures;
+        self.connect_failures += other.connect_failures;
+    }
 }
 
 impl Truth {

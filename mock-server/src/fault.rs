@@ -269,10 +269,16 @@ impl Fault {
             },
             FaultKind::Redirect if self.location.is_none() => missing("needs `location`, a URL"),
             FaultKind::Drip if self.bytes == Some(0) => missing("`bytes` must be at least 1"),
+            _ if self.bytes.is_some_and(|bytes| bytes > MAX_BYTES) => {
+                missing("`bytes` must be at most 64 MiB")
+            }
             _ => None,
         }
     }
 }
+
+/// More garbage than any client reads, and little enough to be held in memory.
+pub const MAX_BYTES: u64 = 64 << 20;
 
 /// OPTIONS in a fault's scope.
 pub const OPTIONS: &str = "OPTIONS";
@@ -288,16 +294,48 @@ pub(crate) struct Subject<'a> {
 /// Faults in force in one process, and whom they struck when.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    active: Vec<Fault>,
-    struck: HashMap<(usize, String), Instant>,
+    active: Vec<Active>,
+    /// Number of the last change.
+    change: u64,
+}
+
+#[derive(Debug)]
+struct Active {
+    fault: Fault,
+    /// The change that set it.
+    since: u64,
+    /// When it last struck a device, where it has a stable period.
+    struck: HashMap<String, Instant>,
 }
 
 impl Faults {
-    pub(crate) fn new(active: Vec<Fault>) -> Self {
-        Self {
-            active,
-            struck: HashMap::new(),
-        }
+    pub(crate) fn new(faults: Vec<Fault>) -> Self {
+        let mut new = Self::default();
+        new.replace(faults);
+        new
+    }
+
+    /// Sets these in place of all before. A fault that stays keeps whom it struck when.
+    pub(crate) fn replace(&mut self, faults: Vec<Fault>) {
+        self.change += 1;
+        let mut before = std::mem::take(&mut self.active);
+        let mut keep = |fault: Fault| {
+            let known = before.iter().position(|active| active.fault == fault);
+            match known {
+                Some(at) => before.swap_remove(at),
+                None => Active {
+                    fault,
+                    since: self.change,
+                    struck: HashMap::new(),
+                },
+            }
+        };
+        self.active = faults.into_iter().map(&mut keep).collect();
+    }
+
+    /// Number of the last change.
+    pub(crate) const fn change(&self) -> u64 {
+        self.change
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -305,7 +343,7 @@ impl Faults {
     }
 
     pub(crate) fn has(&self, kind: FaultKind) -> bool {
-        self.active.iter().any(|fault| fault.fault == kind)
+        self.active.iter().any(|active| active.fault.fault == kind)
     }
 
     /// The first fault among `kinds` that strikes this request. `chance` decides with a
@@ -316,35 +354,52 @@ impl Faults {
         subject: Subject<'_>,
         chance: impl FnMut(f64) -> bool,
     ) -> Option<Fault> {
-        self.strike_if(|fault| kinds.contains(&fault.fault), subject, chance)
+        self.strike_if(|fault| kinds.contains(&fault.fault), subject, 0, chance)
     }
 
+    /// The first that is wanted, was set after that change, and strikes. A request that is open
+    /// when faults change meets only the new ones: the others have had their chance.
     pub(crate) fn strike_if(
         &mut self,
         wanted: impl Fn(&Fault) -> bool,
         subject: Subject<'_>,
+        after: u64,
         mut chance: impl FnMut(f64) -> bool,
     ) -> Option<Fault> {
         let now = Instant::now();
-        for (index, fault) in self.active.iter().enumerate() {
-            if !wanted(fault) || !in_scope(fault, subject) {
+        for active in &mut self.active {
+            let fault = &active.fault;
+            if active.since <= after || !wanted(fault) || !in_scope(fault, subject) {
                 continue;
             }
-            let key = (index, subject.device.to_owned());
             if !fault.stable.is_zero()
-                && let Some(last) = self.struck.get(&key)
+                && let Some(last) = active.struck.get(subject.device)
                 && now.duration_since(*last) < fault.stable
             {
                 continue;
             }
             if chance(fault.probability) {
                 if !fault.stable.is_zero() {
-                    self.struck.insert(key, now);
+                    active.forget_old(now);
+                    active.struck.insert(subject.device.to_owned(), now);
                 }
-                return Some(fault.clone());
+                return Some(active.fault.clone());
             }
         }
         None
+    }
+}
+
+impl Active {
+    /// Device names come from clients: what is past its stable period is not kept.
+    fn forget_old(&mut self, now: Instant) {
+        /// Looking through fewer costs less than it saves.
+        const MANY: usize = 1024;
+        if self.struck.len() >= MANY {
+            let stable = self.fault.stable;
+            self.struck
+                .retain(|_, last| now.duration_since(*last) < stable);
+        }
     }
 }
 
@@ -406,6 +461,25 @@ mod tests {
         assert!(!strikes("a"));
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(strikes("a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_forgets_nothing_and_strikes_only_with_what_is_new() {
+        let mut stable = Fault::new(FaultKind::Reset);
+        stable.stable = Duration::from_secs(30);
+        let mut faults = Faults::new(vec![stable.clone()]);
+        let kinds = [FaultKind::Reset, FaultKind::Garbage];
+        assert!(faults.strike(&kinds, subject("a"), |_| true).is_some());
+        let before = faults.change();
+        faults.replace(vec![stable, Fault::new(FaultKind::Garbage)]);
+        // The reset's stable period goes on, and an open request meets only the new fault.
+        let next = faults.strike(&kinds, subject("a"), |_| true).unwrap();
+        assert_eq!(next.fault, FaultKind::Garbage);
+        let wanted = |fault: &Fault| kinds.contains(&fault.fault);
+        let open = faults.strike_if(wanted, subject("b"), before, |_| true);
+        assert_eq!(open.unwrap().fault, FaultKind::Garbage);
+        let other = faults.strike(&kinds, subject("b"), |_| true).unwrap();
+        assert_eq!(other.fault, FaultKind::Reset);
     }
 
     #[test]

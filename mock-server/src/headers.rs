@@ -65,7 +65,8 @@ impl HeaderLines {
         self.0.push_str(name);
         self.0.push_str(": ");
         if value.contains(char::is_control) {
-            self.0.extend(value.chars().filter(|letter| !letter.is_control()));
+            self.0
+                .extend(value.chars().filter(|letter| !letter.is_control()));
         } else {
             self.0.push_str(value);
         }

@@ -41,6 +41,8 @@ pub enum Operation {
     Sync {
         /// The collections.
         parts: Vec<SyncPart>,
+        /// Most items in the answer, all collections together.
+        window: u16,
         /// How many seconds it may hang.
         hang: Option<u32>,
         /// Collections of the last request that are not named here are meant too.
@@ -275,6 +277,7 @@ struct Device {
     collections: HashMap<u32, Collection>,
     last_sync: Vec<SyncPart>,
     last_hang: Option<u32>,
+    last_window: u16,
     heartbeat: Option<u32>,
     ping_folders: Option<Vec<u32>>,
     client_ids: VecDeque<String>,
@@ -307,6 +310,14 @@ impl Store {
     }
 
     pub(crate) fn set_user(&mut self, user: &str, settings: UserSettings) {
+        // An order to wipe that is taken back can be given again.
+        if !settings.wipe
+            && let Some(mailbox) = self.mailboxes.get_mut(user)
+        {
+            for device in mailbox.devices.values_mut() {
+                device.wiped = false;
+            }
+        }
         self.users.insert(user.to_owned(), settings);
     }
 
@@ -430,6 +441,7 @@ impl Store {
             Operation::FolderSync(key) => folder_sync(folders, device, &key),
             Operation::Sync {
                 mut parts,
+                window,
                 hang,
                 partial,
             } => {
@@ -446,6 +458,7 @@ impl Store {
                     part.commands.clear();
                 }
                 device.last_hang = hang;
+                device.last_window = window;
                 sync(folders, device, &parts, fresh)
             }
             Operation::RepeatSync if device.last_sync.is_empty() => StoreReply::NothingCached,
@@ -491,11 +504,17 @@ impl Store {
                     }
                     device.client_ids.push_back(id);
                 }
+                let mut added = Vec::new();
                 if save_in_sent && let Some(sent) = mailbox.folder(SENT) {
-                    sent.items.push(Some(mail.clone()));
+                    sent.items.push(Some(Mail {
+                        read: true,
+                        ..mail.clone()
+                    }));
+                    added.push((call.user.clone(), SENT));
                 }
                 let to: Vec<String> = to.into_iter().collect::<HashSet<_>>().into_iter().collect();
-                return (Ok(StoreReply::Delivered), self.deliver(&to, &mail));
+                added.extend(self.deliver(&to, &mail));
+                return (Ok(StoreReply::Delivered), added);
             }
         };
         (Ok(reply), Vec::new())
@@ -549,14 +568,15 @@ fn folder_sync(folders: &[Folder], device: &mut Device, key: &str) -> StoreReply
     let current = device
         .hierarchy
         .map_or(Generation::default(), |(current, _)| current);
-    // A key changes only with the hierarchy, so that an answer can be asked for again.
-    let next = if current.known == all && current.key != 0 && key != "0" {
-        current
-    } else {
-        Generation {
+    // A key changes only with the hierarchy, so that an answer can be asked for again; key 0 begins
+    // anew.
+    let next = match key {
+        "0" => Generation { key: 1, known: all },
+        _ if current.known == all && current.key != 0 => current,
+        _ => Generation {
             key: current.key + 1,
             known: all,
-        }
+        },
     };
     if next != current {
         let previous = if key == "0" { next } else { current };
@@ -608,11 +628,19 @@ fn sync(folders: &mut [Folder], device: &mut Device, parts: &[SyncPart], fresh: 
     {
         return StoreReply::HierarchyChanged;
     }
+    let mut room = device.last_window;
+    let outcomes = parts
+        .iter()
+        .map(|part| {
+            let outcome = sync_part(folders, device, part, part.window.min(room), fresh);
+            if let SyncOutcome::Items { items, .. } = &outcome {
+                room = room.saturating_sub(u16::try_from(items.len()).unwrap_or(u16::MAX));
+            }
+            outcome
+        })
+        .collect();
     StoreReply::Sync {
-        outcomes: parts
-            .iter()
-            .map(|part| sync_part(folders, device, part, fresh))
-            .collect(),
+        outcomes,
         hang: device.last_hang,
     }
 }
@@ -621,6 +649,7 @@ fn sync_part(
     folders: &mut [Folder],
     device: &mut Device,
     part: &SyncPart,
+    window: u16,
     fresh: u32,
 ) -> SyncOutcome {
     let Some(folder) = find(folders, &part.id) else {
@@ -658,7 +687,7 @@ fn sync_part(
     let (from, to, key) = if current.key.to_string() == part.key {
         let available = length - current.known;
         let count = if part.get_changes {
-            available.min(usize::from(part.window))
+            available.min(usize::from(window))
         } else {
             0
         };

@@ -134,7 +134,11 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     } else {
         described(addresses, &assumptions)
     };
-    let port_file = match arguments.port_file.as_deref().map(|path| PortFile::write(path, &line)) {
+    let port_file = match arguments
+        .port_file
+        .as_deref()
+        .map(|path| PortFile::write(path, &line))
+    {
         None => None,
         Some(Ok(file)) => Some(file),
         Some(Err(problem)) => {
@@ -169,7 +173,10 @@ fn described(addresses: &Addresses, assumptions: &[String]) -> String {
         addresses.control
     ));
     lines.push("users    any name, password \"secret\"".to_owned());
-    lines.push(format!("time     {}", time_scale_text(addresses.time_scale)));
+    lines.push(format!(
+        "time     {}",
+        time_scale_text(addresses.time_scale)
+    ));
     for (index, assumption) in assumptions.iter().enumerate() {
         let name = if index == 0 { "assumed" } else { "" };
         lines.push(format!("{name:<8} {assumption}"));
@@ -242,8 +249,8 @@ fn config(arguments: &Arguments) -> Result<MockConfig, String> {
         config.faults.push(Fault::strand(strand));
     }
     if let Some(path) = &arguments.pool_config {
-        let bytes = std::fs::read(path)
-            .map_err(|error| format!("error: {}: {error}", path.display()))?;
+        let bytes =
+            std::fs::read(path).map_err(|error| format!("error: {}: {error}", path.display()))?;
         config.pool = iis::read_pool(&path.display().to_string(), &bytes, &arguments.pool)
             .map_err(|error| format!("error: {error}"))?
             .settings;

@@ -52,9 +52,8 @@ impl SocketTable {
         let mut distinct: Vec<SocketGroups> = Vec::new();
         for server in servers {
             // Sockets are told apart by port, so two hosts at one port are one entry.
-            let is_known = |known: &SocketGroups| {
-                (known.target, known.ipv6) == (server.target, server.ipv6)
-            };
+            let is_known =
+                |known: &SocketGroups| (known.target, known.ipv6) == (server.target, server.ipv6);
             if !distinct.iter().any(is_known) {
                 distinct.push(server);
             }

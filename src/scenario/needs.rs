@@ -49,9 +49,7 @@ impl Needs {
                     },
                 )
             }
-            TargetPlan::Server { urls, .. } => {
-                (urls.iter().any(|url| url.starts_with("https")), 0)
-            }
+            TargetPlan::Server { urls, .. } => (urls.iter().any(|url| url.starts_with("https")), 0),
         };
         let per_device = if tls {
             Self::BYTES_PER_DEVICE_TLS

@@ -104,33 +104,43 @@ async fn metrics(State(host): Context, Path(which): Path<Which>) -> Response {
     let Some(server) = host.one(&which) else {
         return unknown_server(&host);
     };
-    match metrics::render(&server) {
-        Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
+    // Reads /proc and the socket tables.
+    match tokio::task::spawn_blocking(move || metrics::render(&server)).await {
+        Ok(Ok(text)) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
-fn text_of(host: &Host, which: &Which, text: impl Fn(&Server) -> String) -> Response {
-    match host.one(which) {
-        Some(server) => text(&server).into_response(),
-        None => unknown_server(host),
+/// A text that takes a while: megabytes of a log, or the system's socket tables.
+async fn text_of(
+    host: &Host,
+    which: &Which,
+    text: impl Fn(&Server) -> String + Send + 'static,
+) -> Response {
+    let Some(server) = host.one(which) else {
+        return unknown_server(host);
+    };
+    match tokio::task::spawn_blocking(move || text(&server)).await {
+        Ok(text) => text.into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
 async fn events(State(host): Context, Path(which): Path<Which>) -> Response {
-    text_of(&host, &which, |server| server.records.events())
+    text_of(&host, &which, |server| server.records.events()).await
 }
 
 async fn iis_log(State(host): Context, Path(which): Path<Which>) -> Response {
-    text_of(&host, &which, |server| server.records.requests())
+    text_of(&host, &which, |server| server.records.requests()).await
 }
 
 async fn httperr(State(host): Context, Path(which): Path<Which>) -> Response {
-    text_of(&host, &which, |server| server.records.errors())
+    text_of(&host, &which, |server| server.records.errors()).await
 }
 
 async fn perfmon(State(host): Context, Path(which): Path<Which>) -> Response {
-    text_of(&host, &which, |server| server.records.perfmon())
+    text_of(&host, &which, |server| server.records.perfmon()).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -144,9 +154,10 @@ async fn netstat_text(
     Path(which): Path<Which>,
     Query(options): Query<NetstatOptions>,
 ) -> Response {
-    text_of(&host, &which, |server| {
+    text_of(&host, &which, move |server| {
         netstat(&server.sockets(), options.images)
     })
+    .await
 }
 
 async fn get_faults(State(host): Context) -> Json<Vec<Fault>> {
@@ -166,9 +177,7 @@ async fn add_fault(State(host): Context, Json(fault): Json<Fault>) -> Response {
     if let Some(problem) = fault.problem() {
         return (StatusCode::UNPROCESSABLE_ENTITY, problem).into_response();
     }
-    let mut faults = host.all_faults();
-    faults.push(fault);
-    host.set_faults(faults).await;
+    host.add_fault(fault).await;
     Json(host.all_faults()).into_response()
 }
 

@@ -3,108 +3,110 @@
 //! there though it falls.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use prometheus::{Encoder as _, Opts, Registry, TextEncoder};
 
 use super::server::Server;
 use super::was::PoolState;
-use crate::control::WorkerTruth;
-use crate::process::{Memory, memory};
+use crate::control::{COUNTED_ERRORS, Truth, WorkerCounts, WorkerTruth};
+use crate::process::{self, Memory};
 use crate::surfaces::sockets::TcpState;
 
-/// The pool of Exchange.
-const POOL: &str = "MSExchangeSyncAppPool";
+/// The web site that devices connect to.
+const SITE: &str = "Default Web Site";
+/// The collectors whose metrics are here.
+const COLLECTORS: [&str; 5] = ["exchange", "iis", "netframework", "process", "tcp"];
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Counter,
     Gauge,
 }
+use Kind::{Counter, Gauge};
 
-/// One series.
-type Series<'a> = (Vec<(&'a str, &'a str)>, f64);
+/// One series: its labels and its value.
+type Series<'a> = (Vec<(&'a str, String)>, f64);
+
+/// The metrics of one scrape.
+struct Page {
+    registry: Registry,
+    outcome: prometheus::Result<()>,
+}
+
+impl Page {
+    /// Adds a metric; one without series is left out, as windows_exporter does.
+    fn add<'a>(&mut self, kind: Kind, name: &str, series: impl IntoIterator<Item = Series<'a>>) {
+        let series: Vec<Series<'a>> = series.into_iter().collect();
+        if self.outcome.is_ok() {
+            self.outcome = self.register(kind, name, &series);
+        }
+    }
+
+    fn register(&self, kind: Kind, name: &str, series: &[Series<'_>]) -> prometheus::Result<()> {
+        let Some((labels, _)) = series.first() else {
+            return Ok(());
+        };
+        let names: Vec<&str> = labels.iter().map(|(name, _)| *name).collect();
+        let options = Opts::new(name, "see windows_exporter's collector of that name");
+        let values = |labels: &[(&str, String)]| -> Vec<String> {
+            labels.iter().map(|(_, value)| value.clone()).collect()
+        };
+        match kind {
+            Counter => {
+                let metric = prometheus::CounterVec::new(options, &names)?;
+                for (labels, value) in series {
+                    let one = metric.get_metric_with_label_values(&values(labels))?;
+                    one.inc_by(*value);
+                }
+                self.registry.register(Box::new(metric))
+            }
+            Gauge => {
+                let metric = prometheus::GaugeVec::new(options, &names)?;
+                for (labels, value) in series {
+                    let one = metric.get_metric_with_label_values(&values(labels))?;
+                    one.set(*value);
+                }
+                self.registry.register(Box::new(metric))
+            }
+        }
+    }
+
+    fn single(&mut self, kind: Kind, name: &str, value: f64) {
+        self.add(kind, name, [(Vec::new(), value)]);
+    }
+}
+
+fn label<'a>(name: &'a str, value: impl Display) -> (&'a str, String) {
+    (name, value.to_string())
+}
 
 pub(super) fn render(server: &Server) -> prometheus::Result<String> {
     let truth = server.truth();
-    let registry = Registry::new();
-    let app = [("app", POOL)];
-    let pool = |value: f64| vec![(app.to_vec(), value)];
-    let counter = |name: &str, value: u64| add(&registry, Kind::Counter, name, &pool(value as f64));
-    counter(
-        "windows_iis_total_application_pool_recycles",
-        truth.recycles,
-    )?;
-    counter("windows_iis_total_worker_processes_created", truth.created)?;
-    counter(
-        "windows_iis_total_worker_process_shutdown_failures",
-        truth.shutdown_failures,
-    )?;
-    for (name, value) in [
-        ("windows_iis_total_worker_process_failures", truth.failures),
-        (
-            "windows_iis_total_worker_process_ping_failures",
-            truth.ping_failures,
-        ),
-        (
-            "windows_iis_total_worker_process_startup_failures",
-            truth.startup_failures,
-        ),
-    ] {
-        counter(name, value)?;
-    }
-    let workers = truth.workers.len() as f64;
-    add(
-        &registry,
-        Kind::Gauge,
-        "windows_iis_current_worker_processes",
-        &pool(workers),
-    )?;
-    let site = |value: u64| vec![(vec![("site", POOL)], value as f64)];
-    for (name, value) in [
-        ("windows_iis_http_requests_current_queue_size", truth.queued),
-        (
-            "windows_iis_http_request_total_rejected_request",
-            truth.rejected,
-        ),
-    ] {
-        add(&registry, Kind::Gauge, name, &site(value))?;
-    }
-    per_worker(&registry, &truth.workers)?;
-
-    let sum = |count: fn(&WorkerTruth) -> u64| truth.workers.iter().map(count).sum::<u64>() as f64;
-    let single = |kind, name: &str, value: f64| add(&registry, kind, name, &[(Vec::new(), value)]);
-    single(
-        Kind::Gauge,
-        "windows_exchange_activesync_ping_cmds_pending",
-        server.pings_pending(&truth) as f64,
-    )?;
-    let syncs = sum(|worker| worker.counts.syncs);
-    single(
-        Kind::Counter,
-        "windows_exchange_activesync_sync_cmds_total",
-        syncs,
-    )?;
-    let served = sum(|worker| worker.counts.served);
-    single(
-        Kind::Counter,
-        "windows_exchange_activesync_requests_total",
-        served,
-    )?;
-    let proxied = sum(|worker| worker.counts.outstanding_proxy);
-    let outstanding = [(vec![("name", "eas")], proxied)];
-    let name = "windows_exchange_http_proxy_outstanding_proxy_requests";
-    add(&registry, Kind::Gauge, name, &outstanding)?;
-
-    pool_state(&registry, server.pool.state())?;
-    tcp(&registry, server)?;
+    let mut page = Page {
+        registry: Registry::new(),
+        outcome: Ok(()),
+    };
+    pool(&mut page, server, &truth);
+    queue_and_site(&mut page, server, &truth);
+    workers(&mut page, server, &truth.workers);
+    clr(&mut page, &truth.workers);
+    processes(&mut page, &truth.workers);
+    exchange(&mut page, server, &truth);
+    tcp(&mut page, server);
+    let collectors = COLLECTORS.map(|name| (vec![label("collector", name)], 1.0));
+    page.add(Gauge, "windows_exporter_collector_success", collectors);
+    // Not a metric of windows_exporter: every output says by which clock the pool lives.
+    page.single(Gauge, "mock_time_scale", server.host.clock.scale());
+    page.outcome?;
 
     let mut text = Vec::new();
-    TextEncoder::new().encode(&registry.gather(), &mut text)?;
+    TextEncoder::new().encode(&page.registry.gather(), &mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// One series per state, 1 for the current one.
-fn pool_state(registry: &Registry, state: PoolState) -> prometheus::Result<()> {
+/// `\APP_POOL_WAS`.
+fn pool(page: &mut Page, server: &Server, truth: &Truth) {
     const STATES: [&str; 7] = [
         "Uninitialized",
         "Initialized",
@@ -114,173 +116,271 @@ fn pool_state(registry: &Registry, state: PoolState) -> prometheus::Result<()> {
         "Shutdown Pending",
         "Delete Pending",
     ];
-    let current = match state {
+    let app = || vec![label("app", server.pool_name())];
+    for (name, value) in [
+        ("application_pool_recycles", truth.recycles),
+        ("worker_processes_created", truth.created),
+        ("worker_process_shutdown_failures", truth.shutdown_failures),
+        ("worker_process_failures", truth.failures),
+        ("worker_process_ping_failures", truth.ping_failures),
+        ("worker_process_startup_failures", truth.startup_failures),
+    ] {
+        let name = format!("windows_iis_total_{name}");
+        page.add(Counter, &name, [(app(), value as f64)]);
+    }
+    let count = truth.workers.len() as f64;
+    page.add(
+        Gauge,
+        "windows_iis_current_worker_processes",
+        [(app(), count)],
+    );
+    let current = match server.pool.state() {
         PoolState::Running => "Running",
         PoolState::Stopped | PoolState::Disabled => "Disabled",
     };
-    let series: Vec<Series<'_>> = STATES
-        .iter()
-        .map(|state| {
-            let value = if *state == current { 1.0 } else { 0.0 };
-            (vec![("app", POOL), ("state", *state)], value)
-        })
-        .collect();
-    let name = "windows_iis_current_application_pool_state";
-    add(registry, Kind::Gauge, name, &series)
+    let states = STATES.map(|state| {
+        let is_current = f64::from(u8::from(state == current));
+        let labels = vec![label("app", server.pool_name()), label("state", state)];
+        (labels, is_current)
+    });
+    page.add(Gauge, "windows_iis_current_application_pool_state", states);
+    let began = server.host.clock.began().as_second() as f64;
+    page.add(
+        Gauge,
+        "windows_iis_current_application_pool_start_time",
+        [(app(), began)],
+    );
 }
 
-/// TCP states of this server's sockets; a state without a socket is absent, as the trap is.
-fn tcp(registry: &Registry, server: &Server) -> prometheus::Result<()> {
+/// `\HTTP Service Request Queues`, whose `site` is the name of the pool, and `\Web Service`.
+fn queue_and_site(page: &mut Page, server: &Server, truth: &Truth) {
+    let pool = &server.pool;
+    for (name, value) in [
+        ("http_requests_current_queue_size", truth.queued as f64),
+        (
+            "http_requests_max_queue_item_age",
+            pool.oldest_waiting().as_secs_f64(),
+        ),
+        ("http_requests_arrival_rate", pool.arrival_rate() as f64),
+        ("http_request_total_rejected_request", truth.rejected as f64),
+    ] {
+        let series = (vec![label("site", server.pool_name())], value);
+        page.add(Gauge, &format!("windows_iis_{name}"), [series]);
+    }
+    let site = || vec![label("site", SITE)];
+    page.add(
+        Gauge,
+        "windows_iis_current_connections",
+        [(site(), truth.connections_open as f64)],
+    );
+    page.add(
+        Counter,
+        "windows_iis_connection_attempts_all_instances_total",
+        [(site(), truth.connections_accepted as f64)],
+    );
+}
+
+/// `\W3SVC_W3WP`.
+fn workers(page: &mut Page, server: &Server, workers: &[WorkerTruth]) {
+    let labels =
+        |worker: &WorkerTruth| vec![label("app", server.pool_name()), label("pid", worker.pid)];
+    let each = |value: fn(&WorkerTruth) -> f64| -> Vec<Series<'_>> {
+        let series = workers.iter();
+        series
+            .map(|worker| (labels(worker), value(worker)))
+            .collect()
+    };
+    page.add(
+        Counter,
+        "windows_iis_worker_current_requests",
+        each(|worker| worker.counts.active as f64),
+    );
+    page.add(
+        Counter,
+        "windows_iis_worker_requests_total",
+        each(|worker| worker.counts.served as f64),
+    );
+    let errors = workers.iter().flat_map(|worker| {
+        let statuses = COUNTED_ERRORS.iter().zip(worker.counts.errors);
+        statuses.map(move |(status, count)| {
+            let mut labels = labels(worker);
+            labels.push(label("status_code", status));
+            (labels, count as f64)
+        })
+    });
+    page.add(Counter, "windows_iis_worker_request_errors_total", errors);
+    let busy = workers.iter().map(|worker| {
+        let mut labels = labels(worker);
+        labels.push(label("state", "busy"));
+        (labels, worker.threads_busy as f64)
+    });
+    page.add(Gauge, "windows_iis_worker_threads", busy);
+    let most = server.host.config.threads as f64;
+    let most = workers.iter().map(|worker| (labels(worker), most));
+    page.add(Counter, "windows_iis_worker_max_threads", most);
+}
+
+/// With a process_id, as windows_exporter's next release has it; up to v0.31.8 the label is missing
+/// on the CLR series.
+fn process_labels(worker: &WorkerTruth) -> Vec<(&'static str, String)> {
+    vec![label("process", "w3wp"), label("process_id", worker.pid)]
+}
+
+/// `\.NET CLR Memory`, of the modelled heap.
+fn clr(page: &mut Page, workers: &[WorkerTruth]) {
+    let mut each = |kind, name: &str, value: fn(&WorkerCounts) -> f64| {
+        let series = workers
+            .iter()
+            .map(|worker| (process_labels(worker), value(&worker.counts)));
+        let name = format!("windows_netframework_clrmemory_{name}");
+        page.add(kind, &name, series);
+    };
+    each(Gauge, "gc_time_percent", |counts| counts.gc_share);
+    each(Gauge, "committed_bytes", |counts| counts.heap_bytes as f64);
+    each(Counter, "allocated_bytes_total", |counts| {
+        counts.allocated_bytes as f64
+    });
+    type Area = (&'static str, fn(&WorkerCounts) -> f64);
+    let by_area = |areas: &'static [Area]| {
+        workers.iter().flat_map(move |worker| {
+            areas.iter().map(move |(area, value)| {
+                let mut labels = process_labels(worker);
+                labels.push(label("area", area));
+                (labels, value(&worker.counts))
+            })
+        })
+    };
+    // What lives is old, what was allocated since the last collection is young.
+    const SIZES: &[Area] = &[
+        ("Gen0", |counts| counts.young_bytes as f64),
+        ("Gen1", |_| 0.0),
+        ("Gen2", |counts| {
+            (counts.heap_bytes - counts.young_bytes) as f64
+        }),
+        ("LOH", |_| 0.0),
+    ];
+    // A full collection counts in every generation.
+    const COLLECTIONS: &[Area] = &[
+        ("Gen0", |counts| counts.collections as f64),
+        ("Gen1", |counts| counts.collections as f64),
+        ("Gen2", |counts| counts.collections as f64),
+    ];
+    page.add(
+        Gauge,
+        "windows_netframework_clrmemory_heap_size_bytes",
+        by_area(SIZES),
+    );
+    page.add(
+        Counter,
+        "windows_netframework_clrmemory_collections_total",
+        by_area(COLLECTIONS),
+    );
+}
+
+/// `\Process`; what the system does not tell is absent.
+fn processes(page: &mut Page, workers: &[WorkerTruth]) {
+    let memory: Vec<(&WorkerTruth, Memory)> = workers
+        .iter()
+        .filter_map(|worker| Some((worker, process::memory(worker.pid)?)))
+        .collect();
+    let mut bytes = |name: &str, value: fn(&Memory) -> u64| {
+        let series = memory
+            .iter()
+            .map(|(worker, memory)| (process_labels(worker), value(memory) as f64));
+        page.add(Gauge, &format!("windows_process_{name}"), series);
+    };
+    bytes("private_bytes", |memory| memory.private);
+    bytes("working_set_private_bytes", |memory| memory.private);
+    bytes("working_set_bytes", |memory| memory.resident);
+    bytes("virtual_bytes", |memory| memory.virtual_bytes);
+    let handles = workers.iter().filter_map(|worker| {
+        let handles = process::handles(worker.pid)?;
+        Some((process_labels(worker), handles as f64))
+    });
+    page.add(Gauge, "windows_process_handles", handles);
+    let started: Vec<_> = workers
+        .iter()
+        .filter_map(|worker| Some((worker, process::threads_and_start(worker.pid)?)))
+        .collect();
+    let threads = started
+        .iter()
+        .map(|(worker, (threads, _))| (process_labels(worker), *threads as f64));
+    page.add(Gauge, "windows_process_threads", threads);
+    let starts = started
+        .iter()
+        .map(|(worker, (_, start))| (process_labels(worker), *start));
+    page.add(
+        Gauge,
+        "windows_process_start_time_seconds_timestamp",
+        starts,
+    );
+}
+
+/// `\MSExchange ActiveSync` and `\MSExchange HttpProxy`.
+fn exchange(page: &mut Page, server: &Server, truth: &Truth) {
+    let lifetime = server.pool.lifetime();
+    page.single(
+        Gauge,
+        "windows_exchange_activesync_ping_cmds_pending",
+        server.pings_pending(truth) as f64,
+    );
+    page.single(
+        Counter,
+        "windows_exchange_activesync_sync_cmds_total",
+        lifetime.syncs as f64,
+    );
+    page.single(
+        Counter,
+        "windows_exchange_activesync_requests_total",
+        lifetime.commands as f64,
+    );
+    let eas = || vec![label("name", "eas")];
+    let outstanding = truth.sum(|counts| counts.outstanding_proxy) as f64;
+    page.add(
+        Gauge,
+        "windows_exchange_http_proxy_outstanding_proxy_requests",
+        [(eas(), outstanding)],
+    );
+    page.add(
+        Counter,
+        "windows_exchange_http_proxy_requests_total",
+        [(eas(), lifetime.proxied as f64)],
+    );
+}
+
+/// TCP of this server's sockets; a state without a socket is absent, as the trap is.
+fn tcp(page: &mut Page, server: &Server) {
     let mut counts = BTreeMap::new();
     for row in server.sockets() {
         let af = if row.local.is_ipv4() { "ipv4" } else { "ipv6" };
         *counts.entry((af, row.state)).or_insert(0_u64) += 1;
     }
-    let series: Vec<Series<'_>> = counts
-        .iter()
-        .map(|((af, state), count)| {
-            (
-                vec![("af", *af), ("state", state.exporter())],
-                *count as f64,
-            )
-        })
-        .collect();
-    let name = "windows_tcp_connections_state_count";
-    add(registry, Kind::Gauge, name, &series)?;
+    let states = counts.iter().map(|((af, state), count)| {
+        let labels = vec![label("af", af), label("state", state.exporter())];
+        (labels, *count as f64)
+    });
+    page.add(Gauge, "windows_tcp_connections_state_count", states);
     // ESTABLISHED and CLOSE_WAIT, as windows_exporter counts them.
-    let mut established = BTreeMap::new();
-    for ((af, state), count) in &counts {
-        if matches!(state, TcpState::Established | TcpState::CloseWait) {
-            *established.entry(*af).or_insert(0.0) += *count as f64;
-        }
-    }
-    let series: Vec<Series<'_>> = established
-        .into_iter()
-        .map(|(af, count)| (vec![("af", af)], count))
-        .collect();
-    add(
-        registry,
-        Kind::Gauge,
-        "windows_tcp_connections_established",
-        &series,
-    )?;
-    let truth = server.truth();
-    let failures = truth.sum(|counts| counts.connect_failures + counts.port_failures);
-    let series = [(vec![("af", "ipv4")], failures as f64)];
-    let name = "windows_tcp_connection_failures_total";
-    add(registry, Kind::Counter, name, &series)
-}
-
-fn per_worker(registry: &Registry, workers: &[WorkerTruth]) -> prometheus::Result<()> {
-    let pids: Vec<String> = workers
-        .iter()
-        .map(|worker| worker.pid.to_string())
-        .collect();
-    let memory: Vec<Option<Memory>> = workers.iter().map(|worker| memory(worker.pid)).collect();
-    let iis = |value: &dyn Fn(&WorkerTruth) -> f64| -> Vec<Series<'_>> {
-        let rows = pids.iter().zip(workers);
-        rows.map(|(pid, worker)| (vec![("app", POOL), ("pid", pid.as_str())], value(worker)))
-            .collect()
+    let established = ["ipv4", "ipv6"].map(|af| {
+        let of = |state| counts.get(&(af, state)).copied().unwrap_or(0);
+        let count = of(TcpState::Established) + of(TcpState::CloseWait);
+        (vec![label("af", af)], count as f64)
+    });
+    page.add(Gauge, "windows_tcp_connections_established", established);
+    // The proxy's connections are IPv4 ones.
+    let lifetime = server.pool.lifetime();
+    let mut both = |name: &str, ipv4: u64| {
+        let series = [("ipv4", ipv4), ("ipv6", 0)];
+        let series = series.map(|(af, count)| (vec![label("af", af)], count as f64));
+        page.add(Counter, &format!("windows_tcp_{name}"), series);
     };
-    let active = iis(&|worker| worker.counts.active as f64);
-    add(
-        registry,
-        Kind::Counter,
-        "windows_iis_worker_current_requests",
-        &active,
-    )?;
-    let served = iis(&|worker| worker.counts.served as f64);
-    add(
-        registry,
-        Kind::Counter,
-        "windows_iis_worker_requests_total",
-        &served,
-    )?;
-
-    // With a process_id, as windows_exporter's next release has it; up to v0.31.8 the label is
-    // missing on the CLR series.
-    let process = |value: &dyn Fn(&WorkerTruth) -> f64| -> Vec<Series<'_>> {
-        let rows = pids.iter().zip(workers);
-        rows.map(|(pid, worker)| {
-            (
-                vec![("process", "w3wp"), ("process_id", pid.as_str())],
-                value(worker),
-            )
-        })
-        .collect()
-    };
-    let gc = process(&|worker| worker.counts.gc_share);
-    add(
-        registry,
-        Kind::Gauge,
-        "windows_netframework_clrmemory_gc_time_percent",
-        &gc,
-    )?;
-    let heap = process(&|worker| worker.counts.heap_bytes as f64);
-    add(
-        registry,
-        Kind::Gauge,
-        "windows_netframework_clrmemory_committed_bytes",
-        &heap,
-    )?;
-    let collections = process(&|worker| worker.counts.collections as f64);
-    add(
-        registry,
-        Kind::Counter,
-        "windows_netframework_clrmemory_collections_total",
-        &collections,
-    )?;
-    let bytes = |value: fn(&Memory) -> u64| -> Vec<Series<'_>> {
-        let rows = pids.iter().zip(&memory);
-        rows.filter_map(|(pid, memory)| {
-            let labels = vec![("process", "w3wp"), ("process_id", pid.as_str())];
-            Some((labels, value(memory.as_ref()?) as f64))
-        })
-        .collect()
-    };
-    add(
-        registry,
-        Kind::Gauge,
-        "windows_process_private_bytes",
-        &bytes(|memory| memory.private),
-    )?;
-    let resident = bytes(|memory| memory.resident);
-    add(
-        registry,
-        Kind::Gauge,
-        "windows_process_working_set_bytes",
-        &resident,
-    )
-}
-
-/// Adds a metric; one without series is left out, as windows_exporter does.
-fn add(
-    registry: &Registry,
-    kind: Kind,
-    name: &str,
-    series: &[Series<'_>],
-) -> prometheus::Result<()> {
-    let Some((labels, _)) = series.first() else {
-        return Ok(());
-    };
-    let names: Vec<&str> = labels.iter().map(|(name, _)| *name).collect();
-    let options = Opts::new(name, "see windows_exporter's collector of that name");
-    match kind {
-        Kind::Counter => {
-            let metric = prometheus::CounterVec::new(options, &names)?;
-            for (labels, value) in series {
-                let values: Vec<&str> = labels.iter().map(|(_, value)| *value).collect();
-                metric.get_metric_with_label_values(&values)?.inc_by(*value);
-            }
-            registry.register(Box::new(metric))
-        }
-        Kind::Gauge => {
-            let metric = prometheus::GaugeVec::new(options, &names)?;
-            for (labels, value) in series {
-                let values: Vec<&str> = labels.iter().map(|(_, value)| *value).collect();
-                metric.get_metric_with_label_values(&values)?.set(*value);
-            }
-            registry.register(Box::new(metric))
-        }
+    both(
+        "connection_failures_total",
+        lifetime.connect_failures + lifetime.port_failures,
+    );
+    both("connections_active_total", lifetime.connects);
+    if let Some(host) = process::tcp_counters() {
+        both("connections_reset_total", host.reset);
+        both("segments_retransmitted_total", host.retransmitted);
     }
 }

@@ -10,7 +10,7 @@ mod sites;
 mod tls;
 mod was;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -154,7 +154,12 @@ impl FrontDoor {
         host.set_servers(&servers);
         tasks.spawn(control::serve(Arc::clone(&host), control));
         for server in &servers {
-            was::start_all(server).await?;
+            if let Err(error) = was::start_all(server).await {
+                for started in &servers {
+                    was::stop(started, was::PoolState::Stopped).await;
+                }
+                return Err(error);
+            }
             tasks.spawn(was::keep_policy(Arc::clone(server)));
             tasks.spawn(was::ping_workers(Arc::clone(server)));
             tasks.spawn(Arc::clone(server).write_perfmon());
@@ -163,6 +168,7 @@ impl FrontDoor {
                 tasks.spawn(watch.run(Arc::clone(server)));
             }
         }
+        host.set_faults(host.config.faults.clone()).await;
         let first = &addresses[0];
         let addresses = Addresses {
             url: first.url.clone(),
@@ -286,7 +292,8 @@ fn bind_all(config: &MockConfig) -> Result<Vec<Sockets>, StartError> {
             asked
         };
         let clients = http::bind(asked)?;
-        let local = SocketAddr::new(config.listen.ip(), 0);
+        // Who reaches the back end is believed whatever user it names: nobody from outside may.
+        let local = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
         let back_end = http::bind(local)?;
         sockets.push(Sockets {
             client_address: local_address(&clients, asked)?,

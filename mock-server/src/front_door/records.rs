@@ -131,7 +131,8 @@ impl Records {
             let Some(folder) = folder else {
                 return Ok(None);
             };
-            let path = folder.join(format!("{name}-{server}.log"));
+            let (stem, ending) = name.split_once('.').unwrap_or((name, "log"));
+            let path = folder.join(format!("{stem}-{server}.{ending}"));
             let open = || {
                 std::fs::create_dir_all(folder)?;
                 OpenOptions::new().create(true).append(true).open(&path)
@@ -141,7 +142,7 @@ impl Records {
             })
         };
         let began = clock.now();
-        let host = format!("MOCK{server:02}");
+        let host = crate::worker::server_name(server);
         let zone = began.time_zone().iana_name().unwrap_or("UTC").to_owned();
         Ok(Self {
             pool: pool.to_owned(),
@@ -160,7 +161,13 @@ impl Records {
                 http_err::header(began.timestamp()),
                 file("httperr")?,
             )),
-            perfmon: Mutex::new(PerfmonLog::new(&host, pool, &zone)),
+            perfmon: Mutex::new(PerfmonLog::new(
+                &host,
+                pool,
+                &zone,
+                clock.scale(),
+                file("perfmon.csv")?,
+            )),
             heartbeats: Mutex::default(),
             address,
             clock,

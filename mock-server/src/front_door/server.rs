@@ -18,11 +18,11 @@ use crate::control::{Truth, UserSettings};
 use crate::fault::{Fault, FaultKind, Faults};
 use crate::link::{App, ToWorker, WireAnswer, WireRequest};
 use crate::lock;
-use crate::worker::guid;
 use crate::process;
 use crate::store::Store;
 use crate::surfaces::sockets::{Scanner, SocketRow};
 use crate::surfaces::{PerfmonSample, PerfmonWorker};
+use crate::worker::guid;
 
 /// What all servers share.
 pub(super) struct Host {
@@ -32,6 +32,8 @@ pub(super) struct Host {
     pub(super) faults: Mutex<Faults>,
     /// The same as they were given.
     listed: Mutex<Vec<Fault>>,
+    /// One change of the faults at a time.
+    changing: tokio::sync::Mutex<()>,
     /// Changes with every change of the faults.
     pub(super) faults_changed: watch::Sender<u64>,
     users: Mutex<std::collections::HashMap<String, UserSettings>>,
@@ -44,8 +46,9 @@ impl Host {
     pub(super) fn new(config: MockConfig, clock: PoolClock) -> Self {
         Self {
             store: Mutex::new(Store::new(&config)),
-            faults: Mutex::new(Faults::new(config.faults.clone())),
-            listed: Mutex::new(config.faults.clone()),
+            faults: Mutex::default(),
+            listed: Mutex::default(),
+            changing: tokio::sync::Mutex::new(()),
             faults_changed: watch::Sender::new(0),
             users: Mutex::default(),
             random: Mutex::new(Xoshiro256PlusPlus::seed_from_u64(config.seed)),
@@ -98,8 +101,27 @@ impl Host {
     /// Puts these faults in place of all before; what happens once happens now, for those that are
     /// new.
     pub(super) async fn set_faults(&self, faults: Vec<Fault>) {
+        let _turn = self.changing.lock().await;
+        self.change_faults(faults).await;
+    }
+
+    /// One more. What happens once happens again.
+    pub(super) async fn add_fault(&self, fault: Fault) {
+        let _turn = self.changing.lock().await;
+        let mut faults = self.all_faults();
+        if faults.contains(&fault) {
+            self.happen_once(fault.fault);
+        }
+        faults.push(fault);
+        self.change_faults(faults).await;
+    }
+
+    async fn change_faults(&self, faults: Vec<Fault>) {
         let before = std::mem::replace(&mut *lock(&self.listed), faults.clone());
-        *lock(&self.faults) = Faults::new(faults.clone());
+        if faults == before {
+            return;
+        }
+        lock(&self.faults).replace(faults.clone());
         self.tell_all(|| ToWorker::Faults(faults.clone()));
         self.faults_changed.send_modify(|change| *change += 1);
         for fault in faults.iter().filter(|fault| !before.contains(fault)) {
@@ -156,6 +178,21 @@ impl Host {
 
     pub(super) fn user(&self, name: &str) -> UserSettings {
         lock(&self.users).get(name).copied().unwrap_or_default()
+    }
+
+    /// The fault on the wire that was set after that change and strikes, and the change up to which
+    /// the request has met them all.
+    pub(super) fn strike_open(
+        &self,
+        kinds: &[FaultKind],
+        note: &RequestNote,
+        after: u64,
+    ) -> (Option<Fault>, u64) {
+        let mut faults = lock(&self.faults);
+        let wanted = |fault: &Fault| kinds.contains(&fault.fault);
+        let chance = |probability| self.chance(probability);
+        let struck = faults.strike_if(wanted, note.subject(), after, chance);
+        (struck, faults.change())
     }
 
     pub(super) fn random_bytes(&self, count: usize) -> Vec<u8> {
@@ -238,9 +275,20 @@ impl Server {
         }
     }
 
+    /// The pool's name, as the configuration spells it.
+    pub(super) fn pool_name(&self) -> &str {
+        &self.host.config.pool.name
+    }
+
     /// A word to whoever runs the mock.
     pub(super) fn tell(&self, what: &str) {
         eprintln!("mock server {}: {what}", self.number);
+    }
+
+    /// `loadBalancerCapabilities` TcpLevel.
+    pub(super) fn closes_when_full(&self) -> bool {
+        self.pool.settings().failure.load_balancer_capabilities
+            == iis::LoadBalancerCapabilities::TcpLevel
     }
 
     /// By how much pool time this server's recycling comes after that of the first.
@@ -261,11 +309,7 @@ impl Server {
             if let Some(answer) = super::sites::answer(self, &request).await {
                 return Ok(answer);
             }
-            if self
-                .host
-                .strike(&[FaultKind::QueueFull], note)
-                .is_some()
-            {
+            if self.host.strike(&[FaultKind::QueueFull], note).is_some() {
                 self.pool.counters.rejected.fetch_add(1, Ordering::Relaxed);
                 return Err(Lost::QueueFull);
             }
@@ -332,12 +376,20 @@ impl Server {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         loop {
             ticks.tick().await;
-            self.records.sampled(&self.perfmon_sample());
+            self.pool.measure_arrivals();
+            let server = Arc::clone(&self);
+            // Reads /proc, and may write a file.
+            let sampled = tokio::task::spawn_blocking(move || {
+                server.records.sampled(&server.perfmon_sample());
+            });
+            // A sample does not panic.
+            let _ = sampled.await;
         }
     }
 
     fn perfmon_sample(&self) -> PerfmonSample {
         let truth = self.truth();
+        let lifetime = self.pool.lifetime();
         let workers = self.pool.workers();
         let workers = workers.iter().map(|worker| {
             let (pid, counts) = (worker.pid(), worker.counts());
@@ -360,10 +412,10 @@ impl Server {
             rejected: truth.rejected,
             connections_established: truth.connections_open
                 + truth.sum(|counts| counts.outgoing_sockets),
-            connection_failures: truth.sum(|counts| counts.connect_failures + counts.port_failures),
+            connection_failures: lifetime.connect_failures + lifetime.port_failures,
             pings_pending: self.pings_pending(&truth),
-            syncs: truth.sum(|counts| counts.syncs),
-            requests: truth.sum(|counts| counts.served),
+            syncs: lifetime.syncs,
+            requests: lifetime.commands,
             outstanding_proxy: truth.sum(|counts| counts.outstanding_proxy),
         }
     }

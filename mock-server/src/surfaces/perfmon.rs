@@ -13,8 +13,11 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::fs::File;
 
 use jiff::{Timestamp, Zoned};
+
+use super::ring::LogFile;
 
 /// Rows kept over all segments: two hours at one a second, longer than a scaled scenario takes,
 /// in about 3 MB.
@@ -136,6 +139,10 @@ pub(crate) struct PerfmonLog {
     segments: VecDeque<Segment>,
     /// Rows of all segments.
     rows: usize,
+    /// Pool seconds per second: the log's times are the pool's, its rates are per real second, as
+    /// devices live.
+    time_scale: f64,
+    file: Option<LogFile>,
     /// The row before, within the segment.
     previous: Option<(Timestamp, [Option<u64>; RATES.len()])>,
 }
@@ -160,8 +167,16 @@ enum Cell {
 impl PerfmonLog {
     /// An empty log. `host` and `pool` are the names in the columns; `time_zone` is Windows' name
     /// of the zone the times will be in, such as `W. Europe Standard Time`.
-    pub(crate) fn new(host: &str, pool: &str, time_zone: &str) -> Self {
+    pub(crate) fn new(
+        host: &str,
+        pool: &str,
+        time_zone: &str,
+        time_scale: f64,
+        file: Option<File>,
+    ) -> Self {
         Self {
+            time_scale,
+            file: file.map(|file| LogFile::new("performance log", file)),
             host: host.to_owned(),
             pool: pool.to_owned(),
             time_zone: time_zone.to_owned(),
@@ -183,12 +198,14 @@ impl PerfmonLog {
             .is_some_and(|last| is_known(&last.pids))
         {
             let segment = self.begin(at, sample);
+            LogFile::append(&mut self.file, &segment.header);
             self.segments.push_back(segment);
             self.previous = None;
         }
         let rates = self.rates(at.timestamp(), sample);
         if let Some(segment) = self.segments.back_mut() {
             let row = row(at, &segment.pids, sample, rates);
+            LogFile::append(&mut self.file, &row);
             segment.rows.push_back(row);
             self.rows += 1;
         }
@@ -262,7 +279,7 @@ impl PerfmonLog {
             let rate = || {
                 let (then, before) = previous?;
                 let grown = counts[index]?.checked_sub(before[index]?)?;
-                let seconds = at.duration_since(then).as_secs_f64();
+                let seconds = at.duration_since(then).as_secs_f64() / self.time_scale;
                 (seconds > 0.0).then(|| grown as f64 / seconds)
             };
             rate().map_or(Cell::NoSample, Cell::Value)
@@ -367,7 +384,8 @@ mod tests {
     }
 
     fn log() -> PerfmonLog {
-        PerfmonLog::new("EX01", "MSExchangeSyncAppPool", "W. Europe Standard Time")
+        let zone = "W. Europe Standard Time";
+        PerfmonLog::new("EX01", "MSExchangeSyncAppPool", zone, 1.0, None)
     }
 
     /// Cells of a text's line; none of them holds a comma.

@@ -9,12 +9,34 @@ use std::io::Write as _;
 /// minutes even of a heavy load; whoever needs all of them gives a file.
 pub(crate) const LINES: usize = 10_000;
 
+/// A log's file. After an error it gets no more: a log with a hole is worse than one that ends.
+pub(crate) struct LogFile {
+    name: &'static str,
+    file: File,
+}
+
+impl LogFile {
+    /// `name` is for the error message.
+    pub(crate) fn new(name: &'static str, file: File) -> Self {
+        Self { name, file }
+    }
+
+    /// Writes to the file if there is one. Blocks meanwhile.
+    pub(crate) fn append(log: &mut Option<Self>, text: &str) {
+        if let Some(open) = log
+            && let Err(error) = open.file.write_all(text.as_bytes())
+        {
+            eprintln!("mock: the {} ends here: {error}", open.name);
+            *log = None;
+        }
+    }
+}
+
 /// The log.
 pub(crate) struct Ring {
-    name: &'static str,
     header: String,
     lines: VecDeque<String>,
-    file: Option<File>,
+    file: Option<LogFile>,
 }
 
 impl Ring {
@@ -23,13 +45,11 @@ impl Ring {
     /// repeats it after every start.
     pub(crate) fn new(name: &'static str, header: String, file: Option<File>) -> Self {
         let mut ring = Self {
-            name,
             header,
             lines: VecDeque::new(),
-            file,
+            file: file.map(|file| LogFile::new(name, file)),
         };
-        let header = format!("{}\n", ring.header);
-        ring.append(&header);
+        LogFile::append(&mut ring.file, &format!("{}\n", ring.header));
         ring
     }
 
@@ -38,7 +58,7 @@ impl Ring {
         // With its end, so that it reaches the file in one write and a killed process leaves no
         // half line.
         let line = format!("{line}\n");
-        self.append(&line);
+        LogFile::append(&mut self.file, &line);
         if self.lines.len() == LINES {
             self.lines.pop_front();
         }
@@ -53,16 +73,6 @@ impl Ring {
         text.push('\n');
         text.extend(self.lines.iter().map(String::as_str));
         text
-    }
-
-    /// After an error the file gets no more: a log with a hole is worse than one that ends.
-    fn append(&mut self, line: &str) {
-        if let Some(file) = &mut self.file
-            && let Err(error) = file.write_all(line.as_bytes())
-        {
-            eprintln!("mock: the {} log ends here: {error}", self.name);
-            self.file = None;
-        }
     }
 }
 

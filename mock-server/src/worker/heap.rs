@@ -19,7 +19,9 @@ const MIB: f64 = 1_048_576.0;
 pub(super) struct Heap {
     config: HeapConfig,
     live: AtomicU64,
+    /// Since the last collection.
     allocated: AtomicU64,
+    allocated_ever: AtomicU64,
     shared: Arc<Shared>,
 }
 
@@ -42,6 +44,8 @@ struct Sample {
 /// What the counters show.
 pub(super) struct Figures {
     pub(super) bytes: u64,
+    pub(super) young: u64,
+    pub(super) allocated_ever: u64,
     pub(super) collections: u64,
     pub(super) gc_share: f64,
 }
@@ -57,6 +61,7 @@ impl Heap {
             config,
             live: AtomicU64::new(config.base),
             allocated: AtomicU64::new(0),
+            allocated_ever: AtomicU64::new(0),
             shared: Arc::new(Shared {
                 world: RwLock::new(()),
                 collections: AtomicU64::new(0),
@@ -68,6 +73,7 @@ impl Heap {
 
     /// Counts an allocation, which may set off a collection, and waits for one that runs.
     pub(super) async fn allocate(&self, bytes: u64) {
+        self.allocated_ever.fetch_add(bytes, Ordering::Relaxed);
         let before = self.allocated.fetch_add(bytes, Ordering::Relaxed);
         if before < self.config.budget && before + bytes >= self.config.budget {
             self.allocated.store(0, Ordering::Relaxed);
@@ -120,8 +126,11 @@ impl Heap {
     }
 
     pub(super) fn figures(&self) -> Figures {
+        let young = self.allocated.load(Ordering::Relaxed);
         Figures {
-            bytes: self.live.load(Ordering::Relaxed) + self.allocated.load(Ordering::Relaxed),
+            bytes: self.live.load(Ordering::Relaxed) + young,
+            young,
+            allocated_ever: self.allocated_ever.load(Ordering::Relaxed),
             collections: self.shared.collections.load(Ordering::Relaxed),
             gc_share: lock(&self.shared.sample).share,
         }

@@ -19,10 +19,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::config::{MockConfig, Topology};
-use crate::control::{UserSettings, WorkerCounts};
+use crate::control::{COUNTED_ERRORS, UserSettings, WorkerCounts};
 use crate::fault::{Fault, FaultKind, Faults, Subject};
 use crate::link::{
-    App, COUNTS_EVERY, Receiver, ToFrontDoor, ToWorker, WireRequest, WorkerStart, send_all,
+    App, COUNTS_EVERY, Receiver, ToFrontDoor, ToWorker, WireAnswer, WireRequest, WorkerStart,
+    send_all,
 };
 use crate::lock;
 use crate::store::{Operation, StoreCall, StoreReply};
@@ -84,6 +85,7 @@ async fn report_counts(worker: Arc<Worker>) {
     loop {
         ticks.tick().await;
         worker.heap.sample();
+        worker.outgoing.forget_closed();
         worker.send(ToFrontDoor::Counts(worker.counts()));
     }
 }
@@ -140,6 +142,9 @@ struct Worker {
     proxied: AtomicU64,
     stranded: AtomicU64,
     served: AtomicU64,
+    commands: AtomicU64,
+    proxied_ever: AtomicU64,
+    errors: [AtomicU64; COUNTED_ERRORS.len()],
     syncs: AtomicU64,
 }
 
@@ -171,7 +176,11 @@ impl Worker {
             names: Names::new(
                 server,
                 // On two servers the back end is the other one's.
-                if config.topology == Topology::TwoServers { 2 } else { server },
+                if config.topology == Topology::TwoServers {
+                    2
+                } else {
+                    server
+                },
                 generation,
             ),
             config,
@@ -186,6 +195,9 @@ impl Worker {
             proxied: AtomicU64::new(0),
             stranded: AtomicU64::new(0),
             served: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            proxied_ever: AtomicU64::new(0),
+            errors: Default::default(),
             syncs: AtomicU64::new(0),
         }
     }
@@ -225,7 +237,7 @@ impl Worker {
                 self.hanging_syncs.hierarchy_changed(&user);
             }
             ToWorker::Faults(faults) => {
-                *lock(&self.faults) = Faults::new(faults);
+                lock(&self.faults).replace(faults);
                 self.faults_changed.send_modify(|change| *change += 1);
             }
             ToWorker::User(user, settings) => {
@@ -258,14 +270,27 @@ impl Worker {
             };
             worker.heap.pass().await;
             lock(&worker.requests).remove(&id);
+            worker.count(app, answer.as_ref());
             worker.send(match answer {
                 Some(answer) => ToFrontDoor::Answer(id, answer),
                 None => ToFrontDoor::Completed(id),
             });
-            worker.served.fetch_add(1, Ordering::Relaxed);
             worker.active.fetch_sub(1, Ordering::SeqCst);
             worker.end_if_drained();
         });
+    }
+
+    /// Counts a request that is completed.
+    fn count(&self, app: App, answer: Option<&WireAnswer>) {
+        self.served.fetch_add(1, Ordering::Relaxed);
+        if app == App::BackEnd || self.config.topology == Topology::Direct {
+            self.commands.fetch_add(1, Ordering::Relaxed);
+        }
+        let status = answer.map(|answer| answer.status);
+        let counted = COUNTED_ERRORS.iter().position(|one| Some(*one) == status);
+        if let Some(index) = counted {
+            self.errors[index].fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn end_if_drained(&self) {
@@ -331,10 +356,16 @@ impl Worker {
             held_pings: self.pings.held(),
             served: self.served.load(Ordering::Relaxed),
             syncs: self.syncs.load(Ordering::Relaxed),
+            commands: self.commands.load(Ordering::Relaxed),
+            proxied: self.proxied_ever.load(Ordering::Relaxed),
+            errors: std::array::from_fn(|index| self.errors[index].load(Ordering::Relaxed)),
             heap_bytes: heap.bytes,
+            young_bytes: heap.young,
+            allocated_bytes: heap.allocated_ever,
             collections: heap.collections,
             gc_share: heap.gc_share,
             outgoing_sockets: self.outgoing.open_count(),
+            connects: self.outgoing.made(),
             port_failures: self.outgoing.port_failures(),
             connect_failures: self.outgoing.connect_failures(),
         }

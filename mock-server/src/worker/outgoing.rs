@@ -36,6 +36,7 @@ pub(super) struct Outgoing {
     ports: Arc<Semaphore>,
     idle: Mutex<Vec<(TcpStream, OwnedSemaphorePermit)>>,
     open: AtomicU64,
+    made: AtomicU64,
     port_failures: AtomicU64,
     connect_failures: AtomicU64,
 }
@@ -50,24 +51,35 @@ impl Outgoing {
             next: AtomicU64::new(0),
             idle: Mutex::default(),
             open: AtomicU64::new(0),
+            made: AtomicU64::new(0),
             port_failures: AtomicU64::new(0),
             connect_failures: AtomicU64::new(0),
         }
     }
 
-    /// A connection that is ready for a request. Waits for a port for as long as configured.
-    pub(super) async fn connect(&self) -> io::Result<Connection<'_>> {
+    /// A connection that was used before and is still open, if there is one.
+    pub(super) fn kept(&self) -> Option<Connection<'_>> {
         loop {
-            let Some((stream, port)) = lock(&self.idle).pop() else {
-                break;
-            };
+            let (stream, port) = lock(&self.idle).pop()?;
             self.open.fetch_sub(1, Ordering::Relaxed);
-            // Readable while idle means that the back end has closed it.
-            let readable = stream.try_read(&mut [0]);
-            if matches!(&readable, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-                return Ok(self.open(stream, port));
+            if is_open(&stream) {
+                return Some(self.open(stream, port));
             }
         }
+    }
+
+    /// Closes idle connections whose other end the back end has closed: a healthy front end leaves
+    /// none of them in CLOSE_WAIT.
+    pub(super) fn forget_closed(&self) {
+        let mut idle = lock(&self.idle);
+        let before = idle.len();
+        idle.retain(|(stream, _)| is_open(stream));
+        let closed = (before - idle.len()) as u64;
+        self.open.fetch_sub(closed, Ordering::Relaxed);
+    }
+
+    /// A new connection. Waits for a port for as long as configured.
+    pub(super) async fn connect(&self) -> io::Result<Connection<'_>> {
         let end = Instant::now() + self.wait;
         let connected = match timeout_at(end, Arc::clone(&self.ports).acquire_owned()).await {
             Ok(Ok(port)) => connect_within(self.back_end, &self.range, &self.next, end)
@@ -76,7 +88,10 @@ impl Outgoing {
             _ => Err(exhausted()),
         };
         match connected {
-            Ok((stream, port)) => Ok(self.open(stream, port)),
+            Ok((stream, port)) => {
+                self.made.fetch_add(1, Ordering::Relaxed);
+                Ok(self.open(stream, port))
+            }
             Err(error) => {
                 let counter = match error.kind() {
                     io::ErrorKind::AddrNotAvailable => &self.port_failures,
@@ -100,6 +115,10 @@ impl Outgoing {
         self.open.load(Ordering::Relaxed)
     }
 
+    pub(super) fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
     pub(super) fn port_failures(&self) -> u64 {
         self.port_failures.load(Ordering::Relaxed)
     }
@@ -107,6 +126,12 @@ impl Outgoing {
     pub(super) fn connect_failures(&self) -> u64 {
         self.connect_failures.load(Ordering::Relaxed)
     }
+}
+
+/// Readable while idle means that the back end has closed it.
+fn is_open(stream: &TcpStream) -> bool {
+    let readable = stream.try_read(&mut [0]);
+    matches!(&readable, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 fn exhausted() -> io::Error {

@@ -61,7 +61,11 @@ impl Pings {
     }
 
     pub(super) fn item_added(&self, user: &str, folder: u32) {
-        self.each(user, |state| state.changed.push(folder));
+        self.each(user, |state| {
+            if !state.changed.contains(&folder) {
+                state.changed.push(folder);
+            }
+        });
     }
 
     pub(super) fn hierarchy_changed(&self, user: &str) {
@@ -101,6 +105,11 @@ impl Registration<'_> {
             }
             self.held.wake.notified().await;
         }
+    }
+
+    /// What would end a Ping on those folders now, if anything.
+    pub(super) fn now(&self, folders: &[u32]) -> Option<Wake> {
+        self.reason(folders)
     }
 
     /// Forgets what woke it.

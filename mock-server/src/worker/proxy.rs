@@ -45,17 +45,17 @@ pub(super) async fn serve(
         return Some(answers::unauthorized(worker, &request));
     };
     let _proxied = Counted::new(&worker.proxied);
-    let Ok(mut connection) = worker.outgoing.connect().await else {
-        return Some(bad_gateway(worker));
-    };
+    worker.proxied_ever.fetch_add(1, Ordering::Relaxed);
     // What the client calls itself counts for nothing.
     request
         .headers
         .retain(|(header, _)| *header != RequestHeader::Identity);
-    request.headers.push((RequestHeader::Identity, user.clone()));
-    if write_request(connection.stream(), &request).await.is_err() {
+    request
+        .headers
+        .push((RequestHeader::Identity, user.clone()));
+    let Ok(mut connection) = forward(worker, &request).await else {
         return Some(bad_gateway(worker));
-    }
+    };
     // What comes now is waiting, and takes no thread.
     worker.send(ToFrontDoor::Async(id));
     let ping = held(&request, user);
@@ -102,6 +102,19 @@ pub(super) async fn serve(
     }
 }
 
+/// Sends a request to the back end. One that closes a kept connection at this very moment has not
+/// taken the request, which goes out again on a new one.
+async fn forward<'a>(worker: &'a Worker, request: &WireRequest) -> io::Result<Connection<'a>> {
+    if let Some(mut kept) = worker.outgoing.kept()
+        && write_request(kept.stream(), request).await.is_ok()
+    {
+        return Ok(kept);
+    }
+    let mut connection = worker.outgoing.connect().await?;
+    write_request(connection.stream(), request).await?;
+    Ok(connection)
+}
+
 /// A Ping that may strand.
 struct Held {
     user: String,
@@ -124,7 +137,7 @@ impl Held {
         };
         let chance = |probability| worker.chance(probability);
         lock(&worker.faults)
-            .strike_if(wanted, subject, chance)
+            .strike_if(wanted, subject, 0, chance)
             .is_some()
     }
 }

@@ -168,7 +168,8 @@ async fn overshoot(rig: &Rig, arguments: &Arguments) -> String {
 async fn round_trips(arguments: &Arguments) -> Result<String, String> {
     let rig = Rig::start(arguments, 1, SHUTDOWN_LIMIT).await?;
     let fleet = rig.fleet(0..arguments.devices);
-    rig.held((f64::from(arguments.devices) * MOST) as u32).await?;
+    rig.held((f64::from(arguments.devices) * MOST) as u32)
+        .await?;
     sleep(SETTLE).await;
     rig.recorder.interval("", Gauges::new());
     let before = rig.costs().await?;
@@ -178,9 +179,7 @@ async fn round_trips(arguments: &Arguments) -> Result<String, String> {
     let elapsed = began.elapsed().as_secs_f64();
     let after = rig.costs().await?;
     let trips = interval.count(Counter::PingsExpired) as f64;
-    let used = |of: fn(&Costs) -> Duration| {
-        (of(&after).saturating_sub(of(&before))).as_secs_f64()
-    };
+    let used = |of: fn(&Costs) -> Duration| (of(&after).saturating_sub(of(&before))).as_secs_f64();
     let (mock, harness) = (
         used(|costs| costs.mock.cpu),
         used(|costs| costs.harness.cpu),
@@ -218,7 +217,8 @@ async fn recycle(arguments: &Arguments) -> Result<String, String> {
     // A device that was cut comes back at once, so the herd is part of what is measured.
     let (by_mock, by_devices) = tokio::join!(
         rig.mock_has_cut(devices),
-        rig.until("every device is back", || lock(&rig.seen).connects >= devices),
+        rig.until("every device is back", || lock(&rig.seen).connects
+            >= devices),
     );
     by_devices?;
     rig.held(arguments.devices).await?;

@@ -222,9 +222,11 @@ impl Rig {
             ramp: Pacer::per_second(self.rate),
         };
         let (factory, seen) = (Arc::clone(&self.factory), Arc::clone(&self.seen));
-        Fleet::start(plan, Arc::clone(&self.recorder) as Arc<_>, move |_| Watched {
-            inner: factory.make(),
-            seen: Arc::clone(&seen),
+        Fleet::start(plan, Arc::clone(&self.recorder) as Arc<_>, move |_| {
+            Watched {
+                inner: factory.make(),
+                seen: Arc::clone(&seen),
+            }
         })
     }
 
@@ -278,16 +280,16 @@ impl Rig {
                 cpu: cpu_time(pid)?,
             })
         };
-        let mock = workers
-            .chain([front_door])
-            .map(|pid| cost(&pid))
-            .try_fold(None, |sum: Option<Cost>, one| {
+        let mock = workers.chain([front_door]).map(|pid| cost(&pid)).try_fold(
+            None,
+            |sum: Option<Cost>, one| {
                 let one = one?;
                 Some(Some(sum.map_or(one, |sum| Cost {
                     memory: sum.memory + one.memory,
                     cpu: sum.cpu + one.cpu,
                 })))
-            });
+            },
+        );
         match (cost("self"), mock.flatten()) {
             (Some(harness), Some(mock)) => Ok(Costs { harness, mock }),
             _ => Err("memory and processor time can be read on Linux only".to_owned()),

@@ -80,8 +80,18 @@ fn page(status: u16, title: &str, heading: &str, text: &str) -> Vec<u8> {
     answer.into_bytes()
 }
 
+/// What the request means for the way its answer is sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AnswerFraming {
+    pub(crate) keep_alive: bool,
+    /// HTTP/1.0: knows no chunks, and a kept connection is told of.
+    pub(crate) is_old: bool,
+    /// The answer to HEAD has no body (RFC 9110 9.3.2).
+    pub(crate) head_only: bool,
+}
+
 /// An application's answer.
-pub(crate) fn encode(answer: &WireAnswer, keep_alive: bool, chunked: bool) -> Vec<u8> {
+pub(crate) fn encode(answer: &WireAnswer, framing: AnswerFraming, chunked: bool) -> Vec<u8> {
     /// Status line and the dozen headers of Exchange.
     const USUAL_HEAD: usize = 640;
     let mut head = String::with_capacity(USUAL_HEAD + answer.body.len());
@@ -95,10 +105,14 @@ pub(crate) fn encode(answer: &WireAnswer, keep_alive: bool, chunked: bool) -> Ve
     );
     push_date(&mut head);
     head.push_str("\r\n");
-    if !keep_alive {
-        head.push_str("Connection: close\r\n");
+    match framing {
+        AnswerFraming {
+            keep_alive: false, ..
+        } => head.push_str("Connection: close\r\n"),
+        AnswerFraming { is_old: true, .. } => head.push_str("Connection: keep-alive\r\n"),
+        _ => {}
     }
-    if chunked && !answer.body.is_empty() {
+    if chunked && !answer.body.is_empty() && !framing.head_only {
         head.push_str("Transfer-Encoding: chunked\r\n\r\n");
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(format!("{:X}\r\n", answer.body.len()).as_bytes());
@@ -108,7 +122,9 @@ pub(crate) fn encode(answer: &WireAnswer, keep_alive: bool, chunked: bool) -> Ve
     }
     let _ = write!(head, "Content-Length: {}\r\n\r\n", answer.body.len());
     let mut bytes = head.into_bytes();
-    bytes.extend_from_slice(&answer.body);
+    if !framing.head_only {
+        bytes.extend_from_slice(&answer.body);
+    }
     bytes
 }
 

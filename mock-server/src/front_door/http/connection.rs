@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, timeout};
 
+use super::answer::AnswerFraming;
 use super::message::{Chunks, Framing, Head, Refusal};
 use super::{ANSWERED, ClientStream, answer, parse_head};
 use crate::fault::{Fault, FaultKind};
@@ -21,6 +22,7 @@ use crate::front_door::records::RequestNote;
 use crate::front_door::server::Server;
 use crate::front_door::was::Lost;
 use crate::link::{App, WireAnswer, WireRequest};
+use crate::lock;
 
 /// Read at once.
 const CHUNK: usize = 16 << 10;
@@ -170,7 +172,9 @@ impl<S: ClientStream> Connection<S> {
             match tokio::time::timeout_at(end, read).await {
                 Ok(Ok(count)) if count > 0 => {}
                 Err(_) => {
-                    self.server.records.idle_closed(self.client.peer);
+                    if self.client.app == App::FrontEnd {
+                        self.server.records.idle_closed(self.client.peer);
+                    }
                     return Ok(None);
                 }
                 _ => return Ok(None),
@@ -220,9 +224,14 @@ impl<S: ClientStream> Connection<S> {
         let server = Arc::clone(&self.server);
         let app = self.client.app;
         let note = RequestNote::new(&head, self.client.peer);
-        let keep_alive = head.keep_alive;
+        let framing = AnswerFraming {
+            keep_alive: head.keep_alive,
+            is_old: head.is_old,
+            head_only: head.method == "HEAD",
+        };
         let request = wire_request(head, body, self.client.certificate_user.clone());
         let mut faults = server.host.faults_changed.subscribe();
+        let mut met = lock(&server.host.faults).change();
         let was_reset = AtomicBool::new(false);
         let outcome = {
             let mut answered = pin!(server.answer(app, request, &note, &was_reset));
@@ -234,19 +243,25 @@ impl<S: ClientStream> Connection<S> {
                         break None;
                     }
                     _ = faults.changed(), if app == App::FrontEnd => {
-                        if let Some(fault) = server.host.strike(&CUTTING, &note) {
+                        let (fault, change) = server.host.strike_open(&CUTTING, &note, met);
+                        if let Some(fault) = fault {
                             return self.strike(&fault, Vec::new()).await;
                         }
+                        met = change;
                     }
                 }
             }
         };
         match outcome {
             None => Ok(false),
-            Some(Ok(answer)) => self.send(answer, &note, keep_alive).await,
+            Some(Ok(answer)) => self.send(answer, &note, framing).await,
             Some(Err(lost)) => {
-                server.records.lost(&note, lost);
+                if app == App::FrontEnd {
+                    server.records.lost(&note, lost);
+                }
                 match lost {
+                    // `loadBalancerCapabilities` TcpLevel: the balancer in front sees a closed port.
+                    Lost::QueueFull | Lost::Offline if server.closes_when_full() => Ok(false),
                     Lost::QueueFull | Lost::Offline => {
                         self.stream.write_all(&answer::unavailable()).await?;
                         self.linger().await;
@@ -268,23 +283,23 @@ impl<S: ClientStream> Connection<S> {
         &mut self,
         mut answer: WireAnswer,
         note: &RequestNote,
-        keep_alive: bool,
+        mut framing: AnswerFraming,
     ) -> io::Result<bool> {
         let is_client = self.client.app == App::FrontEnd;
-        let chunked = is_client && self.server.host.config.chunked;
+        let chunked = is_client && self.server.host.config.chunked && !framing.is_old;
         if is_client {
             self.server.records.completed(note, &answer);
             let now = unix_micros().to_string();
             answer.headers.push(ANSWERED, &now);
         }
-        let keep_alive = keep_alive && !answer.closes;
-        let bytes = answer::encode(&answer, keep_alive, chunked);
+        framing.keep_alive &= !answer.closes;
+        let bytes = answer::encode(&answer, framing, chunked);
         if is_client && let Some(fault) = self.server.host.strike(&ON_THE_WIRE, note) {
             return self.strike(&fault, bytes).await;
         }
         self.stream.write_all(&bytes).await?;
         self.stream.flush().await?;
-        Ok(keep_alive)
+        Ok(framing.keep_alive)
     }
 
     /// A fault on the wire in place of these bytes.
@@ -323,7 +338,9 @@ impl<S: ClientStream> Connection<S> {
     }
 
     async fn refuse(&mut self, refusal: Refusal) -> End {
-        self.server.records.refused(self.client.peer, refusal);
+        if self.client.app == App::FrontEnd {
+            self.server.records.refused(self.client.peer, refusal);
+        }
         if self
             .stream
             .write_all(&answer::refused(refusal))

@@ -50,6 +50,8 @@ pub(crate) struct Head {
     pub(crate) headers: Vec<(RequestHeader, String)>,
     pub(crate) framing: Framing,
     pub(crate) keep_alive: bool,
+    /// HTTP/1.0.
+    pub(crate) is_old: bool,
     pub(crate) expects_continue: bool,
     /// Bytes of the head.
     pub(crate) length: usize,
@@ -89,6 +91,7 @@ pub(crate) fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
         headers: request.headers.iter().filter_map(wanted).collect(),
         framing: Framing::Length(0),
         keep_alive: request.version == Some(1),
+        is_old: request.version == Some(0),
         expects_continue: false,
         length,
     };

@@ -6,6 +6,7 @@ mod recycle;
 mod watch;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -14,9 +15,11 @@ use std::time::Duration;
 
 use iis::PoolSettings;
 use tokio::sync::{Notify, oneshot, watch as channel};
+use tokio::time::Instant;
 
 use super::records::{PoolLimits, RequestNote};
 use super::server::Server;
+use crate::control::WorkerCounts;
 use crate::link::{App, ToWorker, WireAnswer, WireRequest};
 use crate::lock;
 
@@ -88,9 +91,18 @@ pub(super) struct Pool {
     next_generation: AtomicU64,
     next_request: AtomicU64,
     queued: AtomicUsize,
+    next_ticket: AtomicU64,
     pub(super) counters: Counters,
+    /// What workers that have ended had counted: machine-wide counters never fall.
+    past: Mutex<WorkerCounts>,
+    /// Requests that wait, by the order of their arrival.
+    waiting: Mutex<BTreeMap<u64, Instant>>,
+    /// Requests that arrived in the last second.
+    arrival_rate: AtomicU64,
     /// One recycle at a time.
     recycling: tokio::sync::Mutex<()>,
+    /// One start at a time, so that nobody starts a worker that somebody else is starting.
+    starting: tokio::sync::Mutex<()>,
     /// A start on demand is under way.
     is_starting: AtomicBool,
     /// Pool times of unexpected ends, for rapid-fail protection.
@@ -128,11 +140,15 @@ impl Drop for ClientGuard<'_> {
 }
 
 /// A place in the request queue.
-struct Place<'a>(&'a AtomicUsize);
+struct Place<'a> {
+    pool: &'a Pool,
+    ticket: u64,
+}
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.pool.queued.fetch_sub(1, Ordering::Relaxed);
+        lock(&self.pool.waiting).remove(&self.ticket);
     }
 }
 
@@ -147,8 +163,13 @@ impl Pool {
             next_generation: AtomicU64::new(1),
             next_request: AtomicU64::new(0),
             queued: AtomicUsize::new(0),
+            next_ticket: AtomicU64::new(0),
             counters: Counters::default(),
+            past: Mutex::default(),
+            waiting: Mutex::default(),
+            arrival_rate: AtomicU64::new(0),
             recycling: tokio::sync::Mutex::new(()),
+            starting: tokio::sync::Mutex::new(()),
             is_starting: AtomicBool::new(false),
             crashes: Mutex::default(),
             last_request: Mutex::default(),
@@ -180,8 +201,41 @@ impl Pool {
         workers
     }
 
+    /// Workers that serve or are about to.
+    fn alive(&self) -> usize {
+        let lives =
+            |worker: &&Arc<Handle>| matches!(worker.state(), State::Starting | State::Running);
+        lock(&self.workers).iter().filter(lives).count()
+    }
+
     pub(super) fn queued(&self) -> u64 {
         self.queued.load(Ordering::Relaxed) as u64
+    }
+
+    /// How long the request that has waited longest has waited.
+    pub(super) fn oldest_waiting(&self) -> Duration {
+        let waiting = lock(&self.waiting);
+        let oldest = waiting.first_key_value();
+        oldest.map_or(Duration::ZERO, |(_, since)| since.elapsed())
+    }
+
+    /// Takes the number of requests that arrived since the last call, a second ago.
+    pub(super) fn measure_arrivals(&self) {
+        let arrived = self.counters.arrived.swap(0, Ordering::Relaxed);
+        self.arrival_rate.store(arrived, Ordering::Relaxed);
+    }
+
+    pub(super) fn arrival_rate(&self) -> u64 {
+        self.arrival_rate.load(Ordering::Relaxed)
+    }
+
+    /// What all workers have counted since the pool began, and what those that live have now.
+    pub(super) fn lifetime(&self) -> WorkerCounts {
+        let mut sum = *lock(&self.past);
+        for worker in self.workers() {
+            sum.add_past(&worker.counts());
+        }
+        sum
     }
 
     /// The worker for the next request: the running ones in turn.
@@ -291,7 +345,9 @@ fn take_place<'a>(pool: &'a Pool, place: &mut Option<Place<'a>>) -> Result<(), L
         return Ok(());
     }
     let before = pool.queued.fetch_add(1, Ordering::Relaxed);
-    *place = Some(Place(&pool.queued));
+    let ticket = pool.next_ticket.fetch_add(1, Ordering::Relaxed);
+    lock(&pool.waiting).insert(ticket, Instant::now());
+    *place = Some(Place { pool, ticket });
     if before >= pool.settings().queue_length as usize {
         pool.counters.rejected.fetch_add(1, Ordering::Relaxed);
         return Err(Lost::QueueFull);

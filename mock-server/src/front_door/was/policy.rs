@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use iis::{PoolSettings, RecycleReason, next_due};
 use jiff::Zoned;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::recycle::recycle_one;
+use super::recycle::{drain, recycle_one};
 use super::worker::{Handle, State};
 use super::{PoolState, recycle_all};
 use crate::front_door::server::Server;
@@ -21,10 +22,17 @@ const TICK: Duration = Duration::from_millis(50);
 /// How often memory is read: once a second is finer than any memory limit needs.
 const MEMORY_TICKS: u32 = 20;
 
+/// After a recycle that failed the reason for it still holds; a worker that cannot start is not
+/// tried at every look.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
+
 /// Keeps the pool's policy until the task is ended.
 pub(in crate::front_door) async fn keep(server: Arc<Server>) {
     let mut watch = Watch {
         schedule_from: shifted(&server),
+        is_scheduled: false,
+        under_way: None,
+        not_before: Instant::now(),
         ticks: 0,
     };
     loop {
@@ -48,6 +56,12 @@ fn shifted(server: &Server) -> Zoned {
 struct Watch {
     /// Scheduled times up to here have been dealt with.
     schedule_from: Zoned,
+    /// A scheduled time has come and is not dealt with.
+    is_scheduled: bool,
+    /// A recycle, and whether it succeeds. Without overlap it lasts as long as the drain, and the
+    /// policy has other things to look at meanwhile.
+    under_way: Option<JoinHandle<bool>>,
+    not_before: Instant,
     ticks: u32,
 }
 
@@ -55,24 +69,55 @@ impl Watch {
     async fn tick(&mut self, server: &Arc<Server>) {
         self.ticks = self.ticks.wrapping_add(1);
         server.log_dropped();
-        if server.pool.state() != PoolState::Running {
-            return;
-        }
         let settings = server.pool.settings();
-        if self.is_scheduled(server, &settings) {
-            told(server, recycle_all(server, RecycleReason::Schedule).await);
+        self.is_scheduled |= self.schedule_comes(server, &settings);
+        if server.pool.state() != PoolState::Running {
+            // Nothing is there to be recycled.
+            self.is_scheduled = false;
             return;
         }
-        let reads_memory = self.ticks.is_multiple_of(MEMORY_TICKS);
-        for worker in server.pool.running() {
-            if let Some(reason) = reason(server, &settings, &worker, reads_memory) {
-                told(server, recycle_one(server, &worker, reason).await);
-            }
+        if let Some(recycle) = self.under_way.take_if(|recycle| recycle.is_finished())
+            && !recycle.await.unwrap_or(false)
+        {
+            self.not_before = Instant::now() + PAUSE_AFTER_FAILURE;
         }
-        end_idle(server, &settings).await;
+        if self.under_way.is_none() && Instant::now() >= self.not_before {
+            self.under_way = self.begin(server, &settings);
+        }
+        end_idle(server, &settings);
     }
 
-    fn is_scheduled(&mut self, server: &Server, settings: &PoolSettings) -> bool {
+    /// Begins the recycle that is due, if one is.
+    fn begin(&mut self, server: &Arc<Server>, settings: &PoolSettings) -> Option<JoinHandle<bool>> {
+        let server = Arc::clone(server);
+        if std::mem::take(&mut self.is_scheduled) {
+            return Some(tokio::spawn(async move {
+                told(&server, recycle_all(&server, RecycleReason::Schedule).await)
+            }));
+        }
+        let reads_memory = self.ticks.is_multiple_of(MEMORY_TICKS);
+        let due: Vec<_> = server
+            .pool
+            .running()
+            .into_iter()
+            .filter_map(|worker| {
+                let reason = reason(&server, settings, &worker, reads_memory)?;
+                Some((worker, reason))
+            })
+            .collect();
+        if due.is_empty() {
+            return None;
+        }
+        Some(tokio::spawn(async move {
+            let mut succeeded = true;
+            for (worker, reason) in due {
+                succeeded &= told(&server, recycle_one(&server, &worker, reason).await);
+            }
+            succeeded
+        }))
+    }
+
+    fn schedule_comes(&mut self, server: &Server, settings: &PoolSettings) -> bool {
         let now = shifted(server);
         let due = next_due(&settings.recycling.schedule, &self.schedule_from);
         let is_due = due.is_some_and(|due| due <= now);
@@ -81,10 +126,11 @@ impl Watch {
     }
 }
 
-fn told(server: &Server, outcome: Result<(), crate::StartError>) {
-    if let Err(error) = outcome {
+fn told(server: &Server, outcome: Result<(), crate::StartError>) -> bool {
+    if let Err(error) = &outcome {
         server.tell(&format!("recycle failed: {error}"));
     }
+    outcome.is_ok()
 }
 
 /// Why a worker is to be recycled now, if it is.
@@ -125,7 +171,7 @@ fn reason(
 }
 
 /// `idleTimeout`: a worker without work ends, unless the pool is to run always.
-async fn end_idle(server: &Arc<Server>, settings: &PoolSettings) {
+fn end_idle(server: &Arc<Server>, settings: &PoolSettings) {
     let limit = settings.process_model.idle_timeout;
     if limit.is_zero() || settings.start_mode == iis::StartMode::AlwaysRunning {
         return;
@@ -134,10 +180,9 @@ async fn end_idle(server: &Arc<Server>, settings: &PoolSettings) {
     for worker in server.pool.running() {
         let since = last.max(worker.started_pool);
         let idle = server.host.clock.elapsed().saturating_sub(since);
-        if worker.counts().active == 0 && idle >= limit {
+        if idle >= limit && worker.is_idle() {
             server.records.idle(worker.pid());
-            worker.begin_drain();
-            server.pool.serving_changed();
+            drain(server, &worker);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use iis::RecycleReason;
 
-use super::worker::{Handle, State, start_one};
+use super::worker::{Handle, State, start_one, wanted};
 use super::{PoolState, start};
 use crate::front_door::StartError;
 use crate::front_door::server::Server;
@@ -17,7 +17,8 @@ pub(in crate::front_door) async fn recycle_all(
 ) -> Result<(), StartError> {
     let _turn = server.pool.recycling.lock().await;
     let old = server.pool.running();
-    replace(server, old, reason).await
+    // maxProcesses may have changed.
+    replace(server, old, wanted(server), reason).await
 }
 
 /// Recycles one worker, unless it no longer serves by now (mock-fidelity R18).
@@ -30,58 +31,79 @@ pub(super) async fn recycle_one(
     if worker.state() != State::Running {
         return Ok(());
     }
-    replace(server, vec![Arc::clone(worker)], reason).await
+    replace(server, vec![Arc::clone(worker)], 1, reason).await
 }
 
-/// Overlapped, the new workers serve before the old ones drain; otherwise requests wait in the
-/// queue in between.
+/// Puts `new` workers in the place of the old ones. Overlapped, they serve before the old ones
+/// drain; otherwise requests wait in the queue in between.
 async fn replace(
     server: &Arc<Server>,
     old: Vec<Arc<Handle>>,
+    new: usize,
     reason: RecycleReason,
 ) -> Result<(), StartError> {
     let pool = &server.pool;
     if pool.state() != PoolState::Running {
         return Err(StartError::Worker("the pool is not running".to_owned()));
     }
-    pool.counters.recycles.fetch_add(1, Ordering::Relaxed);
     for worker in &old {
         server.records.recycled(reason, worker.pid());
     }
+    let count = || pool.counters.recycles.fetch_add(1, Ordering::Relaxed);
     if pool.settings().recycling.disallow_overlapping_rotation {
-        old.iter().for_each(|worker| begin_drain(server, worker));
-        let pids: Vec<u32> = old.iter().map(|worker| worker.pid()).collect();
-        let drains: Vec<_> = old
-            .into_iter()
-            .map(|worker| tokio::spawn(end_drain(Arc::clone(server), worker)))
-            .collect();
-        for drained in drains {
-            // A drain does not panic.
-            let _ = drained.await;
-        }
-        start(server).await;
-        if !pool.running().is_empty() {
-            return Ok(());
-        }
-        let error = StartError::Worker("no new worker serves".to_owned());
-        for pid in pids {
-            server.records.recycle_failed(pid, &error);
-        }
-        return Err(error);
+        count();
+        return one_after_the_other(server, old).await;
     }
-    for worker in &old {
+    let mut to_drain = old.iter();
+    for number in 0..new {
         // The old worker goes on if the new one does not come.
         if let Err(error) = start_one(server).await {
-            server.records.overlap_failed(worker.pid(), &error);
+            for worker in to_drain {
+                server.records.overlap_failed(worker.pid(), &error);
+            }
             return Err(error);
         }
-        begin_drain(server, worker);
-        tokio::spawn(end_drain(Arc::clone(server), Arc::clone(worker)));
+        if number == 0 {
+            count();
+        }
+        if let Some(worker) = to_drain.next() {
+            drain(server, worker);
+        }
     }
-    if old.is_empty() {
-        start(server).await;
-    }
+    to_drain.for_each(|worker| drain(server, worker));
     Ok(())
+}
+
+/// The new workers start when the old ones have gone.
+async fn one_after_the_other(
+    server: &Arc<Server>,
+    old: Vec<Arc<Handle>>,
+) -> Result<(), StartError> {
+    old.iter().for_each(|worker| begin_drain(server, worker));
+    let pids: Vec<u32> = old.iter().map(|worker| worker.pid()).collect();
+    let drains: Vec<_> = old
+        .into_iter()
+        .map(|worker| tokio::spawn(end_drain(Arc::clone(server), worker)))
+        .collect();
+    for drained in drains {
+        // A drain does not panic.
+        let _ = drained.await;
+    }
+    start(server).await;
+    if !server.pool.running().is_empty() {
+        return Ok(());
+    }
+    let error = StartError::Worker("no new worker serves".to_owned());
+    for pid in pids {
+        server.records.recycle_failed(pid, &error);
+    }
+    Err(error)
+}
+
+/// Lets a worker finish what it has, in the background.
+pub(super) fn drain(server: &Arc<Server>, worker: &Arc<Handle>) {
+    begin_drain(server, worker);
+    tokio::spawn(end_drain(Arc::clone(server), Arc::clone(worker)));
 }
 
 fn begin_drain(server: &Server, worker: &Handle) {

@@ -108,6 +108,9 @@ impl Handle {
             .to_owned(),
             age: self.started.elapsed().as_secs_f64(),
             requests: self.requests.load(Ordering::Relaxed),
+            threads_busy: lock(&self.open).as_ref().map_or(0, |open| {
+                open.values().filter(|entry| entry.thread.is_some()).count() as u64
+            }),
             counts: self.counts(),
         }
     }
@@ -196,6 +199,11 @@ impl Handle {
         }
     }
 
+    /// Whether it has nothing to do.
+    pub(super) fn is_idle(&self) -> bool {
+        lock(&self.open).as_ref().is_none_or(HashMap::is_empty)
+    }
+
     /// Requests whose client has been gone for `limit` and that the worker has not completed.
     pub(in crate::front_door) fn dropped(&self, limit: Duration) -> Vec<RequestNote> {
         let open = lock(&self.open);
@@ -238,11 +246,16 @@ impl Handle {
 /// # Errors
 /// With the first that cannot be started.
 pub(in crate::front_door) async fn start_all(server: &Arc<Server>) -> Result<(), StartError> {
-    let wanted = server.pool.settings().process_model.max_processes.max(1) as usize;
-    while server.pool.running().len() < wanted {
-        start_one(server).await?;
+    let _turn = server.pool.starting.lock().await;
+    while server.pool.alive() < wanted(server) {
+        start_now(server).await?;
     }
     Ok(())
+}
+
+/// `maxProcesses`; 0, one per NUMA node, is 1 here.
+pub(super) fn wanted(server: &Server) -> usize {
+    server.pool.settings().process_model.max_processes.max(1) as usize
 }
 
 /// The same, and tells what went wrong.
@@ -252,8 +265,13 @@ pub(super) async fn start(server: &Arc<Server>) {
     }
 }
 
-/// Starts a worker; it serves when this returns.
+/// Starts a worker, however many there are; it serves when this returns.
 pub(super) async fn start_one(server: &Arc<Server>) -> Result<(), StartError> {
+    let _turn = server.pool.starting.lock().await;
+    start_now(server).await
+}
+
+async fn start_now(server: &Arc<Server>) -> Result<(), StartError> {
     let worker = launch(server)?;
     let limit = server.pool.settings().process_model.startup_time_limit;
     let started = worker.reached(|state| state != State::Starting);
@@ -298,7 +316,23 @@ fn launch(server: &Arc<Server>) -> Result<Arc<Handle>, StartError> {
         faults: server.host.all_faults(),
         users: server.host.users(),
     })));
-    match &pool.launcher {
+    // Known before it runs, so that one that ends at once is not listed for ever.
+    lock(&pool.workers).push(Arc::clone(&handle));
+    if let Err(problem) = run(server, &handle, queue) {
+        ended(server, &handle);
+        return Err(StartError::Worker(problem));
+    }
+    pool.counters.created.fetch_add(1, Ordering::Relaxed);
+    Ok(handle)
+}
+
+/// Brings a worker to life and listens to it until it ends.
+fn run(
+    server: &Arc<Server>,
+    handle: &Arc<Handle>,
+    queue: mpsc::UnboundedReceiver<ToWorker>,
+) -> Result<(), String> {
+    match &server.pool.launcher {
         WorkerLauncher::Process { program, arguments } => {
             let mut child = Command::new(program)
                 .args(arguments)
@@ -306,13 +340,13 @@ fn launch(server: &Arc<Server>) -> Result<Arc<Handle>, StartError> {
                 .stdout(Stdio::piped())
                 .kill_on_drop(true)
                 .spawn()
-                .map_err(|error| StartError::Worker(format!("{}: {error}", program.display())))?;
+                .map_err(|error| format!("{}: {error}", program.display()))?;
             handle.pid.store(child.id().unwrap_or(0), Ordering::Relaxed);
             let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-                return Err(StartError::Worker("it has no standard streams".to_owned()));
+                return Err("it has no standard streams".to_owned());
             };
             tokio::spawn(send_all(queue, input));
-            let (server, handle) = (Arc::clone(server), Arc::clone(&handle));
+            let (server, handle) = (Arc::clone(server), Arc::clone(handle));
             tokio::spawn(async move {
                 let reader = read(&server, &handle, output);
                 tokio::select! {
@@ -332,7 +366,7 @@ fn launch(server: &Arc<Server>) -> Result<Arc<Handle>, StartError> {
             let (there_in, here_out) = tokio::io::duplex(DUPLEX);
             tokio::spawn(send_all(queue, here_out));
             let task = tokio::spawn(worker::run(there_in, there_out));
-            let (server, handle) = (Arc::clone(server), Arc::clone(&handle));
+            let (server, handle) = (Arc::clone(server), Arc::clone(handle));
             tokio::spawn(async move {
                 let reader = read(&server, &handle, here_in);
                 tokio::select! {
@@ -344,9 +378,7 @@ fn launch(server: &Arc<Server>) -> Result<Arc<Handle>, StartError> {
             });
         }
     }
-    pool.counters.created.fetch_add(1, Ordering::Relaxed);
-    lock(&pool.workers).push(Arc::clone(&handle));
-    Ok(handle)
+    Ok(())
 }
 
 /// Keeps the generations, and with them the chances, of several servers' workers apart.
@@ -412,6 +444,7 @@ fn ended(server: &Arc<Server>, worker: &Arc<Handle>) {
     let before = worker.state.send_replace(State::Ended);
     worker.cut();
     worker.threads.close();
+    lock(&server.pool.past).add_past(&worker.counts());
     lock(&server.pool.workers).retain(|other| !Arc::ptr_eq(other, worker));
     server.pool.serving_changed();
     if before != State::Running {
@@ -429,8 +462,8 @@ fn ended(server: &Arc<Server>, worker: &Arc<Handle>) {
     }
     let server = Arc::clone(server);
     tokio::spawn(async move {
-        while server.pool.state() == PoolState::Running && server.pool.running().is_empty() {
-            if let Err(error) = start_one(&server).await {
+        while server.pool.state() == PoolState::Running && server.pool.alive() < wanted(&server) {
+            if let Err(error) = start_all(&server).await {
                 server.tell(&format!("cannot replace a worker: {error}"));
                 tokio::time::sleep(RESTART_PAUSE).await;
             }
@@ -445,7 +478,8 @@ fn count_crash(server: &Arc<Server>) {
     let count = {
         let mut crashes = lock(&server.pool.crashes);
         crashes.push(now);
-        crashes.retain(|at| now - *at <= failure.rapid_fail_protection_interval);
+        // Another crash may have been noted since `now`.
+        crashes.retain(|at| now.saturating_sub(*at) <= failure.rapid_fail_protection_interval);
         crashes.len()
     };
     if failure.rapid_fail_protection && count >= failure.rapid_fail_protection_max_crashes as usize

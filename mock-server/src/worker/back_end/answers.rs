@@ -151,7 +151,9 @@ pub(super) fn compress(answer: &mut WireAnswer, request: &WireRequest) {
 /// Whether one entry of Accept-Encoding allows gzip; a weight of zero forbids it.
 fn is_gzip(entry: &str) -> bool {
     let mut parts = entry.split(';').map(str::trim);
-    let is_named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+    let is_named = parts
+        .next()
+        .is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
     let is_zero = |part: &str| {
         part.strip_prefix("q=")
             .and_then(|weight| weight.parse().ok())

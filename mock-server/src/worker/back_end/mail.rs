@@ -47,19 +47,23 @@ impl Call<'_> {
             .split_once("\r\n\r\n")
             .or_else(|| text.split_once("\n\n"))
             .ok_or(Refusal::Status(GlobalStatus::InvalidMime))?;
-        let header = |wanted: &str| {
-            head.lines()
-                .find_map(|line| {
-                    let (name, value) = line.split_once(':')?;
-                    name.eq_ignore_ascii_case(wanted)
-                        .then(|| value.trim().to_owned())
-                })
-                .unwrap_or_default()
+        // A line that begins with a blank goes on the one before (RFC 5322 2.2.3).
+        let head = head
+            .replace("\r\n", "\n")
+            .replace("\n ", " ")
+            .replace("\n\t", " ");
+        let headers = |wanted: &'static str| {
+            head.lines().filter_map(move |line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case(wanted).then(|| value.trim())
+            })
         };
-        let to = header("To");
-        let users: Vec<String> = to
-            .split(',')
-            .map(|address| local_part(address.trim_matches(|c: char| " <>\"".contains(c))))
+        let header = |wanted| headers(wanted).next().unwrap_or_default().to_owned();
+        let users: Vec<String> = ["To", "Cc", "Bcc"]
+            .into_iter()
+            .flat_map(headers)
+            .flat_map(|list| list.split(','))
+            .map(recipient)
             .filter(|user| !user.is_empty())
             .collect();
         if users.is_empty() {
@@ -67,7 +71,7 @@ impl Call<'_> {
         }
         let mail = Mail {
             from: self.user.clone(),
-            to,
+            to: header("To"),
             subject: header("Subject"),
             received: String::new(),
             body: body.to_owned(),
@@ -75,4 +79,13 @@ impl Call<'_> {
         };
         Ok((mail, users))
     }
+}
+
+/// The user of an address such as `"Load 1" <load1@lab.example>`.
+fn recipient(address: &str) -> String {
+    let address = match address.rsplit_once('<') {
+        Some((_, rest)) => rest.trim_end_matches(|letter: char| ">  ".contains(letter)),
+        None => address,
+    };
+    local_part(address.trim_matches(|letter: char| " \t\"".contains(letter)))
 }

@@ -174,8 +174,8 @@ fn prepare<'a>(
     let sent = request.header(RequestHeader::ProtocolVersion);
     let in_header: Option<ProtocolVersion> = sent.and_then(|text| text.parse().ok());
     let query = Query::parse(query).map_err(|error| match error {
-        QueryError::UnknownCommand(_) => {
-            let version = in_header.unwrap_or(ProtocolVersion::V12_1);
+        QueryError::UnknownCommand { version, .. } => {
+            let version = version.or(in_header).unwrap_or(ProtocolVersion::V12_1);
             let root = root_of(Command::Sync);
             refuse(worker, version, root, GlobalStatus::CommandNotSupported)
         }
@@ -294,9 +294,7 @@ async fn fault_answer(
             answer.headers.push(http::LOCATION, location);
             answer
         }
-        (FaultKind::RetryAfter, ..) => {
-            throttled(worker, fault.delay.unwrap_or(RETRY_AFTER)).await
-        }
+        (FaultKind::RetryAfter, ..) => throttled(worker, fault.delay.unwrap_or(RETRY_AFTER)).await,
         _ => answers::plain(worker, fault.status.unwrap_or(500)),
     }
 }
@@ -410,6 +408,7 @@ impl Call<'_> {
     /// Returns when a fault refuses this command while it is held.
     async fn struck(&self) -> Fault {
         let mut changes = self.worker.faults_changed.subscribe();
+        let mut met = lock(&self.worker.faults).change();
         loop {
             // The sender lives in the worker.
             let _ = changes.changed().await;
@@ -418,9 +417,13 @@ impl Call<'_> {
                 device: &self.query.device_id,
                 command: self.query.command.as_str(),
             };
-            if let Some(fault) = self.worker.strike(&REFUSING, subject) {
+            let mut faults = lock(&self.worker.faults);
+            let wanted = |fault: &Fault| REFUSING.contains(&fault.fault);
+            let chance = |probability| self.worker.chance(probability);
+            if let Some(fault) = faults.strike_if(wanted, subject, met, chance) {
                 return fault;
             }
+            met = faults.change();
         }
     }
 }

@@ -57,7 +57,8 @@ impl Call<'_> {
                 tokio::select! {
                     wake = registration.woken(&folders) => {
                         self.poll_tick(started, end).await;
-                        match wake {
+                        // Whatever came until the look is in the answer.
+                        match registration.now(&folders).unwrap_or(wake) {
                             Wake::Changed(folders) => changed(&folders),
                             Wake::HierarchyChanged => PingAnswer::new(PingStatus::HierarchyOutOfDate),
                             Wake::Superseded => PingAnswer::new(PingStatus::Expired),

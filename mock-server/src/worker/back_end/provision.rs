@@ -13,6 +13,9 @@ use eas::wbxml;
 use super::{COMMANDS, Call, Outcome, Refusal, answers};
 use crate::store::{Operation, StoreReply};
 
+/// Policy/Status of a device that has applied the whole policy (ASPROV 2.2.2.54.1).
+const POLICY_APPLIED: u8 = 1;
+
 impl Call<'_> {
     pub(super) async fn provision(&self) -> Outcome {
         let request = ProvisionRequest::decode(self.body)?;
@@ -24,8 +27,11 @@ impl Call<'_> {
             }
             .encode()
         };
-        if request.wipe_status.is_some() {
-            self.ask_with(None, Operation::Wiped).await?;
+        if let Some(status) = request.wipe_status {
+            // 2 says that the wipe failed (ASPROV 2.2.2.54.4): the order stands.
+            if status == 1 {
+                self.ask_with(None, Operation::Wiped).await?;
+            }
             return self.body(alone(ProvisionStatus::Success, false)?);
         }
         if self.worker.user(&self.user).wipe
@@ -49,7 +55,11 @@ impl Call<'_> {
             self.worker.config.require_provisioning && self.worker.user(&self.user).policy;
         if policy.policy_type != POLICY_TYPE {
             answer.status = PolicyStatus::UnknownPolicyType;
-        } else if let Some((key, _)) = policy.acknowledgement {
+        } else if let Some((key, applied)) = policy.acknowledgement {
+            // Assumed: nobody but a device that has applied the whole policy gets the final key.
+            if applied != POLICY_APPLIED {
+                return Err(Refusal::Status(GlobalStatus::DeviceNotFullyProvisionable));
+            }
             let acknowledge = Operation::AcknowledgePolicy(key);
             match self.ask_with(None, acknowledge).await? {
                 StoreReply::PolicyKey(key) => answer.key = Some(key),

@@ -90,6 +90,9 @@ impl Call<'_> {
         let parts = request.collections.iter();
         Ok(Ok(Operation::Sync {
             parts: parts.map(|part| self.sync_part(part)).collect(),
+            window: request
+                .window_size
+                .map_or(u16::MAX, |asked| self.window(asked)),
             hang,
             partial: request.partial,
         }))
@@ -121,16 +124,20 @@ impl Call<'_> {
         Ok(u32::try_from(value).ok().map(|value| value * unit))
     }
 
-    fn sync_part(&self, part: &SyncCollection<'_>) -> SyncPart {
-        let window = match part.window_size {
-            None => DEFAULT_WINDOW,
-            Some(0) => LARGEST_WINDOW,
-            Some(size) => size.min(LARGEST_WINDOW),
+    /// The window that is kept of the one that was asked for.
+    fn window(&self, asked: u16) -> u16 {
+        let size = match asked {
+            0 => LARGEST_WINDOW,
+            size => size.min(LARGEST_WINDOW),
         };
+        size.min(self.worker.config.max_window)
+    }
+
+    fn sync_part(&self, part: &SyncCollection<'_>) -> SyncPart {
         SyncPart {
             id: part.id.to_string(),
             key: part.sync_key.to_string(),
-            window: window.min(self.worker.config.max_window),
+            window: self.window(part.window_size.unwrap_or(DEFAULT_WINDOW)),
             get_changes: part.get_changes.unwrap_or(true),
             commands: part.commands.iter().map(item_command).collect(),
         }
