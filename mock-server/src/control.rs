@@ -1,14 +1,15 @@
 //! What travels over the control API, shared by the mock and its clients. `openapi.json` in this
-//! crate describes the calls.
+//! crate describes the calls; it is made from these types and the handlers.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::units::duration_text;
 
 /// A mail to put into inboxes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMail {
     /// Users, without a domain.
@@ -20,14 +21,14 @@ pub struct NewMail {
 }
 
 /// How many inboxes a mail went to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Delivered {
     /// Inboxes; one per recipient.
     pub inboxes: usize,
 }
 
 /// What the directory says of a user. Everybody is enabled until told otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UserSettings {
     /// Whether the account can log in. A Ping that is held goes on (mock-fidelity G13).
@@ -52,16 +53,17 @@ impl Default for UserSettings {
 }
 
 /// Moves the pool's clock ahead.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClockMove {
     /// By how much pool time, for example `6h`.
     #[serde(with = "duration_text")]
+    #[schema(value_type = String, example = "6h")]
     pub advance: Duration,
 }
 
 /// The pool's clock.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Clock {
     /// Date, time and zone of the pool.
     pub pool_time: String,
@@ -70,7 +72,7 @@ pub struct Clock {
 }
 
 /// One worker process.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerTruth {
     /// Its server, from 1.
     pub server: usize,
@@ -89,7 +91,7 @@ pub struct WorkerTruth {
 }
 
 /// A worker's own counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerCounts {
     /// Requests of both applications that are not completed: W3SVC_W3WP's Active Requests.
     pub active: u64,
@@ -130,7 +132,7 @@ pub struct WorkerCounts {
 }
 
 /// What really happens inside the mock, all servers together.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Truth {
     /// Pool seconds per second.
     pub time_scale: f64,

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::units::{duration_text, optional_duration_text};
 
 /// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
     /// An abandoned Ping's front-end request is never completed. `trigger` chooses another moment.
@@ -105,7 +106,7 @@ impl FaultKind {
 }
 
 /// When a Ping strands (mock-fidelity S11). No source says what the trigger is on Exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StrandTrigger {
     /// The client gives the held Ping up, by FIN or reset.
@@ -129,7 +130,7 @@ impl StrandTrigger {
 }
 
 /// One fault. Attributes that its kind does not know are refused.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// What goes wrong.
@@ -145,12 +146,15 @@ pub struct Fault {
     pub command: Option<String>,
     /// Share of the requests in scope that it strikes, 0 to 1.
     #[serde(default = "always")]
+    #[schema(minimum = 0, maximum = 1)]
     pub probability: f64,
     /// A device that was struck is left in peace for at least so long.
     #[serde(default, with = "duration_text")]
+    #[schema(value_type = String, example = "30s")]
     pub stable: Duration,
     /// How long: see the kind.
     #[serde(default, with = "optional_duration_text")]
+    #[schema(value_type = Option<String>, example = "250ms")]
     pub delay: Option<Duration>,
     /// HTTP status, 400 to 599.
     #[serde(default)]

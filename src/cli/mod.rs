@@ -40,8 +40,8 @@ enum Verb {
     Wbxml(wbxml::Arguments),
     /// Measure what holding Pings costs; prints the figures of docs/performance.md.
     Bench(bench::Arguments),
-    /// Print the JSON schema of run.json.
-    Schema,
+    /// Print the JSON schema of run.json, or the description of the mock's control API.
+    Schema(schema::Arguments),
     /// A worker of the mock; started by it.
     #[command(hide = true)]
     MockWorker,
@@ -69,7 +69,7 @@ pub fn main() -> ExitCode {
             Verb::Mock(arguments) => mock::main(arguments).await,
             Verb::Wbxml(arguments) => wbxml::main(&arguments),
             Verb::Bench(arguments) => bench::main(arguments).await,
-            Verb::Schema => schema::main(),
+            Verb::Schema(arguments) => schema::main(&arguments),
             Verb::MockWorker => mock::worker().await,
         }
     });

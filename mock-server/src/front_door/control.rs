@@ -2,59 +2,114 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Json, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
 use iis::RecycleReason;
 use serde::Deserialize;
 use tokio::net::TcpListener;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::{ObjectBuilder, RefOr, Required, Type};
+use utoipa::{IntoParams, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::server::{Host, Server};
 use super::{metrics, was};
-use crate::control::{Clock, ClockMove, NewMail, Truth, UserSettings};
+use crate::control::{Clock, ClockMove, Delivered, NewMail, Truth, UserSettings};
 use crate::fault::Fault;
 use crate::lock;
 use crate::surfaces::netstat;
 
 type Context = State<Arc<Host>>;
 
-pub(super) async fn serve(host: Arc<Host>, listener: TcpListener) {
-    let per_server = Router::new()
-        .route("/metrics", get(metrics))
-        .route("/events", get(events))
-        .route("/iis-log", get(iis_log))
-        .route("/httperr", get(httperr))
-        .route("/perfmon", get(perfmon))
-        .route("/netstat", get(netstat_text))
-        .route("/recycle", post(recycle))
-        .route("/kill-worker", post(kill_worker))
-        .route("/pool/stop", post(stop_pool))
-        .route("/pool/start", post(start_pool));
-    let router = Router::new()
-        .route("/health", get(health))
-        .route("/truth", get(truth))
-        .route(
-            "/faults",
-            get(get_faults)
-                .put(put_faults)
-                .post(add_fault)
-                .delete(reset_faults),
-        )
-        .route("/mail", post(mail))
-        .route("/hierarchy-change", post(hierarchy_change))
-        .route("/unprovision", post(unprovision))
-        .route("/lose-sync-state", post(lose_sync_state))
-        .route("/store-failover", post(store_failover))
-        .route("/clock", get(clock).post(move_clock))
-        .route("/users/{name}", put(set_user))
-        .route("/shutdown", post(shutdown))
+/// What the description of the API says of the whole.
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Control API of easload's mock",
+    description = "What an administrator, a crash or a bad network would do to the bundled Exchange \
+                   mock, and what it publishes. Calls under /servers/{server} concern one of several \
+                   servers; without a number a text is the first server's, and an action is for all."
+))]
+struct Description;
+
+/// Every call with its handler; the description of both is made from the same table.
+fn calls() -> OpenApiRouter<Arc<Host>> {
+    let per_server = || {
+        OpenApiRouter::new()
+            .routes(routes!(metrics))
+            .routes(routes!(events))
+            .routes(routes!(iis_log))
+            .routes(routes!(httperr))
+            .routes(routes!(perfmon))
+            .routes(routes!(netstat_text))
+            .routes(routes!(recycle))
+            .routes(routes!(kill_worker))
+            .routes(routes!(stop_pool))
+            .routes(routes!(start_pool))
+    };
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(health))
+        .routes(routes!(truth))
+        .routes(routes!(get_faults, put_faults, add_fault, reset_faults))
+        .routes(routes!(mail))
+        .routes(routes!(hierarchy_change))
+        .routes(routes!(unprovision))
+        .routes(routes!(lose_sync_state))
+        .routes(routes!(store_failover))
+        .routes(routes!(clock, move_clock))
+        .routes(routes!(set_user))
+        .routes(routes!(shutdown))
+        .routes(routes!(description))
         // Without a number a call is for the first server, or for all where it does something.
-        .merge(per_server.clone())
-        .nest("/servers/{server}", per_server)
-        .with_state(host);
-    if let Err(error) = axum::serve(listener, router).await {
+        .merge(per_server())
+        .nest("/servers/{server}", per_server())
+}
+
+/// The description of the control API (OpenAPI 3.1); `openapi.json` in this crate is the same.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut api = calls().into_openapi();
+    for (path, item) in &mut api.paths.paths {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            // Operations of one name stand at two paths.
+            if path.starts_with("/servers/") {
+                if let Some(id) = &mut operation.operation_id {
+                    id.push_str("_of_server");
+                }
+                operation
+                    .parameters
+                    .get_or_insert_default()
+                    .push(RefOr::T(server_parameter()));
+            } else {
+                operation.responses.responses.remove(NO_SUCH_SERVER);
+            }
+        }
+    }
+    api
+}
+
+/// The answer to a number of no server.
+const NO_SUCH_SERVER: &str = "404";
+
+fn server_parameter() -> Parameter {
+    ParameterBuilder::new()
+        .name("server")
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some("Number of a server, from 1"))
+        .schema(Some(
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .minimum(Some(1)),
+        ))
+        .build()
+}
+
+pub(super) async fn serve(host: Arc<Host>, listener: TcpListener) {
+    let (router, _) = calls().split_for_parts();
+    if let Err(error) = axum::serve(listener, router.with_state(host)).await {
         eprintln!("mock: the control API ended: {error}");
     }
 }
@@ -87,6 +142,11 @@ impl Host {
     }
 }
 
+/// Whether a worker serves.
+#[utoipa::path(get, path = "/health", responses(
+    (status = 200, description = "A worker serves"),
+    (status = 503, description = "None does"),
+))]
 async fn health(State(host): Context) -> StatusCode {
     let truth = host.truth();
     if truth.workers.iter().any(|worker| worker.state == "running") {
@@ -96,10 +156,14 @@ async fn health(State(host): Context) -> StatusCode {
     }
 }
 
+/// What really happens inside.
+#[utoipa::path(get, path = "/truth", responses((status = 200, description = "Counts", body = Truth)))]
 async fn truth(State(host): Context) -> Json<Truth> {
     Json(host.truth())
 }
 
+/// What windows_exporter shows of the server.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, description = "Prometheus text", body = String, content_type = "text/plain"), (status = 404, description = "No such server", body = String)))]
 async fn metrics(State(host): Context, Path(which): Path<Which>) -> Response {
     let Some(server) = host.one(&which) else {
         return unknown_server(&host);
@@ -127,28 +191,40 @@ async fn text_of(
     }
 }
 
+/// Event lines of the System and Application logs.
+#[utoipa::path(get, path = "/events", responses((status = 200, description = "Lines, oldest first", body = String, content_type = "text/plain"), (status = 404, description = "No such server", body = String)))]
 async fn events(State(host): Context, Path(which): Path<Which>) -> Response {
     text_of(&host, &which, |server| server.records.events()).await
 }
 
+/// The log of the web site, W3C.
+#[utoipa::path(get, path = "/iis-log", responses((status = 200, description = "Lines, oldest first", body = String, content_type = "text/plain"), (status = 404, description = "No such server", body = String)))]
 async fn iis_log(State(host): Context, Path(which): Path<Which>) -> Response {
     text_of(&host, &which, |server| server.records.requests()).await
 }
 
+/// The HTTPERR log of HTTP.sys.
+#[utoipa::path(get, path = "/httperr", responses((status = 200, description = "Lines, oldest first", body = String, content_type = "text/plain"), (status = 404, description = "No such server", body = String)))]
 async fn httperr(State(host): Context, Path(which): Path<Which>) -> Response {
     text_of(&host, &which, |server| server.records.errors()).await
 }
 
+/// The performance log, PDH-CSV.
+#[utoipa::path(get, path = "/perfmon", responses((status = 200, description = "A segment for each set of workers", body = String, content_type = "text/plain"), (status = 404, description = "No such server", body = String)))]
 async fn perfmon(State(host): Context, Path(which): Path<Which>) -> Response {
     text_of(&host, &which, |server| server.records.perfmon()).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct NetstatOptions {
+    /// With the image under each line.
     #[serde(default)]
     images: bool,
 }
 
+/// The sockets as netstat -ano shows them, or -anob with images.
+#[utoipa::path(get, path = "/netstat", params(NetstatOptions), responses((status = 200, description = "Text of netstat", body = String, content_type = "text/plain"), (status = 404, description = "No such server", body = String)))]
 async fn netstat_text(
     State(host): Context,
     Path(which): Path<Which>,
@@ -160,10 +236,19 @@ async fn netstat_text(
     .await
 }
 
+/// The faults in force.
+#[utoipa::path(get, path = "/faults", responses((status = 200, description = "Faults", body = Vec<Fault>)))]
 async fn get_faults(State(host): Context) -> Json<Vec<Fault>> {
     Json(host.all_faults())
 }
 
+/// Sets these faults in place of all before.
+#[utoipa::path(put, path = "/faults", request_body = Vec<Fault>, responses(
+    (status = 200, description = "Faults now in force", body = Vec<Fault>),
+    (status = 400, description = "Not JSON", body = String),
+    (status = 415, description = "Not sent as JSON", body = String),
+    (status = 422, description = "What is wrong with the values", body = String),
+))]
 async fn put_faults(State(host): Context, Json(faults): Json<Vec<Fault>>) -> Response {
     let problems: Vec<String> = faults.iter().filter_map(Fault::problem).collect();
     if !problems.is_empty() {
@@ -173,6 +258,13 @@ async fn put_faults(State(host): Context, Json(faults): Json<Vec<Fault>>) -> Res
     Json(host.all_faults()).into_response()
 }
 
+/// One fault more.
+#[utoipa::path(post, path = "/faults", request_body = Fault, responses(
+    (status = 200, description = "Faults now in force", body = Vec<Fault>),
+    (status = 400, description = "Not JSON", body = String),
+    (status = 415, description = "Not sent as JSON", body = String),
+    (status = 422, description = "What is wrong with the values", body = String),
+))]
 async fn add_fault(State(host): Context, Json(fault): Json<Fault>) -> Response {
     if let Some(problem) = fault.problem() {
         return (StatusCode::UNPROCESSABLE_ENTITY, problem).into_response();
@@ -181,11 +273,20 @@ async fn add_fault(State(host): Context, Json(fault): Json<Fault>) -> Response {
     Json(host.all_faults()).into_response()
 }
 
+/// No faults any more.
+#[utoipa::path(delete, path = "/faults", responses((status = 200, description = "None", body = Vec<Fault>)))]
 async fn reset_faults(State(host): Context) -> Json<Vec<Fault>> {
     host.set_faults(Vec::new()).await;
     Json(Vec::new())
 }
 
+/// Puts a mail into inboxes.
+#[utoipa::path(post, path = "/mail", request_body = NewMail, responses(
+    (status = 200, description = "Delivered", body = Delivered),
+    (status = 400, description = "Not JSON", body = String),
+    (status = 415, description = "Not sent as JSON", body = String),
+    (status = 422, description = "What is wrong with the values", body = String),
+))]
 async fn mail(State(host): Context, Json(mail): Json<NewMail>) -> Response {
     if mail.to.is_empty() {
         return (StatusCode::UNPROCESSABLE_ENTITY, "`to` names no user").into_response();
@@ -193,6 +294,12 @@ async fn mail(State(host): Context, Json(mail): Json<NewMail>) -> Response {
     Json(host.deliver(&mail)).into_response()
 }
 
+/// Recycles; answers when the new workers serve.
+#[utoipa::path(post, path = "/recycle", responses(
+    (status = 200, description = "The new workers serve", body = Truth),
+    (status = 404, description = "No such server", body = String),
+    (status = 500, description = "A new worker does not start", body = String),
+))]
 async fn recycle(State(host): Context, Path(which): Path<Which>) -> Response {
     let servers = host.all(&which);
     if servers.is_empty() {
@@ -206,49 +313,87 @@ async fn recycle(State(host): Context, Path(which): Path<Which>) -> Response {
     Json(host.truth()).into_response()
 }
 
-async fn kill_worker(State(host): Context, Path(which): Path<Which>) -> StatusCode {
-    let killed = host.all(&which).iter().any(|server| server.pool.kill_one());
-    if killed {
-        StatusCode::NO_CONTENT
-    } else {
-        StatusCode::CONFLICT
+/// Ends a worker as a crash would.
+#[utoipa::path(post, path = "/kill-worker", responses(
+    (status = 204, description = "It is ended"),
+    (status = 404, description = "No such server", body = String),
+    (status = 409, description = "There is no worker"),
+))]
+async fn kill_worker(State(host): Context, Path(which): Path<Which>) -> Response {
+    let servers = host.all(&which);
+    if servers.is_empty() {
+        return unknown_server(&host);
+    }
+    // Every server's, and not only the first that has one.
+    let killed = servers.iter().filter(|server| server.pool.kill_one());
+    match killed.count() {
+        0 => StatusCode::CONFLICT.into_response(),
+        _ => StatusCode::NO_CONTENT.into_response(),
     }
 }
 
-async fn stop_pool(State(host): Context, Path(which): Path<Which>) -> StatusCode {
-    for server in host.all(&which) {
+/// Stops the pool: 503 at once.
+#[utoipa::path(post, path = "/pool/stop", responses(
+    (status = 204, description = "Done"),
+    (status = 404, description = "No such server", body = String),
+))]
+async fn stop_pool(State(host): Context, Path(which): Path<Which>) -> Response {
+    let servers = host.all(&which);
+    if servers.is_empty() {
+        return unknown_server(&host);
+    }
+    for server in servers {
         was::stop(&server, was::PoolState::Stopped).await;
     }
-    StatusCode::NO_CONTENT
+    StatusCode::NO_CONTENT.into_response()
 }
 
-async fn start_pool(State(host): Context, Path(which): Path<Which>) -> StatusCode {
-    for server in host.all(&which) {
+/// Starts a stopped pool.
+#[utoipa::path(post, path = "/pool/start", responses(
+    (status = 204, description = "Done"),
+    (status = 404, description = "No such server", body = String),
+))]
+async fn start_pool(State(host): Context, Path(which): Path<Which>) -> Response {
+    let servers = host.all(&which);
+    if servers.is_empty() {
+        return unknown_server(&host);
+    }
+    for server in servers {
         was::resume(&server).await;
     }
-    StatusCode::NO_CONTENT
+    StatusCode::NO_CONTENT.into_response()
 }
 
+/// Adds a folder to every mailbox.
+#[utoipa::path(post, path = "/hierarchy-change", responses((status = 204, description = "Done")))]
 async fn hierarchy_change(State(host): Context) -> StatusCode {
     host.change_hierarchy();
     StatusCode::NO_CONTENT
 }
 
+/// Makes every device provision again.
+#[utoipa::path(post, path = "/unprovision", responses((status = 204, description = "Done")))]
 async fn unprovision(State(host): Context) -> StatusCode {
     lock(&host.store).unprovision();
     StatusCode::NO_CONTENT
 }
 
+/// Forgets every Sync key.
+#[utoipa::path(post, path = "/lose-sync-state", responses((status = 204, description = "Done")))]
 async fn lose_sync_state(State(host): Context) -> StatusCode {
     lock(&host.store).lose_sync_state();
     StatusCode::NO_CONTENT
 }
 
+/// Moves the mailbox database to another server, as far as Pings notice.
+#[utoipa::path(post, path = "/store-failover", responses((status = 204, description = "Done")))]
 async fn store_failover(State(host): Context) -> StatusCode {
     host.tell_all(|| crate::link::ToWorker::StoreFailover);
     StatusCode::NO_CONTENT
 }
 
+/// The pool's clock.
+#[utoipa::path(get, path = "/clock", responses((status = 200, description = "The clock", body = Clock)))]
 async fn clock(State(host): Context) -> Json<Clock> {
     Json(Clock {
         pool_time: host.clock.now().to_string(),
@@ -256,11 +401,25 @@ async fn clock(State(host): Context) -> Json<Clock> {
     })
 }
 
+/// Moves the pool's clock ahead.
+#[utoipa::path(post, path = "/clock", request_body = ClockMove, responses(
+    (status = 200, description = "The clock by now", body = Clock),
+    (status = 400, description = "Not JSON", body = String),
+    (status = 415, description = "Not sent as JSON", body = String),
+    (status = 422, description = "What is wrong with the values", body = String),
+))]
 async fn move_clock(state: Context, Json(by): Json<ClockMove>) -> Json<Clock> {
     state.0.clock.advance(by.advance);
     clock(state).await
 }
 
+/// Changes what the directory says of a user.
+#[utoipa::path(put, path = "/users/{name}", params(("name" = String, Path, description = "User, without a domain")), request_body = UserSettings, responses(
+    (status = 200, description = "The settings now in force", body = UserSettings),
+    (status = 400, description = "Not JSON", body = String),
+    (status = 415, description = "Not sent as JSON", body = String),
+    (status = 422, description = "What is wrong with the values", body = String),
+))]
 async fn set_user(
     State(host): Context,
     Path(name): Path<String>,
@@ -270,7 +429,15 @@ async fn set_user(
     Json(settings)
 }
 
+/// Ends the mock.
+#[utoipa::path(post, path = "/shutdown", responses((status = 204, description = "Done")))]
 async fn shutdown(State(host): Context) -> StatusCode {
     host.stop.send_replace(true);
     StatusCode::NO_CONTENT
+}
+
+/// This description.
+#[utoipa::path(get, path = "/openapi.json", responses((status = 200, description = "OpenAPI", body = serde_json::Value)))]
+async fn description() -> Json<utoipa::openapi::OpenApi> {
+    Json(openapi())
 }

@@ -27,6 +27,7 @@ use crate::lock;
 use crate::store::Mail;
 use crate::surfaces::sockets::{Scanner, Scope};
 
+pub use control::openapi;
 pub use http::ANSWERED;
 use http::{Client, ClientStream};
 use records::Records;

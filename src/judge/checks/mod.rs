@@ -93,6 +93,28 @@ impl<'a> Bench<'a> {
     }
 }
 
+/// Share of requests that had no good answer: what a device calls "cannot connect", whoever says so.
+fn failing(intervals: &[&Interval]) -> f64 {
+    let sum = |counters: &[Counter]| -> u64 {
+        let of_one = |counter: &Counter| {
+            intervals
+                .iter()
+                .map(|interval| interval.count(*counter))
+                .sum::<u64>()
+        };
+        counters.iter().map(of_one).sum()
+    };
+    let unanswered = sum(&[
+        Counter::TimedOut,
+        Counter::ConnectFailures,
+        Counter::Closed,
+        Counter::Resets,
+        Counter::PingsOverdue,
+    ]);
+    let bad = unanswered + sum(&[Counter::HttpErrors, Counter::Malformed, Counter::Statuses]);
+    bad as f64 / (unanswered + sum(&[Counter::Answers])).max(1) as f64
+}
+
 fn worse_of(a: Outcome, b: Outcome) -> Outcome {
     let rank = |outcome| match outcome {
         Outcome::Fail => 2,

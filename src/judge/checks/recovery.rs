@@ -90,28 +90,7 @@ impl Bench<'_> {
     fn still_failing(&self, baseline: &[&Interval], recovered: &[&Interval]) -> Option<String> {
         /// Share of requests, or of devices; and twice the baseline's.
         const MOST: f64 = 0.05;
-        let share = |intervals: &[&Interval]| {
-            let sum = |counters: &[Counter]| -> u64 {
-                let of_one = |counter: &Counter| {
-                    intervals
-                        .iter()
-                        .map(|interval| interval.count(*counter))
-                        .sum::<u64>()
-                };
-                counters.iter().map(of_one).sum()
-            };
-            let unanswered = sum(&[
-                Counter::TimedOut,
-                Counter::ConnectFailures,
-                Counter::Closed,
-                Counter::Resets,
-                Counter::PingsOverdue,
-            ]);
-            let bad =
-                unanswered + sum(&[Counter::HttpErrors, Counter::Malformed, Counter::Statuses]);
-            bad as f64 / (unanswered + sum(&[Counter::Answers])).max(1) as f64
-        };
-        let (before, after) = (share(baseline), share(recovered));
+        let (before, after) = (failing(baseline), failing(recovered));
         if after > MOST && after > 2.0 * before {
             return Some(format!(
                 "{:.0} % of requests fail ← {:.0} % in the baseline",

@@ -58,35 +58,24 @@ impl Bench<'_> {
             }
             (_, true, Some(true)) => check.pass("stranded requests gather, and the service gets worse"),
             (_, true, Some(false)) => check.no_data(format!(
-                "not reproduced: requests gather, but neither Sync nor connecting got worse by {factor}"
+                "not reproduced: requests gather, but Sync got no worse by {factor}, and no more requests fail"
             )),
         }
     }
 
-    /// Whether Sync latency or connect failures in the last third of aging are worse than in the
+    /// Whether Sync latency or failing requests in the last third of aging are worse than in the
     /// baseline by the plan's factor.
     fn worsening(&self, figures: &mut Vec<String>) -> Option<bool> {
         let aging = self.of(PhaseKind::Aging);
         let degraded = &aging[aging.len() * 2 / 3..];
         let baseline = self.of(PhaseKind::Baseline);
-        let failures = |intervals: &[&Interval]| {
-            let sum = |counter| {
-                intervals
-                    .iter()
-                    .map(|interval| interval.count(counter))
-                    .sum::<u64>()
-            };
-            let failed = sum(Counter::ConnectFailures) as f64;
-            failed / (failed + sum(Counter::Connects) as f64).max(1.0)
-        };
-        let (before, after) = (failures(&baseline), failures(degraded));
+        let (before, after) = (failing(&baseline), failing(degraded));
         /// Below one in a hundred, users do not notice.
         const MIN_FAILURES: f64 = 0.01;
-        let connect_worse =
-            after > MIN_FAILURES && after > before * self.plan.checks.symptom_factor;
+        let fails = after > MIN_FAILURES && after > before * self.plan.checks.symptom_factor;
         if after > 0.0 || before > 0.0 {
             figures.push(format!(
-                "connect failures {:.1} % → {:.1} %",
+                "requests that fail {:.1} % → {:.1} %",
                 before * 100.0,
                 after * 100.0
             ));
@@ -96,7 +85,7 @@ impl Bench<'_> {
             merged(degraded.iter().copied(), Metric::Sync),
         );
         if b.len() < MIN_SAMPLES || d.len() < MIN_SAMPLES {
-            return connect_worse.then_some(true);
+            return fails.then_some(true);
         }
         let (b95, d95) = (
             b.value_at_quantile(0.95) as f64,
@@ -116,7 +105,7 @@ impl Bench<'_> {
             &mut Xoshiro256PlusPlus::seed_from_u64(self.seed),
         );
         let proven = difference.is_some_and(|difference| difference.low > 0.0);
-        Some(connect_worse || (proven && d95 >= b95 * self.plan.checks.symptom_factor))
+        Some(fails || (proven && d95 >= b95 * self.plan.checks.symptom_factor))
     }
 
     /// Did a recycle happen?
