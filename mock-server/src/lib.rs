@@ -31,7 +31,9 @@ pub mod worker;
 pub use client::{Control, ControlError};
 pub use config::{MockConfig, Tls, Topology};
 pub use fault::{Fault, FaultKind, StrandTrigger};
-pub use front_door::{ANSWERED, Addresses, FrontDoor, ServerAddresses, StartError, WorkerLauncher, openapi};
+pub use front_door::{
+    ANSWERED, Addresses, FrontDoor, ServerAddresses, StartError, WorkerLauncher, openapi,
+};
 
 /// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

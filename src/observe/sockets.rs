@@ -61,7 +61,7 @@ impl SocketTable {
         Self { servers: distinct }
     }
 
-    /// Counts now: `tcp.<group>.<state>`. Blocks for some microseconds per socket, so it belongs on
+    /// Counts now: `tcp.<group>.<state>`, and `tcp.<group>.ports` of all that keep a port busy. Blocks for some microseconds per socket, so it belongs on
     /// a blocking thread. Empty where socket tables cannot be read.
     #[must_use]
     pub fn sample(&self) -> Gauges {
@@ -71,6 +71,11 @@ impl SocketTable {
                 let Some(counts) = states::count(source, destination, server.ipv6) else {
                     return;
                 };
+                let busy = states::NAMES.iter().zip(counts);
+                let busy = busy.filter(|(state, _)| !matches!(**state, "listen" | "time_wait"));
+                let ports = format!("tcp.{}.ports", group.as_str());
+                *gauges.entry(ports).or_default() +=
+                    busy.map(|(_, count)| count as f64).sum::<f64>();
                 for (state, count) in states::NAMES.iter().zip(counts) {
                     let name = format!("tcp.{}.{state}", group.as_str());
                     *gauges.entry(name).or_default() += count as f64;

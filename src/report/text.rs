@@ -300,10 +300,11 @@ fn levels(out: &mut String, phases: &[PhaseSummary]) {
         .cloned()
         .collect();
     let phases = phases.as_slice();
-    let shown: [(&str, &str, f64); 12] = [
+    let shown: [(&str, &str, f64); 13] = [
         ("devices.holding", "Pings held", 1.0),
         ("server.active_requests", "Active Requests", 1.0),
         ("stranded", "stranded", 1.0),
+        ("tcp.outgoing.ports", "ports in use (worker)", 1.0),
         ("tcp.outgoing.close_wait", "CLOSE_WAIT (worker)", 1.0),
         ("tcp.devices.established", "ESTABLISHED (devices)", 1.0),
         ("tcp.server.close_wait", "CLOSE_WAIT (server)", 1.0),

@@ -2,7 +2,8 @@
 //! control.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -12,13 +13,37 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
 }
 
-/// One at a time: two loads on two cores measure each other.
-static PLAYING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+/// Two at a time: they wait more than they work, but more loads on two cores measure each other.
+static PLAYING: (Mutex<u8>, Condvar) = (Mutex::new(0), Condvar::new());
+const AT_ONCE: u8 = 2;
+
+/// A place among those that play.
+struct Turn;
+
+impl Turn {
+    fn take() -> Self {
+        let (count, freed) = &PLAYING;
+        let count = count.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = freed.wait_while(count, |count| *count == AT_ONCE);
+        *wait.unwrap_or_else(PoisonError::into_inner) += 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let (count, freed) = &PLAYING;
+        *count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        freed.notify_one();
+    }
+}
 
 fn play(scenario: Option<&str>, runs: &Path) -> Output {
-    let _turn = PLAYING
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _turn = Turn::take();
+    command(scenario, runs).output().unwrap()
+}
+
+fn command(scenario: Option<&str>, runs: &Path) -> Command {
     let mut command = Command::new(program());
     command
         .args(["run", "--quiet", "--seed", "11", "--runs"])
@@ -26,7 +51,7 @@ fn play(scenario: Option<&str>, runs: &Path) -> Output {
     if let Some(name) = scenario {
         command.arg(folder().join(name));
     }
-    command.output().unwrap()
+    command
 }
 
 fn directory(runs: &Path) -> PathBuf {
@@ -78,7 +103,7 @@ fn every_scenario_file_is_valid() {
         assert!(String::from_utf8_lossy(&output.stdout).contains("descriptors"));
         seen += 1;
     }
-    assert!(seen >= 4);
+    assert!(seen >= 12);
 }
 
 #[test]
@@ -97,7 +122,7 @@ fn the_stored_schema_is_the_program_s() {
 
 /// The main job. Everything it shows is real, so the checks have to agree with each other.
 #[test]
-fn a_recycle_restores_sync() {
+fn a8_a_recycle_restores_sync_and_the_server_s_levels() {
     let runs = tempfile::tempdir().unwrap();
     let output = play(None, runs.path());
     let text = String::from_utf8_lossy(&output.stdout);
@@ -174,9 +199,9 @@ fn a_healthy_server_passes_and_stays_flat() {
     assert_eq!(outcome(&record, "nothing lost"), "pass");
 }
 
-/// The negative control of the whole product.
+/// The negative control of the whole product: the worker dies of it, and stays dead.
 #[test]
-fn without_a_recycle_the_verdict_is_failed() {
+fn without_a_recycle_nobody_can_connect_and_the_verdict_is_failed() {
     let runs = tempfile::tempdir().unwrap();
     let output = play(Some("stranded-no-recycle.toml"), runs.path());
     println!("{}", String::from_utf8_lossy(&output.stdout));
@@ -191,4 +216,163 @@ fn without_a_recycle_the_verdict_is_failed() {
     for check in ["recycle seen", "restored", "released"] {
         assert_eq!(outcome(&record, check), "fail", "{check}");
     }
+    // In the phase that should show recovery most requests are refused.
+    let (refused, answered) = (
+        count(&record, "recovered", "http_errors"),
+        count(&record, "recovered", "syncs"),
+    );
+    assert!(refused > 200 && refused > answered, "{refused} {answered}");
+}
+
+/// Weeks in a minute: the five curves rise together until nobody can connect, and fall at the recycle
+/// that the pool's own policy makes.
+#[test]
+fn kb_4337638_shows_five_curves_that_rise_and_fall_at_the_recycle() {
+    let runs = tempfile::tempdir().unwrap();
+    let output = play(Some("kb-4337638.toml"), runs.path());
+    let text = String::from_utf8_lossy(&output.stdout);
+    println!("{text}");
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(text.contains("1 s stands for 10h4m of pool life"), "{text}");
+    let record = record(&directory(runs.path()));
+    for (gauge, growth) in [
+        ("server.active_requests", 2.0),
+        ("server.private_bytes", 5.0),
+        ("server.gc_time", 5.0),
+        ("tcp.outgoing.ports", 3.0),
+    ] {
+        let before = level(&record, "baseline", gauge, "median");
+        let aged = level(&record, "aging", gauge, "last");
+        let after = level(&record, "recovered", gauge, "median");
+        assert!(aged > growth * before, "{gauge}: {before} → {aged}");
+        assert!(after < 1.5 * before, "{gauge}: {before} → {after}");
+    }
+    let close_wait = |phase| level(&record, phase, "tcp.outgoing.close_wait", "last");
+    assert_eq!(close_wait("baseline"), 0.0);
+    assert!(close_wait("aging") > 1000.0);
+    assert_eq!(close_wait("recovered"), 0.0);
+    // All 1,900 ports are taken, and requests are refused for it.
+    assert!(level(&record, "aging", "tcp.outgoing.ports", "last") > 1850.0);
+    assert!(count(&record, "aging", "http_errors") > 500);
+    assert_eq!(count(&record, "recovered", "http_errors"), 0);
+}
+
+/// Each scenario shows its symptom, and none of the others but the Active Requests of what strands.
+#[test]
+fn each_symptom_can_be_had_alone() {
+    // They judge levels and no latencies, so that they may play together.
+    const NAMES: [&str; 6] = [
+        "active-requests",
+        "memory",
+        "gc",
+        "ports",
+        "close-wait",
+        "queue-full",
+    ];
+    let _turn = Turn::take();
+    let playing: Vec<_> = NAMES
+        .iter()
+        .map(|name| {
+            let runs = tempfile::tempdir().unwrap();
+            let scenario = format!("symptom-{name}.toml");
+            let mut command = command(Some(&scenario), runs.path());
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            (name, command.spawn().unwrap(), runs)
+        })
+        .collect();
+    for (name, child, runs) in playing {
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        println!("{text}");
+        assert_eq!(output.status.code(), Some(0), "{name}");
+        let record = record(&directory(runs.path()));
+        let grown = |gauge| {
+            level(&record, "aging", gauge, "last") - level(&record, "baseline", gauge, "median")
+        };
+        let shown = [
+            (
+                "memory",
+                grown("server.private_bytes") > f64::from(40 << 20),
+            ),
+            ("gc", grown("server.gc_time") > 0.08),
+            ("close-wait", grown("tcp.outgoing.close_wait") > 100.0),
+            (
+                "queue-full",
+                level(&record, "aging", "server.queue", "max") >= 10.0,
+            ),
+        ];
+        for (symptom, is_shown) in shown {
+            assert_eq!(is_shown, symptom == *name, "{symptom} in {name}");
+        }
+        assert!(grown("server.active_requests") > 80.0, "{name}");
+        let refused = count(&record, "aging", "http_errors") > 20;
+        assert_eq!(refused, matches!(*name, "ports" | "queue-full"), "{name}");
+        for gauge in ["server.active_requests", "tcp.outgoing.ports"] {
+            let after = level(&record, "recovered", gauge, "median");
+            let before = level(&record, "baseline", gauge, "median");
+            assert!(after < 1.1 * before, "{name}: {gauge} {before} → {after}");
+        }
+    }
+}
+
+/// Two front doors behind one target list: each recycles by itself, and never both at once.
+#[test]
+fn two_servers_recycle_one_after_the_other_and_nothing_is_lost() {
+    let runs = tempfile::tempdir().unwrap();
+    let output = play(Some("two-servers.toml"), runs.path());
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let directory = directory(runs.path());
+    let record = record(&directory);
+    assert_eq!(record["targets"].as_array().unwrap().len(), 2);
+    assert_eq!(outcome(&record, "nothing lost"), "pass");
+    let timeline = std::fs::read_to_string(directory.join("timeline.jsonl")).unwrap();
+    let recycles: Vec<(f64, f64)> = timeline
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter_map(|one| {
+            let count = one["gauges"]["server.recycles"].as_f64()?;
+            Some((one["t"].as_f64().unwrap(), count))
+        })
+        .collect();
+    let first = |wanted: f64| {
+        recycles
+            .iter()
+            .find(|(_, count)| *count >= wanted)
+            .unwrap()
+            .0
+    };
+    // Two days at half a day a second.
+    let apart = first(2.0) - first(1.0);
+    assert!((2.0..=6.0).contains(&apart), "{apart} s apart");
+}
+
+/// A figure of a gauge in a phase.
+fn level(record: &Value, phase: &str, gauge: &str, figure: &str) -> f64 {
+    let value = &summary(record, phase)["levels"][gauge][figure];
+    value
+        .as_f64()
+        .unwrap_or_else(|| panic!("{phase} {gauge} {figure}"))
+}
+
+/// How often something happened in a phase.
+fn count(record: &Value, phase: &str, name: &str) -> u64 {
+    let counts = &summary(record, phase)["counts"];
+    assert!(counts.is_object());
+    counts[name].as_u64().unwrap_or(0)
+}
+
+fn summary<'a>(record: &'a Value, phase: &str) -> &'a Value {
+    let phases = record["phases"].as_array().unwrap();
+    phases.iter().find(|one| one["phase"] == phase).unwrap()
 }

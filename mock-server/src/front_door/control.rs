@@ -71,7 +71,12 @@ fn calls() -> OpenApiRouter<Arc<Host>> {
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut api = calls().into_openapi();
     for (path, item) in &mut api.paths.paths {
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        let operations = [
+            &mut item.get,
+            &mut item.put,
+            &mut item.post,
+            &mut item.delete,
+        ];
         for operation in operations.into_iter().flatten() {
             // Operations of one name stand at two paths.
             if path.starts_with("/servers/") {
