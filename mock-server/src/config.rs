@@ -296,6 +296,33 @@ impl MockConfig {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tests shorten most of these, so a wrong default would be seen by users only.
+    #[test]
+    fn defaults_are_those_of_exchange_2016() {
+        let config = MockConfig::default();
+        let seconds = Duration::from_secs;
+        assert_eq!(config.min_heartbeat, seconds(60));
+        assert_eq!(config.max_heartbeat, seconds(3540));
+        assert_eq!(config.poll_interval, seconds(5));
+        assert_eq!(config.error_response_delay, seconds(20));
+        assert_eq!(config.dropped_after, seconds(120));
+        assert_eq!(config.connection_timeout, seconds(120));
+        assert_eq!(config.back_end_idle_timeout, seconds(120));
+        assert_eq!(config.max_concurrency, 10);
+        assert_eq!(config.max_devices, 100);
+        assert_eq!(config.max_ping_folders, 1000);
+        assert_eq!(config.max_window, 100);
+        assert_eq!(config.ephemeral_ports.len(), 16_384);
+        assert_eq!(config.pool, PoolSettings::exchange_2016());
+        assert!(config.require_provisioning && config.gzip && !config.chunked && !config.fixed);
+        assert_eq!(config.problem(), None);
+    }
+}
+
 /// The model of the worker's managed heap. Microsoft publishes no figures, so all of these are
 /// assumptions: the defaults are round values of a .NET server heap.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

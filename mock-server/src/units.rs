@@ -69,8 +69,8 @@ pub fn time_scale_text(scale: f64) -> String {
         return "pool life in real time (time_scale 1)".to_owned();
     }
     // Above a century a second the number alone says it.
-    let second = Duration::try_from_secs_f64(scale)
-        .map_or_else(|_| format!("{scale} s"), |second| format_duration(second));
+    let second =
+        Duration::try_from_secs_f64(scale).map_or_else(|_| format!("{scale} s"), format_duration);
     format!("1 s stands for {second} of pool life (time_scale {scale})")
 }
 

@@ -35,7 +35,7 @@ enum Verb {
     /// Print the report of a run again.
     Report(report::Arguments),
     /// Run the bundled Exchange mock alone.
-    Mock(mock::Arguments),
+    Mock(Box<mock::Arguments>),
     /// Turn WBXML bodies into XML and back.
     Wbxml(wbxml::Arguments),
     /// Measure what holding Pings costs; prints the figures of docs/performance.md.
@@ -66,7 +66,7 @@ pub fn main() -> ExitCode {
             Verb::Run(arguments) => run::main(arguments).await,
             Verb::Check(arguments) => check::main(&arguments),
             Verb::Report(arguments) => report::main(&arguments),
-            Verb::Mock(arguments) => mock::main(arguments).await,
+            Verb::Mock(arguments) => mock::main(*arguments).await,
             Verb::Wbxml(arguments) => wbxml::main(&arguments),
             Verb::Bench(arguments) => bench::main(arguments).await,
             Verb::Schema(arguments) => schema::main(&arguments),

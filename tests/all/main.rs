@@ -2,7 +2,9 @@
 
 mod cli;
 mod contract;
+mod control_api;
 mod device_life;
+mod endurance;
 mod fidelity;
 mod fixtures;
 mod judge;

@@ -678,3 +678,203 @@ async fn the_program_stops_when_it_is_told_to() {
     assert!(status.success());
     assert!(!is_alive(workers[0]));
 }
+
+/// As a service in continuous integration: started in the background, found by its file, ended by a
+/// signal.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_port_file_appears_when_the_mock_serves_and_goes_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mock.json");
+    let mut child = std::process::Command::new(crate::fixtures::program())
+        .args([
+            "mock",
+            "--listen",
+            "127.0.0.1:0",
+            "--control",
+            "127.0.0.1:0",
+        ])
+        .arg("--port-file")
+        .arg(&path)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("the file", || async { path.exists() }).await;
+    let addresses: mock_server::Addresses =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let health = reqwest::get(format!("{}/health", addresses.control)).await;
+    assert_eq!(health.unwrap().status(), 200, "it serves by then");
+    let killed = std::process::Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{status}");
+    assert!(!path.exists());
+    use std::io::Read as _;
+    let mut told = String::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut told)
+        .unwrap();
+    assert!(
+        told.contains("pool life in real time (time_scale 1)"),
+        "{told}"
+    );
+    assert!(told.contains("assumed  how a Ping strands"), "{told}");
+}
+
+/// All mistakes of the options and files of `easload mock` are told before it listens.
+#[test]
+fn what_the_mock_cannot_use_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let only_mock = write("mock.toml", "[mock]\nservrs = 2\ntls = 1\n");
+    let config = write(
+        "applicationHost.config",
+        "<configuration><system.applicationHost><applicationPools>\n\
+         <add name=\"DefaultAppPool\" />\n\
+         </applicationPools></system.applicationHost></configuration>",
+    );
+    let broken = write("broken.config", "<configuration>\n<oops\n");
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(crate::fixtures::program())
+            .args([
+                "mock",
+                "--listen",
+                "127.0.0.1:0",
+                "--control",
+                "127.0.0.1:0",
+            ])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let told = run(&["--scenario", &only_mock]);
+    assert!(
+        told.contains("mock.toml:2") && told.contains("did you mean `servers`?"),
+        "{told}"
+    );
+    assert!(told.contains("mock.tls: expected true or false"), "{told}");
+    let told = run(&["--pool-config", &config]);
+    assert!(
+        told.contains("MSExchangeSyncAppPool") && told.contains("DefaultAppPool"),
+        "{told}"
+    );
+    let told = run(&["--pool-config", &broken]);
+    assert!(told.contains("broken.config:"), "{told}");
+    let told = run(&["--pool-config", "/nowhere/x.config"]);
+    assert!(told.contains("/nowhere/x.config"), "{told}");
+    let told = run(&["--certificate", &config]);
+    assert!(told.contains("--key"), "{told}");
+    let told = run(&["--certificate", &config, "--key", &config]);
+    assert!(told.contains("certificate"), "{told}");
+    let told = run(&["--time-scale", "0"]);
+    assert!(told.contains("time_scale: expected 0.001"), "{told}");
+    let told = run(&["--servers", "65"]);
+    assert!(told.contains("servers: expected 1 to 64"), "{told}");
+    let told = run(&["--port-file", "/nowhere/mock.json"]);
+    assert!(told.contains("cannot write /nowhere/mock.json"), "{told}");
+    let told = run(&["--strand", "2"]);
+    assert!(told.contains("between 0 and 1"), "{told}");
+}
+
+/// Everything that can be told by options reaches the mock.
+#[tokio::test]
+async fn options_of_the_mock_take_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    let config = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/iis/tests/data/exchange2016-applicationHost.config"
+    );
+    let mock = MockProgram::start(&[
+        "--servers",
+        "2",
+        "--time-scale",
+        "60",
+        "--bearer-token",
+        "token",
+        "--pool-config",
+        config,
+        "--fixed",
+        "--logs",
+        logs.to_str().unwrap(),
+    ]);
+    assert_eq!(mock.addresses.servers.len(), 2);
+    assert_eq!(mock.addresses.time_scale, 60.0);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for server in &mock.addresses.servers {
+        let request = client.request(reqwest::Method::OPTIONS, &server.url);
+        let answer = request.bearer_auth("load1.token").send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    let written = std::fs::read_to_string(logs.join("iis-2.log")).unwrap();
+    assert!(
+        written.contains("OPTIONS /Microsoft-Server-ActiveSync"),
+        "{written}"
+    );
+}
+
+/// Without descriptors the mock accepts nobody, says so, and goes on when some come back.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_mock_without_descriptors_survives() {
+    use std::io::Read as _;
+    let program = crate::fixtures::program();
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""])
+        .arg(&program)
+        .args(["mock", "--json", "--topology", "direct"])
+        .args(["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(child.stdout.take().unwrap()),
+        &mut line,
+    )
+    .unwrap();
+    let addresses: mock_server::Addresses = serde_json::from_str(&line).unwrap();
+    let mut connections = Vec::new();
+    for _ in 0..120 {
+        connections.push(
+            tokio::net::TcpStream::connect(addresses.listen)
+                .await
+                .unwrap(),
+        );
+    }
+    // More wait in the backlog than were accepted; the mock tries again all the while.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    drop(connections);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    eventually("it serves again", || async {
+        let request = client.request(reqwest::Method::OPTIONS, &addresses.url);
+        let answer = request.basic_auth("load1", Some("secret")).send().await;
+        answer.is_ok_and(|answer| answer.status() == 200)
+    })
+    .await;
+    let url = format!("{}/shutdown", addresses.control);
+    client.post(url).send().await.unwrap();
+    assert!(child.wait().unwrap().success());
+    let mut told = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut told)
+        .unwrap();
+    // It tried again ten times a second, and told only when one had been accepted in between.
+    let count = told.matches("cannot accept a connection").count();
+    assert!((1..=4).contains(&count), "{told}");
+}

@@ -77,7 +77,7 @@ impl Page {
     }
 }
 
-fn label<'a>(name: &'a str, value: impl Display) -> (&'a str, String) {
+fn label(name: &str, value: impl Display) -> (&str, String) {
     (name, value.to_string())
 }
 

@@ -99,3 +99,30 @@ async fn f4_a_hierarchy_change_reaches_ping_and_sync() {
     phone.raw.nothing_for(Duration::from_millis(150)).await;
     mock.shutdown().await;
 }
+
+/// F1: key 0 begins anew, however often.
+#[tokio::test]
+async fn f1_key_0_gives_key_1_every_time() {
+    let mock = mock(|_| {}).await;
+    let mut phone = Phone::new(&mock, "load1").await;
+    phone.provision().await;
+    for _ in 0..3 {
+        let xml = phone.folder_sync("0").await.xml();
+        assert_eq!(text_of(&xml, "/FolderSync/SyncKey"), "1");
+    }
+    mock.shutdown().await;
+}
+
+/// F4: also a Sync that hangs.
+#[tokio::test]
+async fn f4_a_hierarchy_change_ends_a_hanging_sync_with_12() {
+    let mock = mock(|_| {}).await;
+    let (mut phone, key) = Phone::ready(&mock, "load1").await;
+    let wait = "<HeartbeatInterval>60</HeartbeatInterval>";
+    let xml = phone.sync_xml(&key, "", wait);
+    phone.send("Sync", &xml).await;
+    phone.raw.nothing_for(Duration::from_millis(200)).await;
+    control(&mock, "POST", "hierarchy-change", "").await;
+    assert_eq!(phone.raw.answer().await.statuses(), ["12"]);
+    mock.shutdown().await;
+}

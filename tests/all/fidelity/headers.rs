@@ -1,5 +1,7 @@
 //! Answer headers (H1 to H17).
 
+use std::time::Duration;
+
 use eas::wbxml::to_xml;
 
 use super::phone::{FOLDER_SYNC_0, Phone};
@@ -315,5 +317,75 @@ async fn h17_a_chunked_request_is_read_like_any_other() {
     raw.send(&bytes).await;
     // The body was understood: what is missing is only the policy key.
     assert_eq!(raw.answer().await.statuses(), ["142"]);
+    mock.shutdown().await;
+}
+
+/// H4, H3: front end and back end are two servers where the topology says so.
+#[tokio::test]
+async fn h3_h4_two_servers_name_themselves_apart() {
+    let mock = mock(|config| config.topology = mock_server::Topology::TwoServers).await;
+    let mut phone = Phone::new(&mock, "load1").await;
+    let answer = phone.options().await;
+    assert_eq!(answer.header("X-FEServer"), Some("MOCK01"));
+    assert_eq!(answer.header("X-BEServer"), Some("MOCK02"));
+    assert_eq!(
+        answer.header("X-CalculatedBETarget"),
+        Some("mock02.lab.example")
+    );
+    mock.shutdown().await;
+}
+
+/// H17: chunks where the configuration says so, and never to a client of HTTP/1.0.
+#[tokio::test]
+async fn h17_answers_can_be_chunked() {
+    let mock = mock(|config| config.chunked = true).await;
+    let mut phone = Phone::new(&mock, "load1").await;
+    let answer = phone.folder_sync("0").await;
+    assert_eq!(answer.header("Transfer-Encoding"), Some("chunked"));
+    assert_eq!(answer.header("Content-Length"), None);
+    assert_eq!(answer.statuses(), ["142"]);
+    let page = "GET /owa/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+    phone.raw.send(page.as_bytes()).await;
+    let old = phone.raw.answer().await;
+    assert!(old.header("Content-Length").is_some());
+    assert_eq!(old.header("Connection"), Some("keep-alive"));
+    // HEAD: the same head, no body, and the connection goes on.
+    let head = "HEAD /owa/ HTTP/1.1\r\nHost: x\r\n\r\nGET /owa/ HTTP/1.1\r\nHost: x\r\n\r\n";
+    phone.raw.send(head.as_bytes()).await;
+    let text = phone.raw.head().await;
+    assert!(text.contains("\r\nContent-Length: "), "{text}");
+    assert_eq!(phone.raw.answer().await.status, 200);
+    mock.shutdown().await;
+}
+
+/// H17: a weight of zero forbids a coding.
+#[tokio::test]
+async fn h17_gzip_with_weight_zero_is_no_gzip() {
+    let mock = mock(|_| {}).await;
+    let mut phone = Phone::new(&mock, "load1").await;
+    phone.provision().await;
+    for (accept, expected) in [
+        ("Accept-Encoding: gzip;q=0\r\n", None),
+        ("Accept-Encoding: br, GZIP;q=0.5\r\n", Some("gzip")),
+    ] {
+        phone.extra = accept;
+        let answer = phone.folder_sync("0").await;
+        assert_eq!(answer.header("Content-Encoding"), expected, "{accept}");
+    }
+    mock.shutdown().await;
+}
+
+/// H15: the text is the configuration's.
+#[tokio::test]
+async fn h15_the_throttle_text_is_configurable() {
+    let mock = mock(|config| {
+        config.throttle_text = "LabText".to_owned();
+        config.error_response_delay = Duration::ZERO;
+        config.faults = vec![mock_server::Fault::new(mock_server::FaultKind::RetryAfter)];
+    })
+    .await;
+    let mut phone = Phone::new(&mock, "load1").await;
+    let answer = phone.options().await;
+    assert_eq!(answer.header("X-MS-ASThrottle"), Some("LabText"));
     mock.shutdown().await;
 }

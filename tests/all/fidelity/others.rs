@@ -173,3 +173,80 @@ async fn x6_a_user_has_so_many_requests_at_a_time_and_no_more() {
     .await;
     mock.shutdown().await;
 }
+
+/// X6, T9: late, with Retry-After, and the end of the connection.
+#[tokio::test]
+async fn x6_t9_the_refusal_is_late_and_names_a_time() {
+    const DELAY: Duration = Duration::from_millis(400);
+    let mock = mock(|config| {
+        config.max_concurrency = 1;
+        config.error_response_delay = DELAY;
+    })
+    .await;
+    let (mut first, _) = Phone::ready_device(&mock, "load1", "ONE").await;
+    let (mut second, _) = Phone::ready_device(&mock, "load1", "TWO").await;
+    first.send_ping(60).await;
+    eventually("held", || async { held(&mock) == 1 }).await;
+    let began = tokio::time::Instant::now();
+    let answer = second.ping(60).await;
+    assert!(began.elapsed() >= DELAY, "{:?}", began.elapsed());
+    assert_eq!(answer.status, 503);
+    assert!(
+        answer
+            .header("Retry-After")
+            .unwrap()
+            .parse::<u32>()
+            .unwrap()
+            > 0
+    );
+    assert_eq!(answer.header("Connection"), Some("close"));
+    assert_eq!(answer.header("Content-Type"), Some("text/html"));
+    assert_eq!(second.raw.closed().await, super::raw::End::Fin);
+    mock.shutdown().await;
+}
+
+/// X2, G5: the copy in Sent Items is an item that is added.
+#[tokio::test]
+async fn x2_g5_the_copy_in_sent_items_wakes_a_ping_on_that_folder() {
+    const SENT: &str = "4";
+    let mock = mock(|_| {}).await;
+    let (mut phone, _) = Phone::ready(&mock, "load1").await;
+    phone.inbox = SENT.to_owned();
+    let key = phone.prime().await;
+    phone.send_ping(60).await;
+    eventually("held", || async { held(&mock) == 1 }).await;
+    let (mut other, _) = Phone::ready_device(&mock, "load1", "OTHER").await;
+    other.send_mail("copy", "load2").await.assert_empty();
+    let woken = phone.raw.answer().await.xml();
+    assert_eq!(texts_of(&woken, "Folders/Folder"), [SENT]);
+    let items = phone.sync(&key, "").await.xml();
+    assert_eq!(texts_of(&items, "Add/ServerId").len(), 1);
+    mock.shutdown().await;
+}
+
+/// X2, X3: a header may go on in the next line, and Cc and Bcc are recipients too. The sender is the
+/// user, whatever the message says (ASCMD 2.2.1.17).
+#[tokio::test]
+async fn x2_x3_messages_are_read_as_rfc_5322_says() {
+    let mock = mock(|_| {}).await;
+    let (mut sender, _) = Phone::ready(&mock, "load1").await;
+    let mime = "From: boss@lab.example\r\nTo: \"Two, Load\" <load2@lab.example>,\r\n\
+                \t<load3@lab.example>\r\nCc: load4@lab.example\r\nBcc: load5@lab.example\r\n\
+                Subject: long\r\n line\r\n\r\ntext\r\n";
+    let xml = format!(
+        r#"<SendMail xmlns="ComposeMail"><ClientId>c1</ClientId>
+           <Mime><![CDATA[{mime}]]></Mime></SendMail>"#
+    );
+    sender.request("SendMail", &xml).await.assert_empty();
+    for user in ["load2", "load3", "load4", "load5"] {
+        let (mut phone, key) = Phone::ready(&mock, user).await;
+        let items = phone.sync(&key, "").await.xml();
+        assert_eq!(texts_of(&items, "ApplicationData/Subject"), ["long line"]);
+        let from = texts_of(&items, "ApplicationData/From");
+        assert!(
+            from[0].contains("load1") && !from[0].contains("boss"),
+            "{from:?}"
+        );
+    }
+    mock.shutdown().await;
+}

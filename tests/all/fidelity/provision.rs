@@ -156,3 +156,56 @@ async fn p6_before_14_0_a_remote_wipe_is_an_http_status() {
     assert_eq!(phone.folder_sync("0").await.statuses(), ["1"]);
     mock.shutdown().await;
 }
+
+/// P1: only a device that has applied the policy gets the final key.
+#[tokio::test]
+async fn p1_a_policy_that_was_not_applied_gives_no_key() {
+    let mock = mock(|_| {}).await;
+    let mut phone = Phone::new(&mock, "load1").await;
+    let asked = phone.ask_policy(DEVICE_INFORMATION).await.xml();
+    let temporary = text_of(&asked, "Policy/PolicyKey");
+    let not_applied = format!(
+        r#"<Provision xmlns="Provision"><Policies><Policy>
+           <PolicyType>MS-EAS-Provisioning-WBXML</PolicyType><PolicyKey>{temporary}</PolicyKey>
+           <Status>3</Status></Policy></Policies></Provision>"#
+    );
+    let refused = phone.request("Provision", &not_applied).await.xml();
+    assert_eq!(text_of(&refused, "/Provision/Status"), "139");
+    assert_eq!(texts_of(&refused, "PolicyKey").len(), 0);
+    assert_eq!(phone.folder_sync("0").await.statuses(), ["142"]);
+    mock.shutdown().await;
+}
+
+/// P6: a wipe that failed stands, and one that was taken back can be ordered again.
+#[tokio::test]
+async fn p6_a_wipe_that_failed_stands() {
+    let answer = |status: u8| {
+        format!(
+            r#"<Provision xmlns="Provision"><RemoteWipe><Status>{status}</Status></RemoteWipe></Provision>"#
+        )
+    };
+    let mock = mock(|_| {}).await;
+    let (mut phone, _) = Phone::ready(&mock, "load1").await;
+    set_user(&mock, "load1", "wipe", true).await;
+    phone.request("Provision", &answer(2)).await;
+    assert_eq!(phone.folder_sync("0").await.statuses(), ["140"]);
+    phone.request("Provision", &answer(1)).await;
+    assert_eq!(phone.folder_sync("0").await.statuses(), ["142"]);
+    control(&mock, "PUT", "users/load1", ORDINARY_USER).await;
+    phone.provision().await;
+    set_user(&mock, "load1", "wipe", true).await;
+    assert_eq!(phone.folder_sync("0").await.statuses(), ["140"], "again");
+    mock.shutdown().await;
+}
+
+/// T6: a code of no command in a base64 query is refused as the version in it says.
+#[tokio::test]
+async fn t6_an_unknown_code_in_a_base64_query_is_not_supported() {
+    const NONE: u8 = 99;
+    let mock = mock(|_| {}).await;
+    let mut phone = Phone::new(&mock, "load1").await;
+    let query = binary_query(NONE, &phone.device, 1);
+    phone.send_to(&query, WBXML, b"x").await;
+    assert_eq!(phone.raw.answer().await.statuses(), ["137"]);
+    mock.shutdown().await;
+}

@@ -43,6 +43,11 @@ impl Raw {
         }
     }
 
+    /// The connection ends with a reset when it is dropped.
+    pub(super) fn reset(&self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+
     pub(super) async fn send(&mut self, bytes: &[u8]) {
         let sent = timeout(PATIENCE, self.stream.write_all(bytes)).await;
         sent.expect("the server reads").unwrap();
@@ -124,6 +129,24 @@ impl Raw {
     pub(super) async fn rest(&mut self) -> Vec<u8> {
         while self.fill().await.unwrap().is_some() {}
         std::mem::take(&mut self.unread)
+    }
+
+    /// Only a head.
+    pub(super) async fn head(&mut self) -> String {
+        self.take_through("\r\n\r\n").await
+    }
+
+    /// An answer without a body, or `None` if the server closes first.
+    pub(super) async fn rest_or_answer(&mut self) -> Option<()> {
+        loop {
+            if let Some(end) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
+                self.unread.drain(..end + 4);
+                return Some(());
+            }
+            if !matches!(self.fill().await, Ok(Some(()))) {
+                return None;
+            }
+        }
     }
 
     /// Waits until the server closes without another byte.

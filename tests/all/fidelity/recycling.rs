@@ -347,8 +347,10 @@ async fn r14_r15_a7_keys_cached_pings_and_the_cookie_survive() {
 
 async fn crash(mock: &FrontDoor, times: usize) {
     for number in 1..=times {
-        let old = mock.truth().created;
+        let (old, failures) = (mock.truth().created, mock.truth().failures);
         assert_eq!(control(mock, "POST", "kill-worker", "").await.status, 204);
+        // The pool's clock may be moved next, and the crash belongs to the time before.
+        eventually("noticed", || async { mock.truth().failures > failures }).await;
         if number < times {
             eventually("it is replaced", || async {
                 let truth = mock.truth();
@@ -520,4 +522,283 @@ async fn an_idle_pool_ends_its_worker_and_a_request_starts_one() {
     policy_looks().await;
     assert_eq!(always.truth().workers.len(), 1);
     always.shutdown().await;
+}
+
+/// R5: the new process answers as soon as it is there, and the old one no more.
+#[tokio::test]
+async fn r5_the_new_worker_answers_while_the_old_one_drains() {
+    let mock = mock(|_| {}).await;
+    let (mut held_phone, _) = Phone::ready(&mock, "load1").await;
+    held_phone.send_ping(60).await;
+    eventually("held", || async { held(&mock) == 1 }).await;
+    let mut phone = Phone::new(&mock, "load2").await;
+    let worker = async |phone: &mut Phone| {
+        let answer = phone.options().await;
+        answer.header("X-Mock-Worker").unwrap().to_owned()
+    };
+    assert_eq!(worker(&mut phone).await, "1");
+    mock.recycle().await.unwrap();
+    assert_eq!(mock.truth().workers.len(), 2);
+    for _ in 0..5 {
+        assert_eq!(worker(&mut phone).await, "2");
+    }
+    assert!(events(&mock).await.contains("\t5079\t"), "OnDemand");
+    mock.shutdown().await;
+}
+
+/// R12: every device whose Ping was cut comes back at once, and the new worker collects for it.
+#[tokio::test]
+async fn r12_a_herd_of_cut_devices_comes_back_with_collections_and_time_wait() {
+    const HERD: u64 = 40;
+    let mock = mock(|config| {
+        config.pool.process_model.shutdown_time_limit = Duration::from_millis(200);
+        config.heap.per_request = 1 << 20;
+        config.heap.budget = 16 << 20;
+    })
+    .await;
+    let mut phones = Vec::new();
+    for number in 0..HERD {
+        let (mut phone, _) = Phone::ready(&mock, &format!("load{number}")).await;
+        phone.send_ping(60).await;
+        phones.push(phone);
+    }
+    eventually("held", || async { held(&mock) == HERD }).await;
+    mock.recycle().await.unwrap();
+    for phone in &mut phones {
+        assert!(phone.raw.rest().await.is_empty(), "cut");
+    }
+    assert_eq!(mock.truth().cut, HERD);
+    let control = Control::new(&mock.addresses().control).unwrap();
+    let time_wait = |text: &str| text.matches("TIME_WAIT").count() as u64;
+    let accepted = mock.truth().connections_accepted;
+    for phone in &mut phones {
+        phone.raw = Raw::connect(mock.addresses().listen).await;
+        phone.send_ping(60).await;
+    }
+    eventually("all are held again", || async { held(&mock) == HERD }).await;
+    let truth = mock.truth();
+    assert_eq!(truth.connections_accepted, accepted + HERD);
+    eventually("the herd's requests set off collections", || async {
+        mock.truth().sum(|counts| counts.collections) > 0
+    })
+    .await;
+    // The server closed first, so its ends of the cut connections linger.
+    let netstat = control.netstat(false).await.unwrap();
+    assert!(time_wait(&netstat) >= HERD / 2, "{netstat}");
+    mock.shutdown().await;
+}
+
+/// A crash under load is replaced once, whoever notices it first.
+#[tokio::test]
+async fn l5_a_crashed_worker_is_replaced_by_one() {
+    let mock = mock(|_| {}).await;
+    for round in 1..=3 {
+        let asking: Vec<_> = (0..20)
+            .map(|number| {
+                let address = mock.addresses().listen;
+                tokio::spawn(async move {
+                    let mut raw = Raw::connect(address).await;
+                    let authorization = super::raw::basic(&format!("load{number}"), "secret");
+                    for _ in 0..10 {
+                        let path = super::raw::PATH;
+                        let head =
+                            format!("OPTIONS {path} HTTP/1.1\r\nHost: x\r\n{authorization}\r\n");
+                        raw.send(head.as_bytes()).await;
+                        // Those of the dying worker are cut.
+                        if raw.rest_or_answer().await.is_none() {
+                            raw = Raw::connect(address).await;
+                        }
+                    }
+                })
+            })
+            .collect();
+        crash(&mock, 1).await;
+        for one in asking {
+            one.await.unwrap();
+        }
+        eventually("one serves", || async {
+            let truth = mock.truth();
+            truth.workers.len() == 1 && truth.workers[0].state == "running"
+        })
+        .await;
+        assert_eq!(mock.truth().created, 1 + round);
+    }
+    mock.shutdown().await;
+}
+
+/// `maxProcesses`: a web garden, which gets a crashed worker back, and follows a changed setting.
+#[tokio::test]
+async fn a_web_garden_keeps_its_number_of_workers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("applicationHost.config");
+    let write = |count: u32| {
+        let text = format!(
+            r#"<configuration><system.applicationHost><applicationPools>
+               <add name="MSExchangeSyncAppPool"><processModel maxProcesses="{count}"
+               shutdownTimeLimit="00:00:01" idleTimeout="00:00:00" pingingEnabled="false"/></add>
+               </applicationPools></system.applicationHost></configuration>"#
+        );
+        std::fs::write(&path, text).unwrap();
+    };
+    write(2);
+    let bytes = std::fs::read(&path).unwrap();
+    let settings = iis::read_pool("file", &bytes, iis::SYNC_POOL)
+        .unwrap()
+        .settings;
+    let mock = mock(|config| {
+        config.pool = settings;
+        config.pool_file = Some(path.clone());
+    })
+    .await;
+    let running = || {
+        let truth = mock.truth();
+        truth
+            .workers
+            .iter()
+            .filter(|worker| worker.state == "running")
+            .count()
+    };
+    assert_eq!(running(), 2);
+    // Requests go to both.
+    let mut workers = std::collections::BTreeSet::new();
+    let mut phone = Phone::new(&mock, "load1").await;
+    for _ in 0..8 {
+        let answer = phone.options().await;
+        workers.insert(answer.header("X-Mock-Worker").unwrap().to_owned());
+    }
+    assert_eq!(workers.len(), 2, "{workers:?}");
+    assert_eq!(control(&mock, "POST", "kill-worker", "").await.status, 204);
+    eventually("it is replaced", || async {
+        running() == 2 && mock.truth().created == 3
+    })
+    .await;
+    write(3);
+    eventually("three, after the change of the configuration", || async {
+        running() == 3
+    })
+    .await;
+    mock.shutdown().await;
+}
+
+/// `startupTimeLimit`: a worker that is not ready in time is killed, and the old one goes on. The
+/// reason still holds then, and is not acted on at every look.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_worker_that_does_not_come_leaves_the_old_one_serving() {
+    let folder = tempfile::tempdir().unwrap();
+    let (script, flag) = (folder.path().join("worker"), folder.path().join("hang"));
+    let mock = scripted_mock(&script, &flag, "exec sleep 60", |config| {
+        config.pool.process_model.startup_time_limit = Duration::from_millis(300);
+        config.pool.recycling.time = DAY;
+    })
+    .await;
+    let old = only_worker(&mock);
+    std::fs::write(&flag, "").unwrap();
+    let error = mock.recycle().await.unwrap_err().to_string();
+    assert!(error.contains("startupTimeLimit"), "{error}");
+    let mut phone = Phone::new(&mock, "load1").await;
+    assert_eq!(phone.options().await.status, 200, "the old one serves");
+    let log = events(&mock).await;
+    assert!(log.contains("\t5093\t"), "{log}");
+    mock.advance_clock(DAY);
+    eventually("tried", || async { mock.truth().startup_failures >= 2 }).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let truth = mock.truth();
+    assert_eq!((truth.startup_failures, truth.recycles), (2, 0));
+    assert_eq!(only_worker(&mock), old);
+    mock.shutdown().await;
+}
+
+/// Rapid-fail protection against a worker that crashes at its start.
+#[cfg(unix)]
+#[tokio::test]
+async fn r16_workers_that_crash_at_their_start_disable_the_pool() {
+    let folder = tempfile::tempdir().unwrap();
+    let (script, flag) = (folder.path().join("worker"), folder.path().join("crash"));
+    let mock = scripted_mock(&script, &flag, "exit 3", |config| {
+        config.pool.failure.rapid_fail_protection = true;
+        config.pool.failure.rapid_fail_protection_max_crashes = 3;
+    })
+    .await;
+    std::fs::write(&flag, "").unwrap();
+    assert_eq!(control(&mock, "POST", "kill-worker", "").await.status, 204);
+    eventually("disabled", || async { mock.truth().pools == ["disabled"] }).await;
+    assert!(events(&mock).await.contains("\t5002\t"));
+    let mut phone = Phone::new(&mock, "load1").await;
+    let answer = phone.options().await;
+    assert_eq!((answer.status, answer.body.len()), (503, 326));
+    // Mended, and started again.
+    std::fs::remove_file(&flag).unwrap();
+    control(&mock, "POST", "pool/start", "").await;
+    let mut phone = Phone::new(&mock, "load1").await;
+    assert_eq!(phone.options().await.status, 200);
+    mock.shutdown().await;
+}
+
+/// A mock whose workers do something else while a file is there.
+#[cfg(unix)]
+async fn scripted_mock(
+    script: &std::path::Path,
+    flag: &std::path::Path,
+    instead: &str,
+    change: impl FnOnce(&mut MockConfig),
+) -> FrontDoor {
+    use std::os::unix::fs::PermissionsExt as _;
+    let program = crate::fixtures::program();
+    let text = format!(
+        "#!/bin/sh\n[ -e '{}' ] && {instead}\nexec '{}' mock-worker\n",
+        flag.display(),
+        program.display()
+    );
+    std::fs::write(script, text).unwrap();
+    std::fs::set_permissions(script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut config = MockConfig {
+        warm_up: Duration::ZERO,
+        ..MockConfig::default()
+    };
+    config.pool.process_model.shutdown_time_limit = Duration::from_millis(300);
+    change(&mut config);
+    let launcher = mock_server::WorkerLauncher::Process {
+        program: script.to_owned(),
+        arguments: Vec::new(),
+    };
+    FrontDoor::start(config, launcher).await.unwrap()
+}
+
+/// R20: a schedule is shifted too.
+#[tokio::test]
+async fn r20_schedules_are_shifted_from_server_to_server() {
+    let mock = mock(|config| {
+        scheduled(&["03:00:00"], "2026-03-14T02:50:00", "UTC")(config);
+        config.servers = 2;
+        config.schedule_shift = Duration::from_secs(3600);
+    })
+    .await;
+    let created = |server: usize| {
+        let truth = mock.truth();
+        let of_server = truth.workers.iter().filter(|one| one.server == server);
+        of_server.map(|one| one.pid).max()
+    };
+    let second = created(2);
+    mock.advance_clock(Duration::from_secs(20 * 60));
+    recycled(&mock, 1).await;
+    assert_eq!(created(2), second, "not before four");
+    mock.advance_clock(Duration::from_secs(3600));
+    recycled(&mock, 2).await;
+    eventually("the second server", || async { created(2) != second }).await;
+    mock.shutdown().await;
+}
+
+/// `loadBalancerCapabilities` TcpLevel: a balancer in front sees a closed connection, not a page.
+#[tokio::test]
+async fn tcp_level_closes_where_http_level_answers_503() {
+    let mock = pool(|pool| {
+        pool.failure.load_balancer_capabilities = iis::LoadBalancerCapabilities::TcpLevel;
+    })
+    .await;
+    control(&mock, "POST", "pool/stop", "").await;
+    let mut phone = Phone::new(&mock, "load1").await;
+    phone.send("FolderSync", super::phone::FOLDER_SYNC_0).await;
+    assert!(phone.raw.rest().await.is_empty());
+    mock.shutdown().await;
 }

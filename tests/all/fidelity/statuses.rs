@@ -282,3 +282,19 @@ async fn t13_autodiscover_answers_in_xml() {
     assert_eq!(autodiscover(&mock, "wrong").await.status, 401);
     mock.shutdown().await;
 }
+
+/// T11, R19: HTTP.sys writes down why.
+#[tokio::test]
+async fn t11_a_stopped_pool_is_app_offline_in_the_httperr_log() {
+    let mock = mock(|_| {}).await;
+    control(&mock, "POST", "pool/stop", "").await;
+    let mut phone = Phone::new(&mock, "load1").await;
+    assert_eq!(phone.options().await.status, 503);
+    let log = control(&mock, "GET", "httperr", "").await;
+    let log = String::from_utf8(log.body).unwrap();
+    assert!(
+        log.contains(" 503 1 AppOffline MSExchangeSyncAppPool"),
+        "{log}"
+    );
+    mock.shutdown().await;
+}

@@ -559,3 +559,112 @@ async fn l4_on_two_servers_each_worker_counts_one_request() {
     assert_eq!(held, [0, 1], "the back end is the second server's");
     mock.shutdown().await;
 }
+
+/// S1: a share strands, and which is repeated by the seed.
+#[tokio::test]
+async fn s1_a_chosen_share_of_abandoned_pings_strands() {
+    const PINGS: usize = 40;
+    let mock = mock(|config| config.faults = vec![Fault::strand(0.5)]).await;
+    let mut phones = Vec::new();
+    for number in 0..PINGS {
+        let (mut phone, _) = Phone::ready(&mock, &format!("load{number}")).await;
+        phone.send_ping(60).await;
+        phones.push(phone);
+    }
+    eventually("held", || async { held(&mock) == PINGS as u64 }).await;
+    drop(phones);
+    // What did not strand has ended; what did is one request each until its heartbeat, then half.
+    eventually("given up", || async {
+        let truth = mock.truth();
+        let counts = truth.workers[0].counts;
+        counts.outstanding_proxy == counts.stranded
+    })
+    .await;
+    let stranded = stranded(&mock);
+    assert!((8..=32).contains(&stranded), "{stranded} of {PINGS}");
+    mock.shutdown().await;
+}
+
+/// S11: only a reset is a network that was cut.
+#[tokio::test]
+async fn s11_a_cut_network_strands() {
+    let mock = mock(|config| config.faults = when(StrandTrigger::NetworkCut)).await;
+    let (mut phone, _) = Phone::ready(&mock, "load1").await;
+    phone.send_ping(60).await;
+    eventually("held", || async { held(&mock) == 1 }).await;
+    phone.raw.reset();
+    drop(phone);
+    eventually("stranded", || async { stranded(&mock) == 1 }).await;
+    mock.shutdown().await;
+}
+
+/// S2, L4: after the back end's half has ended at its heartbeat, the front end's alone is active.
+#[tokio::test]
+async fn s2_l4_the_front_end_s_half_stays_active_alone() {
+    let mock = mock(|config| config.faults = vec![Fault::strand(1.0)]).await;
+    let (mut phone, _) = Phone::ready(&mock, "load1").await;
+    phone.send_ping(2).await;
+    eventually("front end and back end", || async { active(&mock) == 2 }).await;
+    drop(phone);
+    eventually("the back end's half ends", || async { held(&mock) == 0 }).await;
+    eventually("one is left", || async { active(&mock) == 1 }).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(active(&mock), 1, "for good");
+    mock.shutdown().await;
+}
+
+/// S6: below a tenth while nothing is stranded, and high afterwards; the requests really wait.
+#[tokio::test]
+async fn s6_time_in_collections_rises_from_below_a_tenth() {
+    let mock = mock(|config| {
+        config.faults = vec![Fault::strand(1.0)];
+        config.heap.base = 1 << 20;
+        config.heap.per_stranded = 20 << 20;
+        config.heap.per_request = 1 << 20;
+        config.heap.budget = 20 << 20;
+        config.heap.pause_per_mib = Duration::from_millis(1);
+    })
+    .await;
+    // The same load before and after.
+    let mut phone = Phone::new(&mock, "load9").await;
+    let mut share = async || {
+        let mut most: f64 = 0.0;
+        let end = Instant::now() + Duration::from_millis(1500);
+        while Instant::now() < end {
+            phone.options().await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            most = most.max(mock.truth().workers[0].counts.gc_share);
+        }
+        most
+    };
+    let before = share().await;
+    strand(&mock, 4).await;
+    let after = share().await;
+    assert!(before < 0.1, "{before}");
+    assert!(after > 0.25, "{after} after {before}");
+    mock.shutdown().await;
+}
+
+/// S8: with the worker its ports come back, for the whole host.
+#[tokio::test]
+async fn s8_a_recycle_gives_the_host_its_ports_back() {
+    let mock = mock(|config| {
+        config.faults = vec![Fault::strand(1.0)];
+        config.ephemeral_ports = 49_930..=49_932;
+        config.pool.process_model.shutdown_time_limit = Duration::from_millis(200);
+    })
+    .await;
+    strand(&mock, 3).await;
+    let page = "GET /owa/ HTTP/1.1\r\nHost: mock\r\n\r\n";
+    let mut browser = Raw::connect(mock.addresses().listen).await;
+    browser.send(page.as_bytes()).await;
+    assert_eq!(browser.answer().await.status, 502);
+    mock.recycle().await.unwrap();
+    eventually("the old worker is gone", || async {
+        mock.truth().workers.len() == 1
+    })
+    .await;
+    browser.send(page.as_bytes()).await;
+    assert_eq!(browser.answer().await.status, 200);
+    mock.shutdown().await;
+}

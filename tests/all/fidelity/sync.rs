@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::phone::Phone;
-use super::raw::{mail, text_of, texts_of};
+use super::raw::{Answer, mail, text_of, texts_of};
 use crate::fixtures::mock;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -238,5 +238,72 @@ async fn y9_more_available_pages_through_everything_once() {
     seen.dedup();
     assert_eq!(seen.len(), 5);
     phone.sync(&key, "").await.assert_empty();
+    mock.shutdown().await;
+}
+
+/// Y3: the global window holds for all collections together.
+#[tokio::test]
+async fn y3_the_global_window_is_shared_by_the_collections() {
+    let mock = mock(|_| {}).await;
+    let (mut phone, inbox_key) = Phone::ready(&mock, "load1").await;
+    let inbox = std::mem::replace(&mut phone.inbox, "4".to_owned());
+    let sent_key = phone.prime().await;
+    for number in 0..6 {
+        let id = format!("m{number}");
+        phone.send_mail(&id, "load1").await.assert_empty();
+    }
+    let collection = |key: &str, id: &str| {
+        format!(
+            "<Collection><SyncKey>{key}</SyncKey><CollectionId>{id}</CollectionId></Collection>"
+        )
+    };
+    let xml = format!(
+        r#"<Sync xmlns="AirSync"><Collections>{}{}</Collections><WindowSize>8</WindowSize></Sync>"#,
+        collection(&inbox_key, &inbox),
+        collection(&sent_key, "4")
+    );
+    let answer = phone.request("Sync", &xml).await.xml();
+    let ids = texts_of(&answer, "Add/ServerId");
+    let of = |folder: &str| ids.iter().filter(|id| id.starts_with(folder)).count();
+    assert_eq!((of("5:"), of("4:")), (6, 2));
+    assert_eq!(texts_of(&answer, "MoreAvailable").len(), 1);
+    mock.shutdown().await;
+}
+
+/// Y2: the repetition is the same answer, whatever has come since.
+#[tokio::test]
+async fn y2_a_repeated_answer_has_nothing_new_in_it() {
+    let mock = mock(|_| {}).await;
+    let (mut phone, key) = Phone::ready(&mock, "load1").await;
+    mail(&mock, "load1", 1).await;
+    let first = phone.sync(&key, "").await;
+    mail(&mock, "load1", 1).await;
+    let again = phone.sync(&key, "").await;
+    let ids = |answer: &Answer| texts_of(&answer.xml(), "Add/ServerId");
+    assert_eq!(ids(&first), ids(&again));
+    let next = text_of(&again.xml(), "Collection/SyncKey");
+    assert_eq!(phone.take_new(&next).await.1.len(), 1);
+    mock.shutdown().await;
+}
+
+/// Y8: all operations count, of whatever kind.
+#[tokio::test]
+async fn y8_operations_of_every_kind_count() {
+    let mock = mock(|_| {}).await;
+    let (mut phone, key) = Phone::ready(&mock, "load1").await;
+    let commands = |count: usize| {
+        let mut text = String::from("<Commands>");
+        for number in 0..count {
+            text.push_str(&match number % 3 {
+                0 => Phone::read_flag(&format!("5:{number}")),
+                1 => format!("<Delete><ServerId>5:{number}</ServerId></Delete>"),
+                _ => format!("<Fetch><ServerId>5:{number}</ServerId></Fetch>"),
+            });
+        }
+        text + "</Commands>"
+    };
+    assert_eq!(phone.sync(&key, &commands(201)).await.statuses(), ["4"]);
+    let answer = phone.sync(&key, &commands(200)).await.xml();
+    assert_eq!(text_of(&answer, "Collection/Status"), "1");
     mock.shutdown().await;
 }

@@ -47,6 +47,7 @@ pub(in crate::front_door) async fn accept(
     tls: Option<TlsAcceptor>,
 ) {
     let mut faults = server.host.faults_changed.subscribe();
+    let mut is_failing = false;
     loop {
         if app == App::FrontEnd && lock(&server.host.faults).has(FaultKind::HangAccept) {
             // The sender lives in the host, which this task keeps.
@@ -56,10 +57,14 @@ pub(in crate::front_door) async fn accept(
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
+                    is_failing = false;
                     tokio::spawn(connection(Arc::clone(&server), stream, app, tls.clone()));
                 }
                 Err(error) => {
-                    server.tell(&format!("cannot accept a connection: {error}"));
+                    // Once for each time without descriptors, and not ten times a second.
+                    if !std::mem::replace(&mut is_failing, true) {
+                        server.tell(&format!("cannot accept a connection: {error}"));
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },

@@ -90,6 +90,7 @@ pub(super) struct Pool {
     serving: channel::Sender<u64>,
     next_generation: AtomicU64,
     next_request: AtomicU64,
+    turns: [AtomicUsize; 2],
     queued: AtomicUsize,
     next_ticket: AtomicU64,
     pub(super) counters: Counters,
@@ -162,6 +163,7 @@ impl Pool {
             serving: channel::Sender::new(0),
             next_generation: AtomicU64::new(1),
             next_request: AtomicU64::new(0),
+            turns: Default::default(),
             queued: AtomicUsize::new(0),
             next_ticket: AtomicU64::new(0),
             counters: Counters::default(),
@@ -238,8 +240,9 @@ impl Pool {
         sum
     }
 
-    /// The worker for the next request: the running ones in turn.
-    fn pick(&self) -> Option<Arc<Handle>> {
+    /// The worker for the next request of that application: the running ones in turn. Each
+    /// application has its own, as a request of the front end is followed by one of the back end.
+    fn pick(&self, app: App) -> Option<Arc<Handle>> {
         let workers = lock(&self.workers);
         let running = || {
             workers
@@ -247,7 +250,7 @@ impl Pool {
                 .filter(|worker| worker.state() == State::Running)
         };
         let count = running().count();
-        let turn = self.next_request.load(Ordering::Relaxed) as usize;
+        let turn = self.turns[app as usize].fetch_add(1, Ordering::Relaxed);
         running().nth(turn.checked_rem(count)?).map(Arc::clone)
     }
 
@@ -265,7 +268,7 @@ impl Pool {
 
     /// Ends one running worker as a crash would.
     pub(super) fn kill_one(&self) -> bool {
-        let worker = self.pick();
+        let worker = self.pick(App::FrontEnd);
         if let Some(worker) = &worker {
             worker.kill();
         }
@@ -291,7 +294,7 @@ pub(super) async fn dispatch(
             return Err(Lost::Offline);
         }
         let mut changes = pool.serving.subscribe();
-        let Some(worker) = pool.pick() else {
+        let Some(worker) = pool.pick(app) else {
             take_place(pool, &mut place)?;
             start_on_demand(server);
             let mut state = pool.state.subscribe();
@@ -304,7 +307,11 @@ pub(super) async fn dispatch(
         };
         let thread = match Arc::clone(&worker.threads).try_acquire_owned() {
             Ok(thread) => thread,
-            Err(tokio::sync::TryAcquireError::Closed) => continue,
+            Err(tokio::sync::TryAcquireError::Closed) => {
+                // It ceases to serve in this very moment.
+                tokio::task::yield_now().await;
+                continue;
+            }
             Err(tokio::sync::TryAcquireError::NoPermits) => {
                 take_place(pool, &mut place)?;
                 // Closed when the worker no longer serves.
@@ -323,6 +330,7 @@ pub(super) async fn dispatch(
         // A worker that ceased to serve in this very moment gives the request back.
         if let Err(returned) = worker.take(id, app, taken, open) {
             request = Some(returned);
+            tokio::task::yield_now().await;
             continue;
         }
         drop(place.take());
@@ -360,7 +368,7 @@ fn start_on_demand(server: &Arc<Server>) {
     let pool = &server.pool;
     let nobody = lock(&pool.workers)
         .iter()
-        .all(|worker| matches!(worker.state(), State::Draining | State::Ended));
+        .all(|worker| !matches!(worker.state(), State::Starting | State::Running));
     // A recycle without overlap starts the new worker itself.
     if !nobody || pool.recycling.try_lock().is_err() {
         return;

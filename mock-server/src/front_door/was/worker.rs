@@ -32,6 +32,8 @@ pub(in crate::front_door) enum State {
     Starting,
     Running,
     Draining,
+    /// It serves no more, and its process is not gone yet.
+    Dying,
     Ended,
 }
 
@@ -103,7 +105,7 @@ impl Handle {
             state: match self.state() {
                 State::Starting => "starting",
                 State::Running => "running",
-                State::Draining | State::Ended => "draining",
+                State::Draining | State::Dying | State::Ended => "draining",
             }
             .to_owned(),
             age: self.started.elapsed().as_secs_f64(),
@@ -123,7 +125,7 @@ impl Handle {
     /// Its end is expected from now on. One that has ended stays so: nobody would end it again.
     pub(super) fn retire(&self) {
         self.state.send_if_modified(|state| {
-            let lives = *state != State::Ended;
+            let lives = !matches!(state, State::Dying | State::Ended);
             if lives {
                 *state = State::Draining;
             }
@@ -180,9 +182,20 @@ impl Handle {
         self.threads.close();
     }
 
-    /// Ends every request it has without an answer; it gets none any more.
-    fn cut(&self) {
+    /// Ends every request it has without an answer; it gets none any more. What it was before.
+    fn die(&self) -> State {
+        let mut before = State::Ended;
+        self.state.send_if_modified(|state| {
+            before = *state;
+            let lives = !matches!(state, State::Dying | State::Ended);
+            if lives {
+                *state = State::Dying;
+            }
+            lives
+        });
         drop(lock(&self.open).take());
+        self.threads.close();
+        before
     }
 
     /// The client of a request has gone, if the request is still open.
@@ -279,7 +292,7 @@ async fn start_now(server: &Arc<Server>) -> Result<(), StartError> {
         worker.retire();
         worker.kill();
         format!("not ready after startupTimeLimit {limit:?}")
-    } else if worker.state() == State::Ended {
+    } else if matches!(worker.state(), State::Dying | State::Ended) {
         "it ended before it was ready".to_owned()
     } else {
         return Ok(());
@@ -319,7 +332,8 @@ fn launch(server: &Arc<Server>) -> Result<Arc<Handle>, StartError> {
     // Known before it runs, so that one that ends at once is not listed for ever.
     lock(&pool.workers).push(Arc::clone(&handle));
     if let Err(problem) = run(server, &handle, queue) {
-        ended(server, &handle);
+        let before = handle.die();
+        ended(server, &handle, before);
         return Err(StartError::Worker(problem));
     }
     pool.counters.created.fetch_add(1, Ordering::Relaxed);
@@ -356,9 +370,10 @@ fn run(
                 // Already gone, unless it closed its output or is to be killed.
                 let _ = child.start_kill();
                 // Its clients need not wait until the system has closed thousands of its sockets.
-                handle.cut();
+                let before = handle.die();
+                server.pool.serving_changed();
                 let _ = child.wait().await;
-                ended(&server, &handle);
+                ended(&server, &handle, before);
             });
         }
         WorkerLauncher::InProcess => {
@@ -374,7 +389,8 @@ fn run(
                     () = handle.kill.notified() => {}
                 }
                 task.abort();
-                ended(&server, &handle);
+                let before = handle.die();
+                ended(&server, &handle, before);
             });
         }
     }
@@ -439,11 +455,9 @@ fn heard(server: &Arc<Server>, worker: &Arc<Handle>, message: ToFrontDoor) {
     }
 }
 
-/// Cuts what the worker had open and replaces it if nobody told it to end.
-fn ended(server: &Arc<Server>, worker: &Arc<Handle>) {
-    let before = worker.state.send_replace(State::Ended);
-    worker.cut();
-    worker.threads.close();
+/// The worker is gone: it is replaced if nobody told it to end.
+fn ended(server: &Arc<Server>, worker: &Arc<Handle>, before: State) {
+    worker.state.send_replace(State::Ended);
     lock(&server.pool.past).add_past(&worker.counts());
     lock(&server.pool.workers).retain(|other| !Arc::ptr_eq(other, worker));
     server.pool.serving_changed();
