@@ -39,6 +39,9 @@ pub struct SocketGroups {
     pub ipv6: bool,
 }
 
+/// A dump of the kernel's table can break off while sockets come and go.
+const ATTEMPTS: u32 = 3;
+
 /// Reads socket tables.
 #[derive(Debug)]
 pub struct SocketTable {
@@ -68,7 +71,8 @@ impl SocketTable {
         let mut gauges = Gauges::new();
         for server in &self.servers {
             let mut add = |group: Group, source: u16, destination: u16| {
-                let Some(counts) = states::count(source, destination, server.ipv6) else {
+                let read = || states::count(source, destination, server.ipv6);
+                let Some(counts) = (0..ATTEMPTS).find_map(|_| read()) else {
                     return;
                 };
                 let busy = states::NAMES.iter().zip(counts);
