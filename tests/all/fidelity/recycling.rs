@@ -210,7 +210,7 @@ async fn r4_only_reasons_in_log_event_on_recycle_are_written() {
 }
 
 #[tokio::test]
-async fn l5_r5_r6_r7_overlap_then_drain_then_the_limit() {
+async fn l5_r5_r6_r7_a6_overlap_then_drain_then_the_limit() {
     let mock = mock(|config| {
         config.faults = vec![Fault::strand(1.0)];
         config.pool.process_model.shutdown_time_limit = Duration::from_millis(900);
