@@ -2,6 +2,7 @@
 //!
 //! The modules are rooms through which a run flows in one direction; `ARCHITECTURE.md` is the map.
 
+pub mod bench;
 pub mod cli;
 pub mod device;
 pub mod fleet;

@@ -234,7 +234,7 @@ impl MockConfig {
         }
         if self.heap.budget == 0 {
             return Some(
-                "heap: budget: expected at least 1: collections would never end".to_owned(),
+                "heap: budget: expected at least 1: there would be no collections".to_owned(),
             );
         }
         if self.client_ca.is_some() && self.tls == Tls::Off {

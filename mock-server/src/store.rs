@@ -691,7 +691,8 @@ fn sync_part(
         } else {
             0
         };
-        if count == 0 && part.commands.is_empty() {
+        let has_more = part.get_changes && available > 0;
+        if count == 0 && part.commands.is_empty() && !has_more {
             return SyncOutcome::Unchanged(id);
         }
         let next = Generation {

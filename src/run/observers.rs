@@ -53,6 +53,10 @@ impl Observers {
                 Err(error) => failed = Some((error.to_string(), 1)),
             }
         }
+        // A sum without one of the servers would be wrong.
+        if failed.is_some() {
+            metrics.clear();
+        }
         Self {
             sockets: Arc::new(SocketTable::new(groups)),
             metrics,

@@ -593,3 +593,41 @@ mod signals {
         );
     }
 }
+
+/// The figures of docs/performance.md come from here: each bench runs, small, and says what it saw.
+#[test]
+fn every_bench_runs_and_tells_its_figures() {
+    for (what, devices, figures) in [
+        (
+            "hold",
+            "300",
+            vec!["user memory per held device", "all held after"],
+        ),
+        (
+            "round-trips",
+            "100",
+            vec!["empty Ping round trips", "per core second"],
+        ),
+        (
+            "recycle",
+            "200",
+            vec![
+                "last of them cut",
+                "connections made by the herd         200",
+            ],
+        ),
+    ] {
+        let mut arguments = vec!["bench", what, "--devices", devices];
+        if what == "hold" {
+            arguments.extend(["--from", "100", "--no-overshoot"]);
+        } else {
+            arguments.push("--full");
+        }
+        let output = easload(&arguments);
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(0), "{what}: {}", stderr(&output));
+        for figure in figures {
+            assert!(text.contains(figure), "{what}: {text}");
+        }
+    }
+}

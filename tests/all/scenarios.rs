@@ -197,6 +197,18 @@ fn a_healthy_server_passes_and_stays_flat() {
     assert_eq!(outcome(&record, "symptom"), "pass");
     assert_eq!(outcome(&record, "recycle seen"), "pass");
     assert_eq!(outcome(&record, "nothing lost"), "pass");
+    // The five curves of kb_4337638, all flat.
+    for (gauge, noise) in [
+        ("server.active_requests", 100.0),
+        ("server.private_bytes", f64::from(30 << 20)),
+        ("server.gc_time", 0.1),
+        ("tcp.outgoing.ports", 100.0),
+        ("tcp.outgoing.close_wait", 40.0),
+    ] {
+        let before = level(&record, "baseline", gauge, "median");
+        let aged = level(&record, "aging", gauge, "last");
+        assert!(aged < before + noise, "{gauge}: {before} → {aged}");
+    }
 }
 
 /// The negative control of the whole product: the worker dies of it, and stays dead.
@@ -238,7 +250,7 @@ fn kb_4337638_shows_five_curves_that_rise_and_fall_at_the_recycle() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(text.contains("1 s stands for 10h4m of pool life"), "{text}");
+    assert!(text.contains("1 s stands for 10h of pool life"), "{text}");
     let record = record(&directory(runs.path()));
     for (gauge, growth) in [
         ("server.active_requests", 2.0),
@@ -250,22 +262,23 @@ fn kb_4337638_shows_five_curves_that_rise_and_fall_at_the_recycle() {
         let aged = level(&record, "aging", gauge, "last");
         let after = level(&record, "recovered", gauge, "median");
         assert!(aged > growth * before, "{gauge}: {before} → {aged}");
-        assert!(after < 1.5 * before, "{gauge}: {before} → {after}");
+        let back = before + 0.2 * (aged - before);
+        assert!(after < back, "{gauge}: {before} → {aged} → {after}");
     }
     let close_wait = |phase| level(&record, phase, "tcp.outgoing.close_wait", "last");
     assert_eq!(close_wait("baseline"), 0.0);
     assert!(close_wait("aging") > 1000.0);
     assert_eq!(close_wait("recovered"), 0.0);
-    // All 1,900 ports are taken, and requests are refused for it.
-    assert!(level(&record, "aging", "tcp.outgoing.ports", "last") > 1850.0);
+    // All 1,700 ports are taken, and requests are refused for it.
+    assert!(level(&record, "aging", "tcp.outgoing.ports", "last") > 1650.0);
     assert!(count(&record, "aging", "http_errors") > 500);
     assert_eq!(count(&record, "recovered", "http_errors"), 0);
 }
 
 /// Each scenario shows its symptom, and none of the others but the Active Requests of what strands.
+/// All play at once, so that latencies and with them the verdict are not judged here: levels are.
 #[test]
 fn each_symptom_can_be_had_alone() {
-    // They judge levels and no latencies, so that they may play together.
     const NAMES: [&str; 6] = [
         "active-requests",
         "memory",
@@ -289,8 +302,10 @@ fn each_symptom_can_be_had_alone() {
         let output = child.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         println!("{text}");
-        assert_eq!(output.status.code(), Some(0), "{name}");
         let record = record(&directory(runs.path()));
+        for check in ["recycle seen", "released", "nothing lost"] {
+            assert_eq!(outcome(&record, check), "pass", "{name}: {check}");
+        }
         let grown = |gauge| {
             level(&record, "aging", gauge, "last") - level(&record, "baseline", gauge, "median")
         };

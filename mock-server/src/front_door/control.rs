@@ -119,6 +119,15 @@ pub(super) async fn serve(host: Arc<Host>, listener: TcpListener) {
     }
 }
 
+/// Does something in several steps, whether or not its caller stays for the answer: half a recycle
+/// would leave two workers for good.
+async fn to_the_end(work: impl Future<Output = Response> + Send + 'static) -> Response {
+    match tokio::spawn(work).await {
+        Ok(response) => response,
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
 /// The server a call names.
 #[derive(Debug, Default, Deserialize)]
 struct Which {
@@ -259,8 +268,11 @@ async fn put_faults(State(host): Context, Json(faults): Json<Vec<Fault>>) -> Res
     if !problems.is_empty() {
         return (StatusCode::UNPROCESSABLE_ENTITY, problems.join("\n")).into_response();
     }
-    host.set_faults(faults).await;
-    Json(host.all_faults()).into_response()
+    to_the_end(async move {
+        host.set_faults(faults).await;
+        Json(host.all_faults()).into_response()
+    })
+    .await
 }
 
 /// One fault more.
@@ -274,15 +286,21 @@ async fn add_fault(State(host): Context, Json(fault): Json<Fault>) -> Response {
     if let Some(problem) = fault.problem() {
         return (StatusCode::UNPROCESSABLE_ENTITY, problem).into_response();
     }
-    host.add_fault(fault).await;
-    Json(host.all_faults()).into_response()
+    to_the_end(async move {
+        host.add_fault(fault).await;
+        Json(host.all_faults()).into_response()
+    })
+    .await
 }
 
 /// No faults any more.
 #[utoipa::path(delete, path = "/faults", responses((status = 200, description = "None", body = Vec<Fault>)))]
-async fn reset_faults(State(host): Context) -> Json<Vec<Fault>> {
-    host.set_faults(Vec::new()).await;
-    Json(Vec::new())
+async fn reset_faults(State(host): Context) -> Response {
+    to_the_end(async move {
+        host.set_faults(Vec::new()).await;
+        Json(host.all_faults()).into_response()
+    })
+    .await
 }
 
 /// Puts a mail into inboxes.
@@ -310,12 +328,15 @@ async fn recycle(State(host): Context, Path(which): Path<Which>) -> Response {
     if servers.is_empty() {
         return unknown_server(&host);
     }
-    for server in servers {
-        if let Err(error) = was::recycle_all(&server, RecycleReason::OnDemand).await {
-            return (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response();
+    to_the_end(async move {
+        for server in servers {
+            if let Err(error) = was::recycle_all(&server, RecycleReason::OnDemand).await {
+                return (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response();
+            }
         }
-    }
-    Json(host.truth()).into_response()
+        Json(host.truth()).into_response()
+    })
+    .await
 }
 
 /// Ends a worker as a crash would.
@@ -347,10 +368,13 @@ async fn stop_pool(State(host): Context, Path(which): Path<Which>) -> Response {
     if servers.is_empty() {
         return unknown_server(&host);
     }
-    for server in servers {
-        was::stop(&server, was::PoolState::Stopped).await;
-    }
-    StatusCode::NO_CONTENT.into_response()
+    to_the_end(async move {
+        for server in servers {
+            was::stop(&server, was::PoolState::Stopped).await;
+        }
+        StatusCode::NO_CONTENT.into_response()
+    })
+    .await
 }
 
 /// Starts a stopped pool.
@@ -363,10 +387,13 @@ async fn start_pool(State(host): Context, Path(which): Path<Which>) -> Response 
     if servers.is_empty() {
         return unknown_server(&host);
     }
-    for server in servers {
-        was::resume(&server).await;
-    }
-    StatusCode::NO_CONTENT.into_response()
+    to_the_end(async move {
+        for server in servers {
+            was::resume(&server).await;
+        }
+        StatusCode::NO_CONTENT.into_response()
+    })
+    .await
 }
 
 /// Adds a folder to every mailbox.

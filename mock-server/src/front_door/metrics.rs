@@ -2,7 +2,6 @@
 //! (server-observability.md, section 1), including the odd ones: Active Requests is a counter
 //! there though it falls.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use prometheus::{Encoder as _, Opts, Registry, TextEncoder};
@@ -350,21 +349,19 @@ fn exchange(page: &mut Page, server: &Server, truth: &Truth) {
 
 /// TCP of this server's sockets; a state without a socket is absent, as the trap is.
 fn tcp(page: &mut Page, server: &Server) {
-    let mut counts = BTreeMap::new();
-    for row in server.sockets() {
-        let af = if row.local.is_ipv4() { "ipv4" } else { "ipv6" };
-        *counts.entry((af, row.state)).or_insert(0_u64) += 1;
-    }
-    let states = counts.iter().map(|((af, state), count)| {
+    let counts = server.socket_states();
+    let af = |is_ipv4: bool| if is_ipv4 { "ipv4" } else { "ipv6" };
+    let states = counts.iter().map(|((is_ipv4, state), count)| {
+        let af = af(*is_ipv4);
         let labels = vec![label("af", af), label("state", state.exporter())];
         (labels, *count as f64)
     });
     page.add(Gauge, "windows_tcp_connections_state_count", states);
     // ESTABLISHED and CLOSE_WAIT, as windows_exporter counts them.
-    let established = ["ipv4", "ipv6"].map(|af| {
-        let of = |state| counts.get(&(af, state)).copied().unwrap_or(0);
+    let established = [true, false].map(|is_ipv4| {
+        let of = |state| counts.get(&(is_ipv4, state)).copied().unwrap_or(0);
         let count = of(TcpState::Established) + of(TcpState::CloseWait);
-        (vec![label("af", af)], count as f64)
+        (vec![label("af", af(is_ipv4))], count as f64)
     });
     page.add(Gauge, "windows_tcp_connections_established", established);
     // The proxy's connections are IPv4 ones.

@@ -78,8 +78,9 @@ impl RequestNote {
         let login = head.header(RequestHeader::Authorization);
         Self {
             inner: Arc::new(Noted {
+                // A base64 query may name no user; of a plain one that can be read none is missing.
                 login: login
-                    .filter(|_| !head.uri.contains("User="))
+                    .filter(|_| !head.uri.contains("&User="))
                     .map(str::to_owned),
                 who: OnceLock::new(),
                 method: head.method.clone(),

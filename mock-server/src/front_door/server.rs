@@ -1,6 +1,7 @@
 //! One server: its front door, its pool, its logs. Mailboxes, faults and the clock it shares with
 //! the others through the [`Host`].
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
 use super::records::{Records, RequestNote};
 use super::was::{self, Lost, Pool};
@@ -20,7 +22,7 @@ use crate::link::{App, ToWorker, WireAnswer, WireRequest};
 use crate::lock;
 use crate::process;
 use crate::store::Store;
-use crate::surfaces::sockets::{Scanner, SocketRow};
+use crate::surfaces::sockets::{Scanner, SocketRow, TcpState};
 use crate::surfaces::{PerfmonSample, PerfmonWorker};
 use crate::worker::guid;
 
@@ -343,6 +345,11 @@ impl Server {
         lock(&self.scanner).scan(&workers)
     }
 
+    /// How many of this server's sockets are in each state, IPv4 and IPv6 apart.
+    pub(super) fn socket_states(&self) -> BTreeMap<(bool, TcpState), u64> {
+        lock(&self.scanner).states()
+    }
+
     fn add_to(&self, truth: &mut Truth) {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &self.pool.counters;
@@ -374,6 +381,7 @@ impl Server {
     /// Writes a row of the performance log once a second until the task is ended.
     pub(super) async fn write_perfmon(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             self.pool.measure_arrivals();

@@ -2,7 +2,7 @@
 //! section 5): HTTP.sys owns what clients connect to, so those sockets show the System process;
 //! only the outgoing sockets of the front-end proxy belong to a worker.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -162,15 +162,7 @@ impl Scanner {
     /// sockets, nearly all for the kernel to print them, and a few hundred with a new socket among
     /// them, so it belongs on a blocking thread.
     pub(crate) fn scan(&mut self, workers: &[u32]) -> Vec<SocketRow> {
-        let mut found = Vec::new();
-        for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
-            self.table.clear();
-            // A kernel without IPv6 has no second table.
-            let read = File::open(path).and_then(|mut file| file.read_to_string(&mut self.table));
-            if read.is_ok() {
-                parse(&self.table, &self.scope, &mut found);
-            }
-        }
+        let found = self.found();
         self.find_owners(&found, workers);
         let rows = found.iter().filter_map(|socket| {
             let owner = owner(socket, &self.scope, &self.owners)?;
@@ -182,6 +174,30 @@ impl Scanner {
             })
         });
         rows.collect()
+    }
+
+    /// How many sockets are in each state, IPv4 and IPv6 apart. Whose they are costs most of a scan,
+    /// and does not matter here.
+    pub(crate) fn states(&mut self) -> BTreeMap<(bool, TcpState), u64> {
+        let mut counts = BTreeMap::new();
+        for socket in self.found() {
+            let key = (socket.local.is_ipv4(), socket.state);
+            *counts.entry(key).or_default() += 1;
+        }
+        counts
+    }
+
+    fn found(&mut self) -> Vec<Found> {
+        let mut found = Vec::new();
+        for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
+            self.table.clear();
+            // A kernel without IPv6 has no second table.
+            let read = File::open(path).and_then(|mut file| file.read_to_string(&mut self.table));
+            if read.is_ok() {
+                parse(&self.table, &self.scope, &mut found);
+            }
+        }
+        found
     }
 
     fn find_owners(&mut self, found: &[Found], workers: &[u32]) {

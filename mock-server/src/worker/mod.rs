@@ -66,6 +66,8 @@ pub async fn run(
         worker.handle(message);
     }
     reporter.abort();
+    // What was counted since the last report.
+    worker.send(ToFrontDoor::Counts(worker.counts()));
     worker.send(ToFrontDoor::Drained);
     drop(worker);
     // The last answers are still on their way through the queue; a front door that is gone takes

@@ -238,6 +238,7 @@ async fn x2_x3_messages_are_read_as_rfc_5322_says() {
            <Mime><![CDATA[{mime}]]></Mime></SendMail>"#
     );
     sender.request("SendMail", &xml).await.assert_empty();
+    assert_eq!(mock.truth().mails, 4, "nobody else got it");
     for user in ["load2", "load3", "load4", "load5"] {
         let (mut phone, key) = Phone::ready(&mock, user).await;
         let items = phone.sync(&key, "").await.xml();

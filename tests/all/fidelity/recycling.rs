@@ -688,7 +688,7 @@ async fn a_new_worker_that_does_not_come_leaves_the_old_one_serving() {
     let folder = tempfile::tempdir().unwrap();
     let (script, flag) = (folder.path().join("worker"), folder.path().join("hang"));
     let mock = scripted_mock(&script, &flag, "exec sleep 60", |config| {
-        config.pool.process_model.startup_time_limit = Duration::from_millis(300);
+        config.pool.process_model.startup_time_limit = Duration::from_secs(2);
         config.pool.recycling.time = DAY;
     })
     .await;

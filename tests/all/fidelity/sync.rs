@@ -267,6 +267,24 @@ async fn y3_the_global_window_is_shared_by_the_collections() {
     let of = |folder: &str| ids.iter().filter(|id| id.starts_with(folder)).count();
     assert_eq!((of("5:"), of("4:")), (6, 2));
     assert_eq!(texts_of(&answer, "MoreAvailable").len(), 1);
+    // Where the first takes all of it, the other has more all the same.
+    let keys = texts_of(&answer, "Collection/SyncKey");
+    for number in 0..2 {
+        let id = format!("n{number}");
+        phone.send_mail(&id, "load1").await.assert_empty();
+    }
+    let xml = format!(
+        r#"<Sync xmlns="AirSync"><Collections>{}{}</Collections><WindowSize>2</WindowSize></Sync>"#,
+        collection(&keys[0], &inbox),
+        collection(&keys[1], "4")
+    );
+    let answer = phone.request("Sync", &xml).await.xml();
+    let ids = texts_of(&answer, "Add/ServerId");
+    assert!(
+        ids.len() == 2 && ids.iter().all(|id| id.starts_with("5:")),
+        "{ids:?}"
+    );
+    assert_eq!(texts_of(&answer, "MoreAvailable").len(), 1);
     mock.shutdown().await;
 }
 

@@ -260,7 +260,7 @@ impl<S: ClientStream> Connection<S> {
                     server.records.lost(&note, lost);
                 }
                 match lost {
-                    // `loadBalancerCapabilities` TcpLevel: the balancer in front sees a closed port.
+                    // `loadBalancerCapabilities` TcpLevel: the balancer in front sees a closed connection.
                     Lost::QueueFull | Lost::Offline if server.closes_when_full() => Ok(false),
                     Lost::QueueFull | Lost::Offline => {
                         self.stream.write_all(&answer::unavailable()).await?;
@@ -295,7 +295,8 @@ impl<S: ClientStream> Connection<S> {
         framing.keep_alive &= !answer.closes;
         let bytes = answer::encode(&answer, framing, chunked);
         if is_client && let Some(fault) = self.server.host.strike(&ON_THE_WIRE, note) {
-            return self.strike(&fault, bytes).await;
+            let goes_on = self.strike(&fault, bytes).await?;
+            return Ok(goes_on && framing.keep_alive);
         }
         self.stream.write_all(&bytes).await?;
         self.stream.flush().await?;

@@ -233,8 +233,9 @@ impl Pool {
 
     /// What all workers have counted since the pool began, and what those that live have now.
     pub(super) fn lifetime(&self) -> WorkerCounts {
+        let workers = lock(&self.workers);
         let mut sum = *lock(&self.past);
-        for worker in self.workers() {
+        for worker in workers.iter() {
             sum.add_past(&worker.counts());
         }
         sum

@@ -81,7 +81,7 @@ pub(in crate::front_door) struct Handle {
     pub(super) threads: Arc<Semaphore>,
     /// Requests given to it.
     pub(in crate::front_door) requests: AtomicU64,
-    /// The last ping it answered, and when the last was sent.
+    /// The last ping it answered.
     pub(super) pong: AtomicU64,
 }
 
@@ -285,6 +285,10 @@ pub(super) async fn start_one(server: &Arc<Server>) -> Result<(), StartError> {
 }
 
 async fn start_now(server: &Arc<Server>) -> Result<(), StartError> {
+    // Somebody may have stopped the pool while this start waited for its turn.
+    if server.pool.state() != PoolState::Running {
+        return Err(StartError::Worker("the pool is not running".to_owned()));
+    }
     let worker = launch(server)?;
     let limit = server.pool.settings().process_model.startup_time_limit;
     let started = worker.reached(|state| state != State::Starting);
@@ -321,16 +325,20 @@ fn launch(server: &Arc<Server>) -> Result<Arc<Handle>, StartError> {
         requests: AtomicU64::new(0),
         pong: AtomicU64::new(0),
     });
-    handle.send(ToWorker::Start(Box::new(WorkerStart {
-        config: server.host.config.clone(),
-        generation: handle.generation + (server.number as u64 - 1) * GENERATIONS_PER_SERVER,
-        server: server.number,
-        back_end: server.back_end,
-        faults: server.host.all_faults(),
-        users: server.host.users(),
-    })));
-    // Known before it runs, so that one that ends at once is not listed for ever.
-    lock(&pool.workers).push(Arc::clone(&handle));
+    {
+        // Under the lock in which every worker is told of changes, so that none falls in between;
+        // and known before it runs, so that one that ends at once is not listed for ever.
+        let mut workers = lock(&pool.workers);
+        handle.send(ToWorker::Start(Box::new(WorkerStart {
+            config: server.host.config.clone(),
+            generation: handle.generation + (server.number as u64 - 1) * GENERATIONS_PER_SERVER,
+            server: server.number,
+            back_end: server.back_end,
+            faults: server.host.all_faults(),
+            users: server.host.users(),
+        })));
+        workers.push(Arc::clone(&handle));
+    }
     if let Err(problem) = run(server, &handle, queue) {
         let before = handle.die();
         ended(server, &handle, before);
@@ -458,8 +466,12 @@ fn heard(server: &Arc<Server>, worker: &Arc<Handle>, message: ToFrontDoor) {
 /// The worker is gone: it is replaced if nobody told it to end.
 fn ended(server: &Arc<Server>, worker: &Arc<Handle>, before: State) {
     worker.state.send_replace(State::Ended);
-    lock(&server.pool.past).add_past(&worker.counts());
-    lock(&server.pool.workers).retain(|other| !Arc::ptr_eq(other, worker));
+    {
+        // Together, so that nobody who adds both up finds it in neither or in both.
+        let mut workers = lock(&server.pool.workers);
+        lock(&server.pool.past).add_past(&worker.counts());
+        workers.retain(|other| !Arc::ptr_eq(other, worker));
+    }
     server.pool.serving_changed();
     if before != State::Running {
         return;

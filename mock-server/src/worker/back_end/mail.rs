@@ -62,7 +62,7 @@ impl Call<'_> {
         let users: Vec<String> = ["To", "Cc", "Bcc"]
             .into_iter()
             .flat_map(headers)
-            .flat_map(|list| list.split(','))
+            .flat_map(addresses)
             .map(recipient)
             .filter(|user| !user.is_empty())
             .collect();
@@ -81,10 +81,19 @@ impl Call<'_> {
     }
 }
 
+/// The addresses of a list; a comma within quotes does not part them (RFC 5322 3.4).
+fn addresses(list: &str) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    list.split(move |letter| {
+        is_quoted ^= letter == '"';
+        letter == ',' && !is_quoted
+    })
+}
+
 /// The user of an address such as `"Load 1" <load1@lab.example>`.
 fn recipient(address: &str) -> String {
     let address = match address.rsplit_once('<') {
-        Some((_, rest)) => rest.trim_end_matches(|letter: char| ">  ".contains(letter)),
+        Some((_, rest)) => rest.trim_end_matches(|letter: char| "> \t".contains(letter)),
         None => address,
     };
     local_part(address.trim_matches(|letter: char| " \t\"".contains(letter)))

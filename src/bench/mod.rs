@@ -1,58 +1,48 @@
-//! `easload bench`: what holding Pings costs, on both sides, against a mock of its own.
+//! What holding Pings costs, on both sides, against a mock of its own: the figures of
+//! `docs/performance.md`.
 
 mod rig;
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
 use hdrhistogram::Histogram;
 use tokio::time::{Instant, sleep};
 
-use super::{Exit, print_or_fail};
 use crate::lock::lock;
 use crate::measure::{Counter, Gauges, Metric};
 use crate::observe::descriptors;
 use rig::{Costs, Rig};
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// What to measure.
-    #[arg(value_enum, default_value_t = Bench::Hold)]
-    what: Bench,
-    /// Devices that hold a Ping at the end.
-    #[arg(long, default_value_t = 18_000)]
-    devices: u32,
-    /// Devices at the first memory reading (hold).
-    #[arg(long, default_value_t = 2_000)]
-    from: u32,
-    /// Devices started a second.
-    #[arg(long, default_value_t = 3_000.0)]
-    rate: f64,
-    /// Heartbeat in seconds; must outlast the ramp (hold).
-    #[arg(long, default_value_t = 40)]
-    heartbeat: u32,
-    /// Workers of the mock.
-    #[arg(long, default_value_t = 1)]
-    workers: u32,
-    /// TLS instead of plain HTTP.
-    #[arg(long)]
-    tls: bool,
-    /// Front end and back end instead of the direct topology; twice the descriptors in the mock.
-    #[arg(long)]
-    full: bool,
-    /// Leave out the wait for the heartbeats to end (hold).
-    #[arg(long)]
-    no_overshoot: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Bench {
+/// What to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bench {
     /// Memory of held Pings, the ramp, and how late answers are.
     Hold,
     /// Empty Pings with a heartbeat of one second, per second of the mock's processor time.
     RoundTrips,
     /// A recycle with every Ping held: when the last is cut, and when all are held again.
     Recycle,
+}
+
+/// How to measure it.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Devices that hold a Ping at the end.
+    pub devices: u32,
+    /// Devices at the first memory reading ([`Bench::Hold`]).
+    pub from: u32,
+    /// Devices started a second.
+    pub rate: f64,
+    /// Heartbeat in seconds ([`Bench::Hold`]).
+    pub heartbeat: u32,
+    /// Workers of the mock.
+    pub workers: u32,
+    /// TLS instead of plain HTTP.
+    pub tls: bool,
+    /// Front end and back end instead of the direct topology.
+    pub full: bool,
+    /// Wait for the heartbeats to end, and tell how late they do ([`Bench::Hold`]).
+    pub overshoot: bool,
 }
 
 /// Memory settles after the last provisioning.
@@ -66,49 +56,48 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(3);
 /// With one-second heartbeats some devices are always between two Pings.
 const MOST: f64 = 0.9;
 
-pub(super) async fn main(arguments: Arguments) -> Exit {
+/// Measures; the text tells every figure with its unit.
+///
+/// # Errors
+/// When the devices do not fit, or do not get to hold their Pings.
+pub async fn measure(bench: Bench, options: &Options) -> Result<String, String> {
     if let Some((limit, _)) = descriptors()
-        && limit < u64::from(arguments.devices) + 64
+        && limit < u64::from(options.devices) + SPARE_DESCRIPTORS
     {
-        eprintln!(
-            "error: {} devices do not fit into {limit} descriptors",
-            arguments.devices
-        );
-        return Exit::Usage;
+        return Err(format!(
+            "{} devices do not fit into {limit} descriptors",
+            options.devices
+        ));
     }
-    let measured = match arguments.what {
-        Bench::Hold => hold(&arguments).await,
-        Bench::RoundTrips => round_trips(&arguments).await,
-        Bench::Recycle => recycle(&arguments).await,
-    };
-    match measured {
-        Ok(text) => print_or_fail(&text, Exit::Passed),
-        Err(problem) => {
-            eprintln!("error: {problem}");
-            Exit::Internal
-        }
+    match bench {
+        Bench::Hold => hold(options).await,
+        Bench::RoundTrips => round_trips(options).await,
+        Bench::Recycle => recycle(options).await,
     }
 }
 
-async fn hold(arguments: &Arguments) -> Result<String, String> {
-    if arguments.from >= arguments.devices || arguments.from == 0 {
+/// Runtime, standard streams, the mock's control door.
+const SPARE_DESCRIPTORS: u64 = 64;
+
+async fn hold(options: &Options) -> Result<String, String> {
+    if options.from >= options.devices || options.from == 0 {
         return Err("--from must be above 0 and below --devices".to_owned());
     }
-    let rig = Rig::start(arguments, arguments.heartbeat, SHUTDOWN_LIMIT).await?;
+    let rig = Rig::start(options, options.heartbeat, SHUTDOWN_LIMIT).await?;
     let began = Instant::now();
-    let small = rig.fleet(0..arguments.from);
-    rig.held(arguments.from).await?;
+    let small = rig.fleet(0..options.from);
+    rig.held(options.from).await?;
     let first_part = began.elapsed();
     sleep(SETTLE).await;
     let low = rig.costs().await?;
     let began = Instant::now();
-    let large = rig.fleet(arguments.from..arguments.devices);
-    rig.held(arguments.devices).await?;
+    let large = rig.fleet(options.from..options.devices);
+    rig.held(options.devices).await?;
     let ramp = first_part + began.elapsed();
     sleep(SETTLE).await;
     let high = rig.costs().await?;
 
-    let more = f64::from(arguments.devices - arguments.from);
+    let more = f64::from(options.devices - options.from);
     let slope = |of: fn(&Costs) -> u64| (of(&high) as f64 - of(&low) as f64) / more / 1e3;
     let mut text = format!(
         "held Pings in one process            {}\n\
@@ -116,17 +105,17 @@ async fn hold(arguments: &Arguments) -> Result<String, String> {
          user memory per held device          {:.2} kB (RSS slope {} to {} devices)\n\
          harness RSS                          {:.1} MiB\n\
          mock, user memory per held Ping      {:.2} kB (front door + worker)\n",
-        arguments.devices,
+        options.devices,
         ramp.as_secs_f64(),
-        arguments.rate,
+        options.rate,
         slope(|costs| costs.harness.memory),
-        arguments.from,
-        arguments.devices,
+        options.from,
+        options.devices,
         high.harness.memory as f64 / 1_048_576.0,
         slope(|costs| costs.mock.memory),
     );
-    if !arguments.no_overshoot {
-        text.push_str(&overshoot(&rig, arguments).await);
+    if options.overshoot {
+        text.push_str(&overshoot(&rig, options).await);
     }
     drop((small, large));
     rig.mock.stop().await;
@@ -134,10 +123,10 @@ async fn hold(arguments: &Arguments) -> Result<String, String> {
 }
 
 /// Waits for a whole round of heartbeats: most Pings end without changes.
-async fn overshoot(rig: &Rig, arguments: &Arguments) -> String {
+async fn overshoot(rig: &Rig, options: &Options) -> String {
     rig.recorder.interval("", Gauges::new());
     lock(&rig.seen).reset();
-    sleep(Duration::from_secs(u64::from(arguments.heartbeat) + 5)).await;
+    sleep(Duration::from_secs(u64::from(options.heartbeat) + 5)).await;
     let interval = rig.recorder.interval("", Gauges::new());
     let histogram: Option<Histogram<u64>> = interval
         .latency(Metric::Overshoot)
@@ -165,11 +154,10 @@ async fn overshoot(rig: &Rig, arguments: &Arguments) -> String {
     )
 }
 
-async fn round_trips(arguments: &Arguments) -> Result<String, String> {
-    let rig = Rig::start(arguments, 1, SHUTDOWN_LIMIT).await?;
-    let fleet = rig.fleet(0..arguments.devices);
-    rig.held((f64::from(arguments.devices) * MOST) as u32)
-        .await?;
+async fn round_trips(options: &Options) -> Result<String, String> {
+    let rig = Rig::start(options, 1, SHUTDOWN_LIMIT).await?;
+    let fleet = rig.fleet(0..options.devices);
+    rig.held((f64::from(options.devices) * MOST) as u32).await?;
     sleep(SETTLE).await;
     rig.recorder.interval("", Gauges::new());
     let before = rig.costs().await?;
@@ -189,7 +177,7 @@ async fn round_trips(arguments: &Arguments) -> Result<String, String> {
          empty Ping round trips               {:.0} a second\n\
          of the mock's processor time         {:.0} per core second ({:.2} cores in use)\n\
          of the harness's processor time      {:.0} per core second ({:.2} cores in use)\n",
-        arguments.devices,
+        options.devices,
         trips / elapsed,
         trips / mock,
         mock / elapsed,
@@ -201,10 +189,10 @@ async fn round_trips(arguments: &Arguments) -> Result<String, String> {
     Ok(text)
 }
 
-async fn recycle(arguments: &Arguments) -> Result<String, String> {
-    let rig = Rig::start(arguments, LONG_HEARTBEAT, SHUTDOWN_LIMIT).await?;
-    let fleet = rig.fleet(0..arguments.devices);
-    rig.held(arguments.devices).await?;
+async fn recycle(options: &Options) -> Result<String, String> {
+    let rig = Rig::start(options, LONG_HEARTBEAT, SHUTDOWN_LIMIT).await?;
+    let fleet = rig.fleet(0..options.devices);
+    rig.held(options.devices).await?;
     sleep(SETTLE).await;
     lock(&rig.seen).reset();
     // When this returns the new worker serves and the old one has begun to drain.
@@ -213,7 +201,7 @@ async fn recycle(arguments: &Arguments) -> Result<String, String> {
         .await
         .map_err(|error| error.to_string())?;
     let limit = Instant::now() + SHUTDOWN_LIMIT;
-    let devices = u64::from(arguments.devices);
+    let devices = u64::from(options.devices);
     // A device that was cut comes back at once, so the herd is part of what is measured.
     let (by_mock, by_devices) = tokio::join!(
         rig.mock_has_cut(devices),
@@ -221,7 +209,7 @@ async fn recycle(arguments: &Arguments) -> Result<String, String> {
             >= devices),
     );
     by_devices?;
-    rig.held(arguments.devices).await?;
+    rig.held(options.devices).await?;
     let (by_mock, herd) = (by_mock?, limit.elapsed());
     let cut = lock(&rig.seen).last_cut.unwrap_or(limit);
     let after = |instant: Instant| instant.saturating_duration_since(limit).as_secs_f64();
@@ -235,7 +223,7 @@ async fn recycle(arguments: &Arguments) -> Result<String, String> {
          last cut seen by its device          {:.2} s after shutdownTimeLimit\n\
          all held again                       {:.2} s after shutdownTimeLimit\n\
          connections made by the herd         {connects}, {rate:.0} a second\n",
-        arguments.devices,
+        options.devices,
         after(by_mock),
         after(cut),
         herd.as_secs_f64(),

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use mock_server::{MockConfig, Tls, Topology};
 use tokio::time::{Instant, sleep};
 
-use super::Arguments;
+use super::Options;
 use crate::device::{Behaviour, Identity, Profile, Refusals, State};
 use crate::fleet::{Fleet, FleetPlan, Pacer};
 use crate::lock::lock;
@@ -150,17 +150,17 @@ pub(super) struct Rig {
 impl Rig {
     /// A mock and devices for it; none has started yet.
     pub(super) async fn start(
-        arguments: &Arguments,
+        options: &Options,
         heartbeat: u32,
         shutdown_time_limit: Duration,
     ) -> Result<Self, String> {
         let mut config = MockConfig {
-            topology: if arguments.full {
+            topology: if options.full {
                 Topology::OneServer
             } else {
                 Topology::Direct
             },
-            tls: if arguments.tls {
+            tls: if options.tls {
                 Tls::Generated
             } else {
                 Tls::Off
@@ -168,21 +168,21 @@ impl Rig {
             min_heartbeat: Duration::from_secs(1),
             ..MockConfig::default()
         };
-        config.pool.process_model.max_processes = arguments.workers;
+        config.pool.process_model.max_processes = options.workers;
         config.pool.process_model.shutdown_time_limit = shutdown_time_limit;
         // A full queue would refuse devices, and their pauses would be measured.
-        config.threads = arguments.devices as usize * 2;
+        config.threads = options.devices as usize * 2;
         // The model of garbage collection would measure itself here.
         config.heap.pause_per_mib = Duration::ZERO;
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let mock = MockProcess::start(&config).await.map_err(|e| text(&e))?;
         let target = Target::parse(&mock.addresses().url).map_err(|e| text(&e))?;
-        let options = TlsOptions {
+        let tls = TlsOptions {
             ca_file: mock.ca_file(),
             insecure: false,
         };
-        let network = Network::new(target, &options).map_err(|e| text(&e))?;
-        let users: Vec<u32> = (0..arguments.devices).collect();
+        let network = Network::new(target, &tls).map_err(|e| text(&e))?;
+        let users: Vec<u32> = (0..options.devices).collect();
         let identities = users
             .iter()
             .map(|device| identity(*device, &config.password))
@@ -206,7 +206,7 @@ impl Rig {
             refusals: Arc::new(Refusals::new(users.len(), 3)),
             factory: Arc::new(Lean::factory(network, 0, Limits::default())),
             seen: Arc::new(Mutex::new(Seen::new().map_err(|e| text(&e))?)),
-            rate: arguments.rate,
+            rate: options.rate,
         })
     }
 

@@ -1,0 +1,72 @@
+//! `easload bench`.
+
+use clap::{Args, ValueEnum};
+
+use super::{Exit, print_or_fail};
+use crate::bench::{Bench, Options, measure};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// What to measure.
+    #[arg(value_enum, default_value_t = What::Hold)]
+    what: What,
+    /// Devices that hold a Ping at the end.
+    #[arg(long, default_value_t = 18_000)]
+    devices: u32,
+    /// Devices at the first memory reading (hold).
+    #[arg(long, default_value_t = 2_000)]
+    from: u32,
+    /// Devices started a second.
+    #[arg(long, default_value_t = 3_000.0)]
+    rate: f64,
+    /// Heartbeat in seconds; must outlast the ramp (hold).
+    #[arg(long, default_value_t = 40)]
+    heartbeat: u32,
+    /// Workers of the mock.
+    #[arg(long, default_value_t = 1)]
+    workers: u32,
+    /// TLS instead of plain HTTP.
+    #[arg(long)]
+    tls: bool,
+    /// Front end and back end instead of the direct topology; twice the descriptors in the mock.
+    #[arg(long)]
+    full: bool,
+    /// Leave out the wait for the heartbeats to end (hold).
+    #[arg(long)]
+    no_overshoot: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum What {
+    /// Memory of held Pings, the ramp, and how late answers are.
+    Hold,
+    /// Empty Pings with a heartbeat of one second, per second of the mock's processor time.
+    RoundTrips,
+    /// A recycle with every Ping held: when the last is cut, and when all are held again.
+    Recycle,
+}
+
+pub(super) async fn main(arguments: Arguments) -> Exit {
+    let bench = match arguments.what {
+        What::Hold => Bench::Hold,
+        What::RoundTrips => Bench::RoundTrips,
+        What::Recycle => Bench::Recycle,
+    };
+    let options = Options {
+        devices: arguments.devices,
+        from: arguments.from,
+        rate: arguments.rate,
+        heartbeat: arguments.heartbeat,
+        workers: arguments.workers,
+        tls: arguments.tls,
+        full: arguments.full,
+        overshoot: !arguments.no_overshoot,
+    };
+    match measure(bench, &options).await {
+        Ok(text) => print_or_fail(&text, Exit::Passed),
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            Exit::Internal
+        }
+    }
+}
