@@ -1,9 +1,10 @@
 //! Local ports of many connections to one target.
 //!
-//! Linux's own choice at `connect` tries every even port of the range, then every odd one, until one
-//! is free: with 18,000 connections to one address that is 14,000 tries, some milliseconds, for
-//! each further one. Binding to the next port of the range before costs the same at any count. It has
-//! a price: other programs of this machine do not get a port that is bound so, for any target.
+//! Linux's own choice at `connect` tries every even port of the range, then every odd one, until one is
+//! free: with 18,000 connections to one address that is 14,000 tries, some milliseconds, for each
+//! further one. So every second connection is bound to an odd port before, which costs the same at any
+//! count, and the even ones are left to the system. Not all of them, because nobody else on the machine
+//! gets a port that is bound so, whatever its target: the system's own are shared between targets.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,17 +16,16 @@ use tokio::net::{TcpSocket, TcpStream};
 
 /// Where Linux keeps the range.
 const RANGE_FILE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
-/// So many ports are tried before other tasks get a turn.
-const TRIES_PER_TURN: u32 = 64;
+/// After so many odd ports that are taken the system chooses.
+const TRIES: u32 = 64;
 
-/// So many ports in a row that cannot be used towards an address say that it has no route; more are
-/// just busy.
-const ENOUGH: u32 = 64;
-
-/// The local ports, in turn.
+/// The odd local ports, in turn.
 #[derive(Debug)]
 pub(super) struct LocalPorts {
     range: RangeInclusive<u16>,
+    /// Connections so far.
+    made: AtomicU32,
+    /// The next odd port.
     next: AtomicU32,
 }
 
@@ -34,55 +34,50 @@ impl LocalPorts {
     pub(super) fn of_system() -> Option<Self> {
         let text = std::fs::read_to_string(RANGE_FILE).ok()?;
         let mut bounds = text.split_whitespace().map(str::parse);
-        let (first, last) = (bounds.next()?.ok()?, bounds.next()?.ok()?);
+        let (first, last): (u16, u16) = (bounds.next()?.ok()?, bounds.next()?.ok()?);
         // Two processes on one machine begin at different places.
-        (first <= last).then(|| Self::new(first..=last, rand::rng().random()))
+        (first < last).then(|| Self::new(first..=last, rand::rng().random()))
     }
 
     fn new(range: RangeInclusive<u16>, next: u32) -> Self {
         Self {
             range,
+            made: AtomicU32::new(0),
             next: AtomicU32::new(next),
         }
     }
 
-    /// Connects from the next port that is free towards that address.
+    /// Connects to that address.
     pub(super) async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
-        let count = self.range.len() as u32;
-        let mut unavailable = 0;
-        for attempt in 1..=count {
-            let offset = self.next.fetch_add(1, Ordering::Relaxed) % count;
-            let port = self.range.start() + offset as u16;
-            let (socket, any) = match to {
-                SocketAddr::V4(_) => (TcpSocket::new_v4()?, [0; 4].into()),
-                SocketAddr::V6(_) => (TcpSocket::new_v6()?, [0_u16; 8].into()),
-            };
-            // The same port may serve towards other targets.
-            socket.set_reuseaddr(true)?;
-            if let Err(error) = socket.bind(SocketAddr::new(any, port)) {
-                match error.kind() {
-                    io::ErrorKind::AddrInUse => {}
-                    _ => return Err(error),
-                }
-            } else {
-                match socket.connect(to).await {
-                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                    // This port towards that address, or that address from any port: after some
-                    // the system's own choice tells.
-                    Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                        unavailable += 1;
-                        if unavailable == ENOUGH {
-                            return TcpStream::connect(to).await;
-                        }
-                    }
+        if self.made.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
+            for _ in 0..TRIES {
+                match self.connect_from_odd(to).await {
+                    Err(error)
+                        if matches!(
+                            error.kind(),
+                            io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
+                        ) => {}
                     done => return done,
                 }
             }
-            if attempt % TRIES_PER_TURN == 0 {
-                tokio::task::yield_now().await;
-            }
         }
-        Err(io::ErrorKind::AddrNotAvailable.into())
+        TcpStream::connect(to).await
+    }
+
+    /// Tries the next odd port. The system counts from the first of the range, so odd means an odd
+    /// distance from it.
+    async fn connect_from_odd(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        let count = self.range.len() as u32 / 2;
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % count;
+        let port = self.range.start() + (2 * turn + 1) as u16;
+        let (socket, any) = match to {
+            SocketAddr::V4(_) => (TcpSocket::new_v4()?, [0; 4].into()),
+            SocketAddr::V6(_) => (TcpSocket::new_v6()?, [0_u16; 8].into()),
+        };
+        // The same port may serve towards other targets of ours.
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddr::new(any, port))?;
+        socket.connect(to).await
     }
 }
 
@@ -90,34 +85,45 @@ impl LocalPorts {
 mod tests {
     use super::*;
 
-    /// Three free ports in a row, the middle one taken.
-    fn three_ports() -> (u16, std::net::TcpListener) {
+    /// The first of four ports in a row, of which the second is taken and the others are free.
+    fn four_ports() -> (u16, std::net::TcpListener) {
         let bind = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port));
-        for first in (20_000..30_000).step_by(3) {
-            if let (Ok(_), Ok(taken), Ok(_)) = (bind(first), bind(first + 1), bind(first + 2)) {
+        for first in (20_000..30_000).step_by(4) {
+            let rest = [first, first + 2, first + 3].map(bind);
+            if let (Ok(taken), true) = (bind(first + 1), rest.iter().all(Result::is_ok)) {
                 return (first, taken);
             }
         }
-        panic!("no three ports are free");
+        panic!("no four ports are free");
     }
 
     #[tokio::test]
-    async fn ports_come_in_turn_are_passed_over_when_taken_and_run_out() {
+    async fn every_second_connection_has_an_odd_port_as_long_as_there_is_one() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let to = listener.local_addr().unwrap();
-        let (first_port, taken) = three_ports();
-        let ports = LocalPorts::new(first_port..=first_port + 2, 0);
-        let first = ports.connect(to).await.unwrap();
-        let second = ports.connect(to).await.unwrap();
-        let of = |stream: &TcpStream| stream.local_addr().unwrap().port();
-        assert_eq!([of(&first), of(&second)], [first_port, first_port + 2]);
-        let none = ports.connect(to).await.unwrap_err();
-        assert_eq!(none.kind(), io::ErrorKind::AddrNotAvailable);
+        let (first, taken) = four_ports();
+        let range = first..=first + 3;
+        let ports = LocalPorts::new(range.clone(), 0);
+        let mut streams = Vec::new();
+        let mut next = async || {
+            let stream = ports.connect(to).await.unwrap();
+            let port = stream.local_addr().unwrap().port();
+            streams.push(stream);
+            port
+        };
+        assert!(!range.contains(&next().await), "the system's choice");
+        assert_eq!(next().await, first + 3, "the other odd one is taken");
+        assert!(!range.contains(&next().await));
+        assert!(!range.contains(&next().await), "none is left");
         drop(taken);
-        assert_eq!(of(&ports.connect(to).await.unwrap()), first_port + 1);
-        // Towards another target every port is free.
+        next().await;
+        assert_eq!(next().await, first + 1);
+        // Towards another target the same ports are free.
         let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        ports.connect(other.local_addr().unwrap()).await.unwrap();
+        let to = other.local_addr().unwrap();
+        ports.connect(to).await.unwrap();
+        let again = ports.connect(to).await.unwrap();
+        assert!(range.contains(&again.local_addr().unwrap().port()));
     }
 
     #[tokio::test]
@@ -126,7 +132,9 @@ mod tests {
         let to = closed.local_addr().unwrap();
         drop(closed);
         let ports = LocalPorts::of_system().unwrap();
-        let error = ports.connect(to).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        for _ in 0..2 {
+            let error = ports.connect(to).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        }
     }
 }
