@@ -358,22 +358,21 @@ impl Faults {
         subject: Subject<'_>,
         chance: impl FnMut(f64) -> bool,
     ) -> Option<Fault> {
-        self.strike_if(|fault| kinds.contains(&fault.fault), subject, 0, chance)
+        self.strike_if(|fault, _| kinds.contains(&fault.fault), subject, chance)
     }
 
-    /// The first that is wanted, was set after that change, and strikes. A request that is open
-    /// when faults change meets only the new ones: the others have had their chance.
+    /// The first that is wanted and strikes. `wanted` is also told the change that set the fault: a
+    /// request that is open while faults change meets each of them once.
     pub(crate) fn strike_if(
         &mut self,
-        wanted: impl Fn(&Fault) -> bool,
+        wanted: impl Fn(&Fault, u64) -> bool,
         subject: Subject<'_>,
-        after: u64,
         mut chance: impl FnMut(f64) -> bool,
     ) -> Option<Fault> {
         let now = Instant::now();
         for active in &mut self.active {
             let fault = &active.fault;
-            if active.since <= after || !wanted(fault) || !in_scope(fault, subject) {
+            if !wanted(fault, active.since) || !in_scope(fault, subject) {
                 continue;
             }
             if !fault.stable.is_zero()
@@ -479,8 +478,8 @@ mod tests {
         // The reset's stable period goes on, and an open request meets only the new fault.
         let next = faults.strike(&kinds, subject("a"), |_| true).unwrap();
         assert_eq!(next.fault, FaultKind::Garbage);
-        let wanted = |fault: &Fault| kinds.contains(&fault.fault);
-        let open = faults.strike_if(wanted, subject("b"), before, |_| true);
+        let wanted = |fault: &Fault, since| kinds.contains(&fault.fault) && since > before;
+        let open = faults.strike_if(wanted, subject("b"), |_| true);
         assert_eq!(open.unwrap().fault, FaultKind::Garbage);
         let other = faults.strike(&kinds, subject("b"), |_| true).unwrap();
         assert_eq!(other.fault, FaultKind::Reset);

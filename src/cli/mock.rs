@@ -86,8 +86,7 @@ enum TopologyArgument {
 
 pub(super) async fn main(arguments: Arguments) -> Exit {
     let mut input = BufReader::new(tokio::io::stdin());
-    let lifeline = arguments.config_stdin;
-    let config = if lifeline {
+    let config = if arguments.config_stdin {
         piped_config(&mut input).await
     } else {
         config(&arguments)
@@ -121,6 +120,19 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
             return Exit::Usage;
         }
     };
+    let exit = serve(&front_door, &arguments, &assumptions, &mut input).await;
+    front_door.shutdown().await;
+    exit
+}
+
+/// Tells where the mock is, and returns when it is to end.
+async fn serve(
+    front_door: &FrontDoor,
+    arguments: &Arguments,
+    assumptions: &[String],
+    input: &mut BufReader<tokio::io::Stdin>,
+) -> Exit {
+    let lifeline = arguments.config_stdin;
     let addresses = front_door.addresses();
     let line = match serde_json::to_string(addresses) {
         Ok(line) => line,
@@ -132,18 +144,16 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     let text = if arguments.json || lifeline {
         line.clone()
     } else {
-        described(addresses, &assumptions)
+        described(addresses, assumptions)
     };
-    let port_file = match arguments
-        .port_file
-        .as_deref()
+    let port_file = arguments.port_file.as_deref();
+    let _port_file = match port_file
         .map(|path| PortFile::write(path, &line))
+        .transpose()
     {
-        None => None,
-        Some(Ok(file)) => Some(file),
-        Some(Err(problem)) => {
+        Ok(file) => file,
+        Err(problem) => {
             eprintln!("error: {problem}");
-            front_door.shutdown().await;
             return Exit::Usage;
         }
     };
@@ -152,12 +162,10 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     }
     tokio::select! {
         () = front_door.asked_to_stop() => {}
-        () = closed(&mut input), if lifeline => {}
+        () = closed(input), if lifeline => {}
         _ = tokio::signal::ctrl_c(), if !lifeline => {}
         () = terminated() => {}
     }
-    drop(port_file);
-    front_door.shutdown().await;
     Exit::Passed
 }
 

@@ -154,21 +154,7 @@ impl FrontDoor {
         }
         host.set_servers(&servers);
         tasks.spawn(control::serve(Arc::clone(&host), control));
-        for server in &servers {
-            if let Err(error) = was::start_all(server).await {
-                for started in &servers {
-                    was::stop(started, was::PoolState::Stopped).await;
-                }
-                return Err(error);
-            }
-            tasks.spawn(was::keep_policy(Arc::clone(server)));
-            tasks.spawn(was::ping_workers(Arc::clone(server)));
-            tasks.spawn(Arc::clone(server).write_perfmon());
-            if let Some(path) = &host.config.pool_file {
-                let watch = was::FileWatch::new(path.clone(), host.config.pool.name.clone());
-                tasks.spawn(watch.run(Arc::clone(server)));
-            }
-        }
+        start_pools(&host, &servers, &mut tasks).await?;
         host.set_faults(host.config.faults.clone()).await;
         let first = &addresses[0];
         let addresses = Addresses {
@@ -262,6 +248,30 @@ impl FrontDoor {
             was::stop(server, was::PoolState::Stopped).await;
         }
     }
+}
+
+/// Starts every server's workers, and what looks after them.
+async fn start_pools(
+    host: &Arc<Host>,
+    servers: &[Arc<Server>],
+    tasks: &mut JoinSet<()>,
+) -> Result<(), StartError> {
+    for server in servers {
+        if let Err(error) = was::start_all(server).await {
+            for started in servers {
+                was::stop(started, was::PoolState::Stopped).await;
+            }
+            return Err(error);
+        }
+        tasks.spawn(was::keep_policy(Arc::clone(server)));
+        tasks.spawn(was::ping_workers(Arc::clone(server)));
+        tasks.spawn(Arc::clone(server).write_perfmon());
+        if let Some(path) = &host.config.pool_file {
+            let watch = was::FileWatch::new(path.clone(), host.config.pool.name.clone());
+            tasks.spawn(watch.run(Arc::clone(server)));
+        }
+    }
+    Ok(())
 }
 
 fn local_address(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, StartError> {

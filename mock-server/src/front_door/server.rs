@@ -183,7 +183,7 @@ impl Host {
     }
 
     /// The fault on the wire that was set after that change and strikes, and the change up to which
-    /// the request has met them all.
+    /// an open request has met them all.
     pub(super) fn strike_open(
         &self,
         kinds: &[FaultKind],
@@ -191,10 +191,31 @@ impl Host {
         after: u64,
     ) -> (Option<Fault>, u64) {
         let mut faults = lock(&self.faults);
-        let wanted = |fault: &Fault| kinds.contains(&fault.fault);
+        let wanted = |fault: &Fault, since| kinds.contains(&fault.fault) && since > after;
         let chance = |probability| self.chance(probability);
-        let struck = faults.strike_if(wanted, note.subject(), after, chance);
+        let struck = faults.strike_if(wanted, note.subject(), chance);
         (struck, faults.change())
+    }
+
+    /// The fault that strikes an answer on its way. Those that were set in `met` have had their
+    /// chance while the request was open.
+    pub(super) fn strike_answer(
+        &self,
+        kinds: &[FaultKind],
+        cutting: &[FaultKind],
+        note: &RequestNote,
+        met: (u64, u64),
+    ) -> Option<Fault> {
+        let mut faults = lock(&self.faults);
+        if faults.is_empty() {
+            return None;
+        }
+        let wanted = |fault: &Fault, since| {
+            let has_met = cutting.contains(&fault.fault) && met.0 < since && since <= met.1;
+            kinds.contains(&fault.fault) && !has_met
+        };
+        let chance = |probability| self.chance(probability);
+        faults.strike_if(wanted, note.subject(), chance)
     }
 
     pub(super) fn random_bytes(&self, count: usize) -> Vec<u8> {

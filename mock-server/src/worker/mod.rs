@@ -166,7 +166,12 @@ impl Worker {
         } = start;
         Self {
             heap: Heap::new(config.heap),
-            outgoing: Outgoing::new(back_end, config.ephemeral_ports.clone(), config.port_wait),
+            outgoing: Outgoing::new(
+                back_end,
+                config.ephemeral_ports.clone(),
+                config.port_wait,
+                config.back_end_idle_timeout,
+            ),
             pings: Pings::default(),
             hanging_syncs: Pings::default(),
             started: Instant::now(),

@@ -34,16 +34,34 @@ pub(super) struct Outgoing {
     next: AtomicU64,
     /// As many as there are ports: who waits for one waits here, and not in a search of the range.
     ports: Arc<Semaphore>,
-    idle: Mutex<Vec<(TcpStream, OwnedSemaphorePermit)>>,
+    idle: Mutex<Vec<Idle>>,
+    /// A connection that has been idle for longer is not used again: the back end may close it in
+    /// the moment in which a request goes out.
+    reuse_within: Duration,
     open: AtomicU64,
     made: AtomicU64,
     port_failures: AtomicU64,
     connect_failures: AtomicU64,
 }
 
+/// A connection that waits for another request.
+#[derive(Debug)]
+struct Idle {
+    stream: TcpStream,
+    port: OwnedSemaphorePermit,
+    since: Instant,
+}
+
 impl Outgoing {
-    pub(super) fn new(back_end: SocketAddr, range: RangeInclusive<u16>, wait: Duration) -> Self {
+    /// `idle_timeout` is the back end's.
+    pub(super) fn new(
+        back_end: SocketAddr,
+        range: RangeInclusive<u16>,
+        wait: Duration,
+        idle_timeout: Duration,
+    ) -> Self {
         Self {
+            reuse_within: idle_timeout / 2,
             back_end,
             ports: Arc::new(Semaphore::new(range.len())),
             range,
@@ -60,20 +78,24 @@ impl Outgoing {
     /// A connection that was used before and is still open, if there is one.
     pub(super) fn kept(&self) -> Option<Connection<'_>> {
         loop {
-            let (stream, port) = lock(&self.idle).pop()?;
+            let idle = lock(&self.idle).pop()?;
             self.open.fetch_sub(1, Ordering::Relaxed);
-            if is_open(&stream) {
-                return Some(self.open(stream, port));
+            if self.is_usable(&idle) {
+                return Some(self.open(idle.stream, idle.port));
             }
         }
     }
 
-    /// Closes idle connections whose other end the back end has closed: a healthy front end leaves
-    /// none of them in CLOSE_WAIT.
+    fn is_usable(&self, idle: &Idle) -> bool {
+        idle.since.elapsed() < self.reuse_within && is_open(&idle.stream)
+    }
+
+    /// Closes idle connections that are not used again, and those that the back end has closed: a
+    /// healthy front end leaves none of them in CLOSE_WAIT.
     pub(super) fn forget_closed(&self) {
         let mut idle = lock(&self.idle);
         let before = idle.len();
-        idle.retain(|(stream, _)| is_open(stream));
+        idle.retain(|idle| self.is_usable(idle));
         let closed = (before - idle.len()) as u64;
         self.open.fetch_sub(closed, Ordering::Relaxed);
     }
@@ -225,9 +247,13 @@ impl Connection<'_> {
     pub(super) fn reuse(mut self) {
         let mut idle = lock(&self.outgoing.idle);
         if idle.len() < MAX_IDLE
-            && let Some(stream) = self.stream.take()
+            && let Some((stream, port)) = self.stream.take()
         {
-            idle.push(stream);
+            idle.push(Idle {
+                stream,
+                port,
+                since: Instant::now(),
+            });
         }
     }
 }

@@ -102,8 +102,7 @@ pub(super) async fn serve(
     }
 }
 
-/// Sends a request to the back end. One that closes a kept connection at this very moment has not
-/// taken the request, which goes out again on a new one.
+/// Sends a request to the back end, over a connection that is kept or a new one.
 async fn forward<'a>(worker: &'a Worker, request: &WireRequest) -> io::Result<Connection<'a>> {
     if let Some(mut kept) = worker.outgoing.kept()
         && write_request(kept.stream(), request).await.is_ok()
@@ -131,13 +130,13 @@ impl Held {
             device: &self.device,
             command: Command::Ping.as_str(),
         };
-        let wanted = |fault: &Fault| {
+        let wanted = |fault: &Fault, _| {
             fault.fault == FaultKind::Strand
                 && applies(fault.trigger.unwrap_or(StrandTrigger::Abandon))
         };
         let chance = |probability| worker.chance(probability);
         lock(&worker.faults)
-            .strike_if(wanted, subject, 0, chance)
+            .strike_if(wanted, subject, chance)
             .is_some()
     }
 }

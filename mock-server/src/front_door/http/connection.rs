@@ -231,7 +231,8 @@ impl<S: ClientStream> Connection<S> {
         };
         let request = wire_request(head, body, self.client.certificate_user.clone());
         let mut faults = server.host.faults_changed.subscribe();
-        let mut met = lock(&server.host.faults).change();
+        let began = lock(&server.host.faults).change();
+        let mut met = began;
         let was_reset = AtomicBool::new(false);
         let outcome = {
             let mut answered = pin!(server.answer(app, request, &note, &was_reset));
@@ -254,7 +255,7 @@ impl<S: ClientStream> Connection<S> {
         };
         match outcome {
             None => Ok(false),
-            Some(Ok(answer)) => self.send(answer, &note, framing).await,
+            Some(Ok(answer)) => self.send(answer, &note, framing, (began, met)).await,
             Some(Err(lost)) => {
                 if app == App::FrontEnd {
                     server.records.lost(&note, lost);
@@ -284,6 +285,7 @@ impl<S: ClientStream> Connection<S> {
         mut answer: WireAnswer,
         note: &RequestNote,
         mut framing: AnswerFraming,
+        met: (u64, u64),
     ) -> io::Result<bool> {
         let is_client = self.client.app == App::FrontEnd;
         let chunked = is_client && self.server.host.config.chunked && !framing.is_old;
@@ -294,7 +296,8 @@ impl<S: ClientStream> Connection<S> {
         }
         framing.keep_alive &= !answer.closes;
         let bytes = answer::encode(&answer, framing, chunked);
-        if is_client && let Some(fault) = self.server.host.strike(&ON_THE_WIRE, note) {
+        let host = &self.server.host;
+        if is_client && let Some(fault) = host.strike_answer(&ON_THE_WIRE, &CUTTING, note, met) {
             let goes_on = self.strike(&fault, bytes).await?;
             return Ok(goes_on && framing.keep_alive);
         }

@@ -418,9 +418,9 @@ impl Call<'_> {
                 command: self.query.command.as_str(),
             };
             let mut faults = lock(&self.worker.faults);
-            let wanted = |fault: &Fault| REFUSING.contains(&fault.fault);
+            let wanted = |fault: &Fault, since| REFUSING.contains(&fault.fault) && since > met;
             let chance = |probability| self.worker.chance(probability);
-            if let Some(fault) = faults.strike_if(wanted, subject, met, chance) {
+            if let Some(fault) = faults.strike_if(wanted, subject, chance) {
                 return fault;
             }
             met = faults.change();
