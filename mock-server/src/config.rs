@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::PoolClock;
 use crate::fault::Fault;
+use crate::units::format_duration;
 
 /// How requests travel inside the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,6 +230,11 @@ impl MockConfig {
         if self.servers > 1 && self.topology == Topology::TwoServers {
             return Some("servers: topology two-servers has two already".to_owned());
         }
+        if self.bearer_token.as_deref() == Some("") {
+            return Some(
+                "bearer_token: expected a text: nothing would let everybody in".to_owned(),
+            );
+        }
         if self.threads == 0 || self.ephemeral_ports.is_empty() {
             return Some("threads and ephemeral_ports: expected at least 1".to_owned());
         }
@@ -258,6 +264,42 @@ impl MockConfig {
         self.versions
             .iter()
             .any(|listed| listed == version.as_str())
+    }
+
+    /// When the pool recycles by itself, in one line.
+    #[must_use]
+    pub fn pool_text(&self) -> String {
+        let recycling = &self.pool.recycling;
+        let mut when = Vec::new();
+        if !recycling.time.is_zero() {
+            when.push(format!("every {}", format_duration(recycling.time)));
+        }
+        if !recycling.schedule.is_empty() {
+            let times: Vec<String> = recycling.schedule.iter().map(ToString::to_string).collect();
+            when.push(format!("at {}", times.join(", ")));
+        }
+        for (limit, unit) in [
+            (recycling.requests, "requests"),
+            (recycling.memory_kb, "kB of virtual memory"),
+            (recycling.private_memory_kb, "kB of private memory"),
+        ] {
+            if limit > 0 {
+                when.push(format!("at {limit} {unit}"));
+            }
+        }
+        let when = match when.as_slice() {
+            [] => "nothing recycles it".to_owned(),
+            when => format!("recycles {}", when.join(", ")),
+        };
+        let source = match &self.pool_file {
+            None => String::new(),
+            Some(path) => format!(" from {}", path.display()),
+        };
+        format!(
+            "{}{source}: {when}; shutdownTimeLimit {}",
+            self.pool.name,
+            format_duration(self.pool.process_model.shutdown_time_limit)
+        )
     }
 
     /// What the mock assumes where no source says how Exchange behaves, one line each.

@@ -47,19 +47,19 @@ pub(super) struct Arguments {
     /// Take the pool's settings from this applicationHost.config, and watch it.
     #[arg(long, value_name = "FILE")]
     pool_config: Option<PathBuf>,
-    /// The pool in that file.
-    #[arg(long, value_name = "NAME", default_value = iis::SYNC_POOL)]
-    pool: String,
+    /// The pool in that file; MSExchangeSyncAppPool if absent.
+    #[arg(long, value_name = "NAME", requires = "pool_config")]
+    pool: Option<String>,
     /// Seconds of pool life in one second.
     #[arg(long, value_name = "NUMBER")]
     time_scale: Option<f64>,
     /// Share of abandoned Pings, 0 to 1, that strand.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", conflicts_with = "fixed")]
     strand: Option<f64>,
     /// Strand nothing, as Exchange 2016 from Cumulative Update 11 on.
     #[arg(long)]
     fixed: bool,
-    /// Write event lines, IIS log and HTTPERR log into this folder.
+    /// Write event lines, IIS log, HTTPERR log and performance log into this folder.
     #[arg(long, value_name = "DIR")]
     logs: Option<PathBuf>,
     /// Write the addresses as one line of JSON into this file once the mock serves; it is removed
@@ -112,7 +112,11 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         program,
         arguments: vec!["mock-worker".into()],
     };
-    let assumptions = config.assumptions();
+    let (pool, assumptions) = (config.pool_text(), config.assumptions());
+    if let Some(path) = &arguments.port_file {
+        // One that another mock left behind would be taken for this one's.
+        let _ = std::fs::remove_file(path);
+    }
     let front_door = match FrontDoor::start(config, launcher).await {
         Ok(front_door) => front_door,
         Err(error) => {
@@ -120,7 +124,8 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
             return Exit::Usage;
         }
     };
-    let exit = serve(&front_door, &arguments, &assumptions, &mut input).await;
+    let text = described(front_door.addresses(), &pool, &assumptions);
+    let exit = serve(&front_door, &arguments, text, &mut input).await;
     front_door.shutdown().await;
     exit
 }
@@ -129,7 +134,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
 async fn serve(
     front_door: &FrontDoor,
     arguments: &Arguments,
-    assumptions: &[String],
+    text: String,
     input: &mut BufReader<tokio::io::Stdin>,
 ) -> Exit {
     let lifeline = arguments.config_stdin;
@@ -144,7 +149,7 @@ async fn serve(
     let text = if arguments.json || lifeline {
         line.clone()
     } else {
-        described(addresses, assumptions)
+        text
     };
     let port_file = arguments.port_file.as_deref();
     let _port_file = match port_file
@@ -170,7 +175,7 @@ async fn serve(
 }
 
 /// For people: where it is, by which clock it lives, and what no source says.
-fn described(addresses: &Addresses, assumptions: &[String]) -> String {
+fn described(addresses: &Addresses, pool: &str, assumptions: &[String]) -> String {
     let mut lines: Vec<String> = Vec::new();
     for (index, server) in addresses.servers.iter().enumerate() {
         let name = if index == 0 { "devices" } else { "" };
@@ -185,6 +190,7 @@ fn described(addresses: &Addresses, assumptions: &[String]) -> String {
         "time     {}",
         time_scale_text(addresses.time_scale)
     ));
+    lines.push(format!("pool     {pool}"));
     for (index, assumption) in assumptions.iter().enumerate() {
         let name = if index == 0 { "assumed" } else { "" };
         lines.push(format!("{name:<8} {assumption}"));
@@ -195,7 +201,10 @@ fn described(addresses: &Addresses, assumptions: &[String]) -> String {
 
 /// The addresses in a file, for whoever started the mock in the background. It appears when the
 /// mock serves, whole, and goes with it.
-struct PortFile(PathBuf);
+struct PortFile {
+    path: PathBuf,
+    line: String,
+}
 
 impl PortFile {
     fn write(path: &Path, line: &str) -> Result<Self, String> {
@@ -203,16 +212,22 @@ impl PortFile {
         let mut draft = path.as_os_str().to_owned();
         draft.push(".new");
         let draft = PathBuf::from(draft);
-        std::fs::write(&draft, format!("{line}\n")).map_err(fail)?;
+        let line = format!("{line}\n");
+        std::fs::write(&draft, &line).map_err(fail)?;
         std::fs::rename(&draft, path).map_err(fail)?;
-        Ok(Self(path.to_owned()))
+        Ok(Self {
+            path: path.to_owned(),
+            line,
+        })
     }
 }
 
 impl Drop for PortFile {
     fn drop(&mut self) {
-        // Somebody may have removed it already.
-        let _ = std::fs::remove_file(&self.0);
+        // Somebody may have removed it already, or put another mock's in its place.
+        if std::fs::read_to_string(&self.path).is_ok_and(|found| found == self.line) {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -257,9 +272,10 @@ fn config(arguments: &Arguments) -> Result<MockConfig, String> {
         config.faults.push(Fault::strand(strand));
     }
     if let Some(path) = &arguments.pool_config {
+        let pool = arguments.pool.as_deref().unwrap_or(iis::SYNC_POOL);
         let bytes =
             std::fs::read(path).map_err(|error| format!("error: {}: {error}", path.display()))?;
-        config.pool = iis::read_pool(&path.display().to_string(), &bytes, &arguments.pool)
+        config.pool = iis::read_pool(&path.display().to_string(), &bytes, pool)
             .map_err(|error| format!("error: {error}"))?
             .settings;
         config.pool_file = Some(path.clone());

@@ -102,7 +102,10 @@ pub fn plan_text(plan: &Plan) -> String {
     };
     let devices = &plan.devices;
     let _ = writeln!(out, "target    {target}");
-    let _ = writeln!(out, "time      {}", time_scale_text(plan.time_scale()));
+    if let TargetPlan::Mock(config) = &plan.target {
+        let _ = writeln!(out, "time      {}", time_scale_text(config.time_scale));
+        let _ = writeln!(out, "pool      {}", config.pool_text());
+    }
     let _ = writeln!(
         out,
         "devices   {} over {} users ({} … {}), heartbeat {} s, {:.0} started a second",

@@ -99,12 +99,14 @@ pub(super) fn mock_config(section: Section<'_>, folder: &Path) -> MockConfig {
         );
         heap.finish();
     }
-    config.faults = faults(&section);
+    let faults = faults(&section);
     // Values that are right by themselves and wrong together.
     if let Some(problem) = config.problem() {
         let key = problem.split(':').next().unwrap_or_default().to_owned();
         section.problem(&key, problem);
     }
+    // Each was looked at with its place in the file.
+    config.faults = faults;
     section.finish();
     config
 }

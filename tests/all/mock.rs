@@ -696,6 +696,8 @@ async fn the_program_stops_when_it_is_told_to() {
 async fn a_port_file_appears_when_the_mock_serves_and_goes_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mock.json");
+    // A mock that was killed left it behind.
+    std::fs::write(&path, "stale").unwrap();
     let mut child = std::process::Command::new(crate::fixtures::program())
         .args([
             "mock",
@@ -709,7 +711,10 @@ async fn a_port_file_appears_when_the_mock_serves_and_goes_with_it() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    eventually("the file", || async { path.exists() }).await;
+    eventually("the file", || async {
+        std::fs::read_to_string(&path).is_ok_and(|text| text.starts_with('{'))
+    })
+    .await;
     let addresses: mock_server::Addresses =
         serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -735,6 +740,10 @@ async fn a_port_file_appears_when_the_mock_serves_and_goes_with_it() {
         "{told}"
     );
     assert!(told.contains("assumed  how a Ping strands"), "{told}");
+    assert!(
+        told.contains("MSExchangeSyncAppPool: nothing recycles it; shutdownTimeLimit 1m30s"),
+        "{told}"
+    );
 }
 
 /// All mistakes of the options and files of `easload mock` are told before it listens.
@@ -796,6 +805,21 @@ fn what_the_mock_cannot_use_it_names() {
     assert!(told.contains("cannot write /nowhere/mock.json"), "{told}");
     let told = run(&["--strand", "2"]);
     assert!(told.contains("between 0 and 1"), "{told}");
+    let told = run(&["--strand", "0.5", "--fixed"]);
+    assert!(told.contains("cannot be used with '--fixed'"), "{told}");
+    let told = run(&["--bearer-token", ""]);
+    assert!(told.contains("bearer_token: expected a text"), "{told}");
+    let told = run(&["--pool", "OtherPool"]);
+    assert!(told.contains("--pool-config"), "{told}");
+    let fault = write(
+        "fault.toml",
+        "[mock]\n[[mock.fault]]\nfault = \"latency\"\n",
+    );
+    let told = run(&["--scenario", &fault]);
+    assert!(
+        told.contains("needs `delay`") && told.contains("1 mistake\n"),
+        "{told}"
+    );
 }
 
 /// Everything that can be told by options reaches the mock.

@@ -489,7 +489,9 @@ fn ended(server: &Arc<Server>, worker: &Arc<Handle>, before: State) {
     let server = Arc::clone(server);
     tokio::spawn(async move {
         while server.pool.state() == PoolState::Running && server.pool.alive() < wanted(&server) {
-            if let Err(error) = start_all(&server).await {
+            if let Err(error) = start_all(&server).await
+                && server.pool.state() == PoolState::Running
+            {
                 server.tell(&format!("cannot replace a worker: {error}"));
                 tokio::time::sleep(RESTART_PAUSE).await;
             }
