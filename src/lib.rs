@@ -4,6 +4,7 @@
 
 pub mod bench;
 pub mod cli;
+mod command;
 pub mod device;
 pub mod fleet;
 pub mod judge;

@@ -204,7 +204,7 @@ impl Rig {
                 all_folders: false,
             }),
             refusals: Arc::new(Refusals::new(users.len(), 3)),
-            factory: Arc::new(Lean::factory(network, 0, Limits::default())),
+            factory: Arc::new(Lean::factory(network, 0, Limits::default(), Arc::default())),
             seen: Arc::new(Mutex::new(Seen::new().map_err(|e| text(&e))?)),
             rate: options.rate,
         })

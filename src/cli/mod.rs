@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod exit;
 mod mock;
+mod policy;
 mod report;
 mod run;
 mod schema;
@@ -34,6 +35,8 @@ enum Verb {
     Check(check::Arguments),
     /// Print the report of a run again.
     Report(report::Arguments),
+    /// Read an applicationHost.config: when the pool recycles, what that does, what is wrong.
+    Policy(policy::Arguments),
     /// Run the bundled Exchange mock alone.
     Mock(Box<mock::Arguments>),
     /// Turn WBXML bodies into XML and back.
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
             Verb::Run(arguments) => run::main(arguments).await,
             Verb::Check(arguments) => check::main(&arguments),
             Verb::Report(arguments) => report::main(&arguments),
+            Verb::Policy(arguments) => policy::main(&arguments),
             Verb::Mock(arguments) => mock::main(*arguments).await,
             Verb::Wbxml(arguments) => wbxml::main(&arguments),
             Verb::Bench(arguments) => bench::main(arguments).await,

@@ -146,6 +146,7 @@ impl<T: Transport> Client<T> {
             path: &path,
             headers: &headers,
             body,
+            held: command == Command::Ping,
         };
         let begun = self.transport.begin(request).await;
         self.begun(Some(command), begun)
@@ -275,6 +276,7 @@ impl<T: Transport> Client<T> {
             path: &profile.path,
             headers: &headers,
             body: &[],
+            held: false,
         };
         let begun = self.transport.begin(request).await;
         self.begun(None, begun)?;

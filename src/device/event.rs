@@ -68,7 +68,10 @@ pub enum PingEnd {
     /// Another status.
     Status(u16),
     /// The device gave it up.
-    Abandoned,
+    Abandoned {
+        /// Seconds of its heartbeat that were left: so long a server may go on holding it.
+        left: f64,
+    },
     /// No answer by heartbeat and grace.
     Overdue {
         /// Seconds past the heartbeat.

@@ -432,8 +432,9 @@ impl<T: Transport> Life<T> {
         );
         match (timed_out, fate) {
             (true, Some(fate)) => {
+                let left = f64::from(self.heartbeat) - age.as_secs_f64();
                 self.client.tell(Event::PingEnded {
-                    end: PingEnd::Abandoned,
+                    end: PingEnd::Abandoned { left },
                     age,
                 });
                 self.client.transport.abandon(fate.how);

@@ -67,6 +67,8 @@ pub struct Recorder {
     open_at_end: AtomicU64,
     overdue_at_end: AtomicU64,
     oldest_at_end_ms: AtomicU64,
+    /// Pings that were given up, by the second of the run in which their heartbeat ends.
+    given_up: Mutex<BTreeMap<u64, u64>>,
     texts: Mutex<BTreeMap<String, u64>>,
     statuses: Mutex<BTreeMap<String, u64>>,
     ledger: Mutex<Ledger>,
@@ -104,6 +106,7 @@ impl Recorder {
             open_at_end: AtomicU64::new(0),
             overdue_at_end: AtomicU64::new(0),
             oldest_at_end_ms: AtomicU64::new(0),
+            given_up: Mutex::default(),
             texts: Mutex::default(),
             statuses: Mutex::default(),
             ledger: Mutex::new(Ledger::new(run, devices, late_after)),
@@ -130,6 +133,21 @@ impl Recorder {
             .filter(|state| state.has_request_open())
             .map(|state| self.devices_in(state))
             .sum()
+    }
+
+    /// Pings that devices gave up and whose heartbeat is not over: a server that does not notice may
+    /// hold as many.
+    #[must_use]
+    pub fn given_up(&self) -> u64 {
+        let now = self.start.elapsed().as_secs();
+        let mut given_up = lock(&self.given_up);
+        *given_up = given_up.split_off(&now);
+        given_up.values().sum()
+    }
+
+    /// The worker that may have held the given up Pings is gone.
+    pub fn forget_given_up(&self) {
+        lock(&self.given_up).clear();
     }
 
     /// Enters a mail; `None` for a user without devices.
@@ -276,7 +294,11 @@ impl Recorder {
             }
             PingEnd::Changes => Counter::PingsChanged,
             PingEnd::Status(_) => Counter::PingsOther,
-            PingEnd::Abandoned => Counter::PingsAbandoned,
+            PingEnd::Abandoned { left } => {
+                let end = self.start.elapsed().as_secs_f64() + left;
+                *lock(&self.given_up).entry(end.max(0.0) as u64).or_default() += 1;
+                Counter::PingsAbandoned
+            }
             PingEnd::Overdue { overshoot } => {
                 shard.latency(Metric::Overshoot, overshoot);
                 Counter::PingsOverdue

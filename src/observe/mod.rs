@@ -1,10 +1,16 @@
-//! What can be seen from outside: TCP states of both ends, the server's counters, this process.
-//! Every reading is a set of gauges; what cannot be read is absent. Knows no verdicts.
+//! What can be seen from outside: TCP states of both ends, the server's figures from whatever
+//! sources there are, this process. Every reading is a set of gauges; what cannot be read is
+//! absent. Knows no verdicts.
 
+mod format;
+mod place;
 mod process;
-mod server;
 mod sockets;
+mod source;
+mod stranded;
 
+pub use format::{FormatError, History, SERVER_GAUGES, Scope, Together, history, parse, together};
 pub use process::{HarnessProbe, cpu_time, descriptors, resident_bytes};
-pub use server::{MetricsSource, SourceError, sample_all};
 pub use sockets::{Group, SocketGroups, SocketTable};
+pub use source::{Open, SourceReport, Sources};
+pub use stranded::{Basis, Census, Estimate, Estimator};

@@ -1,9 +1,13 @@
-//! TCP states through Linux's sock_diag, by group: the devices' side, the server's client side, and
-//! the worker's outgoing side. The last two exist only where the server runs on this machine.
-//!
-//! The kernel filters by port, so a sample costs what the group has, not what the machine has.
+//! TCP states from the kernel's table, by group: the devices' side, the server's client side, and
+//! the worker's outgoing side. The last two exist only where the server runs on this machine. Those
+//! of the devices are also told apart by what each connection is used for.
+
+use std::sync::Arc;
+
+use tcp_table::{Query, Row, State};
 
 use super::super::measure::Gauges;
+use super::super::transport::{PortUses, Use};
 
 /// Which sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +21,9 @@ pub enum Group {
 }
 
 impl Group {
-    const fn as_str(self) -> &'static str {
+    /// Its name in gauges.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Devices => "devices",
             Self::Server => "server",
@@ -39,19 +45,18 @@ pub struct SocketGroups {
     pub ipv6: bool,
 }
 
-/// A dump of the kernel's table can break off while sockets come and go.
-const ATTEMPTS: u32 = 3;
-
 /// Reads socket tables.
 #[derive(Debug)]
 pub struct SocketTable {
     servers: Vec<SocketGroups>,
+    uses: Arc<PortUses>,
 }
 
 impl SocketTable {
-    /// A reader of those groups, one entry for each server; their counts are added up.
+    /// A reader of those groups, one entry for each server; their counts are added up. `uses` says
+    /// what the devices' connections are used for.
     #[must_use]
-    pub fn new(servers: impl IntoIterator<Item = SocketGroups>) -> Self {
+    pub fn new(servers: impl IntoIterator<Item = SocketGroups>, uses: Arc<PortUses>) -> Self {
         let mut distinct: Vec<SocketGroups> = Vec::new();
         for server in servers {
             // Sockets are told apart by port, so two hosts at one port are one entry.
@@ -61,129 +66,82 @@ impl SocketTable {
                 distinct.push(server);
             }
         }
-        Self { servers: distinct }
+        Self {
+            servers: distinct,
+            uses,
+        }
     }
 
-    /// Counts now: `tcp.<group>.<state>`, and `tcp.<group>.ports` of all that keep a port busy. Blocks for some microseconds per socket, so it belongs on
-    /// a blocking thread. Empty where socket tables cannot be read.
+    /// Counts now: `tcp.<group>.<state>`, `tcp.<group>.ports` of all that keep a port busy, and
+    /// `tcp.devices.<use>.<state>` where there are any. Blocks for about a microsecond a socket, so
+    /// it belongs on a blocking thread. Empty where socket tables cannot be read.
     #[must_use]
     pub fn sample(&self) -> Gauges {
         let mut gauges = Gauges::new();
         for server in &self.servers {
-            let mut add = |group: Group, source: u16, destination: u16| {
-                let read = || states::count(source, destination, server.ipv6);
-                let Some(counts) = (0..ATTEMPTS).find_map(|_| read()) else {
-                    return;
-                };
-                let busy = states::NAMES.iter().zip(counts);
-                let busy = busy.filter(|(state, _)| !matches!(**state, "listen" | "time_wait"));
-                let ports = format!("tcp.{}.ports", group.as_str());
-                *gauges.entry(ports).or_default() +=
-                    busy.map(|(_, count)| count as f64).sum::<f64>();
-                for (state, count) in states::NAMES.iter().zip(counts) {
-                    let name = format!("tcp.{}.{state}", group.as_str());
-                    *gauges.entry(name).or_default() += count as f64;
-                }
+            let read = |local_port, remote_port| {
+                tcp_table::rows(Query {
+                    ipv6: server.ipv6,
+                    local_port,
+                    remote_port,
+                })
             };
-            add(Group::Devices, 0, server.target);
-            if server.server_is_local {
-                add(Group::Server, server.target, 0);
+            let target = Some(server.target);
+            if let Some(rows) = read(None, target) {
+                add(&mut gauges, Group::Devices, &rows);
+                self.add_uses(&mut gauges, &rows);
             }
-            if let Some(back_end) = server.back_end {
-                add(Group::Outgoing, 0, back_end);
+            if server.server_is_local
+                && let Some(rows) = read(target, None)
+            {
+                add(&mut gauges, Group::Server, &rows);
+            }
+            if server.back_end.is_some()
+                && let Some(rows) = read(None, server.back_end)
+            {
+                add(&mut gauges, Group::Outgoing, &rows);
             }
         }
         gauges
     }
-}
 
-#[cfg(target_os = "linux")]
-mod states {
-    use netlink_packet_core::{
-        NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-    };
-    use netlink_packet_sock_diag::SockDiagMessage;
-    use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
-    use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
-    use netlink_sys::protocols::NETLINK_SOCK_DIAG;
-    use netlink_sys::{Socket, SocketAddr};
-
-    /// The kernel's states from 1 on (netinet/tcp.h).
-    pub(super) const NAMES: [&str; 11] = [
-        "established",
-        "syn_sent",
-        "syn_recv",
-        "fin_wait1",
-        "fin_wait2",
-        "time_wait",
-        "close",
-        "close_wait",
-        "last_ack",
-        "listen",
-        "closing",
-    ];
-    /// The kernel fills at most 32 KiB per message batch.
-    const BUFFER: usize = 64 << 10;
-
-    pub(super) fn count(source: u16, destination: u16, ipv6: bool) -> Option<[u64; NAMES.len()]> {
-        let mut socket_id = if ipv6 {
-            SocketId::new_v6()
-        } else {
-            SocketId::new_v4()
-        };
-        socket_id.source_port = source;
-        socket_id.destination_port = destination;
-        let request = InetRequest {
-            family: if ipv6 { AF_INET6 } else { AF_INET },
-            protocol: IPPROTO_TCP,
-            extensions: ExtensionFlags::empty(),
-            states: StateFlags::all(),
-            socket_id,
-        };
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-        let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-
-        let mut socket = Socket::new(NETLINK_SOCK_DIAG).ok()?;
-        socket.bind_auto().ok()?;
-        socket.connect(&SocketAddr::new(0, 0)).ok()?;
-        socket.send(&bytes, 0).ok()?;
-        let mut counts = [0; NAMES.len()];
-        let mut buffer = vec![0_u8; BUFFER];
-        loop {
-            let size = socket.recv(&mut &mut buffer[..], 0).ok()?;
-            let mut rest = buffer.get(..size)?;
-            while !rest.is_empty() {
-                let message = NetlinkMessage::<SockDiagMessage>::deserialize(rest).ok()?;
-                match message.payload {
-                    NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(answer)) => {
-                        let index = usize::from(answer.header.state).checked_sub(1)?;
-                        if let Some(count) = counts.get_mut(index) {
-                            *count += 1;
-                        }
-                    }
-                    NetlinkPayload::Done(_) => return Some(counts),
-                    NetlinkPayload::Error(_) => return None,
-                    _ => {}
+    fn add_uses(&self, gauges: &mut Gauges, rows: &[Row]) {
+        let mut counts = [[0_u32; State::ALL.len()]; Use::ALL.len()];
+        for row in rows {
+            let told = self.uses.get(row.local.port());
+            let what = match (told, row.state) {
+                // The port was used before, and its device has not come further than this.
+                (Use::Closed, State::SynSent | State::Established) => Use::Connecting,
+                (told, _) => told,
+            };
+            counts[what as usize][row.state as usize] += 1;
+        }
+        for (what, counts) in Use::ALL.iter().zip(counts) {
+            for (state, count) in State::ALL.iter().zip(counts) {
+                if count > 0 {
+                    let name = format!("tcp.devices.{}.{}", what.as_str(), state.gauge());
+                    *gauges.entry(name).or_default() += f64::from(count);
                 }
-                // Messages are aligned to four bytes.
-                let length = (message.header.length as usize).next_multiple_of(4).max(4);
-                rest = rest.get(length..).unwrap_or_default();
             }
         }
     }
 }
 
-#[cfg(not(target_os = "linux"))]
-mod states {
-    pub(super) const NAMES: [&str; 0] = [];
-
-    pub(super) fn count(_: u16, _: u16, _: bool) -> Option<[u64; 0]> {
-        None
+fn add(gauges: &mut Gauges, group: Group, rows: &[Row]) {
+    let mut counts = [0_u32; State::ALL.len()];
+    for row in rows {
+        counts[row.state as usize] += 1;
     }
+    let mut ports = 0.0;
+    for (state, count) in State::ALL.iter().zip(counts) {
+        let name = format!("tcp.{}.{}", group.as_str(), state.gauge());
+        *gauges.entry(name).or_default() += f64::from(count);
+        if state.keeps_port() {
+            ports += f64::from(count);
+        }
+    }
+    let name = format!("tcp.{}.ports", group.as_str());
+    *gauges.entry(name).or_default() += ports;
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -197,25 +155,37 @@ mod tests {
     fn states_of_both_ends_are_told_apart() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let table = SocketTable::new([SocketGroups {
+        let groups = SocketGroups {
             target: port,
             server_is_local: true,
             back_end: Some(port),
             ipv6: false,
-        }]);
+        };
+        let uses = Arc::new(PortUses::default());
+        let table = SocketTable::new([groups], Arc::clone(&uses));
         let clients: Vec<_> = (0..3)
             .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
             .collect();
         let mut servers: Vec<_> = (0..3).map(|_| listener.accept().unwrap().0).collect();
+        uses.set(clients[0].local_addr().unwrap().port(), Use::Idle);
+        uses.set(clients[1].local_addr().unwrap().port(), Use::Held);
+        uses.set(clients[2].local_addr().unwrap().port(), Use::Held);
         let gauges = table.sample();
         assert_eq!(gauges["tcp.devices.established"], 3.0);
+        assert_eq!(gauges["tcp.devices.held.established"], 2.0);
+        assert_eq!(gauges["tcp.devices.idle.established"], 1.0);
+        assert!(!gauges.contains_key("tcp.devices.idle.close_wait"));
         assert_eq!(gauges["tcp.server.established"], 3.0);
-        assert_eq!(gauges["tcp.server.listen"], 1.0);
+        assert_eq!(gauges["tcp.server.listening"], 1.0);
         assert_eq!(gauges["tcp.outgoing.close_wait"], 0.0);
 
-        drop(servers.pop());
+        let last = servers.pop().unwrap();
+        let closed = last.peer_addr().unwrap().port();
+        drop(last);
         let gauges = table.sample();
         assert_eq!(gauges["tcp.devices.close_wait"], 1.0);
+        let what = uses.get(closed).as_str();
+        assert_eq!(gauges[&format!("tcp.devices.{what}.close_wait")], 1.0);
         // The acknowledgement of the FIN may be delayed.
         assert_eq!(
             gauges["tcp.server.fin_wait1"] + gauges["tcp.server.fin_wait2"],

@@ -44,6 +44,12 @@ const BURST: f64 = 0.2;
 /// And at least so many: of three devices one is no burst.
 const MIN_BURST: u64 = 5;
 
+/// Whether so many cut Pings of so many held ones are the work of a recycle.
+#[must_use]
+pub fn is_burst(cut: u64, held: f64) -> bool {
+    cut >= MIN_BURST && cut as f64 >= BURST * held
+}
+
 /// Every sign in a stretch of the timeline. The first interval is only compared with.
 #[must_use]
 pub fn detect(intervals: &[Interval]) -> Vec<Seen> {
@@ -77,7 +83,7 @@ pub fn detect(intervals: &[Interval]) -> Vec<Seen> {
             known.extend(pids);
         }
         let cut = interval.count(Counter::PingsCut);
-        if index > 0 && cut >= MIN_BURST && cut as f64 >= BURST * held {
+        if index > 0 && is_burst(cut, held) {
             seen.push(Seen {
                 t,
                 sign: Sign::CutPings(cut),

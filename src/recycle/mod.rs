@@ -2,7 +2,8 @@
 //! reports.
 
 mod detect;
+pub mod policy;
 mod trigger;
 
-pub use detect::{Seen, Sign, detect};
+pub use detect::{Seen, Sign, detect, is_burst};
 pub use trigger::{TriggerError, pull};

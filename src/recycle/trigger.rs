@@ -1,17 +1,14 @@
 //! Pulling the trigger.
 
-use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::process::Command;
-use tokio::time::timeout;
-
+use crate::command;
 use crate::scenario::Trigger;
 
 /// A recycle command that takes longer hangs: PowerShell remoting needs some seconds.
 const LIMIT: Duration = Duration::from_secs(120);
-/// What is shown of a failed command's output.
-const SHOWN: usize = 400;
+/// Nobody reads it, but a command that prints for ever is to be noticed.
+const MAX_OUTPUT: usize = 1 << 20;
 
 /// Why the recycle was not triggered.
 #[derive(Debug, thiserror::Error)]
@@ -52,36 +49,12 @@ pub async fn pull(
                 .map(drop)
                 .map_err(|error| TriggerError::Mock(error.to_string()))
         }
-        Trigger::Command(text) => run(text).await,
+        Trigger::Command(text) => command::run(text, LIMIT, MAX_OUTPUT)
+            .await
+            .map(drop)
+            .map_err(|problem| TriggerError::Command {
+                command: text.clone(),
+                problem,
+            }),
     }
-}
-
-async fn run(text: &str) -> Result<(), TriggerError> {
-    let fail = |problem: String| TriggerError::Command {
-        command: text.to_owned(),
-        problem,
-    };
-    let (shell, flag) = if cfg!(windows) {
-        ("cmd", "/C")
-    } else {
-        ("sh", "-c")
-    };
-    let output = Command::new(shell)
-        .arg(flag)
-        .arg(text)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = timeout(LIMIT, output)
-        .await
-        .map_err(|_| fail(format!("did not end within {} s", LIMIT.as_secs())))?
-        .map_err(|error| fail(error.to_string()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said: String = String::from_utf8_lossy(&output.stderr)
-        .chars()
-        .take(SHOWN)
-        .collect();
-    Err(fail(format!("{}: {}", output.status, said.trim())))
 }

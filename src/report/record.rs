@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::judge::{Check, PhaseSummary, Verdict, judge, summarize};
 use crate::measure::{Interval, RunFiles, TimelineError, Totals, read_timeline};
+use crate::observe::SourceReport;
 use crate::scenario::Plan;
 
 /// Version of `run.json`. It rises when a field changes its meaning or goes; `schema/run.json`
 /// describes it.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// How a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +55,10 @@ pub struct RunRecord {
     pub checks: Vec<Check>,
     /// All checks together; absent while the run is under way.
     pub verdict: Option<Verdict>,
+    /// Where the server's figures came from, and how well.
+    pub sources: Vec<SourceReport>,
+    /// What the estimate of stranded requests rests on; absent while the run is under way.
+    pub stranded_basis: Option<String>,
     /// What went wrong with the run itself.
     pub problems: Vec<String>,
 }

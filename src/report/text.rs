@@ -201,6 +201,7 @@ pub fn summary_text(record: &RunRecord) -> String {
     counts(&mut out, &record.phases);
     levels(&mut out, &record.phases);
     totals(&mut out, record);
+    sources(&mut out, record);
     let _ = writeln!(out, "\nChecks");
     for check in &record.checks {
         let _ = writeln!(
@@ -228,6 +229,30 @@ pub fn summary_text(record: &RunRecord) -> String {
     };
     let _ = writeln!(out, "\nVerdict: {verdict}{note}");
     out
+}
+
+/// Where the server's figures came from. A source that did well is one line.
+fn sources(out: &mut String, record: &RunRecord) {
+    if record.sources.is_empty() && record.stranded_basis.is_none() {
+        return;
+    }
+    let _ = writeln!(out, "\nServer figures");
+    for source in &record.sources {
+        let _ = write!(out, "  {}: {} readings", source.name, source.readings);
+        if source.readings > 0 {
+            let _ = write!(out, ", at most {:.1} s old", source.oldest);
+        }
+        if source.stale_seconds > 0 {
+            let _ = write!(out, ", none for {} s of the run", source.stale_seconds);
+        }
+        if let Some(failure) = &source.last_failure {
+            let _ = write!(out, "; {} failures, the last: {failure}", source.failures);
+        }
+        out.push('\n');
+    }
+    if let Some(basis) = &record.stranded_basis {
+        let _ = writeln!(out, "  stranded = {basis}");
+    }
 }
 
 fn latencies(out: &mut String, phases: &[PhaseSummary]) {

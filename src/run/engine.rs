@@ -17,7 +17,7 @@ use crate::device::{
 };
 use crate::fleet::{Fleet, FleetPlan, Pacer};
 use crate::mail::{Door, MailPlan, send_on_schedule};
-use crate::measure::{Interval, Recorder, RunFiles, read_timeline};
+use crate::measure::{Counter, Interval, Recorder, RunFiles, read_timeline};
 use crate::recycle;
 use crate::report::{Progress, RunRecord, RunState, say};
 use crate::scenario::{AbandonPlan, MailDoor, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger};
@@ -258,11 +258,14 @@ impl Engine {
     }
 
     async fn interval(&mut self, due: Instant) -> Result<Interval, RunError> {
-        let gauges = self
-            .observers
-            .sample(due, self.recorder.really_open())
-            .await;
+        let gauges = self.observers.sample(due).await;
         let interval = self.recorder.interval(&self.phase, gauges);
+        // With its worker, the pool lost whatever Pings it may have held for nobody.
+        let held = interval.gauge("devices.holding").unwrap_or(0.0);
+        let cut = interval.count(Counter::PingsCut);
+        if recycle::is_burst(cut, held + cut as f64) {
+            self.recorder.forget_given_up();
+        }
         if !self.quiet {
             say(&Progress(&interval).to_string());
         }
@@ -314,9 +317,8 @@ impl Engine {
                 }
             ));
         }
-        for problem in self.observers.problems() {
-            self.problem(problem);
-        }
+        self.record.sources = self.observers.reports();
+        self.record.stranded_basis = Some(self.observers.basis());
         self.record.state = match end {
             End::Complete => RunState::Complete,
             End::Interrupted => RunState::Interrupted,

@@ -150,6 +150,8 @@ pub async fn run(
         totals: Totals::default(),
         checks: Vec::new(),
         verdict: None,
+        sources: Vec::new(),
+        stranded_basis: None,
         problems: Vec::new(),
     };
     record.save(&files)?;
@@ -160,7 +162,7 @@ pub async fn run(
             time_scale_text(record.plan.time_scale())
         ));
     }
-    let observers = Observers::new(&record.plan, servers.targets(), mock.as_ref());
+    let observers = Observers::start(&record.plan, &servers, mock.as_ref(), &recorder);
     let engine = Engine {
         record,
         files,

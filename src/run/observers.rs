@@ -5,99 +5,98 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::MockProcess;
-use crate::measure::Gauges;
-use crate::observe::{HarnessProbe, MetricsSource, SocketGroups, SocketTable, sample_all};
-use crate::report::say;
-use crate::scenario::Plan;
-use crate::transport::Target;
+use super::{MockProcess, Servers};
+use crate::device::State;
+use crate::measure::{Gauges, Recorder};
+use crate::observe::{
+    Census, Estimator, HarnessProbe, Scope, SocketGroups, SocketTable, SourceReport, Sources,
+};
+use crate::scenario::{Plan, SourcePlan};
 
 pub(super) struct Observers {
     sockets: Arc<SocketTable>,
-    /// One for each server.
-    metrics: Vec<MetricsSource>,
+    sources: Sources,
     harness: HarnessProbe,
-    requests_per_ping: f64,
-    /// The first failure of the metrics source, and how many there were.
-    failed: Option<(String, u64)>,
+    estimator: Estimator,
+    recorder: Arc<Recorder>,
 }
 
 impl Observers {
-    pub(super) fn new<'a>(
+    pub(super) fn start(
         plan: &Plan,
-        targets: impl Iterator<Item = &'a Target>,
+        servers: &Servers,
         mock: Option<&MockProcess>,
+        recorder: &Arc<Recorder>,
     ) -> Self {
-        let servers = mock.map(|mock| mock.addresses().servers.as_slice());
-        let groups = targets.enumerate().map(|(index, target)| {
-            let address: Option<IpAddr> = target.host.parse().ok();
-            SocketGroups {
-                target: target.port,
-                server_is_local: target.host == "localhost"
-                    || address.is_some_and(|address| address.is_loopback()),
-                back_end: servers
-                    .and_then(|servers| servers.get(index))
-                    .map(|server| server.back_end.port()),
-                ipv6: address.is_some_and(|address| address.is_ipv6()),
-            }
-        });
-        let urls = match servers {
-            Some(servers) => servers.iter().map(|one| one.metrics.clone()).collect(),
-            None => plan.observe.metrics.clone(),
+        let mocks = mock.map(|mock| mock.addresses().servers.as_slice());
+        let groups: Vec<SocketGroups> = servers
+            .targets()
+            .enumerate()
+            .map(|(index, target)| {
+                let address: Option<IpAddr> = target.host.parse().ok();
+                SocketGroups {
+                    target: target.port,
+                    server_is_local: target.host == "localhost"
+                        || address.is_some_and(|address| address.is_loopback()),
+                    back_end: mocks
+                        .and_then(|mocks| mocks.get(index))
+                        .map(|server| server.back_end.port()),
+                    ipv6: address.is_some_and(|address| address.is_ipv6()),
+                }
+            })
+            .collect();
+        let of_mock = mocks.unwrap_or_default().iter().enumerate();
+        let mut sources: Vec<SourcePlan> = of_mock
+            .map(|(index, server)| {
+                let name = format!("server {}", index + 1);
+                SourcePlan::exporter(name, server.metrics.clone())
+            })
+            .collect();
+        sources.extend(plan.observe.sources.iter().cloned());
+        let scope = Scope {
+            pool: plan.observe.pool.clone(),
+            client_port: groups.first().map_or(0, |group| group.target),
+            back_end_port: plan.observe.back_end_port,
         };
-        let mut failed = None;
-        let mut metrics = Vec::new();
-        for url in urls {
-            match MetricsSource::new(url, plan.observe.pool.clone()) {
-                Ok(source) => metrics.push(source),
-                Err(error) => failed = Some((error.to_string(), 1)),
-            }
-        }
-        // A sum without one of the servers would be wrong.
-        if failed.is_some() {
-            metrics.clear();
-        }
+        let census = Arc::clone(recorder);
         Self {
-            sockets: Arc::new(SocketTable::new(groups)),
-            metrics,
+            sockets: Arc::new(SocketTable::new(groups, servers.uses())),
+            sources: Sources::start(&sources, &scope, Arc::new(move || census.really_open())),
             harness: HarnessProbe::new(),
-            requests_per_ping: plan.observe.requests_per_ping,
-            failed,
+            estimator: Estimator::new(plan.observe.requests_per_ping),
+            recorder: Arc::clone(recorder),
         }
     }
 
-    /// All gauges now. `really_open` is how many requests the devices have open.
-    pub(super) async fn sample(&mut self, due: Instant, really_open: u64) -> Gauges {
+    /// All gauges now.
+    pub(super) async fn sample(&mut self, due: Instant) -> Gauges {
         let mut gauges = self.harness.sample(due);
         let sockets = Arc::clone(&self.sockets);
-        let table = tokio::task::spawn_blocking(move || sockets.sample());
-        let (table, scrape) = tokio::join!(table, sample_all(&self.metrics));
+        let table = tokio::task::spawn_blocking(move || sockets.sample()).await;
+        let (figures, open) = self.sources.sample();
+        // Sources come second: where the server is on this machine, both know its sockets.
+        gauges.extend(figures);
         gauges.extend(table.unwrap_or_default());
-        match scrape {
-            Ok(server) => gauges.extend(server),
-            Err(error) => {
-                let (_, count) = self.failed.get_or_insert_with(|| {
-                    say(&format!("the server's counters cannot be read: {error}"));
-                    (error.to_string(), 0)
-                });
-                *count += 1;
-            }
-        }
-        // What the server calls active and nobody has open. Both sides move between the two
-        // readings, so it may be a little below zero.
-        if let Some(active) = gauges.get("server.active_requests") {
-            let stranded = active - self.requests_per_ping * really_open as f64;
-            gauges.insert("stranded".to_owned(), stranded.max(0.0));
-        }
+        let now = self.recorder.really_open() as f64;
+        let census = Census {
+            open: open.unwrap_or((now, now)),
+            held: self.recorder.devices_in(State::Holding) as f64,
+            given_up: self.recorder.given_up() as f64,
+        };
+        gauges.insert("devices.given_up".to_owned(), census.given_up);
+        self.estimator
+            .estimate(&gauges, &census)
+            .add_to(&mut gauges);
         gauges
     }
 
-    pub(super) fn problems(&self) -> Vec<String> {
-        self.failed
-            .iter()
-            .map(|(text, count)| {
-                format!("the server's counters could not be read {count} times: {text}")
-            })
-            .collect()
+    /// What each source did.
+    pub(super) fn reports(&self) -> Vec<SourceReport> {
+        self.sources.reports()
+    }
+
+    /// What the estimate of stranded requests rests on.
+    pub(super) fn basis(&self) -> String {
+        self.estimator.to_string()
     }
 }

@@ -3,10 +3,13 @@
 
 use super::{MockProcess, RunError};
 use crate::scenario::{Needs, Plan, TargetPlan};
-use crate::transport::{Lean, LeanFactory, Limits, Network, Target, TlsOptions};
+use std::sync::Arc;
+
+use crate::transport::{Lean, LeanFactory, Limits, Network, PortUses, Target, TlsOptions};
 
 pub(super) struct Servers {
     servers: Vec<(Target, LeanFactory<Network>)>,
+    uses: Arc<PortUses>,
 }
 
 impl Servers {
@@ -38,22 +41,28 @@ impl Servers {
         // Pings given up in silence are spread as the devices are.
         let silent = (Needs::silent(plan) as usize).div_ceil(urls.len().max(1));
         let mut servers = Vec::new();
+        let uses = Arc::new(PortUses::default());
         for url in urls {
             let wrong = |problem: String| RunError::Target(problem);
             let target = Target::parse(&url).map_err(|error| wrong(error.to_string()))?;
             let network =
                 Network::new(target.clone(), &tls).map_err(|error| wrong(error.to_string()))?;
-            let factory = Lean::factory(network, silent, Limits::default());
+            let factory = Lean::factory(network, silent, Limits::default(), Arc::clone(&uses));
             servers.push((target, factory));
         }
         if servers.is_empty() {
             return Err(RunError::Target("the plan names no server".to_owned()));
         }
-        Ok(Self { servers })
+        Ok(Self { servers, uses })
     }
 
     pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
         self.servers.iter().map(|(target, _)| target)
+    }
+
+    /// What the devices' connections are used for.
+    pub(super) fn uses(&self) -> Arc<PortUses> {
+        Arc::clone(&self.uses)
     }
 
     pub(super) fn urls(&self) -> Vec<String> {

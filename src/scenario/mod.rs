@@ -4,6 +4,7 @@
 
 mod mock;
 mod needs;
+mod observe;
 mod parse;
 mod reader;
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use mock_server::units::{format_duration, parse_duration, parse_size};
 pub use needs::Needs;
+pub use observe::{Format, ObservePlan, Place, RequestsPerPing, SourcePlan};
 pub use parse::{ScenarioError, parse, parse_mock};
 
 /// The scenario that `easload run` plays without one.
@@ -133,18 +135,6 @@ pub enum MailDoor {
     SendMail,
     /// The mock's control API.
     Control,
-}
-
-/// Where the server's counters are.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct ObservePlan {
-    /// The `/metrics` of each server's windows_exporter; the mock's own when it is the target.
-    pub metrics: Vec<String>,
-    /// The application pool.
-    pub pool: String,
-    /// Active requests that one open request of a device counts as: 2 where front end and back end
-    /// share the pool (Exchange on one server), else 1.
-    pub requests_per_ping: f64,
 }
 
 /// What a phase is for.
@@ -304,11 +294,11 @@ impl Plan {
         let mut warnings = Vec::new();
         let is_server = matches!(self.target, TargetPlan::Server { .. });
         if is_server
-            && self.observe.metrics.is_empty()
+            && self.observe.sources.is_empty()
             && self.checks.symptom == Expectation::Expected
         {
             warnings.push(
-                "`symptom` needs the server's Active Requests, and there is no [observe] metrics: \
+                "`symptom` needs the server's Active Requests, and there is no [[observe.source]]: \
                  the verdict can only be inconclusive"
                     .to_owned(),
             );

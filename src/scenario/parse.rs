@@ -9,12 +9,12 @@ use mock_server::{MockConfig, Topology};
 use toml::de::DeTable;
 
 use super::mock::{faults, mock_config};
+use super::observe::observe;
 use super::reader::{Problem, Problems, Section};
 use super::{
-    AbandonPlan, ChecksPlan, DevicesPlan, Expectation, MailDoor, MailSchedule, ObservePlan,
-    PasswordSource, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger,
+    AbandonPlan, ChecksPlan, DevicesPlan, Expectation, MailDoor, MailSchedule, PasswordSource,
+    PhaseKind, PhasePlan, Plan, TargetPlan, Trigger,
 };
-use crate::observe::MetricsSource;
 use crate::transport::Target;
 
 /// Defaults, each with its reason.
@@ -220,7 +220,7 @@ fn read(root: Section<'_>, folder: &Path) -> Option<Plan> {
         Some(TargetPlan::Mock(config)) => config.topology,
         _ => Topology::OneServer,
     };
-    let observe = observe(root.section("observe"), is_mock, topology);
+    let observe = observe(root.section("observe"), is_mock, topology, folder);
     let checks = checks(root.section("checks"), &phases);
     root.finish();
     Some(Plan {
@@ -424,37 +424,6 @@ fn mail(section: Section<'_>, is_mock: bool) -> Option<MailSchedule> {
     };
     section.finish();
     rate.map(|_| plan)
-}
-
-fn observe(section: Option<Section<'_>>, is_mock: bool, topology: Topology) -> ObservePlan {
-    /// Exchange ships front end and back end in one pool.
-    const ONE_SERVER: f64 = 2.0;
-    let requests_per_ping = if is_mock && topology == Topology::Direct {
-        1.0
-    } else {
-        ONE_SERVER
-    };
-    let mut plan = ObservePlan {
-        metrics: Vec::new(),
-        pool: MetricsSource::POOL.to_owned(),
-        requests_per_ping,
-    };
-    let Some(section) = section else { return plan };
-    plan.metrics = section.text_or_texts("metrics").unwrap_or_default();
-    if is_mock && !plan.metrics.is_empty() {
-        section.problem(
-            "metrics",
-            "the mock's own metrics are read; remove this key",
-        );
-    }
-    if let Some(pool) = section.text("pool") {
-        plan.pool = pool;
-    }
-    if let Some(count) = section.number("requests_per_ping", 1.0..=2.0) {
-        plan.requests_per_ping = count;
-    }
-    section.finish();
-    plan
 }
 
 fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {

@@ -17,7 +17,8 @@ use crate::lock::lock;
 use super::answer::{Limits, Parser};
 use super::connect::{Connect, Stream};
 use super::{
-    Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, Method, Request, Timing, Transport,
+    Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, Method, PortUses, Request, Timing,
+    Transport, Use,
 };
 
 /// Bytes read at once. Most answers fit in one read; a full window of mail takes several.
@@ -76,6 +77,7 @@ struct Shared<C: Connect> {
     connector: C,
     silenced: Silenced<C::Stream>,
     limits: Limits,
+    uses: Arc<PortUses>,
 }
 
 struct Connection<S> {
@@ -97,13 +99,33 @@ struct Pending {
 pub struct LeanFactory<C: Connect>(Arc<Shared<C>>);
 
 impl<C: Connect> Lean<C> {
-    /// A factory of transports; `silent` bounds the connections given up in silence.
-    pub fn factory(connector: C, silent: usize, limits: Limits) -> LeanFactory<C> {
+    /// A factory of transports; `silent` bounds the connections given up in silence, `uses` is told
+    /// what each connection is used for.
+    pub fn factory(
+        connector: C,
+        silent: usize,
+        limits: Limits,
+        uses: Arc<PortUses>,
+    ) -> LeanFactory<C> {
         LeanFactory(Arc::new(Shared {
             connector,
             silenced: Silenced::new(silent),
             limits,
+            uses,
         }))
+    }
+
+    /// Ends the connection, if there is one.
+    fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.shared.uses.set(connection.local_port, Use::Closed);
+        }
+    }
+}
+
+impl<C: Connect> Drop for Lean<C> {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -129,13 +151,13 @@ impl<C: Connect> Transport for Lean<C> {
     async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
         // Whatever a former request left on the connection cannot be told from this one's answer.
         if self.pending.take().is_some() {
-            self.connection = None;
+            self.close();
         }
         let mut reused = self.connection.is_some();
         if let Some(connection) = &mut self.connection
             && !is_idle(&mut connection.stream).await
         {
-            self.connection = None;
+            self.close();
             reused = false;
         }
         let (mut connect_us, mut tls_us) = (None, None);
@@ -172,13 +194,15 @@ impl<C: Connect> Transport for Lean<C> {
             Err(_) => Some(FailureKind::TimedOut { received: 0 }),
         };
         if let Some(kind) = kind {
-            self.connection = None;
+            self.close();
             return Err(Failure {
                 kind,
                 sent: None,
                 reused,
             });
         }
+        let now = if request.held { Use::Held } else { Use::Asking };
+        self.shared.uses.set(connection.local_port, now);
         let is_options = request.method == Method::Options;
         self.pending = Some(Pending {
             sent: Instant::now(),
@@ -219,14 +243,17 @@ impl<C: Connect> Transport for Lean<C> {
         ));
         let result = rest.await.map_err(fail);
         match &result {
-            Ok(answer) if answer.end == ConnectionEnd::Kept => self.pending = None,
+            Ok(answer) if answer.end == ConnectionEnd::Kept => {
+                self.pending = None;
+                self.shared.uses.set(connection.local_port, Use::Idle);
+            }
             Err(Failure {
                 kind: FailureKind::TimedOut { .. },
                 ..
             }) => {}
             _ => {
                 self.pending = None;
-                self.connection = None;
+                self.close();
             }
         }
         result
@@ -237,6 +264,7 @@ impl<C: Connect> Transport for Lean<C> {
         let Some(connection) = self.connection.take() else {
             return;
         };
+        self.shared.uses.set(connection.local_port, Use::Abandoned);
         match how {
             Abandon::Fin => drop(connection),
             Abandon::Rst => connection.stream.reset(),

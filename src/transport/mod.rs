@@ -10,6 +10,7 @@ mod connect;
 mod lean;
 mod ports;
 mod tls;
+mod uses;
 
 use std::future::Future;
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub use connect::{CONNECT_TIMEOUT, Connected};
 pub use connect::{Connect, ConnectError, NetStream, Network, Stream, Target, TargetError};
 pub use lean::{Lean, LeanFactory, Silenced};
 pub use tls::{TlsError, TlsOptions};
+pub use uses::{PortUses, Use};
 
 /// A method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub struct Request<'a> {
     pub headers: &'a [(&'a str, &'a str)],
     /// Body; `Content-Length` is sent when it is not empty.
     pub body: &'a [u8],
+    /// The server is meant to keep it open. Only for the account of what connections are used for.
+    pub held: bool,
 }
 
 /// Where the time of a request went.

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use easload::transport::{
@@ -34,7 +35,7 @@ impl MakeLean {
     fn factory(address: SocketAddr) -> LeanFactory<Network> {
         let target = Target::parse(&format!("http://{address}")).unwrap();
         let network = Network::new(target, &TlsOptions::default()).unwrap();
-        Lean::factory(network, 4, LIMITS)
+        Lean::factory(network, 4, LIMITS, Arc::default())
     }
 }
 
@@ -51,6 +52,7 @@ const GET: Request<'static> = Request {
     path: "/x",
     headers: &[],
     body: &[],
+    held: false,
 };
 
 async fn call(transport: &mut impl Transport) -> Result<Answer, Failure> {
@@ -106,6 +108,7 @@ async fn ordinary_requests(make: &impl Make) {
         path: "/as?Cmd=Ping",
         headers: &[("X-Test", "1")],
         body: b"hello",
+        held: false,
     };
     let mut ports = Vec::new();
     for reused in [false, true] {

@@ -708,7 +708,7 @@ async fn abandonment_follows_its_plan_and_its_seed() {
     let abandoned = lived
         .ends
         .iter()
-        .filter(|end| **end == PingEnd::Abandoned)
+        .filter(|end| matches!(end, PingEnd::Abandoned { .. }))
         .count();
     let share = abandoned as f64 / lived.ends.len() as f64;
     assert!((0.4..0.6).contains(&share), "{share}");
@@ -785,7 +785,12 @@ async fn a_fleet_lives_for_hours_in_memory() {
     let users: Vec<u32> = (0..DEVICES).collect();
     let recorder = Arc::new(Recorder::new(1, &users, Duration::from_secs(60)));
     let behaviour = Arc::new(Behaviour::default());
-    let factory = Lean::factory(InMemory(Arc::clone(&mock)), 0, Limits::default());
+    let factory = Lean::factory(
+        InMemory(Arc::clone(&mock)),
+        0,
+        Limits::default(),
+        Arc::default(),
+    );
     let fleet = Fleet::start(
         FleetPlan {
             identities: users

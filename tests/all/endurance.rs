@@ -22,7 +22,7 @@ async fn a_hundred_recycles_under_load_lose_no_mail_and_double_none() {
             .await;
     let target = Target::parse(&mock.addresses().url).unwrap();
     let network = || Network::new(target.clone(), &TlsOptions::default()).unwrap();
-    let factory = Lean::factory(network(), 0, Limits::default());
+    let factory = Lean::factory(network(), 0, Limits::default(), Arc::default());
     let users: Vec<u32> = (0..DEVICES).collect();
     let recorder = Arc::new(Recorder::new(1, &users, Duration::from_secs(20)));
     let fleet = Fleet::start(

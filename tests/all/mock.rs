@@ -1,12 +1,14 @@
 //! The mock over the network, with real worker processes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use eas::Command;
 use eas::commands::*;
 use eas::query::Query;
 use eas::status::*;
-use easload::observe::{MetricsSource, SocketGroups, SocketTable};
+use easload::observe::{self, Scope, SocketGroups, SocketTable};
+use easload::scenario::Format;
 use mock_server::control::Truth;
 use mock_server::{Fault, FrontDoor, StartError, Topology, WorkerLauncher};
 
@@ -345,14 +347,62 @@ async fn refusals_are_those_of_the_specification() {
     mock.shutdown().await;
 }
 
-/// A reading. A scrape must not outlast the second it is for, and on a busy machine some do.
-async fn sampled(metrics: &MetricsSource) -> easload::measure::Gauges {
-    for _ in 0..10 {
-        if let Ok(gauges) = metrics.sample().await {
-            return gauges;
-        }
+fn scope(mock: &FrontDoor) -> Scope {
+    Scope {
+        pool: "MSExchangeSyncAppPool".to_owned(),
+        client_port: mock.addresses().listen.port(),
+        back_end_port: mock.addresses().back_end.port(),
     }
-    metrics.sample().await.unwrap()
+}
+
+/// What the harness reads of one of the mock's texts.
+async fn read(mock: &FrontDoor, format: Format, path: &str) -> easload::measure::Gauges {
+    let url = format!("{}{path}", mock.addresses().control);
+    let text = reqwest::get(url).await.unwrap().bytes().await.unwrap();
+    observe::parse(format, &text, &scope(mock)).unwrap()
+}
+
+async fn sampled(mock: &FrontDoor) -> easload::measure::Gauges {
+    read(mock, Format::Exporter, "/metrics").await
+}
+
+/// Whatever the user has, the harness sees the same figures.
+#[tokio::test]
+async fn every_format_tells_the_harness_the_same() {
+    let mock = mock(|config| config.faults = vec![Fault::strand(1.0)]).await;
+    let mut phone = Phone::new(&mock, "load1");
+    phone.start().await;
+    let request = phone.request(Command::Ping, Phone::ping_body(600));
+    let abandoned = tokio::time::timeout(Duration::from_millis(300), request.send()).await;
+    assert!(abandoned.is_err(), "the Ping is held");
+    eventually("the Ping is stranded", || async {
+        stranded(&mock.truth()) == 1
+    })
+    .await;
+    let exporter = sampled(&mock).await;
+    eventually("perfmon has written a row since", || async {
+        let perfmon = read(&mock, Format::Perfmon, "/perfmon").await;
+        // Memory and handles move on; the others stand still.
+        [
+            "active_requests",
+            "recycles",
+            "queue",
+            "pings_pending",
+            "outstanding_proxy",
+        ]
+        .map(|name| format!("server.{name}"))
+        .into_iter()
+        .all(|name| perfmon[&name] == exporter[&name])
+    })
+    .await;
+    for path in ["/netstat", "/netstat?images=true"] {
+        let netstat = read(&mock, Format::Netstat, path).await;
+        assert_eq!(netstat["tcp.outgoing.established"], 1.0);
+        assert_eq!(
+            netstat["server.tcp.established"],
+            exporter["server.tcp.established"]
+        );
+    }
 }
 
 /// The fault, by real means: Active Requests, memory and a CLOSE_WAIT that `ss` shows, and all of
@@ -368,18 +418,16 @@ async fn r11_a_recycle_releases_what_abandoned_pings_left() {
     })
     .await;
     let addresses = mock.addresses();
-    let sockets = SocketTable::new([SocketGroups {
-        target: addresses.listen.port(),
-        server_is_local: true,
-        back_end: Some(addresses.back_end.port()),
-        ipv6: false,
-    }]);
-    let metrics = MetricsSource::new(
-        format!("{}/metrics", addresses.control),
-        MetricsSource::POOL.to_owned(),
-    )
-    .unwrap();
-    let before = sampled(&metrics).await;
+    let sockets = SocketTable::new(
+        [SocketGroups {
+            target: addresses.listen.port(),
+            server_is_local: true,
+            back_end: Some(addresses.back_end.port()),
+            ipv6: false,
+        }],
+        Arc::default(),
+    );
+    let before = sampled(&mock).await;
 
     for number in 0..PINGS {
         let mut phone = Phone::new(&mock, &format!("load{number}"));
@@ -406,7 +454,7 @@ async fn r11_a_recycle_releases_what_abandoned_pings_left() {
         0.0,
         "HTTP.sys ends its side on FIN"
     );
-    let during = sampled(&metrics).await;
+    let during = sampled(&mock).await;
     assert_eq!(during["server.active_requests"], PINGS as f64);
     let grown = during["server.private_bytes"] - before["server.private_bytes"];
     assert!(
@@ -435,7 +483,7 @@ async fn r11_a_recycle_releases_what_abandoned_pings_left() {
         sockets.sample()["tcp.outgoing.close_wait"] == 0.0
     })
     .await;
-    let after = sampled(&metrics).await;
+    let after = sampled(&mock).await;
     assert!(
         after["server.private_bytes"] < during["server.private_bytes"] - 0.8 * (PINGS << 21) as f64
     );

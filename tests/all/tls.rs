@@ -1,6 +1,7 @@
 //! TLS: what is trusted, and what a refusal says.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use easload::transport::{
@@ -13,12 +14,13 @@ use crate::fixtures::{Do, MockProgram, raw_server};
 
 async fn options(url: &str, tls: TlsOptions) -> Result<(u16, bool), Failure> {
     let network = Network::new(Target::parse(url).unwrap(), &tls).unwrap();
-    let mut transport = Lean::factory(network, 0, Limits::default()).make();
+    let mut transport = Lean::factory(network, 0, Limits::default(), Arc::default()).make();
     let request = Request {
         method: Method::Options,
         path: eas::http::PATH,
         headers: &[],
         body: &[],
+        held: false,
     };
     transport.begin(request).await?;
     let answer = transport

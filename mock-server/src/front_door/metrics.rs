@@ -5,12 +5,12 @@
 use std::fmt::Display;
 
 use prometheus::{Encoder as _, Opts, Registry, TextEncoder};
+use tcp_table::State;
 
 use super::server::Server;
 use super::was::PoolState;
 use crate::control::{COUNTED_ERRORS, Truth, WorkerCounts, WorkerTruth};
 use crate::process::{self, Memory};
-use crate::surfaces::sockets::TcpState;
 
 /// The web site that devices connect to.
 const SITE: &str = "Default Web Site";
@@ -360,7 +360,7 @@ fn tcp(page: &mut Page, server: &Server) {
     // ESTABLISHED and CLOSE_WAIT, as windows_exporter counts them.
     let established = [true, false].map(|is_ipv4| {
         let of = |state| counts.get(&(is_ipv4, state)).copied().unwrap_or(0);
-        let count = of(TcpState::Established) + of(TcpState::CloseWait);
+        let count = of(State::Established) + of(State::CloseWait);
         (vec![label("af", af(is_ipv4))], count as f64)
     });
     page.add(Gauge, "windows_tcp_connections_established", established);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use tcp_table::State;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
@@ -22,7 +23,7 @@ use crate::link::{App, ToWorker, WireAnswer, WireRequest};
 use crate::lock;
 use crate::process;
 use crate::store::Store;
-use crate::surfaces::sockets::{Scanner, SocketRow, TcpState};
+use crate::surfaces::sockets::{Scanner, SocketRow};
 use crate::surfaces::{PerfmonSample, PerfmonWorker};
 use crate::worker::guid;
 
@@ -367,7 +368,7 @@ impl Server {
     }
 
     /// How many of this server's sockets are in each state, IPv4 and IPv6 apart.
-    pub(super) fn socket_states(&self) -> BTreeMap<(bool, TcpState), u64> {
+    pub(super) fn socket_states(&self) -> BTreeMap<(bool, State), u64> {
         lock(&self.scanner).states()
     }
 

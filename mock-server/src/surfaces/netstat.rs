@@ -50,8 +50,8 @@ fn line(text: &mut String, proto: &str, local: &str, remote: &str, state: &str, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::sockets::TcpState;
     use super::*;
+    use tcp_table::State;
 
     fn rows() -> Vec<SocketRow> {
         let row = |local: &str, remote: &str, state, owner| SocketRow {
@@ -66,28 +66,23 @@ mod tests {
             row(
                 "[::1]:444",
                 "[::1]:60124",
-                TcpState::Established,
+                State::Established,
                 Owner::System,
             ),
-            row(
-                "0.0.0.0:443",
-                "0.0.0.0:0",
-                TcpState::Listening,
-                Owner::System,
-            ),
+            row("0.0.0.0:443", "0.0.0.0:0", State::Listening, Owner::System),
             row(
                 "10.0.0.5:443",
                 "10.9.1.7:51514",
-                TcpState::Established,
+                State::Established,
                 Owner::System,
             ),
-            row("10.0.0.5:60122", back_end, TcpState::CloseWait, worker),
-            row("10.0.0.5:60123", back_end, TcpState::TimeWait, Owner::Idle),
-            row("10.0.0.5:60125", back_end, TcpState::FinWait1, worker),
+            row("10.0.0.5:60122", back_end, State::CloseWait, worker),
+            row("10.0.0.5:60123", back_end, State::TimeWait, Owner::Idle),
+            row("10.0.0.5:60125", back_end, State::FinWait1, worker),
             row(
                 "[2001:db8::1234:5]:60126",
                 "[::1]:444",
-                TcpState::SynSent,
+                State::SynSent,
                 worker,
             ),
         ]

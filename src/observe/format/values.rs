@@ -1,0 +1,102 @@
+//! Lines `name value`, as any script can print them.
+
+use super::{FormatError, Gathered, SERVER_GAUGES};
+use crate::measure::Gauges;
+
+/// Other names are kept under this, and can be judged by a threshold.
+const CUSTOM: &str = "custom";
+
+/// `active_requests 1823`, `tcp.outgoing.close_wait 17`, `my_figure 3`. Blank lines and lines that
+/// begin with `#` are passed over. A known name goes where the other formats put it.
+pub(super) fn parse(text: &str) -> Result<Gauges, FormatError> {
+    let mut gathered = Gathered::default();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let fail = |problem: String| FormatError::new(index + 1, problem);
+        let mut words = line.split_ascii_whitespace();
+        let (Some(name), Some(value), None) = (words.next(), words.next(), words.next()) else {
+            return Err(fail(format!(
+                "expected `name value`, found {:?}",
+                shown(line)
+            )));
+        };
+        if !is_name(name) {
+            return Err(fail(format!(
+                "expected a name of letters, digits, `_`, `.` and `-`, found {:?}",
+                shown(name)
+            )));
+        }
+        let value: f64 = value
+            .parse()
+            .ok()
+            .filter(|value: &f64| value.is_finite())
+            .ok_or_else(|| {
+                fail(format!(
+                    "{name}: expected a number, found {:?}",
+                    shown(value)
+                ))
+            })?;
+        gathered.add(&gauge(name), value);
+    }
+    gathered.done("lines `name value`")
+}
+
+fn gauge(name: &str) -> String {
+    let short = name.strip_prefix("server.").unwrap_or(name);
+    if SERVER_GAUGES.iter().any(|(known, _)| *known == short) {
+        format!("server.{short}")
+    } else if name.starts_with("tcp.") {
+        name.to_owned()
+    } else {
+        format!("{CUSTOM}.{name}")
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.len() <= 100
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
+/// The beginning of what is there, for a message.
+pub(super) fn shown(text: &str) -> String {
+    const MOST: usize = 60;
+    let mut start: String = text.chars().take(MOST).collect();
+    if start.len() < text.len() {
+        start.push('…');
+    }
+    start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_names_go_where_the_other_formats_put_them() {
+        let text =
+            "# from a script\nactive_requests 1823\r\n\ntcp.outgoing.close_wait 17\nmine 2.5\n";
+        let gauges = parse(text).unwrap();
+        assert_eq!(gauges["server.active_requests"], 1823.0);
+        assert_eq!(gauges["tcp.outgoing.close_wait"], 17.0);
+        assert_eq!(gauges["custom.mine"], 2.5);
+    }
+
+    #[test]
+    fn mistakes_have_a_line() {
+        let message = |text: &str| parse(text).unwrap_err().to_string();
+        assert_eq!(
+            message("a 1\nb\n"),
+            "line 2: expected `name value`, found \"b\""
+        );
+        assert!(message("a 1\nb x\n").starts_with("line 2: b: expected a number"));
+        assert!(message("a/b 1").contains("expected a name"));
+        assert!(message("a NaN").contains("expected a number"));
+        assert!(message("").contains("none is there"));
+        assert!(message(&"x".repeat(5000)).len() < 200);
+    }
+}

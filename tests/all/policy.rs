@@ -1,0 +1,141 @@
+//! `easload policy`, as a user types it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::fixtures::program;
+
+/// The configuration of a live Exchange 2016 server.
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("iis/tests/data/exchange2016-applicationHost.config")
+}
+
+fn policy(arguments: &[&str], file: &Path) -> Output {
+    Command::new(program())
+        .args(["policy"])
+        .args(arguments)
+        .arg(file)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_real_server_without_the_workaround_is_told_so() {
+    let output = policy(&["lint", "--exchange", "2016"], &shipped());
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("error: recycling.periodicRestart.time [no-recycle]"),
+        "{said}"
+    );
+    assert!(
+        said.contains("exchange2016-applicationHost.config:222\n"),
+        "{said}"
+    );
+    // The fix makes it a matter of notes.
+    let output = policy(&["lint", "--exchange", "2016-cu11"], &shipped());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    let output = policy(
+        &["lint", "--exchange", "2016", "--fail-on", "never"],
+        &shipped(),
+    );
+    assert_eq!(output.status.code(), Some(0));
+    let output = policy(&["lint", "--allow", "no-recycle"], &shipped());
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn every_pool_of_a_real_server_can_be_linted() {
+    for pool in [
+        "MSExchangeOWAAppPool",
+        "MSExchangeRpcProxyAppPool",
+        "DefaultAppPool",
+    ] {
+        let output = policy(&["lint", "--format", "json", "--pool", pool], &shipped());
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["files"][0]["pool"], pool);
+        assert!(!report["findings"].as_array().unwrap().is_empty());
+    }
+    let output = policy(&["lint", "--pool", "MSExchangeSnycAppPool"], &shipped());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("MSExchangeSyncAppPool"));
+}
+
+#[test]
+fn sarif_is_valid() {
+    let output = policy(&["lint", "--format", "sarif"], &shipped());
+    let log: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let run = &log["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    for result in run["results"].as_array().unwrap() {
+        let index = result["ruleIndex"].as_u64().unwrap() as usize;
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+        assert!(
+            result["locations"][0]["physicalLocation"]["region"]["startLine"].as_u64() > Some(0)
+        );
+    }
+}
+
+#[test]
+fn mistakes_of_the_file_and_of_the_command_line_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = folder.path().join("wrong.config");
+    std::fs::write(&wrong, "<configuration><system.applicationHost><applicationPools>\n<add name=\"MSExchangeSyncAppPool\"><recycling><periodicRestart time=\"soon\" request=\"1\"/></recycling></add></applicationPools></system.applicationHost></configuration>").unwrap();
+    let output = policy(&["lint"], &wrong);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("wrong.config:2") && said.contains("soon") && said.contains("requests"),
+        "{said}"
+    );
+    let output = policy(&["lint"], &folder.path().join("absent"));
+    assert_eq!(output.status.code(), Some(2));
+    for (option, value) in [
+        ("--office-hours", "late"),
+        ("--heartbeat", "3540..470"),
+        ("--allow", "everything"),
+        ("--exchange", "2010"),
+    ] {
+        let output = policy(&["lint", option, value], &shipped());
+        assert_eq!(output.status.code(), Some(2), "{option}");
+        assert!(text(&output.stderr).contains(option));
+    }
+}
+
+#[test]
+fn show_names_the_origin_and_the_next_recycles() {
+    let output = policy(&["show"], &shipped());
+    let said = text(&output.stdout);
+    let line = said
+        .lines()
+        .find(|line| line.contains("periodicRestart.time"))
+        .unwrap();
+    assert!(
+        line.contains("00:00:00") && line.contains("line 222"),
+        "{line}"
+    );
+    assert!(said.contains("none by time"), "{said}");
+    let started = "2199-03-14T20:00:00+00:00[UTC]";
+    let output = policy(
+        &[
+            "show",
+            "--format",
+            "json",
+            "--pool",
+            "MSExchangeOWAAppPool",
+            "--started",
+            started,
+        ],
+        &shipped(),
+    );
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    // Fourteen days after the start.
+    let first = shown["next_recycles"][0]["at"].as_str().unwrap();
+    assert!(first.starts_with("2199-03-28T20:00:00"), "{first}");
+}
