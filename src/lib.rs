@@ -16,4 +16,5 @@ pub mod recycle;
 pub mod report;
 pub mod run;
 pub mod scenario;
+mod terminal;
 pub mod transport;

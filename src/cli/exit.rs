@@ -28,7 +28,7 @@ exits! {
     Internal = 1, "internal error";
     Usage = 2, "usage or scenario error";
     Failed = 3, "a check failed";
-    Worse = 4, "worse than the baseline (reserved)";
+    Worse = 4, "worse than the baseline";
     Inconclusive = 5, "inconclusive: symptom not reproduced, no data, or the run broke off";
     Unreachable = 6, "target not reachable before the load";
     Interrupted = 130, "interrupted; what was measured is reported";

@@ -1,7 +1,9 @@
 //! The command line: words typed → a command. One file per subcommand; nothing here knows EAS.
 
+mod baseline;
 mod bench;
 mod check;
+mod compare;
 mod exit;
 mod mock;
 mod policy;
@@ -35,6 +37,10 @@ enum Verb {
     Check(check::Arguments),
     /// Print the report of a run again.
     Report(report::Arguments),
+    /// Compare two runs of one plan, figure by figure.
+    Compare(compare::Arguments),
+    /// Keep runs by name, to compare later ones with.
+    Baseline(baseline::Arguments),
     /// Read an applicationHost.config: when the pool recycles, what that does, what is wrong.
     Policy(policy::Arguments),
     /// Run the bundled Exchange mock alone.
@@ -69,6 +75,8 @@ pub fn main() -> ExitCode {
             Verb::Run(arguments) => run::main(arguments).await,
             Verb::Check(arguments) => check::main(&arguments),
             Verb::Report(arguments) => report::main(&arguments),
+            Verb::Compare(arguments) => compare::main(&arguments),
+            Verb::Baseline(arguments) => baseline::main(&arguments),
             Verb::Policy(arguments) => policy::main(&arguments),
             Verb::Mock(arguments) => mock::main(*arguments).await,
             Verb::Wbxml(arguments) => wbxml::main(&arguments),

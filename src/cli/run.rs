@@ -6,8 +6,9 @@ use clap::Args;
 use tokio::sync::watch;
 
 use super::{Exit, check, print_or_fail};
-use crate::report::{RunState, say, summary_text};
+use crate::report::{RunState, summary_text};
 use crate::run::{Interrupt, Options, RunError, run};
+use crate::terminal::say;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -169,7 +169,11 @@ pub enum Event<'a> {
         code: u16,
     },
     /// A Ping was sent.
-    PingSent,
+    PingSent {
+        /// Since the end of the one before, when this one was due; without the time in which the
+        /// device had no network. `None` for the first.
+        gap: Option<Duration>,
+    },
     /// A Ping ended, so long after it was sent.
     PingEnded {
         /// How.

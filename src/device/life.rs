@@ -63,6 +63,8 @@ pub struct Life<T> {
     max_folders: Option<u32>,
     failures: u32,
     ping_answered: Option<Instant>,
+    /// Since when the next Ping is due.
+    due: Option<Instant>,
 }
 
 impl<T: Transport> Life<T> {
@@ -80,6 +82,7 @@ impl<T: Transport> Life<T> {
             max_folders: None,
             failures: 0,
             ping_answered: None,
+            due: None,
         }
     }
 
@@ -314,8 +317,9 @@ impl<T: Transport> Life<T> {
     async fn ping(&mut self) -> Result<Step, Trouble> {
         Box::pin(self.send_ping()).await?;
         self.enter(State::Holding);
-        self.client.tell(Event::PingSent);
         let sent = Instant::now();
+        let gap = self.due.map(|due| sent.saturating_duration_since(due));
+        self.client.tell(Event::PingSent { gap });
         let limit = Duration::from_secs(self.heartbeat.into()) + self.client.profile.grace;
         let fate = self
             .behaviour
@@ -332,6 +336,7 @@ impl<T: Transport> Life<T> {
         let answer = hold.client.receive(Command::Ping, deadline).await;
         hold.armed = false;
         drop(hold);
+        self.due = Some(Instant::now());
         match answer {
             Ok(answer) => self.ping_answer(sent, &answer.body),
             Err(trouble) => Box::pin(self.ping_without_answer(sent, fate, trouble)).await,
@@ -440,6 +445,8 @@ impl<T: Transport> Life<T> {
                 self.client.transport.abandon(fate.how);
                 self.enter(State::Away);
                 sleep(fate.away).await;
+                // Without a network no Ping could be sent.
+                self.due = Some(Instant::now());
                 Ok(Step::Ping)
             }
             (true, None) => {

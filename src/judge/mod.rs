@@ -1,17 +1,22 @@
 //! Measurements by phase → checks → verdict. Knows nothing of where numbers came from.
 
 mod checks;
+mod compare;
+mod digest;
 mod series;
 mod statistics;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::measure::Interval;
 use crate::scenario::Plan;
 
-pub use series::{PhaseSummary, merged, summarize};
-pub use statistics::{Estimate, Slope, bootstrap_quantile_difference, median, theil_sen};
+pub use compare::{Change, Changes, Ratio, Row, Side, compare, differences};
+pub use digest::{Digest, Digester, Extreme};
+pub use series::{Level, Percentiles, PhaseSummary, merged, summarize};
+pub use statistics::{
+    Comparison, Estimate, Slope, compare_medians, compare_quantiles, median, theil_sen,
+};
 
 /// What came out of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -93,16 +98,19 @@ impl Verdict {
 
 /// Judges a run. `seed` fixes the bootstrap's chances, so the same run gets the same verdict.
 #[must_use]
-pub fn judge(plan: &Plan, intervals: &[Interval], seed: u64) -> Vec<Check> {
-    let bench = checks::Bench::new(plan, intervals, seed);
-    vec![
+pub fn judge(plan: &Plan, digest: &Digest, seed: u64) -> Vec<Check> {
+    let bench = checks::Bench::new(plan, digest, seed);
+    let mut checks = vec![
+        bench.measurement(),
         bench.symptom(),
         bench.recycle_seen(),
         bench.restored(),
         bench.released(),
         bench.cost(),
         bench.nothing_lost(),
-    ]
+    ];
+    checks.extend(bench.thresholds());
+    checks
 }
 
 #[cfg(test)]

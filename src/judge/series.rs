@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::digest::Digest;
 use super::statistics::median;
 use crate::measure::{Counter, Interval, Metric};
 
@@ -52,7 +53,8 @@ pub struct PhaseSummary {
 
 /// Sums up each phase, in order of appearance.
 #[must_use]
-pub fn summarize(intervals: &[Interval]) -> Vec<PhaseSummary> {
+pub fn summarize(digest: &Digest) -> Vec<PhaseSummary> {
+    let intervals = &digest.intervals;
     let mut names: Vec<&str> = Vec::new();
     for interval in intervals {
         if !names.contains(&interval.phase.as_str()) {
@@ -61,11 +63,12 @@ pub fn summarize(intervals: &[Interval]) -> Vec<PhaseSummary> {
     }
     names
         .into_iter()
-        .map(|name| summarize_phase(name, intervals))
+        .map(|name| summarize_phase(name, digest))
         .collect()
 }
 
-fn summarize_phase(name: &str, intervals: &[Interval]) -> PhaseSummary {
+fn summarize_phase(name: &str, digest: &Digest) -> PhaseSummary {
+    let intervals = &digest.intervals;
     let of_phase: Vec<&Interval> = intervals
         .iter()
         .filter(|interval| interval.phase == name)
@@ -102,6 +105,7 @@ fn summarize_phase(name: &str, intervals: &[Interval]) -> PhaseSummary {
             );
         }
     }
+    let phase = name;
     let mut series: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for interval in &of_phase {
         for (name, value) in &interval.gauges {
@@ -109,10 +113,11 @@ fn summarize_phase(name: &str, intervals: &[Interval]) -> PhaseSummary {
         }
     }
     let levels = series.into_iter().filter_map(|(name, values)| {
+        let extreme = digest.extremes.get(phase)?.get(name)?;
         let level = Level {
             median: median(&values)?,
-            max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            last: *values.last()?,
+            max: extreme.max,
+            last: extreme.last,
         };
         Some((name.to_owned(), level))
     });

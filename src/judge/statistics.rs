@@ -94,58 +94,191 @@ const BLOCK: usize = 3;
 /// Fewer intervals on either side say nothing.
 const MIN_INTERVALS: usize = 5;
 
-/// `quantile(after) − factor · quantile(before)` in microseconds, by block bootstrap over
-/// one-second histograms. `None` with too few intervals or samples.
-#[must_use]
-pub fn bootstrap_quantile_difference(
-    before: &[Histogram<u64>],
-    after: &[Histogram<u64>],
-    quantile: f64,
-    factor: f64,
-    random: &mut Xoshiro256PlusPlus,
-) -> Option<Estimate> {
-    if before.len() < MIN_INTERVALS || after.len() < MIN_INTERVALS {
-        return None;
+/// A quantile on two sides, with what the block bootstrap says of its doubt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// Before and after, from all data.
+    pub value: (f64, f64),
+    /// The same of each resample.
+    resamples: Vec<(f64, f64)>,
+}
+
+impl Comparison {
+    /// `after − factor · before`, in microseconds.
+    #[must_use]
+    pub fn difference(&self, factor: f64) -> Estimate {
+        self.estimate(|(before, after)| after - factor * before)
     }
-    let (before, after) = (recorded(before), recorded(after));
-    let whole = |all: &[Values]| quantile_of(all.iter(), quantile);
-    let value = whole(&after)? - factor * whole(&before)?;
-    let mut differences = Vec::with_capacity(RESAMPLES);
-    for _ in 0..RESAMPLES {
-        let b = quantile_of(resample(&before, random).into_iter(), quantile);
-        let a = quantile_of(resample(&after, random).into_iter(), quantile);
-        if let (Some(a), Some(b)) = (a, b) {
-            differences.push(a - factor * b);
-        }
+
+    /// `after / before`.
+    #[must_use]
+    pub fn ratio(&self) -> Estimate {
+        self.estimate(|(before, after)| after / before.max(f64::EPSILON))
     }
-    if differences.is_empty() {
-        return None;
+
+    fn estimate(&self, of: impl Fn((f64, f64)) -> f64) -> Estimate {
+        let mut all: Vec<f64> = self.resamples.iter().map(|pair| of(*pair)).collect();
+        all.sort_by(f64::total_cmp);
+        interval(of(self.value), &all)
     }
-    differences.sort_by(f64::total_cmp);
-    let at = |share: f64| differences[((differences.len() - 1) as f64 * share).round() as usize];
-    Some(Estimate {
+}
+
+/// The middle 95 % of sorted resamples.
+fn interval(value: f64, sorted: &[f64]) -> Estimate {
+    let at = |share: f64| {
+        let index = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
+        sorted.get(index).copied().unwrap_or(value)
+    };
+    Estimate {
         value,
         low: at(0.025),
         high: at(0.975),
-    })
+    }
 }
 
-/// What one interval recorded: values and how often they came.
-type Values = Vec<(u64, u64)>;
+/// Compares quantiles by block bootstrap over the histograms of intervals; all of them from the same
+/// resamples, one [`Comparison`] each. `None` with too few intervals or samples.
+#[must_use]
+pub fn compare_quantiles<const N: usize>(
+    before: &[Histogram<u64>],
+    after: &[Histogram<u64>],
+    quantiles: [f64; N],
+    random: &mut Xoshiro256PlusPlus,
+) -> Option<[Comparison; N]> {
+    if before.len() < MIN_INTERVALS || after.len() < MIN_INTERVALS {
+        return None;
+    }
+    let (mut before, mut after) = (Samples::new(before), Samples::new(after));
+    let (b, a) = (before.all(quantiles)?, after.all(quantiles)?);
+    let mut compared = std::array::from_fn(|index| Comparison {
+        value: (b[index], a[index]),
+        resamples: Vec::with_capacity(RESAMPLES),
+    });
+    for _ in 0..RESAMPLES {
+        if let (Some(b), Some(a)) = (
+            before.resampled(quantiles, random),
+            after.resampled(quantiles, random),
+        ) {
+            for (index, one) in compared.iter_mut().enumerate() {
+                one.resamples.push((b[index], a[index]));
+            }
+        }
+    }
+    Some(compared)
+}
 
-/// Walking a histogram costs its range, so it is done once, not for each resample.
-fn recorded(all: &[Histogram<u64>]) -> Vec<Values> {
-    let of_one = |histogram: &Histogram<u64>| {
-        let buckets = histogram.iter_recorded();
-        buckets
-            .map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
-            .collect()
+/// Compares the medians of two series of levels by block bootstrap: `after / before`, and the
+/// medians themselves. `None` with too few values.
+#[must_use]
+pub fn compare_medians(
+    before: &[f64],
+    after: &[f64],
+    random: &mut Xoshiro256PlusPlus,
+) -> Option<Comparison> {
+    if before.len() < MIN_INTERVALS || after.len() < MIN_INTERVALS {
+        return None;
+    }
+    let value = (median(before)?, median(after)?);
+    let draw = |all: &[f64], random: &mut Xoshiro256PlusPlus| {
+        let drawn: Vec<f64> = resample(all, random).into_iter().copied().collect();
+        median(&drawn)
     };
-    all.iter().map(of_one).collect()
+    let resamples: Vec<(f64, f64)> = (0..RESAMPLES)
+        .filter_map(|_| Some((draw(before, random)?, draw(after, random)?)))
+        .collect();
+    (!resamples.is_empty()).then_some(Comparison { value, resamples })
+}
+
+/// What intervals recorded, so that a resample costs what is in it: no histogram is walked and
+/// nothing is sorted twice.
+struct Samples {
+    /// Every value that occurs, sorted.
+    values: Vec<u64>,
+    /// Of each interval: which value, how often.
+    intervals: Vec<Vec<(usize, u64)>>,
+    /// Counts of a resample, by value.
+    counts: Vec<u64>,
+}
+
+impl Samples {
+    fn new(all: &[Histogram<u64>]) -> Self {
+        let recorded: Vec<Vec<(u64, u64)>> = all
+            .iter()
+            .map(|histogram| {
+                let buckets = histogram.iter_recorded();
+                buckets
+                    .map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
+                    .collect()
+            })
+            .collect();
+        let mut values: Vec<u64> = recorded.iter().flatten().map(|(value, _)| *value).collect();
+        values.sort_unstable();
+        values.dedup();
+        let index = |value: u64| values.binary_search(&value).unwrap_or_else(|index| index);
+        let intervals = recorded
+            .iter()
+            .map(|one| {
+                one.iter()
+                    .map(|(value, count)| (index(*value), *count))
+                    .collect()
+            })
+            .collect();
+        Self {
+            counts: vec![0; values.len()],
+            values,
+            intervals,
+        }
+    }
+
+    /// Quantiles of everything.
+    fn all<const N: usize>(&mut self, quantiles: [f64; N]) -> Option<[f64; N]> {
+        let every: Vec<usize> = (0..self.intervals.len()).collect();
+        self.quantiles(quantiles, &every)
+    }
+
+    fn resampled<const N: usize>(
+        &mut self,
+        quantiles: [f64; N],
+        random: &mut Xoshiro256PlusPlus,
+    ) -> Option<[f64; N]> {
+        let every: Vec<usize> = (0..self.intervals.len()).collect();
+        let drawn: Vec<usize> = resample(&every, random).into_iter().copied().collect();
+        self.quantiles(quantiles, &drawn)
+    }
+
+    /// Quantiles (in rising order) of some intervals together.
+    fn quantiles<const N: usize>(
+        &mut self,
+        quantiles: [f64; N],
+        intervals: &[usize],
+    ) -> Option<[f64; N]> {
+        self.counts.fill(0);
+        let mut total = 0;
+        for interval in intervals {
+            for (index, count) in &self.intervals[*interval] {
+                self.counts[*index] += count;
+                total += count;
+            }
+        }
+        if total == 0 {
+            return None;
+        }
+        let mut found = [0.0; N];
+        let (mut seen, mut index) = (0, 0);
+        for (slot, quantile) in found.iter_mut().zip(quantiles) {
+            let wanted = (total as f64 * quantile).ceil().max(1.0) as u64;
+            while seen + self.counts[index] < wanted && index + 1 < self.counts.len() {
+                seen += self.counts[index];
+                index += 1;
+            }
+            *slot = self.values[index] as f64;
+        }
+        Some(found)
+    }
 }
 
 /// Blocks of neighbouring intervals, drawn with replacement until there are as many.
-fn resample<'a>(all: &'a [Values], random: &mut Xoshiro256PlusPlus) -> Vec<&'a Values> {
+fn resample<'a, T>(all: &'a [T], random: &mut Xoshiro256PlusPlus) -> Vec<&'a T> {
     let mut drawn = Vec::with_capacity(all.len() + BLOCK);
     while drawn.len() < all.len() {
         let start = random.random_range(0..all.len());
@@ -154,22 +287,6 @@ fn resample<'a>(all: &'a [Values], random: &mut Xoshiro256PlusPlus) -> Vec<&'a V
     }
     drawn.truncate(all.len());
     drawn
-}
-
-/// A quantile of several intervals together.
-fn quantile_of<'a>(all: impl Iterator<Item = &'a Values>, quantile: f64) -> Option<f64> {
-    let mut values: Values = all.flatten().copied().collect();
-    values.sort_unstable();
-    let total: u64 = values.iter().map(|(_, count)| count).sum();
-    let wanted = (total as f64 * quantile).ceil().max(1.0) as u64;
-    let mut seen = 0;
-    for (value, count) in values {
-        seen += count;
-        if seen >= wanted {
-            return Some(value as f64);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -245,9 +362,8 @@ mod tests {
             };
             let (base, same, double) = (seconds(10_000.0), seconds(10_000.0), seconds(20_000.0));
             let low = |after: &[_], random: &mut _| {
-                bootstrap_quantile_difference(&base, after, 0.95, 1.25, random)
-                    .unwrap()
-                    .low
+                let compared = compare_quantiles(&base, after, [0.95], random).unwrap();
+                compared[0].difference(1.25).low
             };
             alarms += u32::from(low(&same, &mut random) > 0.0);
             found += u32::from(low(&double, &mut random) > 0.0);
@@ -257,10 +373,29 @@ mod tests {
     }
 
     #[test]
+    fn a_ratio_has_its_interval() {
+        let mut random = random(3);
+        let mut seconds = |mean: f64| {
+            (0..20)
+                .map(|_| second(mean, &mut random))
+                .collect::<Vec<_>>()
+        };
+        let (base, double) = (seconds(10_000.0), seconds(20_000.0));
+        let ratio = compare_quantiles(&base, &double, [0.5], &mut random).unwrap()[0].ratio();
+        assert!(
+            ratio.low < 2.0 && ratio.high > 2.0 && ratio.low > 1.5,
+            "{ratio:?}"
+        );
+        let levels = compare_medians(&[10.0, 11.0, 9.0, 10.0, 10.0], &[30.0; 6], &mut random);
+        assert_eq!(levels.unwrap().ratio().value, 3.0);
+    }
+
+    #[test]
     fn too_little_says_nothing() {
         let mut random = random(1);
         let few: Vec<_> = (0..4).map(|_| second(1e4, &mut random)).collect();
         let enough: Vec<_> = (0..9).map(|_| second(1e4, &mut random)).collect();
-        assert!(bootstrap_quantile_difference(&few, &enough, 0.5, 1.0, &mut random).is_none());
+        assert_eq!(compare_quantiles(&few, &enough, [0.5], &mut random), None);
+        assert_eq!(compare_medians(&[1.0; 4], &[1.0; 9], &mut random), None);
     }
 }

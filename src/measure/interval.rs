@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
+use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ pub struct Latency {
     pub p99: u64,
     /// Largest.
     pub max: u64,
-    /// The whole histogram: HdrHistogram V2, deflated, in base64.
+    /// The whole histogram: HdrHistogram V2 in base64. Not deflated: the whole file is.
     pub hdr: String,
 }
 
@@ -62,9 +62,7 @@ impl Latency {
             return None;
         }
         let mut bytes = Vec::new();
-        V2DeflateSerializer::new()
-            .serialize(histogram, &mut bytes)
-            .ok()?;
+        V2Serializer::new().serialize(histogram, &mut bytes).ok()?;
         Some(Self {
             count: histogram.len(),
             p50: histogram.value_at_quantile(0.50),
@@ -86,11 +84,27 @@ impl Latency {
 /// Values at the end of the second. What could not be read is absent.
 pub type Gauges = BTreeMap<String, f64>;
 
-/// One second.
+/// A value with as many digits as it means something: a share of a core in sixteen digits costs the
+/// timeline more than all the histograms.
+#[must_use]
+pub fn rounded(value: f64) -> f64 {
+    /// Significant digits of what is not a whole number.
+    const DIGITS: i32 = 5;
+    if value == 0.0 || value.fract() == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let scale = 10_f64.powi(DIGITS - 1 - value.abs().log10().floor() as i32);
+    (value * scale).round() / scale
+}
+
+/// One second, or several that were put together.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Interval {
     /// Seconds from the start of the run to the end of the interval.
     pub t: f64,
+    /// Its length in seconds.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub seconds: f64,
     /// The phase it belongs to.
     pub phase: String,
     /// Events in it, by [`Counter`] name; zeros are left out.
@@ -102,6 +116,15 @@ pub struct Interval {
     pub latencies: BTreeMap<String, Latency>,
     /// The ledger at its end.
     pub ledger: LedgerCounts,
+}
+
+const fn one() -> f64 {
+    1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_one(seconds: &f64) -> bool {
+    *seconds == 1.0
 }
 
 impl Interval {

@@ -44,6 +44,12 @@ names! {
         Command = "command",
         /// Mail meant to be sent → accepted by the server.
         Accept = "accept",
+        /// How long a device with a network had no Ping held: from the end of one (when the next
+        /// was due) to the next being sent. A server that cannot be reached shows here, and not in
+        /// the latency of requests that nobody could send.
+        Gap = "gap",
+        /// Age of Pings whose connection ended without an answer.
+        CutAge = "cut_age",
     }
 }
 

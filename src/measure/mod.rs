@@ -7,8 +7,8 @@ mod metric;
 mod recorder;
 mod timeline;
 
-pub use interval::{Gauges, Interval, Latency, LedgerCounts};
+pub use interval::{Gauges, Interval, Latency, LedgerCounts, rounded};
 pub use ledger::{Ledger, MailId, Marker};
 pub use metric::{Counter, Metric};
 pub use recorder::{Recorder, Totals};
-pub use timeline::{RunFiles, TimelineError, read_timeline};
+pub use timeline::{RunFiles, Timeline, TimelineError};

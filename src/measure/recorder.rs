@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::interval::{Gauges, Interval, Latency, LedgerCounts};
+use super::interval::{Gauges, Interval, Latency, LedgerCounts, rounded};
 use super::ledger::{Ledger, MailId, Marker};
 use super::metric::{Counter, Metric};
 use crate::device::{Event, FailureClass, PingEnd, Record, State};
@@ -212,8 +212,12 @@ impl Recorder {
             .filter_map(|(metric, histogram)| {
                 Some((metric.as_str().to_owned(), Latency::of(histogram)?))
             });
+        for value in gauges.values_mut() {
+            *value = rounded(*value);
+        }
         Interval {
-            t: self.start.elapsed().as_secs_f64(),
+            t: rounded(self.start.elapsed().as_secs_f64()),
+            seconds: 1.0,
             phase: phase.to_owned(),
             counts: counts
                 .map(|(counter, count)| (counter.as_str().to_owned(), count))
@@ -303,7 +307,10 @@ impl Recorder {
                 shard.latency(Metric::Overshoot, overshoot);
                 Counter::PingsOverdue
             }
-            PingEnd::Cut => Counter::PingsCut,
+            PingEnd::Cut => {
+                shard.latency(Metric::CutAge, age.as_secs_f64());
+                Counter::PingsCut
+            }
             PingEnd::OpenAtEnd { overdue } => {
                 self.open_at_end.fetch_add(1, Ordering::Relaxed);
                 self.overdue_at_end
@@ -382,7 +389,12 @@ impl Record for Recorder {
                 shard.count(Counter::Statuses);
                 count_bounded(&mut lock(&self.statuses), status_name(command, code));
             }
-            Event::PingSent => shard.count(Counter::PingsSent),
+            Event::PingSent { gap } => {
+                shard.count(Counter::PingsSent);
+                if let Some(gap) = gap {
+                    shard.latency(Metric::Gap, gap.as_secs_f64());
+                }
+            }
             Event::PingEnded { end, age } => self.ping_ended(&mut shard, end, age),
             Event::ItemSynced {
                 subject,

@@ -1,10 +1,14 @@
 //! The timeline on disk: one JSON line a second, written as the run goes, so that a killed run can
-//! be reported.
+//! be reported. Lines repeat each other's names, so the file is compressed; each line ends on a
+//! byte of its own, and a file that was cut short can be read up to there, by `zcat` too.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
 use serde::Serialize;
 
 use super::interval::Interval;
@@ -37,12 +41,12 @@ pub enum TimelineError {
 #[derive(Debug)]
 pub struct RunFiles {
     directory: PathBuf,
-    timeline: File,
+    timeline: GzEncoder<File>,
 }
 
 impl RunFiles {
     /// The timeline's name in a run directory.
-    pub const TIMELINE: &str = "timeline.jsonl";
+    pub const TIMELINE: &str = "timeline.jsonl.gz";
 
     /// Makes the directory and an empty timeline.
     ///
@@ -61,7 +65,7 @@ impl RunFiles {
             .map_err(|source| TimelineError::Io { path, source })?;
         Ok(Self {
             directory: directory.to_owned(),
-            timeline,
+            timeline: GzEncoder::new(timeline, Compression::default()),
         })
     }
 
@@ -71,7 +75,7 @@ impl RunFiles {
         &self.directory
     }
 
-    /// Appends an interval in one write, so that a killed run ends with a whole line or a cut one.
+    /// Appends an interval, and brings it to the file: a kill loses what comes after.
     ///
     /// # Errors
     /// When it cannot be written, for example because the disk is full.
@@ -84,6 +88,7 @@ impl RunFiles {
         line.push(b'\n');
         self.timeline
             .write_all(&line)
+            .and_then(|()| self.timeline.flush())
             .map_err(|source| TimelineError::Io { path, source })
     }
 
@@ -110,33 +115,76 @@ impl RunFiles {
     }
 }
 
-/// Reads a timeline. A last line that was cut short by a kill is passed over.
-///
-/// # Errors
-/// When the file cannot be read, or a line before the last is broken.
-pub fn read_timeline(directory: &Path) -> Result<Vec<Interval>, TimelineError> {
-    let path = directory.join(RunFiles::TIMELINE);
-    let io = |source| TimelineError::Io {
-        path: path.clone(),
-        source,
-    };
-    let mut lines = BufReader::new(File::open(&path).map_err(io)?)
-        .lines()
-        .enumerate()
-        .peekable();
-    let mut intervals = Vec::new();
-    while let Some((index, line)) = lines.next() {
-        match serde_json::from_str(&line.map_err(io)?) {
-            Ok(interval) => intervals.push(interval),
-            Err(_) if lines.peek().is_none() => break,
+/// The intervals of a timeline, one after the other.
+pub struct Timeline {
+    path: PathBuf,
+    lines: std::io::Lines<BufReader<MultiGzDecoder<File>>>,
+    number: usize,
+    ended: bool,
+}
+
+impl Timeline {
+    /// Opens the timeline of a run directory.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn open(directory: &Path) -> Result<Self, TimelineError> {
+        let path = directory.join(RunFiles::TIMELINE);
+        let file = File::open(&path).map_err(|source| TimelineError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Self {
+            path,
+            lines: BufReader::new(MultiGzDecoder::new(file)).lines(),
+            number: 0,
+            ended: false,
+        })
+    }
+}
+
+/// An error where a line is broken. The end of a file that a kill cut short is its end.
+impl Iterator for Timeline {
+    type Item = Result<Interval, TimelineError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        if self.ended {
+            return None;
+        }
+        self.number += 1;
+        let line = match self.lines.next()? {
+            Ok(line) => line,
+            Err(source) => {
+                self.ended = true;
+                // Before the first line it is not a cut, but another kind of file.
+                let is_cut = source.kind() == UnexpectedEof && self.number > 1;
+                let path = self.path.clone();
+                return match source.kind() {
+                    _ if is_cut => None,
+                    UnexpectedEof | InvalidData | InvalidInput => Some(Err(TimelineError::Line {
+                        path,
+                        line: self.number,
+                        message: format!("the file is broken here: {source}"),
+                    })),
+                    _ => Some(Err(TimelineError::Io { path, source })),
+                };
+            }
+        };
+        match serde_json::from_str(&line) {
+            Ok(interval) => Some(Ok(interval)),
             Err(error) => {
-                return Err(TimelineError::Line {
-                    path,
-                    line: index + 1,
+                self.ended = true;
+                // What was written last may be half a line.
+                if error.is_eof() && self.lines.next().is_none_or(|next| next.is_err()) {
+                    return None;
+                }
+                Some(Err(TimelineError::Line {
+                    path: self.path.clone(),
+                    line: self.number,
                     message: error.to_string(),
-                });
+                }))
             }
         }
     }
-    Ok(intervals)
 }

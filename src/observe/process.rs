@@ -1,6 +1,6 @@
 //! This process: a harness that is overloaded measures itself.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
@@ -19,6 +19,8 @@ pub fn descriptors() -> Option<(u64, u64)> {
 #[derive(Debug)]
 pub struct HarnessProbe {
     last: Option<(Instant, Duration)>,
+    /// When the wall clock and tokio's were looked at last.
+    clocks: Option<(SystemTime, Instant)>,
 }
 
 impl Default for HarnessProbe {
@@ -31,11 +33,15 @@ impl HarnessProbe {
     /// A probe.
     #[must_use]
     pub const fn new() -> Self {
-        Self { last: None }
+        Self {
+            last: None,
+            clocks: None,
+        }
     }
 
-    /// `harness.*`: resident bytes, descriptors, share of one core since the last sample, and how
-    /// late this sample is, which is how late every timer of the process is.
+    /// `harness.*`: resident bytes, descriptors, cores used since the last sample and their share of
+    /// the machine's, by how much the wall clock was set since then, and how late this sample is,
+    /// which is how late every timer of the process is.
     pub fn sample(&mut self, due: Instant) -> Gauges {
         let now = Instant::now();
         let mut gauges = Gauges::new();
@@ -53,10 +59,24 @@ impl HarnessProbe {
                 if elapsed > 0.0 {
                     let used = cpu.saturating_sub(before).as_secs_f64();
                     gauges.insert("harness.cpu_cores".to_owned(), used / elapsed);
+                    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+                    let share = used / elapsed / cores as f64;
+                    gauges.insert("harness.cpu_share".to_owned(), share);
                 }
             }
             self.last = Some((now, cpu));
         }
+        let wall = SystemTime::now();
+        if let Some((wall_before, before)) = self.clocks {
+            let elapsed = (now - before).as_secs_f64();
+            // A clock that was set back gives an error with the amount.
+            let passed = wall
+                .duration_since(wall_before)
+                .map_or_else(|back| -back.duration().as_secs_f64(), |on| on.as_secs_f64());
+            let step = (passed - elapsed).abs() * 1e3;
+            gauges.insert("harness.clock_step_ms".to_owned(), step.round());
+        }
+        self.clocks = Some((wall, now));
         gauges
     }
 }

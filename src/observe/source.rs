@@ -14,8 +14,8 @@ use super::format::{self, Scope, Together, together};
 use super::place::{Fetched, Fetcher};
 use crate::lock::lock;
 use crate::measure::Gauges;
-use crate::report::say;
 use crate::scenario::SourcePlan;
+use crate::terminal::say;
 
 /// Tells how many requests the devices have open now.
 pub type Open = Arc<dyn Fn() -> u64 + Send + Sync>;

@@ -1,48 +1,93 @@
-//! Recycles seen in the timeline.
+//! Recycles seen in the timeline, whoever triggered them, with the time of each stage.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::measure::{Counter, Interval};
 
 /// What shows a recycle.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Sign {
     /// The pool's recycle counter rose.
     Counter,
-    /// A worker process appeared that was not there before.
-    NewProcess,
+    /// A worker process appeared that was not there before. From then on it takes the new requests,
+    /// so the old one drains.
+    NewWorker(String),
+    /// WAS killed a worker at its shutdown limit.
+    ShutdownFailure,
     /// Many held Pings were cut at once.
     CutPings(u64),
+    /// A worker process has gone.
+    OldWorkerGone(String),
+}
+
+impl fmt::Display for Sign {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Counter => formatter.write_str("the pool's recycle counter rose"),
+            Self::NewWorker(pid) => {
+                write!(
+                    formatter,
+                    "worker {pid} appeared and takes the new requests"
+                )
+            }
+            Self::ShutdownFailure => {
+                formatter.write_str("an old worker was killed at its shutdown limit")
+            }
+            Self::CutPings(count) => write!(formatter, "{count} held Pings were cut at once"),
+            Self::OldWorkerGone(pid) => write!(formatter, "worker {pid} is gone"),
+        }
+    }
 }
 
 /// A recycle that was seen.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Seen {
-    /// When: end of the interval, in seconds of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Recycle {
+    /// When it was first seen: end of the interval, in seconds of the run.
     pub t: f64,
-    /// By what.
-    pub sign: Sign,
+    /// Its stages in order, each with its time.
+    pub stages: Vec<(f64, Sign)>,
 }
 
-impl fmt::Display for Seen {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let t = self.t;
-        match self.sign {
-            Sign::Counter => write!(formatter, "at {t:.0} s the pool's recycle counter rose"),
-            Sign::NewProcess => write!(formatter, "at {t:.0} s a new worker process appeared"),
-            Sign::CutPings(count) => {
-                write!(formatter, "at {t:.0} s {count} held Pings were cut at once")
-            }
-        }
+impl Recycle {
+    /// One line for each stage.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let stages = self.stages.iter();
+        stages
+            .map(|(t, sign)| {
+                let since = t - self.t;
+                if since > 0.0 {
+                    format!("at {t:.0} s (+{since:.0} s) {sign}")
+                } else {
+                    format!("at {t:.0} s {sign}")
+                }
+            })
+            .collect()
+    }
+
+    /// Pings that were cut at once.
+    #[must_use]
+    pub fn cut(&self) -> u64 {
+        let cut = self.stages.iter().map(|(_, sign)| match sign {
+            Sign::CutPings(count) => *count,
+            _ => 0,
+        });
+        cut.sum()
     }
 }
 
 /// Share of the held Pings that must be cut within a second; a network that loses single
 /// connections stays far below.
-const BURST: f64 = 0.2;
+const BURST: f64 = 0.1;
 /// And at least so many: of three devices one is no burst.
 const MIN_BURST: u64 = 5;
+/// Signs so far apart belong to different recycles: shutdownTimeLimit is rarely longer.
+const TOGETHER: f64 = 600.0;
 
 /// Whether so many cut Pings of so many held ones are the work of a recycle.
 #[must_use]
@@ -50,48 +95,106 @@ pub fn is_burst(cut: u64, held: f64) -> bool {
     cut >= MIN_BURST && cut as f64 >= BURST * held
 }
 
-/// Every sign in a stretch of the timeline. The first interval is only compared with.
-#[must_use]
-pub fn detect(intervals: &[Interval]) -> Vec<Seen> {
-    let mut seen = Vec::new();
-    let mut known: BTreeSet<&str> = BTreeSet::new();
-    let mut recycles: Option<f64> = None;
-    let mut held = 0.0_f64;
-    for (index, interval) in intervals.iter().enumerate() {
+/// Finds recycles as intervals come in.
+#[derive(Debug, Default)]
+pub struct Detector {
+    workers: BTreeSet<String>,
+    recycles: Option<f64>,
+    shutdown_failures: Option<f64>,
+    held: Option<f64>,
+    found: Vec<Recycle>,
+}
+
+impl Detector {
+    /// Takes an interval in. The first one is only compared with.
+    pub fn push(&mut self, interval: &Interval) {
         let t = interval.t;
-        if let Some(count) = interval.gauge("server.recycles") {
-            if recycles.is_some_and(|before| count > before) {
-                seen.push(Seen {
-                    t,
-                    sign: Sign::Counter,
-                });
-            }
-            recycles = Some(count);
+        let mut signs = Vec::new();
+        let rose = |before: &mut Option<f64>, now: Option<f64>| {
+            let rose = matches!((*before, now), (Some(before), Some(now)) if now > before);
+            *before = now.or(*before);
+            rose
+        };
+        if rose(&mut self.recycles, interval.gauge("server.recycles")) {
+            signs.push(Sign::Counter);
         }
-        let pids: BTreeSet<&str> = interval
+        let workers: BTreeSet<String> = interval
             .gauges
             .keys()
             .filter_map(|name| name.strip_prefix("server.active."))
+            .map(str::to_owned)
             .collect();
-        if !pids.is_empty() {
-            if !known.is_empty() && pids.difference(&known).next().is_some() {
-                seen.push(Seen {
-                    t,
-                    sign: Sign::NewProcess,
-                });
+        // Without a reading nothing is known of workers.
+        if !workers.is_empty() {
+            if !self.workers.is_empty() {
+                let new = workers.difference(&self.workers).cloned();
+                signs.extend(new.map(Sign::NewWorker));
             }
-            known.extend(pids);
+        }
+        let now = interval.gauge("server.shutdown_failures");
+        if rose(&mut self.shutdown_failures, now) {
+            signs.push(Sign::ShutdownFailure);
         }
         let cut = interval.count(Counter::PingsCut);
-        if index > 0 && is_burst(cut, held) {
-            seen.push(Seen {
-                t,
-                sign: Sign::CutPings(cut),
-            });
+        if self.held.is_some_and(|held| is_burst(cut, held)) {
+            signs.push(Sign::CutPings(cut));
         }
-        held = interval.gauge("devices.holding").unwrap_or(0.0);
+        if !workers.is_empty() {
+            let gone = self.workers.difference(&workers).cloned();
+            signs.extend(gone.map(Sign::OldWorkerGone));
+            self.workers = workers;
+        }
+        self.held = Some(interval.gauge("devices.holding").unwrap_or(0.0));
+        for sign in signs {
+            self.add(t, sign);
+        }
     }
-    seen
+
+    fn add(&mut self, t: f64, sign: Sign) {
+        let starts = match sign {
+            Sign::Counter | Sign::NewWorker(_) => true,
+            Sign::ShutdownFailure | Sign::CutPings(_) | Sign::OldWorkerGone(_) => false,
+        };
+        let same_kind =
+            |other: &Sign| std::mem::discriminant(other) == std::mem::discriminant(&sign);
+        let belongs = self.found.last().is_some_and(|last| {
+            let is_near = t - last.t <= TOGETHER;
+            // A second beginning is another recycle, unless two servers or workers begin together.
+            let begun = last
+                .stages
+                .iter()
+                .any(|(at, other)| same_kind(other) && t - at > SECONDS_TOGETHER);
+            is_near && !(starts && begun)
+        });
+        match self.found.last_mut() {
+            Some(last) if belongs => last.stages.push((t, sign)),
+            // The end of what began before anybody looked.
+            _ if matches!(sign, Sign::OldWorkerGone(_)) => {}
+            _ => self.found.push(Recycle {
+                t,
+                stages: vec![(t, sign)],
+            }),
+        }
+    }
+
+    /// What was found so far.
+    #[must_use]
+    pub fn found(&self) -> &[Recycle] {
+        &self.found
+    }
+}
+
+/// Counters of one event may be read a second apart.
+const SECONDS_TOGETHER: f64 = 3.0;
+
+/// Every recycle in a stretch of the timeline. The first interval is only compared with.
+#[must_use]
+pub fn detect(intervals: &[Interval]) -> Vec<Recycle> {
+    let mut detector = Detector::default();
+    for interval in intervals {
+        detector.push(interval);
+    }
+    detector.found
 }
 
 #[cfg(test)]
@@ -116,55 +219,73 @@ mod tests {
         interval
     }
 
+    fn steady(t: f64) -> Interval {
+        interval(
+            t,
+            &[
+                ("server.recycles", 3.0),
+                ("server.active.7", 9.0),
+                ("devices.holding", 100.0),
+            ],
+            0,
+        )
+    }
+
+    fn signs(intervals: &[Interval]) -> Vec<Vec<Sign>> {
+        let found = detect(intervals).into_iter();
+        found
+            .map(|one| one.stages.into_iter().map(|(_, sign)| sign).collect())
+            .collect()
+    }
+
     #[test]
     fn each_sign_alone_is_enough() {
-        let steady = |t| {
-            interval(
-                t,
-                &[
-                    ("server.recycles", 3.0),
-                    ("server.active.7", 9.0),
-                    ("devices.holding", 50.0),
-                ],
-                0,
-            )
-        };
-        assert_eq!(
-            detect(&[steady(1.0), steady(2.0), interval(3.0, &[], 2)]),
-            []
-        );
+        let nothing = interval(3.0, &[], 2);
+        assert_eq!(detect(&[steady(1.0), steady(2.0), nothing]), []);
         let counter = [steady(1.0), interval(2.0, &[("server.recycles", 4.0)], 0)];
-        assert_eq!(
-            detect(&counter),
-            [Seen {
-                t: 2.0,
-                sign: Sign::Counter
-            }]
-        );
-        let process = [
-            steady(1.0),
-            interval(
-                2.0,
-                &[("server.active.7", 9.0), ("server.active.8", 0.0)],
-                0,
-            ),
-        ];
-        assert_eq!(
-            detect(&process),
-            [Seen {
-                t: 2.0,
-                sign: Sign::NewProcess
-            }]
-        );
+        assert_eq!(signs(&counter), [[Sign::Counter]]);
+        let both = [("server.active.7", 9.0), ("server.active.8", 0.0)];
+        let process = [steady(1.0), interval(2.0, &both, 0)];
+        assert_eq!(signs(&process), [[Sign::NewWorker("8".to_owned())]]);
         let burst = [steady(1.0), interval(2.0, &[], 12)];
-        assert_eq!(
-            detect(&burst),
-            [Seen {
-                t: 2.0,
-                sign: Sign::CutPings(12)
-            }]
-        );
+        assert_eq!(signs(&burst), [[Sign::CutPings(12)]]);
         let trickle = [steady(1.0), interval(2.0, &[], 6)];
         assert_eq!(detect(&trickle), []);
+        // Before a worker was ever seen nothing is compared.
+        assert_eq!(detect(&[interval(1.0, &[], 0), steady(2.0)]), []);
+    }
+
+    #[test]
+    fn the_stages_of_one_recycle_stand_together_and_two_apart() {
+        let at = |t, recycles, pids: &[&str], failures, cut| {
+            let mut one = interval(t, &[("devices.holding", 100.0)], cut);
+            one.gauges.insert("server.recycles".to_owned(), recycles);
+            one.gauges
+                .insert("server.shutdown_failures".to_owned(), failures);
+            for pid in pids {
+                one.gauges.insert(format!("server.active.{pid}"), 1.0);
+            }
+            one
+        };
+        let story = [
+            at(1.0, 0.0, &["7"], 0.0, 0),
+            at(2.0, 1.0, &["7", "8"], 0.0, 0),
+            at(92.0, 1.0, &["8"], 1.0, 81),
+            at(300.0, 2.0, &["8", "9"], 1.0, 0),
+            at(390.0, 2.0, &["9"], 2.0, 70),
+        ];
+        let found = detect(&story);
+        let shown: Vec<Vec<String>> = found.iter().map(Recycle::lines).collect();
+        assert_eq!(
+            shown[0],
+            [
+                "at 2 s the pool's recycle counter rose",
+                "at 2 s worker 8 appeared and takes the new requests",
+                "at 92 s (+90 s) an old worker was killed at its shutdown limit",
+                "at 92 s (+90 s) 81 held Pings were cut at once",
+                "at 92 s (+90 s) worker 7 is gone",
+            ]
+        );
+        assert_eq!((found.len(), found[1].t, found[1].cut()), (2, 300.0, 70));
     }
 }

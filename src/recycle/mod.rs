@@ -5,5 +5,5 @@ mod detect;
 pub mod policy;
 mod trigger;
 
-pub use detect::{Seen, Sign, detect, is_burst};
+pub use detect::{Detector, Recycle, Sign, detect, is_burst};
 pub use trigger::{TriggerError, pull};

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::judge::{Check, PhaseSummary, Verdict, judge, summarize};
-use crate::measure::{Interval, RunFiles, TimelineError, Totals, read_timeline};
+use crate::judge::{Check, Digest, Digester, PhaseSummary, Verdict, judge, summarize};
+use crate::measure::{RunFiles, Timeline, TimelineError, Totals};
 use crate::observe::SourceReport;
+use crate::recycle::Recycle;
 use crate::scenario::Plan;
 
 /// Version of `run.json`. It rises when a field changes its meaning or goes; `schema/run.json`
@@ -49,6 +50,8 @@ pub struct RunRecord {
     pub plan: Plan,
     /// What happened in each phase.
     pub phases: Vec<PhaseSummary>,
+    /// Recycles that were seen, with their stages.
+    pub recycles: Vec<Recycle>,
     /// What is known only for the whole run.
     pub totals: Totals,
     /// The checks.
@@ -85,9 +88,10 @@ impl RunRecord {
     pub const FILE: &str = "run.json";
 
     /// Fills in what follows from the timeline.
-    pub fn conclude(&mut self, intervals: &[Interval]) {
-        self.phases = summarize(intervals);
-        self.checks = judge(&self.plan, intervals, self.seed);
+    pub fn conclude(&mut self, digest: &Digest) {
+        self.phases = summarize(digest);
+        self.recycles.clone_from(&digest.recycles);
+        self.checks = judge(&self.plan, digest, self.seed);
         let verdict = Verdict::of(&self.checks);
         // A run that was cut short proves failures, but no success.
         self.verdict = Some(match (self.state, verdict) {
@@ -122,7 +126,7 @@ impl RunRecord {
             record
                 .problems
                 .push("the run was killed, or is still under way".to_owned());
-            record.conclude(&read_timeline(directory)?);
+            record.conclude(&digest(directory)?);
         }
         Ok(record)
     }
@@ -134,4 +138,16 @@ impl RunRecord {
     pub fn save(&self, files: &RunFiles) -> Result<(), TimelineError> {
         files.write_json(Self::FILE, self)
     }
+}
+
+/// The timeline of a run directory as the checks see it, in bounded memory.
+///
+/// # Errors
+/// When the timeline cannot be read.
+pub fn digest(directory: &Path) -> Result<Digest, TimelineError> {
+    let mut digester = Digester::default();
+    for interval in Timeline::open(directory)? {
+        digester.push(interval?);
+    }
+    Ok(digester.done())
 }

@@ -24,13 +24,6 @@ fn value(number: Option<f64>) -> String {
     number.map_or_else(|| "–".to_owned(), |number| format!("{number:.0}"))
 }
 
-/// A line on standard error, for people who watch. A reader that has gone is no reason to end a
-/// run.
-pub fn say(line: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
 /// One line about one second of a run.
 #[derive(Debug)]
 pub struct Progress<'a>(pub &'a Interval);

@@ -17,10 +17,11 @@ use crate::device::{
 };
 use crate::fleet::{Fleet, FleetPlan, Pacer};
 use crate::mail::{Door, MailPlan, send_on_schedule};
-use crate::measure::{Counter, Interval, Recorder, RunFiles, read_timeline};
+use crate::measure::{Counter, Interval, Recorder, RunFiles};
 use crate::recycle;
-use crate::report::{Progress, RunRecord, RunState, say};
+use crate::report::{Progress, RunRecord, RunState, digest};
 use crate::scenario::{AbandonPlan, MailDoor, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger};
+use crate::terminal::say;
 use crate::transport::{Lean, Network};
 
 /// Devices get so long to finish a Sync when the run ends.
@@ -325,8 +326,7 @@ impl Engine {
             End::Broken => RunState::Broken,
         };
         self.record.totals = self.recorder.totals();
-        let intervals = read_timeline(self.files.directory())?;
-        self.record.conclude(&intervals);
+        self.record.conclude(&digest(self.files.directory())?);
         self.record.save(&self.files)?;
         if let Some(mock) = self.mock.take() {
             mock.stop().await;

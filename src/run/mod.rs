@@ -18,8 +18,9 @@ use tokio::sync::{Notify, watch};
 use crate::device::{Behaviour, Client, Event, Identity, Profile, Record, Refusals, Trouble};
 use crate::measure::{Recorder, RunFiles, TimelineError, Totals};
 use crate::observe::descriptors;
-use crate::report::{RunRecord, RunState, SCHEMA_VERSION, say};
+use crate::report::{RunRecord, RunState, SCHEMA_VERSION};
 use crate::scenario::{Needs, Plan, TargetPlan};
+use crate::terminal::say;
 use crate::transport::FailureKind;
 
 pub use accounts::AccountError;
@@ -147,6 +148,7 @@ pub async fn run(
         targets: servers.urls(),
         plan,
         phases: Vec::new(),
+        recycles: Vec::new(),
         totals: Totals::default(),
         checks: Vec::new(),
         verdict: None,

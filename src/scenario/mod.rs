@@ -7,6 +7,7 @@ mod needs;
 mod observe;
 mod parse;
 mod reader;
+mod threshold;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub use mock_server::units::{format_duration, parse_duration, parse_size};
 pub use needs::Needs;
 pub use observe::{Format, ObservePlan, Place, RequestsPerPing, SourcePlan};
 pub use parse::{ScenarioError, parse, parse_mock};
+pub use threshold::{Bound, Figure, Relation, Statistic, Threshold, parse_threshold};
 
 /// The scenario that `easload run` plays without one.
 pub const DEFAULT_SCENARIO: (&str, &str) = (
@@ -242,6 +244,8 @@ pub struct ChecksPlan {
     pub residue: f64,
     /// Latencies must be back within this time after the recycle, if given.
     pub restored_within: Option<Duration>,
+    /// The user's own conditions, each a check.
+    pub thresholds: Vec<Threshold>,
 }
 
 /// What a check should find.

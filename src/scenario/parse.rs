@@ -12,8 +12,8 @@ use super::mock::{faults, mock_config};
 use super::observe::observe;
 use super::reader::{Problem, Problems, Section};
 use super::{
-    AbandonPlan, ChecksPlan, DevicesPlan, Expectation, MailDoor, MailSchedule, PasswordSource,
-    PhaseKind, PhasePlan, Plan, TargetPlan, Trigger,
+    AbandonPlan, Bound, ChecksPlan, DevicesPlan, Expectation, MailDoor, MailSchedule,
+    PasswordSource, PhaseKind, PhasePlan, Plan, TargetPlan, Threshold, Trigger, parse_threshold,
 };
 use crate::transport::Target;
 
@@ -496,6 +496,35 @@ fn abandon(section: Section<'_>) -> Option<AbandonPlan> {
     share.and(after).map(|_| plan)
 }
 
+/// A threshold, unless it asks for a phase that is not played: such a one could never be judged.
+fn with_its_phases(
+    section: &Section<'_>,
+    threshold: Threshold,
+    phases: &[PhasePlan],
+) -> Option<Threshold> {
+    let other = match threshold.bound {
+        Bound::Phase { phase, .. } => Some(phase),
+        Bound::Number(_) | Bound::Percent(_) => None,
+    };
+    let missing = [threshold.phase, other]
+        .into_iter()
+        .flatten()
+        .find(|kind| !phases.iter().any(|phase| phase.kind == *kind));
+    match missing {
+        Some(kind) => {
+            section.problem(
+                "thresholds",
+                format!(
+                    "\"{threshold}\": the scenario has no {} phase",
+                    kind.as_str()
+                ),
+            );
+            None
+        }
+        None => Some(threshold),
+    }
+}
+
 fn checks(section: Option<Section<'_>>, phases: &[PhasePlan]) -> ChecksPlan {
     let has = |kind| phases.iter().any(|phase| phase.kind == kind);
     let expected = |there| {
@@ -513,6 +542,7 @@ fn checks(section: Option<Section<'_>>, phases: &[PhasePlan]) -> ChecksPlan {
         slack: defaults::SLACK,
         residue: defaults::RESIDUE,
         restored_within: None,
+        thresholds: Vec::new(),
     };
     let Some(section) = section else { return plan };
     if let Some(choice) = section.choice("symptom", &Expectation::ALL) {
@@ -534,6 +564,15 @@ fn checks(section: Option<Section<'_>>, phases: &[PhasePlan]) -> ChecksPlan {
         plan.residue = share;
     }
     plan.restored_within = section.duration("restored_within");
+    for text in section.texts("thresholds").unwrap_or_default() {
+        match parse_threshold(&text) {
+            Ok(threshold) => {
+                plan.thresholds
+                    .extend(with_its_phases(&section, threshold, phases));
+            }
+            Err(problem) => section.problem("thresholds", format!("\"{text}\": {problem}")),
+        }
+    }
     section.finish();
     plan
 }

@@ -14,6 +14,9 @@ impl Bench<'_> {
         if !planned && self.plan.checks.recycle != Expectation::Expected {
             return check.skip("no recycle was asked for");
         }
+        if let Some(why) = self.without_recycle() {
+            return check.skip(why);
+        }
         let Some(first) = seen.first() else {
             return if planned {
                 check.no_data("no recycle was seen whose cost could be told")
@@ -32,11 +35,8 @@ impl Bench<'_> {
                 .map(|interval| interval.count(counter))
                 .sum::<u64>()
         };
-        let peak = after
-            .iter()
-            .map(|interval| interval.count(Counter::Connects))
-            .max()
-            .unwrap_or(0);
+        let phases = after.iter().map(|interval| interval.phase.as_str());
+        let peak = self.digest.peak(phases, Counter::Connects);
         let cut = sum(Counter::PingsCut);
         let mut figures = vec![
             format!(
@@ -110,9 +110,10 @@ impl Bench<'_> {
         if self.plan.mail.is_none() {
             return check.skip("the scenario sends no mail");
         }
-        let Some(ledger) = self.intervals.last().map(|interval| interval.ledger) else {
+        if self.intervals.is_empty() {
             return check.no_data("nothing was measured");
-        };
+        }
+        let ledger = self.digest.ledger;
         let check = check.figures(vec![
             format!(
                 "{} mails meant, {} accepted, {} failed",

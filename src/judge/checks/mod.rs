@@ -1,26 +1,33 @@
-//! The six checks, and what they share.
+//! The checks, and what they share.
 
 mod cost;
+mod look_alikes;
+mod measurement;
 mod recovery;
 mod symptom;
+mod thresholds;
 
 use hdrhistogram::Histogram;
 use rand::SeedableRng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::statistics::{bootstrap_quantile_difference, median, theil_sen};
-use super::{Check, Outcome, merged};
+use super::statistics::{compare_quantiles, median, theil_sen};
+use super::{Check, Digest, Outcome, merged};
 use crate::measure::{Counter, Interval, Metric};
-use crate::recycle::{self, Seen};
+use crate::recycle::Recycle;
 use crate::scenario::{Expectation, PhaseKind, Plan, Trigger, format_duration};
 
 /// Names of the gauges that the checks read.
-mod gauge {
-    pub(super) const STRANDED: &str = "stranded";
-    pub(super) const ACTIVE: &str = "server.active_requests";
-    pub(super) const CLOSE_WAIT: &str = "tcp.outgoing.close_wait";
-    pub(super) const MEMORY: &str = "server.private_bytes";
-    pub(super) const GC: &str = "server.gc_time";
+pub(super) mod gauge {
+    pub(in crate::judge) const STRANDED: &str = "stranded";
+    pub(in crate::judge) const ACTIVE: &str = "server.active_requests";
+    pub(in crate::judge) const PENDING: &str = "server.pings_pending";
+    pub(in crate::judge) const CPU: &str = "server.cpu";
+    pub(in crate::judge) const MAILBOX: &str = "server.mailbox_latency";
+    pub(in crate::judge) const GIVEN_UP: &str = "devices.given_up";
+    pub(in crate::judge) const CLOSE_WAIT: &str = "tcp.outgoing.close_wait";
+    pub(in crate::judge) const MEMORY: &str = "server.private_bytes";
+    pub(in crate::judge) const GC: &str = "server.gc_time";
 }
 
 /// A rise of Active Requests below this share of the devices is their coming and going, not a leak.
@@ -35,15 +42,17 @@ const MIN_SAMPLES: u64 = 100;
 /// What all checks look at.
 pub(super) struct Bench<'a> {
     plan: &'a Plan,
+    digest: &'a Digest,
     intervals: &'a [Interval],
     seed: u64,
 }
 
 impl<'a> Bench<'a> {
-    pub(super) const fn new(plan: &'a Plan, intervals: &'a [Interval], seed: u64) -> Self {
+    pub(super) fn new(plan: &'a Plan, digest: &'a Digest, seed: u64) -> Self {
         Self {
             plan,
-            intervals,
+            digest,
+            intervals: &digest.intervals,
             seed,
         }
     }
@@ -71,13 +80,15 @@ impl<'a> Bench<'a> {
     }
 
     /// Recycles after the ramp, in which workers may still start.
-    fn recycles(&self) -> Vec<Seen> {
-        let start = self
-            .intervals
-            .iter()
-            .position(|interval| interval.phase != PhaseKind::Ramp.as_str())
-            .unwrap_or(self.intervals.len());
-        recycle::detect(&self.intervals[start.saturating_sub(1)..])
+    fn recycles(&self) -> &'a [Recycle] {
+        &self.digest.recycles
+    }
+
+    /// Why nothing can be said of what a recycle did, if one should have been and was not.
+    fn without_recycle(&self) -> Option<&'static str> {
+        let is_expected = self.plan.checks.recycle == Expectation::Expected && self.is_complete();
+        (is_expected && self.recycles().is_empty())
+            .then_some("no recycle was seen, so there is no effect to judge: see \"recycle seen\"")
     }
 
     fn start_of(&self, kind: PhaseKind) -> Option<f64> {
@@ -94,7 +105,7 @@ impl<'a> Bench<'a> {
 }
 
 /// Share of requests that had no good answer: what a device calls "cannot connect", whoever says so.
-fn failing(intervals: &[&Interval]) -> f64 {
+pub(super) fn failing(intervals: &[&Interval]) -> f64 {
     let sum = |counters: &[Counter]| -> u64 {
         let of_one = |counter: &Counter| {
             intervals
@@ -124,7 +135,7 @@ fn worse_of(a: Outcome, b: Outcome) -> Outcome {
     if rank(b) > rank(a) { b } else { a }
 }
 
-fn histograms(intervals: &[&Interval], metric: Metric) -> Vec<Histogram<u64>> {
+pub(super) fn histograms(intervals: &[&Interval], metric: Metric) -> Vec<Histogram<u64>> {
     intervals
         .iter()
         .filter_map(|interval| interval.latency(metric)?.histogram())
@@ -141,13 +152,13 @@ fn time(micros: f64) -> String {
 }
 
 /// A check without its outcome.
-struct Draft {
-    name: &'static str,
+struct Draft<'n> {
+    name: &'n str,
     figures: Vec<String>,
 }
 
-impl Draft {
-    const fn new(name: &'static str) -> Self {
+impl<'n> Draft<'n> {
+    const fn new(name: &'n str) -> Self {
         Self {
             name,
             figures: Vec::new(),

@@ -9,6 +9,9 @@ impl Bench<'_> {
         if self.plan.phase(PhaseKind::Recovered).is_none() {
             return check.skip("the scenario has no recovered phase");
         }
+        if let Some(why) = self.without_recycle() {
+            return check.skip(why);
+        }
         let (baseline, recovered) = (self.of(PhaseKind::Baseline), self.of(PhaseKind::Recovered));
         let slack = self.plan.checks.slack.as_micros() as f64;
         let tolerance = self.plan.checks.tolerance;
@@ -43,15 +46,15 @@ impl Bench<'_> {
                 histograms(&baseline, metric),
                 histograms(&recovered, metric),
             );
-            for (name, quantile) in QUANTILES {
-                let Some(difference) =
-                    bootstrap_quantile_difference(&b, &a, quantile, tolerance, &mut random)
-                else {
-                    figures.push(format!("{text} {name}: too few intervals"));
-                    worst = worse_of(worst, Outcome::NoData);
-                    continue;
-                };
+            let quantiles = QUANTILES.map(|(_, quantile)| quantile);
+            let Some(compared) = compare_quantiles(&b, &a, quantiles, &mut random) else {
+                figures.push(format!("{text}: too few intervals"));
+                worst = worse_of(worst, Outcome::NoData);
+                continue;
+            };
+            for ((name, _), compared) in QUANTILES.iter().zip(&compared) {
                 judged += 1;
+                let (difference, ratio) = (compared.difference(tolerance), compared.ratio());
                 let outcome = if difference.low > slack {
                     Outcome::Fail
                 } else if difference.value <= slack {
@@ -59,15 +62,18 @@ impl Bench<'_> {
                 } else {
                     Outcome::NoData
                 };
-                let mark = if outcome == Outcome::Pass {
-                    ""
-                } else {
-                    " ← not within tolerance"
+                let mark = match outcome {
+                    Outcome::Fail => " ← not within tolerance",
+                    Outcome::NoData => " ← above tolerance, but perhaps by chance",
+                    Outcome::Pass | Outcome::Skipped => "",
                 };
                 figures.push(format!(
-                    "{text} {name} {} → {}{mark}",
-                    time(before.value_at_quantile(quantile) as f64),
-                    time(after.value_at_quantile(quantile) as f64),
+                    "{text} {name} {} → {}, {:.2} times (95 % interval {:.2} to {:.2}){mark}",
+                    time(compared.value.0),
+                    time(compared.value.1),
+                    ratio.value,
+                    ratio.low,
+                    ratio.high,
                 ));
                 worst = worse_of(worst, outcome);
             }
@@ -98,13 +104,7 @@ impl Bench<'_> {
                 before * 100.0
             ));
         }
-        let syncing = |intervals: &[&Interval]| {
-            let values: Vec<f64> = intervals
-                .iter()
-                .filter_map(|interval| interval.gauge("devices.syncing"))
-                .collect();
-            median(&values).unwrap_or(0.0) / f64::from(self.plan.devices.count)
-        };
+        let syncing = |intervals: &[&Interval]| self.syncing(intervals);
         let (before, after) = (syncing(baseline), syncing(recovered));
         (after > MOST && after > 2.0 * before).then(|| {
             format!(
@@ -115,11 +115,23 @@ impl Bench<'_> {
         })
     }
 
+    /// Share of the devices that wait for a Sync.
+    pub(super) fn syncing(&self, intervals: &[&Interval]) -> f64 {
+        let values: Vec<f64> = intervals
+            .iter()
+            .filter_map(|interval| interval.gauge("devices.syncing"))
+            .collect();
+        median(&values).unwrap_or(0.0) / f64::from(self.plan.devices.count)
+    }
+
     /// Has the pool let go of what it had gathered?
     pub(in crate::judge) fn released(&self) -> Check {
         let check = Draft::new("released");
         if self.plan.phase(PhaseKind::Recovered).is_none() {
             return check.skip("the scenario has no recovered phase");
+        }
+        if let Some(why) = self.without_recycle() {
+            return check.skip(why);
         }
         let devices = f64::from(self.plan.devices.count);
         /// Allocators keep some; a smaller rise of memory is no finding.

@@ -1,0 +1,176 @@
+//! `easload baseline`: runs that later ones are compared with, by name.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::{Exit, print_or_fail};
+use crate::judge::Verdict;
+use crate::measure::RunFiles;
+use crate::report::{RunRecord, RunState, summary_text};
+
+/// Where baselines are kept: beside the scenarios, so that they can be checked in.
+pub(super) const FOLDER: &str = "baselines";
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Where baselines are.
+    #[arg(
+        long,
+        global = true,
+        env = "EASLOAD_BASELINES",
+        default_value = FOLDER,
+        value_name = "DIR"
+    )]
+    baselines: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Keep a run under a name.
+    Save {
+        /// Name: letters, digits, `-`, `_` and `.`.
+        name: String,
+        /// Run directory.
+        directory: PathBuf,
+        /// Take the place of a baseline of that name.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// List the baselines.
+    List,
+    /// Print the report of a baseline.
+    Show {
+        /// Name.
+        name: String,
+    },
+}
+
+/// The directory of a run: a baseline's if there is one of that name, and the path else.
+pub(super) fn find(name: &str, baselines: &Path) -> PathBuf {
+    let saved = baselines.join(name);
+    if is_name(name) && saved.join(RunRecord::FILE).exists() {
+        saved
+    } else {
+        PathBuf::from(name)
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(allowed)
+}
+
+pub(super) fn main(arguments: &Arguments) -> Exit {
+    let baselines = &arguments.baselines;
+    match &arguments.command {
+        Command::Save {
+            name,
+            directory,
+            replace,
+        } => match save(baselines, name, directory, *replace) {
+            Ok(text) => print_or_fail(&text, Exit::Passed),
+            Err(problem) => {
+                eprintln!("error: {problem}");
+                Exit::Usage
+            }
+        },
+        Command::List => match list(baselines) {
+            Ok(text) => print_or_fail(&text, Exit::Passed),
+            Err(problem) => {
+                eprintln!("error: {problem}");
+                Exit::Usage
+            }
+        },
+        Command::Show { name } => match RunRecord::load(&find(name, baselines)) {
+            Ok(record) => print_or_fail(&summary_text(&record), Exit::Passed),
+            Err(error) => {
+                eprintln!("error: {error}");
+                Exit::Usage
+            }
+        },
+    }
+}
+
+fn save(baselines: &Path, name: &str, directory: &Path, replace: bool) -> Result<String, String> {
+    if !is_name(name) {
+        return Err(format!(
+            "{name:?}: expected a name of letters, digits, `-`, `_` and `.`"
+        ));
+    }
+    let record = RunRecord::load(directory).map_err(|error| error.to_string())?;
+    if record.state != RunState::Complete {
+        return Err(format!(
+            "{}: the run did not come to its end, and is no baseline",
+            directory.display()
+        ));
+    }
+    let target = baselines.join(name);
+    if target.exists() && !replace {
+        return Err(format!(
+            "{}: there is a baseline of that name; --replace puts this run in its place",
+            target.display()
+        ));
+    }
+    // Copied beside it and then renamed, so that a baseline is never half a run.
+    let io = |path: &Path| {
+        let path = path.display().to_string();
+        move |error: std::io::Error| format!("{path}: {error}")
+    };
+    std::fs::create_dir_all(baselines).map_err(io(baselines))?;
+    let temporary = baselines.join(format!(".{name}.tmp"));
+    if temporary.exists() {
+        std::fs::remove_dir_all(&temporary).map_err(io(&temporary))?;
+    }
+    std::fs::create_dir(&temporary).map_err(io(&temporary))?;
+    for file in [RunRecord::FILE, RunFiles::TIMELINE] {
+        let to = temporary.join(file);
+        std::fs::copy(directory.join(file), &to).map_err(io(&to))?;
+    }
+    if target.exists() {
+        std::fs::remove_dir_all(&target).map_err(io(&target))?;
+    }
+    std::fs::rename(&temporary, &target).map_err(io(&target))?;
+    let verdict = record.verdict.map_or("none", Verdict::as_str);
+    Ok(format!(
+        "saved {} as {name} (verdict {verdict})\n",
+        directory.display()
+    ))
+}
+
+fn list(baselines: &Path) -> Result<String, String> {
+    if !baselines.exists() {
+        return Ok(format!("no baselines in {}\n", baselines.display()));
+    }
+    let entries = std::fs::read_dir(baselines)
+        .map_err(|error| format!("{}: {error}", baselines.display()))?;
+    let mut lines: Vec<String> = Vec::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !is_name(&name) || !entry.path().is_dir() {
+            continue;
+        }
+        lines.push(match RunRecord::load(&entry.path()) {
+            Ok(record) => format!(
+                "{name:<24} {:<13} {}, {} devices, {}",
+                record.verdict.map_or("none", Verdict::as_str),
+                record.plan.name,
+                record.plan.devices.count,
+                record.started
+            ),
+            Err(error) => format!("{name:<24} unreadable: {error}"),
+        });
+    }
+    lines.sort();
+    let mut out = String::new();
+    for line in lines {
+        let _ = writeln!(out, "{line}");
+    }
+    if out.is_empty() {
+        let _ = writeln!(out, "no baselines in {}", baselines.display());
+    }
+    Ok(out)
+}

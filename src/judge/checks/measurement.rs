@@ -1,0 +1,97 @@
+//! Can the measurement itself be trusted? A generator that is overloaded measures itself.
+
+use super::*;
+
+/// What a figure of the harness may be, and what it means beyond.
+struct Limit {
+    gauge: &'static str,
+    most: f64,
+    text: fn(f64) -> String,
+}
+
+/// Timers that are late make every latency as late.
+const LAG_MS: f64 = 100.0;
+/// A step of the clock shifts figures of the server against those of the devices.
+const CLOCK_STEP_MS: f64 = 500.0;
+/// Share of all the machine's processors that this process may use.
+const CPU_SHARE: f64 = 0.85;
+
+const LIMITS: [Limit; 3] = [
+    Limit {
+        gauge: "harness.lag_ms",
+        most: LAG_MS,
+        text: |value| format!("timers of this process were {value:.0} ms late"),
+    },
+    Limit {
+        gauge: "harness.cpu_share",
+        most: CPU_SHARE,
+        text: |value| {
+            format!(
+                "this process used {:.0} % of the machine's processors",
+                value * 100.0
+            )
+        },
+    },
+    Limit {
+        gauge: "harness.clock_step_ms",
+        most: CLOCK_STEP_MS,
+        text: |value| format!("the clock of this machine was set by {value:.0} ms"),
+    },
+];
+
+impl Bench<'_> {
+    /// Whether the run measured the server and not itself.
+    pub(in crate::judge) fn measurement(&self) -> Check {
+        let check = Draft::new("measurement");
+        let judged = [PhaseKind::Baseline, PhaseKind::Aging, PhaseKind::Recovered];
+        let intervals: Vec<&Interval> = judged.iter().flat_map(|kind| self.of(*kind)).collect();
+        if intervals.is_empty() {
+            return check.no_data("none of the phases that are judged was played");
+        }
+        let mut wrong = Vec::new();
+        for kind in judged {
+            for limit in &LIMITS {
+                let values = self.gauges(kind, limit.gauge);
+                // A step is an event, the others are states: a single slow second spoils nothing.
+                let value = if limit.gauge == "harness.clock_step_ms" {
+                    values.iter().copied().reduce(f64::max)
+                } else {
+                    median(&values)
+                };
+                if let Some(value) = value.filter(|value| *value > limit.most) {
+                    wrong.push(format!("{}: {}", kind.as_str(), (limit.text)(value)));
+                }
+            }
+            self.gaps(kind, &mut wrong);
+        }
+        let own: u64 = intervals
+            .iter()
+            .map(|interval| interval.count(Counter::OwnLimits))
+            .sum();
+        if own > 0 {
+            wrong.push(format!(
+                "{own} connections failed for want of a port or descriptor on this machine"
+            ));
+        }
+        if wrong.is_empty() {
+            return check.pass("this machine was not the bottleneck, and no second is missing");
+        }
+        check
+            .figures(wrong)
+            .no_data("this machine, and not only the server, was measured")
+    }
+
+    fn gaps(&self, kind: PhaseKind, wrong: &mut Vec<String>) {
+        /// Of a phase's seconds.
+        const MOST: f64 = 0.1;
+        let seconds: f64 = self.of(kind).iter().map(|interval| interval.seconds).sum();
+        let missing = self.digest.gaps.get(kind.as_str()).copied().unwrap_or(0.0);
+        if missing > MOST * (seconds + missing) {
+            wrong.push(format!(
+                "{}: {missing:.0} of {:.0} seconds are missing",
+                kind.as_str(),
+                seconds + missing
+            ));
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! A timeline of any length → what the checks look at, in bounded memory.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+
+use crate::measure::{Counter, Gauges, Interval, Latency, LedgerCounts};
+use crate::recycle::{Detector, Recycle};
+use crate::scenario::PhaseKind;
+
+/// Intervals that a phase keeps. When they are full, neighbours are put together: a day then has
+/// intervals of some minutes, which are as many as the statistics need.
+const MOST: usize = 256;
+
+/// A run as the checks see it.
+#[derive(Debug, Clone, Default)]
+pub struct Digest {
+    /// Intervals in order: of a second, or of as many as a long phase asks for.
+    pub intervals: Vec<Interval>,
+    /// Recycles after the ramp, in which workers may still start.
+    pub recycles: Vec<Recycle>,
+    /// The busiest second of each phase: phase → counter → count.
+    pub peaks: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Largest and last value of each gauge: phase → gauge.
+    pub extremes: BTreeMap<String, BTreeMap<String, Extreme>>,
+    /// Seconds that are missing from the timeline: phase → seconds.
+    pub gaps: BTreeMap<String, f64>,
+    /// The ledger at the end.
+    pub ledger: LedgerCounts,
+}
+
+/// Largest and last value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Extreme {
+    /// Largest.
+    pub max: f64,
+    /// Last.
+    pub last: f64,
+}
+
+/// Makes a digest.
+#[derive(Debug, Default)]
+pub struct Digester {
+    digest: Digest,
+    detector: Detector,
+    /// Where the phase that is under way begins in the intervals.
+    phase_start: usize,
+    /// Seconds that are put together in it.
+    width: usize,
+    group: Vec<Interval>,
+    before: f64,
+}
+
+impl Digester {
+    /// Takes the next interval in.
+    pub fn push(&mut self, interval: Interval) {
+        let is_ramp = interval.phase == PhaseKind::Ramp.as_str();
+        if is_ramp {
+            self.detector = Detector::default();
+        }
+        self.detector.push(&interval);
+        self.extremes(&interval);
+        self.digest.ledger = interval.ledger;
+        let last = self.group.last().or(self.digest.intervals.last());
+        if last.is_none_or(|last| last.phase != interval.phase) {
+            self.flush();
+            self.phase_start = self.digest.intervals.len();
+            self.width = 1;
+        }
+        self.group.push(interval);
+        if self.group.len() >= self.width {
+            self.flush();
+        }
+        if self.digest.intervals.len() - self.phase_start >= MOST {
+            let phase = self.digest.intervals.split_off(self.phase_start);
+            let mut phase = phase.into_iter();
+            while let Some(first) = phase.next() {
+                let pair: Vec<Interval> = std::iter::once(first).chain(phase.next()).collect();
+                self.digest.intervals.extend(together(pair));
+            }
+            self.width *= 2;
+        }
+    }
+
+    fn flush(&mut self) {
+        let group = std::mem::take(&mut self.group);
+        self.digest.intervals.extend(together(group));
+    }
+
+    fn extremes(&mut self, interval: &Interval) {
+        let peaks = self.digest.peaks.entry(interval.phase.clone()).or_default();
+        for (name, count) in &interval.counts {
+            let peak = peaks.entry(name.clone()).or_default();
+            *peak = (*peak).max(*count);
+        }
+        let extremes = self
+            .digest
+            .extremes
+            .entry(interval.phase.clone())
+            .or_default();
+        for (name, value) in &interval.gauges {
+            let extreme = extremes.entry(name.clone()).or_insert(Extreme {
+                max: f64::NEG_INFINITY,
+                last: *value,
+            });
+            extreme.max = extreme.max.max(*value);
+            extreme.last = *value;
+        }
+        /// An interval that is half a second late is still that of its second.
+        const LATE: f64 = 0.5;
+        let missing = interval.t - self.before - 1.0;
+        if missing > LATE {
+            *self.digest.gaps.entry(interval.phase.clone()).or_default() += missing;
+        }
+        self.before = interval.t;
+    }
+
+    /// The digest of everything.
+    #[must_use]
+    pub fn done(mut self) -> Digest {
+        self.flush();
+        self.digest.recycles = self.detector.found().to_vec();
+        self.digest
+    }
+}
+
+impl FromIterator<Interval> for Digest {
+    fn from_iter<I: IntoIterator<Item = Interval>>(intervals: I) -> Self {
+        let mut digester = Digester::default();
+        for interval in intervals {
+            digester.push(interval);
+        }
+        digester.done()
+    }
+}
+
+impl Digest {
+    /// The busiest second of some phases.
+    pub fn peak<'a>(&self, phases: impl IntoIterator<Item = &'a str>, counter: Counter) -> u64 {
+        let of = |phase: &str| self.peaks.get(phase)?.get(counter.as_str()).copied();
+        phases.into_iter().filter_map(of).max().unwrap_or(0)
+    }
+}
+
+/// Several intervals as one: counts are added, gauges averaged, histograms merged.
+fn together(mut group: Vec<Interval>) -> Option<Interval> {
+    if group.len() <= 1 {
+        return group.pop();
+    }
+    let mut sum = Interval::default();
+    let mut gauges: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    let mut histograms: BTreeMap<String, Histogram<u64>> = BTreeMap::new();
+    for interval in group {
+        sum.t = interval.t;
+        sum.seconds += interval.seconds;
+        sum.phase = interval.phase;
+        sum.ledger = interval.ledger;
+        for (name, count) in interval.counts {
+            *sum.counts.entry(name).or_default() += count;
+        }
+        for (name, value) in interval.gauges {
+            let (total, weight) = gauges.entry(name).or_default();
+            *total += value * interval.seconds;
+            *weight += interval.seconds;
+        }
+        for (name, latency) in interval.latencies {
+            let Some(histogram) = latency.histogram() else {
+                continue;
+            };
+            match histograms.entry(name) {
+                std::collections::btree_map::Entry::Vacant(slot) => {
+                    slot.insert(histogram);
+                }
+                std::collections::btree_map::Entry::Occupied(mut slot) => {
+                    // The sum resizes itself only if it may.
+                    slot.get_mut().auto(true);
+                    let _ = slot.get_mut().add(&histogram);
+                }
+            }
+        }
+    }
+    let averages = gauges.into_iter();
+    sum.gauges = averages
+        .map(|(name, (total, weight))| (name, total / weight))
+        .collect::<Gauges>();
+    let latencies = histograms.iter();
+    sum.latencies = latencies
+        .filter_map(|(name, histogram)| Some((name.clone(), Latency::of(histogram)?)))
+        .collect();
+    Some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interval(second: u32, phase: &str) -> Interval {
+        let mut interval = Interval {
+            t: second.into(),
+            seconds: 1.0,
+            phase: phase.to_owned(),
+            ..Interval::default()
+        };
+        interval.counts.insert("syncs".to_owned(), 2);
+        interval.gauges.insert("x".to_owned(), second.into());
+        let mut histogram = Histogram::<u64>::new(3).unwrap();
+        histogram.record(u64::from(second) + 1).unwrap();
+        interval
+            .latencies
+            .insert("sync".to_owned(), Latency::of(&histogram).unwrap());
+        interval
+    }
+
+    #[test]
+    fn short_phases_stay_as_they_are() {
+        let intervals: Vec<Interval> = (1..=20)
+            .map(|second| interval(second, if second <= 10 { "ramp" } else { "baseline" }))
+            .collect();
+        let digest: Digest = intervals.iter().cloned().collect();
+        assert_eq!(digest.intervals, intervals);
+        assert!(digest.gaps.is_empty());
+    }
+
+    #[test]
+    fn a_day_is_as_many_intervals_and_loses_no_count() {
+        const DAY: u32 = 10_000;
+        let days = (1..=DAY).map(|second| interval(second, "aging"));
+        let after = (DAY + 1..=DAY + 5).map(|second| interval(second, "recovered"));
+        let digest: Digest = days.chain(after).collect();
+        let of = |phase: &str| -> Vec<&Interval> {
+            let all = digest.intervals.iter();
+            all.filter(|interval| interval.phase == phase).collect()
+        };
+        assert!(of("aging").len() <= MOST && of("aging").len() >= MOST / 2);
+        assert_eq!(of("recovered").len(), 5);
+        let counted: u64 = of("aging")
+            .iter()
+            .map(|interval| interval.counts["syncs"])
+            .sum();
+        assert_eq!(counted, 2 * u64::from(DAY));
+        let samples: u64 = of("aging")
+            .iter()
+            .map(|interval| interval.latencies["sync"].histogram().unwrap().len())
+            .sum();
+        assert_eq!(samples, u64::from(DAY));
+        assert_eq!(digest.extremes["aging"]["x"].last, f64::from(DAY));
+        // Averages of neighbours keep the line.
+        for interval in of("aging") {
+            let middle = interval.t - (interval.seconds - 1.0) / 2.0;
+            assert!((interval.gauges["x"] - middle).abs() < 1e-6);
+        }
+        assert_eq!(digest.intervals.last().unwrap().seconds, 1.0);
+    }
+
+    #[test]
+    fn seconds_that_are_missing_are_counted() {
+        let digest: Digest = [1, 2, 7]
+            .into_iter()
+            .map(|second| interval(second, "aging"))
+            .collect();
+        assert_eq!(digest.gaps["aging"], 4.0);
+    }
+}
