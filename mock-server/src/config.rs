@@ -210,6 +210,14 @@ impl Default for MockConfig {
 }
 
 impl MockConfig {
+    /// The pool's time at the start, if it is set; `None`: now.
+    #[must_use]
+    pub fn clock_begin(&self) -> Option<jiff::Timestamp> {
+        let start = self.clock_start.as_deref()?;
+        let begin = PoolClock::parse_start(Some(start), self.time_zone.as_deref());
+        begin.ok().map(|begin| begin.timestamp())
+    }
+
     /// What is wrong with these values, if anything.
     #[must_use]
     pub fn problem(&self) -> Option<String> {

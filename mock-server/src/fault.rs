@@ -46,11 +46,14 @@ pub enum FaultKind {
     StopPool,
     /// Requests are refused as if the queue were full: HTTP.sys's 503.
     QueueFull,
+    /// Mail is accepted and never arrives; `user` is the one it is for. Nothing that Exchange does:
+    /// the control of a check that looks for lost mail.
+    LoseMail,
 }
 
 impl FaultKind {
     /// Every kind, with its name.
-    pub const ALL: [(&'static str, Self); 16] = [
+    pub const ALL: [(&'static str, Self); 17] = [
         ("strand", Self::Strand),
         ("latency", Self::Latency),
         ("error", Self::Error),
@@ -67,6 +70,7 @@ impl FaultKind {
         ("kill-worker", Self::KillWorker),
         ("stop-pool", Self::StopPool),
         ("queue-full", Self::QueueFull),
+        ("lose-mail", Self::LoseMail),
     ];
 
     /// Its name.

@@ -1,28 +1,140 @@
-//! `easload report`.
+//! `easload report`, and the formats in which a run can be written.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{Exit, print_or_fail};
-use crate::report::{RunRecord, summary_text};
+use crate::report::{
+    RunRecord, annotations, judge_with_history, junit, summary_markdown, summary_text,
+    timeline_csv, timeline_hlog,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Run directory.
     directory: PathBuf,
+    /// How the run is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Write it to a file instead.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// PDH-CSV file of perfmon, typeperf or relog of the time of the run: its figures are laid
+    /// beside the devices', and the run is judged again.
+    #[arg(long, value_name = "FILE")]
+    perfmon: Option<PathBuf>,
+    /// Minutes to add to the file's times to get UTC, where its heading does not say so.
+    #[arg(
+        long,
+        value_name = "MINUTES",
+        allow_hyphen_values = true,
+        requires = "perfmon"
+    )]
+    bias: Option<i32>,
+}
+
+/// A format of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For the terminal.
+    Text,
+    /// run.json.
+    Json,
+    /// JUnit XML.
+    Junit,
+    /// For a pull request.
+    Markdown,
+    /// The timeline in long format.
+    Csv,
+    /// HdrHistogram's interval log.
+    Hlog,
+    /// Workflow commands of GitHub Actions.
+    Github,
+}
+
+impl Format {
+    /// The run in this format.
+    pub(super) fn render(self, record: &RunRecord, directory: &Path) -> Result<Vec<u8>, String> {
+        Ok(match self {
+            Self::Text => summary_text(record).into_bytes(),
+            Self::Json => {
+                let text = serde_json::to_string_pretty(record);
+                (text.map_err(|error| error.to_string())? + "\n").into_bytes()
+            }
+            Self::Junit => junit(record)?.into_bytes(),
+            Self::Markdown => summary_markdown(record).into_bytes(),
+            Self::Csv => timeline_csv(directory)?.into_bytes(),
+            Self::Hlog => timeline_hlog(record, directory)?,
+            Self::Github => annotations(record).into_bytes(),
+        })
+    }
+}
+
+/// `FORMAT=FILE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Output {
+    pub(super) format: Format,
+    pub(super) file: PathBuf,
+}
+
+/// Reads `junit=report.xml`.
+pub(super) fn output(text: &str) -> Result<Output, String> {
+    let names: Vec<String> = Format::value_variants()
+        .iter()
+        .filter_map(|format| Some(format.to_possible_value()?.get_name().to_owned()))
+        .collect();
+    let expected = || format!("expected FORMAT=FILE with one of {}", names.join(", "));
+    let (format, file) = text.split_once('=').ok_or_else(expected)?;
+    let format = Format::from_str(format, true).map_err(|_| expected())?;
+    if file.is_empty() {
+        return Err(expected());
+    }
+    Ok(Output {
+        format,
+        file: file.into(),
+    })
+}
+
+/// Writes a run into a file.
+pub(super) fn write(output: &Output, record: &RunRecord, directory: &Path) -> Result<(), String> {
+    let bytes = output.format.render(record, directory)?;
+    std::fs::write(&output.file, bytes)
+        .map_err(|error| format!("{}: {error}", output.file.display()))
 }
 
 /// Ends with the verdict's code, so that a stored run can be judged in a script.
 pub(super) fn main(arguments: &Arguments) -> Exit {
-    match RunRecord::load(&arguments.directory) {
-        Ok(record) => {
-            let exit = record.verdict.map_or(Exit::Inconclusive, Exit::from);
-            print_or_fail(&summary_text(&record), exit)
-        }
+    let mut record = match RunRecord::load(&arguments.directory) {
+        Ok(record) => record,
         Err(error) => {
             eprintln!("error: {error}");
-            Exit::Usage
+            return Exit::Usage;
+        }
+    };
+    if let Some(file) = &arguments.perfmon
+        && let Err(problem) =
+            judge_with_history(&mut record, &arguments.directory, file, arguments.bias)
+    {
+        eprintln!("error: {problem}");
+        return Exit::Usage;
+    }
+    let exit = record.verdict.map_or(Exit::Inconclusive, Exit::from);
+    let rendered = match &arguments.output {
+        Some(file) => {
+            let output = Output {
+                format: arguments.format,
+                file: file.clone(),
+            };
+            write(&output, &record, &arguments.directory).map(|()| Vec::new())
+        }
+        None => arguments.format.render(&record, &arguments.directory),
+    };
+    match rendered {
+        Ok(bytes) => print_or_fail(&String::from_utf8_lossy(&bytes), exit),
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            Exit::Internal
         }
     }
 }

@@ -1,12 +1,13 @@
 //! `easload run`.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tokio::sync::watch;
 
-use super::{Exit, check, print_or_fail};
-use crate::report::{RunState, summary_text};
+use super::{Exit, check, print_or_fail, report};
+use crate::report::{RunRecord, RunState, annotations, summary_markdown, summary_text};
 use crate::run::{Interrupt, Options, RunError, run};
 use crate::terminal::say;
 
@@ -20,6 +21,13 @@ pub(super) struct Arguments {
     /// Where run directories are made.
     #[arg(long, env = "EASLOAD_RUNS", default_value = "runs", value_name = "DIR")]
     runs: PathBuf,
+    /// Write the run into a file when it has ended: `junit=report.xml`, `markdown=summary.md`; may be
+    /// given several times.
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::output)]
+    write: Vec<report::Output>,
+    /// Serve OpenMetrics at `/metrics` of this address during the run.
+    #[arg(long, value_name = "ADDRESS", env = "EASLOAD_METRICS")]
+    metrics: Option<SocketAddr>,
     /// No progress line a second.
     #[arg(long, short)]
     quiet: bool,
@@ -36,6 +44,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         runs: arguments.runs,
         seed: arguments.seed,
         quiet: arguments.quiet,
+        metrics: arguments.metrics,
     };
     let finished = match run(plan, &options, interrupt.clone()).await {
         Ok(finished) => finished,
@@ -43,9 +52,10 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
             eprintln!("error: {error}");
             return match error {
                 RunError::Unreachable { .. } => Exit::Unreachable,
-                RunError::Descriptors { .. } | RunError::Accounts(_) | RunError::Target(_) => {
-                    Exit::Usage
-                }
+                RunError::Descriptors { .. }
+                | RunError::Accounts(_)
+                | RunError::Target(_)
+                | RunError::Metrics { .. } => Exit::Usage,
                 _ => Exit::Internal,
             };
         }
@@ -61,7 +71,42 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         summary_text(record),
         finished.directory.display()
     );
-    print_or_fail(&text, exit)
+    let exit = print_or_fail(&text, exit);
+    let mut wrong = write_outputs(&arguments.write, record, &finished.directory);
+    wrong.extend(tell_github(record));
+    for problem in &wrong {
+        eprintln!("error: {problem}");
+    }
+    if wrong.is_empty() {
+        exit
+    } else {
+        Exit::Internal
+    }
+}
+
+fn write_outputs(outputs: &[report::Output], record: &RunRecord, directory: &Path) -> Vec<String> {
+    let written = outputs
+        .iter()
+        .map(|output| report::write(output, record, directory));
+    written.filter_map(Result::err).collect()
+}
+
+/// In GitHub Actions, which says so itself: annotations, and a page for the job.
+fn tell_github(record: &RunRecord) -> Option<String> {
+    use std::io::Write as _;
+    if std::env::var("GITHUB_ACTIONS").as_deref() != Ok("true") {
+        return None;
+    }
+    print!("{}", annotations(record));
+    let page = std::env::var_os("GITHUB_STEP_SUMMARY")?;
+    let page = Path::new(&page);
+    let appended = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(page)
+        .and_then(|mut file| file.write_all(summary_markdown(record).as_bytes()));
+    let error = appended.err()?;
+    Some(format!("{}: {error}", page.display()))
 }
 
 /// The first signal ends the run properly, the second leaves at once.

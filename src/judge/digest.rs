@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use crate::measure::{Counter, Gauges, Interval, Latency, LedgerCounts};
-use crate::recycle::{Detector, Recycle};
+use crate::recycle::{Detector, Due, Recycle};
 use crate::scenario::PhaseKind;
 
 /// Intervals that a phase keeps. When they are full, neighbours are put together: a day then has
@@ -25,6 +25,8 @@ pub struct Digest {
     pub extremes: BTreeMap<String, BTreeMap<String, Extreme>>,
     /// Seconds that are missing from the timeline: phase → seconds.
     pub gaps: BTreeMap<String, f64>,
+    /// Recycles that the policy asks for, if it was looked at.
+    pub due: Vec<Due>,
     /// The ledger at the end.
     pub ledger: LedgerCounts,
 }

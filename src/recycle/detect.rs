@@ -21,6 +21,9 @@ pub enum Sign {
     ShutdownFailure,
     /// Many held Pings were cut at once.
     CutPings(u64),
+    /// Many held Pings were answered at once before their heartbeat, though nothing had changed: so
+    /// does a server that ends in an orderly way.
+    EarlyPings(u64),
     /// A worker process has gone.
     OldWorkerGone(String),
 }
@@ -39,6 +42,10 @@ impl fmt::Display for Sign {
                 formatter.write_str("an old worker was killed at its shutdown limit")
             }
             Self::CutPings(count) => write!(formatter, "{count} held Pings were cut at once"),
+            Self::EarlyPings(count) => write!(
+                formatter,
+                "{count} held Pings were answered at once, before their heartbeat"
+            ),
             Self::OldWorkerGone(pid) => write!(formatter, "worker {pid} is gone"),
         }
     }
@@ -125,11 +132,9 @@ impl Detector {
             .map(str::to_owned)
             .collect();
         // Without a reading nothing is known of workers.
-        if !workers.is_empty() {
-            if !self.workers.is_empty() {
-                let new = workers.difference(&self.workers).cloned();
-                signs.extend(new.map(Sign::NewWorker));
-            }
+        if !workers.is_empty() && !self.workers.is_empty() {
+            let new = workers.difference(&self.workers).cloned();
+            signs.extend(new.map(Sign::NewWorker));
         }
         let now = interval.gauge("server.shutdown_failures");
         if rose(&mut self.shutdown_failures, now) {
@@ -138,6 +143,10 @@ impl Detector {
         let cut = interval.count(Counter::PingsCut);
         if self.held.is_some_and(|held| is_burst(cut, held)) {
             signs.push(Sign::CutPings(cut));
+        }
+        let early = interval.count(Counter::PingsEarly);
+        if self.held.is_some_and(|held| is_burst(early, held)) {
+            signs.push(Sign::EarlyPings(early));
         }
         if !workers.is_empty() {
             let gone = self.workers.difference(&workers).cloned();
@@ -153,7 +162,10 @@ impl Detector {
     fn add(&mut self, t: f64, sign: Sign) {
         let starts = match sign {
             Sign::Counter | Sign::NewWorker(_) => true,
-            Sign::ShutdownFailure | Sign::CutPings(_) | Sign::OldWorkerGone(_) => false,
+            Sign::ShutdownFailure
+            | Sign::CutPings(_)
+            | Sign::EarlyPings(_)
+            | Sign::OldWorkerGone(_) => false,
         };
         let same_kind =
             |other: &Sign| std::mem::discriminant(other) == std::mem::discriminant(&sign);

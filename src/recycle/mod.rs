@@ -2,8 +2,10 @@
 //! reports.
 
 mod detect;
+mod due;
 pub mod policy;
 mod trigger;
 
 pub use detect::{Detector, Recycle, Sign, detect, is_burst};
+pub use due::{Due, Origin, due};
 pub use trigger::{TriggerError, pull};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::command;
 use crate::scenario::Trigger;
+use crate::terminal::say;
 
 /// A recycle command that takes longer hangs: PowerShell remoting needs some seconds.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -17,6 +18,14 @@ pub enum TriggerError {
     /// The mock did not take the call.
     #[error("the mock did not recycle: {0}")]
     Mock(String),
+    /// The web hook did not take the call.
+    #[error("recycle web hook {url}: {problem}")]
+    Hook {
+        /// Where.
+        url: String,
+        /// What went wrong.
+        problem: String,
+    },
     /// The command cannot be run.
     #[error("recycle command `{command}`: {problem}")]
     Command {
@@ -30,7 +39,7 @@ pub enum TriggerError {
 /// Triggers a recycle; `control` is the base URL of the mock's control API.
 ///
 /// # Errors
-/// When the mock or the command refuses.
+/// When the mock, the command or the web hook refuses.
 pub async fn pull(
     trigger: &Trigger,
     control: Option<&str>,
@@ -38,6 +47,11 @@ pub async fn pull(
 ) -> Result<(), TriggerError> {
     match trigger {
         Trigger::None | Trigger::Observe => Ok(()),
+        Trigger::Manual => {
+            say(">>> recycle the pool now: Restart-WebAppPool MSExchangeSyncAppPool");
+            Ok(())
+        }
+        Trigger::Hook { url, token_env } => call(url, token_env.as_deref(), client).await,
         Trigger::Mock => {
             let base = control.ok_or_else(|| TriggerError::Mock("there is no mock".to_owned()))?;
             let call = client
@@ -57,4 +71,26 @@ pub async fn pull(
                 problem,
             }),
     }
+}
+
+async fn call(
+    url: &str,
+    token_env: Option<&str>,
+    client: &reqwest::Client,
+) -> Result<(), TriggerError> {
+    let fail = |problem: String| TriggerError::Hook {
+        url: url.to_owned(),
+        problem,
+    };
+    let mut request = client.post(url).timeout(LIMIT);
+    if let Some(name) = token_env {
+        let token = std::env::var(name)
+            .map_err(|_| fail(format!("the environment variable {name} is not set")))?;
+        request = request.bearer_auth(token);
+    }
+    let answer = request.send().await;
+    answer
+        .and_then(reqwest::Response::error_for_status)
+        .map(drop)
+        .map_err(|error| fail(error.without_url().to_string()))
 }

@@ -2,11 +2,19 @@
 //! that was killed are reported by the same code.
 
 mod changes;
+mod history;
+mod junit;
 mod record;
 mod sarif;
+mod summary;
 mod text;
+mod timeline;
 
 pub use changes::{changes_markdown, changes_text};
+pub use history::judge_with_history;
+pub use junit::junit;
 pub use record::{RecordError, RunRecord, RunState, SCHEMA_VERSION, digest};
 pub use sarif::sarif;
+pub use summary::{annotations, summary_markdown};
 pub use text::{Progress, plan_text, summary_text};
+pub use timeline::{timeline_csv, timeline_hlog};

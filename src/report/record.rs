@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::judge::{Check, Digest, Digester, PhaseSummary, Verdict, judge, summarize};
 use crate::measure::{RunFiles, Timeline, TimelineError, Totals};
 use crate::observe::SourceReport;
-use crate::recycle::Recycle;
+use crate::recycle::{Due, Recycle};
 use crate::scenario::Plan;
 
 /// Version of `run.json`. It rises when a field changes its meaning or goes; `schema/run.json`
@@ -50,6 +50,8 @@ pub struct RunRecord {
     pub plan: Plan,
     /// What happened in each phase.
     pub phases: Vec<PhaseSummary>,
+    /// Recycles that the policy asks for.
+    pub due: Vec<Due>,
     /// Recycles that were seen, with their stages.
     pub recycles: Vec<Recycle>,
     /// What is known only for the whole run.
@@ -88,7 +90,9 @@ impl RunRecord {
     pub const FILE: &str = "run.json";
 
     /// Fills in what follows from the timeline.
-    pub fn conclude(&mut self, digest: &Digest) {
+    pub fn conclude(&mut self, mut digest: Digest) {
+        digest.due.clone_from(&self.due);
+        let digest = &digest;
         self.phases = summarize(digest);
         self.recycles.clone_from(&digest.recycles);
         self.checks = judge(&self.plan, digest, self.seed);
@@ -126,7 +130,7 @@ impl RunRecord {
             record
                 .problems
                 .push("the run was killed, or is still under way".to_owned());
-            record.conclude(&digest(directory)?);
+            record.conclude(digest(directory)?);
         }
         Ok(record)
     }

@@ -140,6 +140,8 @@ pub fn plan_text(plan: &Plan) -> String {
             Trigger::None => {}
             Trigger::Mock => what.push("the mock recycles".to_owned()),
             Trigger::Observe => what.push("a recycle is expected".to_owned()),
+            Trigger::Manual => what.push("somebody recycles by hand".to_owned()),
+            Trigger::Hook { url, .. } => what.push(format!("recycle by POST to {url}")),
             Trigger::Command(command) => what.push(format!("recycle command `{command}`")),
         }
         let _ = writeln!(

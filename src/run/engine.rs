@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::endpoint::Endpoint;
 use super::mock::local_client;
 use super::observers::Observers;
 use super::{Interrupt, MockProcess, RunError, Servers, Unrecorded, accounts};
@@ -18,7 +19,7 @@ use crate::device::{
 use crate::fleet::{Fleet, FleetPlan, Pacer};
 use crate::mail::{Door, MailPlan, send_on_schedule};
 use crate::measure::{Counter, Interval, Recorder, RunFiles};
-use crate::recycle;
+use crate::recycle::{self, Origin};
 use crate::report::{Progress, RunRecord, RunState, digest};
 use crate::scenario::{AbandonPlan, MailDoor, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger};
 use crate::terminal::say;
@@ -47,6 +48,7 @@ pub(super) struct Engine {
     pub(super) recorder: Arc<Recorder>,
     pub(super) mock: Option<MockProcess>,
     pub(super) observers: Observers,
+    pub(super) endpoint: Option<Endpoint>,
     pub(super) interrupt: watch::Receiver<Interrupt>,
     pub(super) quiet: bool,
     pub(super) behaviour: Arc<Behaviour>,
@@ -55,6 +57,10 @@ pub(super) struct Engine {
     /// Users that were stopped, as far as was told.
     pub(super) stopped: usize,
     pub(super) ticks: u32,
+    /// When the run began.
+    pub(super) started: jiff::Timestamp,
+    /// Whether it was told when the policy recycles.
+    pub(super) looked_at_policy: bool,
     pub(super) phase: String,
 }
 
@@ -260,18 +266,75 @@ impl Engine {
 
     async fn interval(&mut self, due: Instant) -> Result<Interval, RunError> {
         let gauges = self.observers.sample(due).await;
+        self.look_at_policy(gauges.get("server.worker_started").copied());
         let interval = self.recorder.interval(&self.phase, gauges);
         // With its worker, the pool lost whatever Pings it may have held for nobody.
         let held = interval.gauge("devices.holding").unwrap_or(0.0);
-        let cut = interval.count(Counter::PingsCut);
-        if recycle::is_burst(cut, held + cut as f64) {
+        let ended = interval.count(Counter::PingsCut) + interval.count(Counter::PingsEarly);
+        if recycle::is_burst(ended, held + ended as f64) {
             self.recorder.forget_given_up();
         }
         if !self.quiet {
             say(&Progress(&interval).to_string());
         }
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.push(&interval);
+        }
         self.files.append(&interval)?;
         Ok(interval)
+    }
+
+    /// Says when the policy recycles, as soon as the worker's start is known or will not be.
+    fn look_at_policy(&mut self, worker_started: Option<f64>) {
+        /// A source that has not been read by then does not tell.
+        const PATIENCE: u32 = 15;
+        if self.looked_at_policy || !self.record.plan.checks.by_policy {
+            return;
+        }
+        let Some(policy) = self.record.plan.policy.clone() else {
+            return;
+        };
+        let (pool, started) = match &self.record.plan.target {
+            // A mock's worker starts with it, and the pool's clock too.
+            TargetPlan::Mock(config) => {
+                let begin = config.clock_begin().unwrap_or(self.started);
+                (begin, Some(begin))
+            }
+            TargetPlan::Server { .. } => {
+                let seen =
+                    worker_started.and_then(|at| jiff::Timestamp::from_second(at as i64).ok());
+                (self.started, policy.started.or(seen))
+            }
+        };
+        let needs_start = !policy.time.is_zero() && started.is_none();
+        if needs_start && self.ticks < PATIENCE {
+            return;
+        }
+        self.looked_at_policy = true;
+        if needs_start {
+            self.problem(
+                "nobody tells when the worker started, so it is not known when the policy's interval \
+                 recycles it; [policy] started says so"
+                    .to_owned(),
+            );
+        }
+        let origin = Origin {
+            pool,
+            started,
+            scale: self.record.plan.time_scale(),
+        };
+        self.record.due = recycle::due(&policy, origin, self.record.plan.duration());
+        match self.record.due.first() {
+            Some(next) => say(&format!(
+                "by the policy of {} the pool recycles next at {} by {}, {:.0} s after the start of \
+                 the run",
+                policy.source, next.at, next.by, next.t
+            )),
+            None => say(&format!(
+                "by the policy of {} nothing recycles the pool",
+                policy.source
+            )),
+        }
     }
 
     /// Ends the mail and waits for what is under way.
@@ -326,7 +389,7 @@ impl Engine {
             End::Broken => RunState::Broken,
         };
         self.record.totals = self.recorder.totals();
-        self.record.conclude(&digest(self.files.directory())?);
+        self.record.conclude(digest(self.files.directory())?);
         self.record.save(&self.files)?;
         if let Some(mock) = self.mock.take() {
             mock.stop().await;

@@ -2,6 +2,7 @@
 //! written. This is the one place that ties the rooms together.
 
 mod accounts;
+mod endpoint;
 mod engine;
 mod mock;
 mod observers;
@@ -24,6 +25,7 @@ use crate::terminal::say;
 use crate::transport::FailureKind;
 
 pub use accounts::AccountError;
+use endpoint::Endpoint;
 use engine::Engine;
 pub use mock::{MockError, MockProcess};
 use observers::Observers;
@@ -38,6 +40,8 @@ pub struct Options {
     pub seed: Option<u64>,
     /// No line a second.
     pub quiet: bool,
+    /// Where OpenMetrics are served during the run.
+    pub metrics: Option<std::net::SocketAddr>,
 }
 
 /// A signal from the user.
@@ -92,6 +96,14 @@ pub enum RunError {
     /// The plan's TLS options or URL.
     #[error("{0}")]
     Target(String),
+    /// OpenMetrics cannot be served there.
+    #[error("--metrics {address}: {source}")]
+    Metrics {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// The reason.
+        source: std::io::Error,
+    },
     /// The run directory cannot be written.
     #[error("cannot write the run directory: {0}")]
     Files(#[from] TimelineError),
@@ -111,6 +123,16 @@ pub async fn run(
         .or(plan.seed)
         .unwrap_or_else(|| rand::rng().random_range(1..=u64::from(u32::MAX)));
     check_descriptors(&plan)?;
+    let endpoint = match options.metrics {
+        None => None,
+        Some(address) => {
+            let bound = Endpoint::bind(address).await;
+            let (endpoint, bound) =
+                bound.map_err(|source| RunError::Metrics { address, source })?;
+            say(&format!("OpenMetrics at http://{bound}/metrics"));
+            Some(endpoint)
+        }
+    };
     let identities = accounts::identities(&plan)?;
     let mut plan = plan;
     let mock = match &mut plan.target {
@@ -148,6 +170,7 @@ pub async fn run(
         targets: servers.urls(),
         plan,
         phases: Vec::new(),
+        due: Vec::new(),
         recycles: Vec::new(),
         totals: Totals::default(),
         checks: Vec::new(),
@@ -171,6 +194,7 @@ pub async fn run(
         recorder,
         mock,
         observers,
+        endpoint,
         interrupt,
         quiet: options.quiet,
         behaviour: Arc::new(Behaviour::default()),
@@ -178,6 +202,8 @@ pub async fn run(
         stop_mail: Arc::new(Notify::new()),
         stopped: 0,
         ticks: 0,
+        started,
+        looked_at_policy: false,
         phase: String::new(),
     };
     let finished = engine.play(identities, profile, servers).await?;

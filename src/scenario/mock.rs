@@ -231,7 +231,7 @@ fn reasons(pool: &Section<'_>, names: &[String]) -> iis::RecycleReasons {
     names.iter().filter_map(find).collect()
 }
 
-fn schedule(pool: &Section<'_>, times: &[String]) -> Vec<jiff::civil::Time> {
+pub(super) fn schedule(pool: &Section<'_>, times: &[String]) -> Vec<jiff::civil::Time> {
     let mut schedule = Vec::new();
     for text in times {
         match text.parse::<jiff::civil::Time>() {

@@ -6,6 +6,7 @@ mod mock;
 mod needs;
 mod observe;
 mod parse;
+mod policy;
 mod reader;
 mod threshold;
 
@@ -21,6 +22,7 @@ pub use mock_server::units::{format_duration, parse_duration, parse_size};
 pub use needs::Needs;
 pub use observe::{Format, ObservePlan, Place, RequestsPerPing, SourcePlan};
 pub use parse::{ScenarioError, parse, parse_mock};
+pub use policy::PolicyPlan;
 pub use threshold::{Bound, Figure, Relation, Statistic, Threshold, parse_threshold};
 
 /// The scenario that `easload run` plays without one.
@@ -46,6 +48,8 @@ pub struct Plan {
     pub mail: Option<MailSchedule>,
     /// The server's counters, if they can be read.
     pub observe: ObservePlan,
+    /// When the pool should recycle by itself, if that is known.
+    pub policy: Option<PolicyPlan>,
     /// The phases in order.
     pub phases: Vec<PhasePlan>,
     /// What is judged.
@@ -221,10 +225,19 @@ pub enum Trigger {
     None,
     /// The mock's control API.
     Mock,
-    /// The server's own policy, or a person: only observed.
+    /// The server's own policy: only observed.
     Observe,
+    /// A person, who is told when.
+    Manual,
     /// A shell command.
     Command(String),
+    /// A web hook: POST to a URL, with a bearer token from an environment variable if it is named.
+    Hook {
+        /// Where.
+        url: String,
+        /// The variable.
+        token_env: Option<String>,
+    },
 }
 
 /// What is judged, and with which bounds.
@@ -234,6 +247,8 @@ pub struct ChecksPlan {
     pub symptom: Expectation,
     /// Whether a recycle should be seen.
     pub recycle: Expectation,
+    /// Whether it must come when the policy says so.
+    pub by_policy: bool,
     /// Sync latency (p95) or connect failures must get worse by this factor for the symptom.
     pub symptom_factor: f64,
     /// Latencies count as restored within this factor of the baseline …

@@ -10,10 +10,12 @@ use toml::de::DeTable;
 
 use super::mock::{faults, mock_config};
 use super::observe::observe;
+use super::policy::policy;
 use super::reader::{Problem, Problems, Section};
 use super::{
     AbandonPlan, Bound, ChecksPlan, DevicesPlan, Expectation, MailDoor, MailSchedule,
-    PasswordSource, PhaseKind, PhasePlan, Plan, TargetPlan, Threshold, Trigger, parse_threshold,
+    PasswordSource, PhaseKind, PhasePlan, Plan, PolicyPlan, TargetPlan, Threshold, Trigger,
+    parse_threshold,
 };
 use crate::transport::Target;
 
@@ -221,7 +223,13 @@ fn read(root: Section<'_>, folder: &Path) -> Option<Plan> {
         _ => Topology::OneServer,
     };
     let observe = observe(root.section("observe"), is_mock, topology, folder);
-    let checks = checks(root.section("checks"), &phases);
+    let policy = policy(
+        root.section("policy"),
+        target.as_ref(),
+        &observe.pool,
+        folder,
+    );
+    let checks = checks(root.section("checks"), &phases, policy.as_ref());
     root.finish();
     Some(Plan {
         name: name?,
@@ -231,6 +239,7 @@ fn read(root: Section<'_>, folder: &Path) -> Option<Plan> {
         devices: devices?,
         mail,
         observe,
+        policy,
         phases,
         checks,
     })
@@ -445,25 +454,7 @@ fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {
     if !faults.is_empty() && !is_mock {
         section.problem("fault", "only the mock has faults; remove these tables");
     }
-    let trigger = section.choice("trigger", &[("mock", 0_u8), ("observe", 1)]);
-    let command = section.text("trigger_command");
-    let trigger = match (trigger, command) {
-        (Some(_), Some(_)) => {
-            section.problem("trigger_command", "name either trigger or trigger_command");
-            Trigger::None
-        }
-        (Some(0), None) if !is_mock => {
-            section.problem(
-                "trigger",
-                "the target is not the mock; expected \"observe\", or trigger_command",
-            );
-            Trigger::None
-        }
-        (Some(0), None) => Trigger::Mock,
-        (Some(_), None) => Trigger::Observe,
-        (None, Some(command)) => Trigger::Command(command),
-        (None, None) => Trigger::None,
-    };
+    let trigger = trigger(&section, is_mock);
     section.finish();
     Some(PhasePlan {
         kind: kind?,
@@ -473,6 +464,59 @@ fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {
         faults,
         trigger,
     })
+}
+
+fn trigger(section: &Section<'_>, is_mock: bool) -> Trigger {
+    let words = [
+        ("mock", Trigger::Mock),
+        ("observe", Trigger::Observe),
+        ("manual", Trigger::Manual),
+    ];
+    let numbers: Vec<(&str, usize)> = words
+        .iter()
+        .enumerate()
+        .map(|(number, (word, _))| (*word, number))
+        .collect();
+    let word = section.choice("trigger", &numbers);
+    let command = section.text("trigger_command");
+    let url = section.text("trigger_url");
+    let token_env = section.text("trigger_token_env");
+    if token_env.is_some() && url.is_none() {
+        section.problem(
+            "trigger_token_env",
+            "belongs to trigger_url, which is missing",
+        );
+    }
+    let named = ["trigger", "trigger_command", "trigger_url"];
+    if named.iter().filter(|key| section.has(key)).count() > 1 {
+        section.problem(
+            "trigger",
+            "name one of trigger, trigger_command and trigger_url",
+        );
+        return Trigger::None;
+    }
+    if let Some(url) = url {
+        if !(url.starts_with("http://") || url.starts_with("https://")) {
+            section.problem("trigger_url", "expected http://… or https://…");
+        }
+        return Trigger::Hook { url, token_env };
+    }
+    if let Some(command) = command {
+        return Trigger::Command(command);
+    }
+    let chosen = word.and_then(|number| words.get(number));
+    match chosen.map(|(_, trigger)| trigger.clone()) {
+        Some(Trigger::Mock) if !is_mock => {
+            section.problem(
+                "trigger",
+                "the target is not the mock; expected \"observe\", \"manual\", trigger_command or \
+                 trigger_url",
+            );
+            Trigger::None
+        }
+        Some(trigger) => trigger,
+        None => Trigger::None,
+    }
 }
 
 fn abandon(section: Section<'_>) -> Option<AbandonPlan> {
@@ -525,7 +569,11 @@ fn with_its_phases(
     }
 }
 
-fn checks(section: Option<Section<'_>>, phases: &[PhasePlan]) -> ChecksPlan {
+fn checks(
+    section: Option<Section<'_>>,
+    phases: &[PhasePlan],
+    policy: Option<&PolicyPlan>,
+) -> ChecksPlan {
     let has = |kind| phases.iter().any(|phase| phase.kind == kind);
     let expected = |there| {
         if there {
@@ -541,6 +589,7 @@ fn checks(section: Option<Section<'_>>, phases: &[PhasePlan]) -> ChecksPlan {
         tolerance: defaults::TOLERANCE,
         slack: defaults::SLACK,
         residue: defaults::RESIDUE,
+        by_policy: false,
         restored_within: None,
         thresholds: Vec::new(),
     };
@@ -548,8 +597,19 @@ fn checks(section: Option<Section<'_>>, phases: &[PhasePlan]) -> ChecksPlan {
     if let Some(choice) = section.choice("symptom", &Expectation::ALL) {
         plan.symptom = choice;
     }
-    if let Some(choice) = section.choice("recycle", &Expectation::ALL) {
+    let [expected, absent, any] = Expectation::ALL;
+    let by_policy = ("by-policy", Expectation::Expected);
+    if let Some(choice) = section.choice("recycle", &[expected, absent, any, by_policy]) {
         plan.recycle = choice;
+    }
+    plan.by_policy = section.text("recycle").as_deref() == Some(by_policy.0);
+    let never = policy.is_none_or(|policy| policy.time.is_zero() && policy.schedule.is_empty());
+    if plan.by_policy && never {
+        section.problem(
+            "recycle",
+            "needs a policy that recycles by time or schedule: write [policy] with file = \
+             \"applicationHost.config\"",
+        );
     }
     if let Some(factor) = section.number("symptom_factor", 1.0..=1000.0) {
         plan.symptom_factor = factor;

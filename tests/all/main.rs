@@ -9,6 +9,7 @@ mod fidelity;
 mod fixtures;
 mod judge;
 mod mock;
+mod outputs;
 mod policy;
 mod scenarios;
 mod tls;

@@ -335,6 +335,45 @@ fn each_symptom_can_be_had_alone() {
     }
 }
 
+/// Each negative control fails exactly the check that it is for, and the verdict with it. All play at
+/// once: what they show is far from any bound.
+#[test]
+fn each_negative_control_fails_exactly_its_check() {
+    const CONTROLS: [(&str, &[&str], &str); 7] = [
+        ("no-recycle", &["recycle seen"], "failed"),
+        ("does-not-help", &["released"], "failed"),
+        ("loses-mail", &["nothing lost"], "failed"),
+        ("still-slow", &["restored"], "failed"),
+        ("slow-recovery", &["cost"], "failed"),
+        ("late-for-the-policy", &["recycle seen"], "failed"),
+        ("no-symptom", &[], "inconclusive"),
+    ];
+    let _turn = Turn::take();
+    let playing: Vec<_> = CONTROLS
+        .iter()
+        .map(|control| {
+            let runs = tempfile::tempdir().unwrap();
+            let scenario = format!("control-{}.toml", control.0);
+            let mut command = command(Some(&scenario), runs.path());
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            (control, command.spawn().unwrap(), runs)
+        })
+        .collect();
+    for ((name, failing, verdict), child, runs) in playing {
+        let output = child.wait_with_output().unwrap();
+        println!("{}", String::from_utf8_lossy(&output.stdout));
+        let record = record(&directory(runs.path()));
+        let checks = record["checks"].as_array().unwrap();
+        let failed: Vec<&str> = checks
+            .iter()
+            .filter(|check| check["outcome"] == "fail")
+            .map(|check| check["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(failed, *failing, "{name}");
+        assert_eq!(record["verdict"], *verdict, "{name}");
+    }
+}
+
 /// Two front doors behind one target list: each recycles by itself, and never both at once.
 #[test]
 fn two_servers_recycle_one_after_the_other_and_nothing_is_lost() {

@@ -18,7 +18,7 @@ use super::was::{self, Lost, Pool};
 use crate::clock::PoolClock;
 use crate::config::{MockConfig, Topology};
 use crate::control::{Truth, UserSettings};
-use crate::fault::{Fault, FaultKind, Faults};
+use crate::fault::{Fault, FaultKind, Faults, Subject};
 use crate::link::{App, ToWorker, WireAnswer, WireRequest};
 use crate::lock;
 use crate::process;
@@ -167,6 +167,25 @@ impl Host {
         faults.strike(kinds, note.subject(), |probability| {
             self.chance(probability)
         })
+    }
+
+    /// The recipients whose mail is not lost by a fault.
+    pub(super) fn not_lost(&self, mut users: Vec<String>) -> Vec<String> {
+        let mut faults = lock(&self.faults);
+        if faults.has(FaultKind::LoseMail) {
+            users.retain(|user| {
+                let subject = Subject {
+                    user,
+                    device: "",
+                    command: "SendMail",
+                };
+                let chance = |probability| self.chance(probability);
+                faults
+                    .strike(&[FaultKind::LoseMail], subject, chance)
+                    .is_none()
+            });
+        }
+        users
     }
 
     fn chance(&self, probability: f64) -> bool {

@@ -182,6 +182,7 @@ impl Bench<'_> {
                 check.no_data("the run ended before a recycle was due")
             }
             (_, true) => check.fail("no recycle was seen"),
+            (_, false) if self.plan.checks.by_policy => self.by_policy(check),
             (_, false) => {
                 let planned = self.plan.phase(PhaseKind::Recycle);
                 let in_time = planned.is_none_or(|phase| {
@@ -205,5 +206,58 @@ impl Bench<'_> {
                 }
             }
         }
+    }
+
+    /// Did the recycles come when the policy says?
+    fn by_policy(&self, check: Draft<'_>) -> Check {
+        /// WAS looks at ages and times of day once a minute, and a worker takes time to start.
+        const LATE: f64 = 120.0;
+        /// Intervals are a second long, and a mock's clock begins a little before the run.
+        const GRAIN: f64 = 4.0;
+        let (begin, end) = (
+            self.start_after_ramp(),
+            self.intervals.last().map_or(0.0, |interval| interval.t),
+        );
+        let late = LATE / self.plan.time_scale() + GRAIN;
+        let due: Vec<_> = self
+            .digest
+            .due
+            .iter()
+            .filter(|due| due.t >= begin && due.t + late <= end)
+            .collect();
+        let Some(next) = self.digest.due.first() else {
+            return check.no_data("it is not known when the policy recycles");
+        };
+        if due.is_empty() {
+            return check.no_data(format!(
+                "the policy recycles at {:.0} s of the run, which is not in what was judged",
+                next.t
+            ));
+        }
+        let came = |due: f64| {
+            self.recycles()
+                .iter()
+                .any(|seen| (due - GRAIN..=due + late).contains(&seen.t))
+        };
+        match due.iter().find(|due| !came(due.t)) {
+            None => check.pass(format!(
+                "the pool was recycled when its policy says ({} at {:.0} s)",
+                due[0].by, due[0].t
+            )),
+            Some(missed) => check.fail(format!(
+                "the recycle that the policy's {} asks for at {:.0} s ({}) did not come then",
+                missed.by, missed.t, missed.at
+            )),
+        }
+    }
+
+    fn start_after_ramp(&self) -> f64 {
+        let first = self
+            .intervals
+            .iter()
+            .position(|interval| interval.phase != PhaseKind::Ramp.as_str());
+        first
+            .and_then(|first| first.checked_sub(1))
+            .map_or(0.0, |before| self.intervals[before].t)
     }
 }

@@ -265,3 +265,29 @@ async fn values_that_would_hurt_the_mock_itself_are_refused() {
     assert_eq!((answer.status, answer.header("X-Forged")), (451, None));
     mock.shutdown().await;
 }
+
+/// Mail that is accepted and never arrives, by both doors, and only for whom the fault is meant.
+#[tokio::test]
+async fn lost_mail_is_accepted_and_never_arrives() {
+    let mock = mock(|_| {}).await;
+    let control = control(&mock);
+    let fault = Fault {
+        user: Some("load1".to_owned()),
+        ..Fault::new(FaultKind::LoseMail)
+    };
+    control.set_faults(&[fault]).await.unwrap();
+    let mails = || async { control.truth().await.unwrap().mails };
+    let to = |user: &str| mock_server::control::NewMail {
+        to: vec![user.to_owned()],
+        subject: "x".to_owned(),
+        body: String::new(),
+    };
+    assert_eq!(control.mail(&to("load1")).await.unwrap().inboxes, 1);
+    assert_eq!(mails().await, 0);
+    assert_eq!(control.mail(&to("load2")).await.unwrap().inboxes, 1);
+    assert_eq!(mails().await, 1);
+    control.reset_faults().await.unwrap();
+    control.mail(&to("load1")).await.unwrap();
+    assert_eq!(mails().await, 2);
+    mock.shutdown().await;
+}

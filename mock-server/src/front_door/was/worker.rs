@@ -19,6 +19,7 @@ use crate::front_door::server::Server;
 use crate::link::{
     App, Receiver, ToFrontDoor, ToWorker, WireAnswer, WireRequest, WorkerStart, send_all,
 };
+use crate::store::Operation;
 use crate::{lock, worker};
 
 /// Between two attempts to replace a worker that ended by itself. IIS tries at once; a pause keeps
@@ -446,7 +447,10 @@ fn heard(server: &Arc<Server>, worker: &Arc<Handle>, message: ToFrontDoor) {
                 .as_mut()
                 .and_then(|open| open.remove(&id));
         }
-        ToFrontDoor::StoreCall(call, question) => {
+        ToFrontDoor::StoreCall(call, mut question) => {
+            if let Operation::Deliver { to, .. } = &mut question.operation {
+                *to = server.host.not_lost(std::mem::take(to));
+            }
             let (reply, added) = lock(&server.host.store).call(*question);
             worker.send(ToWorker::StoreReply(call, reply));
             server.host.announce(&added);
