@@ -1,6 +1,7 @@
 //! What holding Pings costs, on both sides, against a mock of its own: the figures of
 //! `docs/performance.md`.
 
+mod journal;
 mod rig;
 
 use std::time::Duration;
@@ -22,7 +23,11 @@ pub enum Bench {
     RoundTrips,
     /// A recycle with every Ping held: when the last is cut, and when all are held again.
     Recycle,
+    /// What recording, the journal and judging cost; no devices.
+    Journal,
 }
+
+pub use journal::A_DAY;
 
 /// How to measure it.
 #[derive(Debug, Clone)]
@@ -43,6 +48,8 @@ pub struct Options {
     pub full: bool,
     /// Wait for the heartbeats to end, and tell how late they do ([`Bench::Hold`]).
     pub overshoot: bool,
+    /// Length of the made-up run in seconds ([`Bench::Journal`]).
+    pub seconds: u32,
 }
 
 /// Memory settles after the last provisioning.
@@ -61,7 +68,8 @@ const MOST: f64 = 0.9;
 /// # Errors
 /// When the devices do not fit, or do not get to hold their Pings.
 pub async fn measure(bench: Bench, options: &Options) -> Result<String, String> {
-    if let Some((limit, _)) = descriptors()
+    if bench != Bench::Journal
+        && let Some((limit, _)) = descriptors()
         && limit < u64::from(options.devices) + SPARE_DESCRIPTORS
     {
         return Err(format!(
@@ -73,6 +81,7 @@ pub async fn measure(bench: Bench, options: &Options) -> Result<String, String> 
         Bench::Hold => hold(options).await,
         Bench::RoundTrips => round_trips(options).await,
         Bench::Recycle => recycle(options).await,
+        Bench::Journal => journal::journal(options.devices, options.seconds),
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::{Exit, print_or_fail};
-use crate::bench::{Bench, Options, measure};
+use crate::bench::{A_DAY, Bench, Options, measure};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -31,6 +31,9 @@ pub(super) struct Arguments {
     /// Front end and back end instead of the direct topology; twice the descriptors in the mock.
     #[arg(long)]
     full: bool,
+    /// Length of the made-up run (journal).
+    #[arg(long, default_value_t = A_DAY)]
+    seconds: u32,
     /// Leave out the wait for the heartbeats to end (hold).
     #[arg(long)]
     no_overshoot: bool,
@@ -44,6 +47,8 @@ enum What {
     RoundTrips,
     /// A recycle with every Ping held: when the last is cut, and when all are held again.
     Recycle,
+    /// What recording, the journal and judging cost, with made-up events.
+    Journal,
 }
 
 pub(super) async fn main(arguments: Arguments) -> Exit {
@@ -51,6 +56,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         What::Hold => Bench::Hold,
         What::RoundTrips => Bench::RoundTrips,
         What::Recycle => Bench::Recycle,
+        What::Journal => Bench::Journal,
     };
     let options = Options {
         devices: arguments.devices,
@@ -61,6 +67,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         tls: arguments.tls,
         full: arguments.full,
         overshoot: !arguments.no_overshoot,
+        seconds: arguments.seconds,
     };
     match measure(bench, &options).await {
         Ok(text) => print_or_fail(&text, Exit::Passed),

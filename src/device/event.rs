@@ -79,6 +79,8 @@ pub enum PingEnd {
     },
     /// The connection ended without an answer.
     Cut,
+    /// A gateway lost the server while the Ping was held (HTTP 502 or 504).
+    Lost,
     /// The run ended first.
     OpenAtEnd {
         /// Past its heartbeat and grace.

@@ -136,12 +136,25 @@ fn interval(value: f64, sorted: &[f64]) -> Estimate {
     }
 }
 
+/// What an interval recorded: values and how often they came. A histogram itself takes its range,
+/// some 200 kB for hours in microseconds.
+pub type Recorded = Vec<(u64, u64)>;
+
+/// What a histogram recorded.
+#[must_use]
+pub fn recorded(histogram: &Histogram<u64>) -> Recorded {
+    let buckets = histogram.iter_recorded();
+    buckets
+        .map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
+        .collect()
+}
+
 /// Compares quantiles by block bootstrap over the histograms of intervals; all of them from the same
 /// resamples, one [`Comparison`] each. `None` with too few intervals or samples.
 #[must_use]
 pub fn compare_quantiles<const N: usize>(
-    before: &[Histogram<u64>],
-    after: &[Histogram<u64>],
+    before: &[Recorded],
+    after: &[Recorded],
     quantiles: [f64; N],
     random: &mut Xoshiro256PlusPlus,
 ) -> Option<[Comparison; N]> {
@@ -201,16 +214,7 @@ struct Samples {
 }
 
 impl Samples {
-    fn new(all: &[Histogram<u64>]) -> Self {
-        let recorded: Vec<Vec<(u64, u64)>> = all
-            .iter()
-            .map(|histogram| {
-                let buckets = histogram.iter_recorded();
-                buckets
-                    .map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
-                    .collect()
-            })
-            .collect();
+    fn new(recorded: &[Recorded]) -> Self {
         let mut values: Vec<u64> = recorded.iter().flatten().map(|(value, _)| *value).collect();
         values.sort_unstable();
         values.dedup();
@@ -339,14 +343,14 @@ mod tests {
         assert!(found >= 195, "found {found} of 200");
     }
 
-    fn second(mean: f64, random: &mut Xoshiro256PlusPlus) -> Histogram<u64> {
+    fn second(mean: f64, random: &mut Xoshiro256PlusPlus) -> Recorded {
         let mut histogram = Histogram::new(3).unwrap();
         for _ in 0..40 {
             // Exponential, as service times roughly are.
             let draw: f64 = random.random_range(1e-9..1.0);
             histogram.record((-draw.ln() * mean) as u64 + 1).unwrap();
         }
-        histogram
+        recorded(&histogram)
     }
 
     #[test]

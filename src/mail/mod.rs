@@ -1,10 +1,13 @@
 //! The mail source: an open-loop schedule that no slow server can bend, and the doors through
-//! which mail goes: EAS SendMail, or the mock's control API. Knows nothing of devices' insides.
+//! which mail goes: EAS SendMail, SMTP, or the mock's control API. Knows nothing of devices' insides.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use lettre::address::Envelope;
+use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use rand::Rng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::sync::{Notify, Semaphore};
@@ -32,13 +35,31 @@ pub struct MailPlan {
     pub size: usize,
 }
 
+impl MailPlan {
+    /// A user's mail address.
+    fn address(&self, name: &str) -> String {
+        if name.contains('@') {
+            name.to_owned()
+        } else {
+            format!("{name}@{}", self.domain)
+        }
+    }
+}
+
 /// Where mail goes in.
 pub enum Door<T> {
     /// EAS SendMail over these senders.
     Eas(Vec<Client<T>>),
+    /// An SMTP server of that host and port, without TLS: a relay of the lab.
+    Smtp(String, u16),
     /// The control API of a mock, at that base URL.
     Control(reqwest::Client, String),
 }
+
+/// Sender of mail that comes by SMTP.
+const SMTP_SENDER: &str = "easload";
+/// How long SMTP may take; relays greet after some seconds where they look at the sender.
+const SMTP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Attempts to get a sender ready (OPTIONS and Provision) before its mail counts as failed.
 const READY_ATTEMPTS: u32 = 3;
@@ -75,6 +96,12 @@ pub async fn send_on_schedule<T: Transport + 'static>(
                 senders: Mutex::new(senders),
             }
         }
+        Door::Smtp(host, port) => OpenDoor::Smtp(
+            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
+                .port(port)
+                .timeout(Some(SMTP_TIMEOUT))
+                .build(),
+        ),
         Door::Control(client, base) => OpenDoor::Control(client, format!("{base}/mail")),
     });
     let mut under_way = JoinSet::new();
@@ -111,6 +138,7 @@ enum OpenDoor<T> {
         left: AtomicUsize,
         senders: Mutex<VecDeque<Sender<T>>>,
     },
+    Smtp(AsyncSmtpTransport<Tokio1Executor>),
     Control(reqwest::Client, String),
 }
 
@@ -132,6 +160,21 @@ impl<T: Transport> OpenDoor<T> {
                 };
                 let sent = client.post(url).json(&mail).send().await;
                 let sent = sent.and_then(reqwest::Response::error_for_status);
+                sent.map(drop).map_err(|error| error.to_string())
+            }
+            Self::Smtp(transport) => {
+                recorder.mail_sent(marker.id);
+                let address = |name: &str| {
+                    let address = plan.address(name);
+                    address
+                        .parse()
+                        .map_err(|_| format!("{address} is no mail address"))
+                };
+                let (from, to) = (address(SMTP_SENDER)?, address(user)?);
+                let envelope = Envelope::new(Some(from), vec![to]);
+                let envelope = envelope.map_err(|error| error.to_string())?;
+                let mime = message(marker, user, SMTP_SENDER, plan);
+                let sent = transport.send_raw(&envelope, mime.as_bytes()).await;
                 sent.map(drop).map_err(|error| error.to_string())
             }
             Self::Eas {
@@ -241,13 +284,6 @@ impl<T: Transport> Sender<T> {
 
 fn message(marker: Marker, user: &str, from: &str, plan: &MailPlan) -> String {
     let domain = &plan.domain;
-    let address = |name: &str| {
-        if name.contains('@') {
-            name.to_owned()
-        } else {
-            format!("{name}@{domain}")
-        }
-    };
     let date =
         jiff::fmt::rfc2822::to_string(&jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC))
             .unwrap_or_default();
@@ -255,8 +291,8 @@ fn message(marker: Marker, user: &str, from: &str, plan: &MailPlan) -> String {
         "From: <{from}>\r\nTo: <{to}>\r\nSubject: {marker}\r\nDate: {date}\r\n\
          Message-ID: <{run:08x}.{user_number}.{number}@{domain}>\r\nMIME-Version: 1.0\r\n\
          Content-Type: text/plain; charset=us-ascii\r\n\r\n{body}\r\n",
-        from = address(from),
-        to = address(user),
+        from = plan.address(from),
+        to = plan.address(user),
         run = marker.run,
         user_number = marker.id.user,
         number = marker.id.number,

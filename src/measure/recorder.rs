@@ -298,6 +298,7 @@ impl Recorder {
             }
             PingEnd::Changes => Counter::PingsChanged,
             PingEnd::Status(_) => Counter::PingsOther,
+            PingEnd::Lost => Counter::PingsLost,
             PingEnd::Abandoned { left } => {
                 let end = self.start.elapsed().as_secs_f64() + left;
                 *lock(&self.given_up).entry(end.max(0.0) as u64).or_default() += 1;

@@ -24,6 +24,8 @@ pub enum Sign {
     /// Many held Pings were answered at once before their heartbeat, though nothing had changed: so
     /// does a server that ends in an orderly way.
     EarlyPings(u64),
+    /// A gateway lost its server under many held Pings at once.
+    LostPings(u64),
     /// A worker process has gone.
     OldWorkerGone(String),
 }
@@ -45,6 +47,10 @@ impl fmt::Display for Sign {
             Self::EarlyPings(count) => write!(
                 formatter,
                 "{count} held Pings were answered at once, before their heartbeat"
+            ),
+            Self::LostPings(count) => write!(
+                formatter,
+                "a gateway lost the server under {count} held Pings at once"
             ),
             Self::OldWorkerGone(pid) => write!(formatter, "worker {pid} is gone"),
         }
@@ -148,6 +154,10 @@ impl Detector {
         if self.held.is_some_and(|held| is_burst(early, held)) {
             signs.push(Sign::EarlyPings(early));
         }
+        let lost = interval.count(Counter::PingsLost);
+        if self.held.is_some_and(|held| is_burst(lost, held)) {
+            signs.push(Sign::LostPings(lost));
+        }
         if !workers.is_empty() {
             let gone = self.workers.difference(&workers).cloned();
             signs.extend(gone.map(Sign::OldWorkerGone));
@@ -165,6 +175,7 @@ impl Detector {
             Sign::ShutdownFailure
             | Sign::CutPings(_)
             | Sign::EarlyPings(_)
+            | Sign::LostPings(_)
             | Sign::OldWorkerGone(_) => false,
         };
         let same_kind =

@@ -112,6 +112,7 @@ pub fn plan_text(plan: &Plan) -> String {
     if let Some(mail) = &plan.mail {
         let door = match mail.door {
             MailDoor::SendMail => format!("by SendMail from {} senders", mail.senders),
+            MailDoor::Smtp => format!("by SMTP to {}", mail.smtp.as_deref().unwrap_or_default()),
             MailDoor::Control => "through the mock's control API".to_owned(),
         };
         let _ = writeln!(

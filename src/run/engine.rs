@@ -21,7 +21,9 @@ use crate::mail::{Door, MailPlan, send_on_schedule};
 use crate::measure::{Counter, Interval, Recorder, RunFiles};
 use crate::recycle::{self, Origin};
 use crate::report::{Progress, RunRecord, RunState, digest};
-use crate::scenario::{AbandonPlan, MailDoor, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger};
+use crate::scenario::{
+    AbandonPlan, MailDoor, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger, split_port,
+};
 use crate::terminal::say;
 use crate::transport::{Lean, Network};
 
@@ -139,6 +141,10 @@ impl Engine {
         let door = match (mail.door, &self.mock) {
             (MailDoor::Control, Some(mock)) => {
                 Door::Control(local_client(), mock.addresses().control.clone())
+            }
+            (MailDoor::Smtp, _) => {
+                let (host, port) = mail.smtp.as_deref().and_then(split_port)?;
+                Door::Smtp(host.to_owned(), port)
             }
             _ => Door::Eas(
                 accounts::senders(identities, mail.senders)
@@ -270,7 +276,10 @@ impl Engine {
         let interval = self.recorder.interval(&self.phase, gauges);
         // With its worker, the pool lost whatever Pings it may have held for nobody.
         let held = interval.gauge("devices.holding").unwrap_or(0.0);
-        let ended = interval.count(Counter::PingsCut) + interval.count(Counter::PingsEarly);
+        let ended: u64 = [Counter::PingsCut, Counter::PingsEarly, Counter::PingsLost]
+            .map(|counter| interval.count(counter))
+            .iter()
+            .sum();
         if recycle::is_burst(ended, held + ended as f64) {
             self.recorder.forget_given_up();
         }

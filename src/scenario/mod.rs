@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use mock_server::units::{format_duration, parse_duration, parse_size};
 pub use needs::Needs;
 pub use observe::{Format, ObservePlan, Place, RequestsPerPing, SourcePlan};
+pub(crate) use parse::split_port;
 pub use parse::{ScenarioError, parse, parse_mock};
 pub use policy::PolicyPlan;
 pub use threshold::{Bound, Figure, Relation, Statistic, Threshold, parse_threshold};
@@ -123,6 +124,8 @@ pub struct MailSchedule {
     pub rate: f64,
     /// Through which door.
     pub door: MailDoor,
+    /// The SMTP server, `host:port`, for that door.
+    pub smtp: Option<String>,
     /// Mail domain of the users.
     pub domain: String,
     /// Bytes of text.
@@ -139,6 +142,9 @@ pub struct MailSchedule {
 pub enum MailDoor {
     /// EAS SendMail; works on any server.
     SendMail,
+    /// SMTP in plain text, to a relay of the lab: as real mail comes, whatever state ActiveSync is
+    /// in.
+    Smtp,
     /// The mock's control API.
     Control,
 }

@@ -401,13 +401,29 @@ fn mail(section: Section<'_>, is_mock: bool) -> Option<MailSchedule> {
     let rate = section.required("rate", section.number("rate", 0.001..=1e5), "20");
     let doors = [
         ("send-mail", MailDoor::SendMail),
+        ("smtp", MailDoor::Smtp),
         ("control", MailDoor::Control),
     ];
     let door = section.choice("door", &doors).unwrap_or(MailDoor::SendMail);
+    let smtp = section.text("smtp");
+    if smtp.is_some() != (door == MailDoor::Smtp) {
+        section.problem(
+            "smtp",
+            "door = \"smtp\" and smtp = \"relay.lab.example:25\" belong together",
+        );
+    }
+    if let Some(server) = &smtp
+        && split_port(server).is_none()
+    {
+        section.problem(
+            "smtp",
+            "expected host:port, such as \"relay.lab.example:25\"",
+        );
+    }
     if door == MailDoor::Control && !is_mock {
         section.problem(
             "door",
-            "only the mock has a control door; expected \"send-mail\"",
+            "only the mock has a control door; expected \"send-mail\" or \"smtp\"",
         );
     }
     let size = section.size("size").unwrap_or(defaults::MAIL_SIZE);
@@ -420,6 +436,7 @@ fn mail(section: Section<'_>, is_mock: bool) -> Option<MailSchedule> {
     let plan = MailSchedule {
         rate: rate.unwrap_or(1.0),
         door,
+        smtp,
         domain: section
             .text("domain")
             .unwrap_or_else(|| "lab.example".to_owned()),
@@ -464,6 +481,13 @@ fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {
         faults,
         trigger,
     })
+}
+
+/// `host:port`.
+pub(crate) fn split_port(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    (!host.is_empty()).then_some((host, port))
 }
 
 fn trigger(section: &Section<'_>, is_mock: bool) -> Trigger {

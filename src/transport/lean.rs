@@ -36,7 +36,7 @@ thread_local! {
 /// gathered, so that the server sees neither FIN nor RST.
 #[derive(Debug)]
 pub struct Silenced<S> {
-    parked: Mutex<Vec<S>>,
+    parked: Mutex<Vec<(S, u16)>>,
     limit: usize,
 }
 
@@ -50,12 +50,16 @@ impl<S: Stream> Silenced<S> {
         }
     }
 
-    fn park(&self, stream: S) {
+    /// Keeps a connection; gives the port of one that is not kept any more.
+    fn park(&self, stream: S, port: u16) -> Option<u16> {
         let mut parked = lock(&self.parked);
-        parked.push(stream);
-        if parked.len() > self.limit {
-            parked.remove(0).reset();
+        parked.push((stream, port));
+        if parked.len() <= self.limit {
+            return None;
         }
+        let (oldest, port) = parked.remove(0);
+        oldest.reset();
+        Some(port)
     }
 
     /// How many there are.
@@ -264,11 +268,22 @@ impl<C: Connect> Transport for Lean<C> {
         let Some(connection) = self.connection.take() else {
             return;
         };
-        self.shared.uses.set(connection.local_port, Use::Abandoned);
+        let (uses, port) = (&self.shared.uses, connection.local_port);
         match how {
-            Abandon::Fin => drop(connection),
-            Abandon::Rst => connection.stream.reset(),
-            Abandon::Silence => self.shared.silenced.park(connection.stream),
+            Abandon::Fin => {
+                uses.set(port, Use::Abandoned);
+                drop(connection);
+            }
+            Abandon::Rst => {
+                uses.set(port, Use::Abandoned);
+                connection.stream.reset();
+            }
+            Abandon::Silence => {
+                uses.set(port, Use::Silenced);
+                if let Some(port) = self.shared.silenced.park(connection.stream, port) {
+                    uses.set(port, Use::Abandoned);
+                }
+            }
         }
     }
 

@@ -14,8 +14,10 @@ pub enum Use {
     Held,
     /// Kept for the next request.
     Idle,
-    /// Given up by its device, with FIN, RST or in silence.
+    /// Given up by its device, with FIN or RST.
     Abandoned,
+    /// Given up in silence: still open, and never read again.
+    Silenced,
     /// Closed after an answer, by the server, or after a failure; the kernel may keep the socket
     /// for a while.
     Closed,
@@ -23,14 +25,24 @@ pub enum Use {
 
 impl Use {
     /// All of them, by number.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Connecting,
         Self::Asking,
         Self::Held,
         Self::Idle,
         Self::Abandoned,
+        Self::Silenced,
         Self::Closed,
     ];
+
+    /// Whether this process still has the socket open.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(
+            self,
+            Self::Asking | Self::Held | Self::Idle | Self::Silenced
+        )
+    }
 
     /// Its name in files.
     #[must_use]
@@ -41,6 +53,7 @@ impl Use {
             Self::Held => "held",
             Self::Idle => "idle",
             Self::Abandoned => "abandoned",
+            Self::Silenced => "silenced",
             Self::Closed => "closed",
         }
     }

@@ -47,7 +47,11 @@ mod dump {
             family: if query.ipv6 { AF_INET6 } else { AF_INET },
             protocol: IPPROTO_TCP,
             extensions: ExtensionFlags::empty(),
-            states: StateFlags::all(),
+            states: if query.established {
+                StateFlags::all()
+            } else {
+                StateFlags::all().difference(StateFlags::ESTABLISHED)
+            },
             socket_id,
         };
         let mut header = NetlinkHeader::default();
@@ -153,6 +157,7 @@ mod tests {
                 ipv6: false,
                 local_port,
                 remote_port,
+                established: true,
             })
             .unwrap()
         };
@@ -171,6 +176,14 @@ mod tests {
 
         drop(accepted.pop());
         assert_eq!(count(&ask(None, Some(here.port())), State::CloseWait), 1);
+        let others = rows(Query {
+            ipv6: false,
+            local_port: None,
+            remote_port: Some(here.port()),
+            established: false,
+        });
+        let others = others.unwrap();
+        assert_eq!((others.len(), count(&others, State::CloseWait)), (1, 1));
     }
 
     #[test]
@@ -184,6 +197,7 @@ mod tests {
                 ipv6,
                 local_port: Some(port),
                 remote_port: None,
+                established: true,
             })
         };
         assert_eq!(ask(true).unwrap()[0].local, listener.local_addr().unwrap());

@@ -19,6 +19,8 @@ pub struct Query {
     pub local_port: Option<u16>,
     /// Only those with this port on the other side.
     pub remote_port: Option<u16>,
+    /// Connected ones too. They are nearly all, and the kernel takes more than a microsecond for each.
+    pub established: bool,
 }
 
 /// One socket.

@@ -12,7 +12,9 @@ mod mock;
 mod outputs;
 mod policy;
 mod scenarios;
+mod stranded;
 mod tls;
+mod triggers;
 
 #[cfg(target_os = "linux")]
 mod real_server;

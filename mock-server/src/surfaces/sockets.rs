@@ -122,6 +122,7 @@ impl Scanner {
                     ipv6,
                     local_port,
                     remote_port,
+                    established: true,
                 };
                 found.extend(tcp_table::rows(query).unwrap_or_default());
             }

@@ -7,11 +7,10 @@ mod recovery;
 mod symptom;
 mod thresholds;
 
-use hdrhistogram::Histogram;
 use rand::SeedableRng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::statistics::{compare_quantiles, median, theil_sen};
+use super::statistics::{Recorded, compare_quantiles, median, recorded, theil_sen};
 use super::{Check, Digest, Outcome, merged};
 use crate::measure::{Counter, Interval, Metric};
 use crate::recycle::Recycle;
@@ -135,10 +134,10 @@ fn worse_of(a: Outcome, b: Outcome) -> Outcome {
     if rank(b) > rank(a) { b } else { a }
 }
 
-pub(super) fn histograms(intervals: &[&Interval], metric: Metric) -> Vec<Histogram<u64>> {
+pub(super) fn histograms(intervals: &[&Interval], metric: Metric) -> Vec<Recorded> {
     intervals
         .iter()
-        .filter_map(|interval| interval.latency(metric)?.histogram())
+        .filter_map(|interval| Some(recorded(&interval.latency(metric)?.histogram()?)))
         .collect()
 }
 

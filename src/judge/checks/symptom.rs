@@ -126,38 +126,52 @@ impl Bench<'_> {
             ));
         }
         let fails = fails || hangs;
-        let (b, d) = (
-            merged(baseline.iter().copied(), Metric::Sync),
-            merged(degraded.iter().copied(), Metric::Sync),
-        );
-        if b.len() < MIN_SAMPLES || d.len() < MIN_SAMPLES {
+        let latencies = [
+            (Metric::Sync, "Sync"),
+            (Metric::Notification, "notification"),
+        ];
+        let worse: Vec<bool> = latencies
+            .into_iter()
+            .filter_map(|(metric, text)| self.slower(metric, text, &baseline, degraded, figures))
+            .collect();
+        if worse.is_empty() {
             return fails.then_some(true);
         }
-        let (b95, d95) = (
-            b.value_at_quantile(0.95) as f64,
-            d.value_at_quantile(0.95) as f64,
-        );
-        let per_second = |intervals: &[&Interval]| histograms(intervals, Metric::Sync);
-        let compared = compare_quantiles(
-            &per_second(&baseline),
-            &per_second(degraded),
+        Some(fails || worse.contains(&true))
+    }
+
+    /// Whether a latency's p95 has grown by the plan's factor, and not by chance; `None` with too few
+    /// samples.
+    fn slower(
+        &self,
+        metric: Metric,
+        text: &str,
+        baseline: &[&Interval],
+        degraded: &[&Interval],
+        figures: &mut Vec<String>,
+    ) -> Option<bool> {
+        /// A p95 has one sample beyond it. A server that starves answers few.
+        const LEAST: u64 = 20;
+        let count = |intervals: &[&Interval]| merged(intervals.iter().copied(), metric).len();
+        if count(baseline) < MIN_SAMPLES || count(degraded) < LEAST {
+            return None;
+        }
+        let [compared] = compare_quantiles(
+            &histograms(baseline, metric),
+            &histograms(degraded, metric),
             [0.95],
             &mut Xoshiro256PlusPlus::seed_from_u64(self.seed),
-        );
-        let ratio = compared.map(|[compared]| compared.ratio());
-        let doubt = ratio.map_or_else(String::new, |ratio| {
-            format!(
-                ", {:.1} times (95 % interval {:.1} to {:.1})",
-                ratio.value, ratio.low, ratio.high
-            )
-        });
+        )?;
+        let ratio = compared.ratio();
         figures.push(format!(
-            "Sync p95 {} → {} in the last third of aging{doubt}",
-            time(b95),
-            time(d95)
+            "{text} p95 {} → {} in the last third of aging, {:.1} times (95 % interval {:.1} to {:.1})",
+            time(compared.value.0),
+            time(compared.value.1),
+            ratio.value,
+            ratio.low,
+            ratio.high
         ));
-        let proven = ratio.is_some_and(|ratio| ratio.low > 1.0);
-        Some(fails || (proven && d95 >= b95 * self.plan.checks.symptom_factor))
+        Some(ratio.low > 1.0 && ratio.value >= self.plan.checks.symptom_factor)
     }
 
     /// Did a recycle happen?
