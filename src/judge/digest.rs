@@ -10,7 +10,7 @@ use crate::scenario::PhaseKind;
 
 /// Intervals that a phase keeps. When they are full, neighbours are put together: a day then has
 /// intervals of some minutes, which are as many as the statistics need.
-const MOST: usize = 256;
+const MOST: usize = 128;
 
 /// A run as the checks see it.
 #[derive(Debug, Clone, Default)]

@@ -157,12 +157,11 @@ impl Iterator for Timeline {
             Ok(line) => line,
             Err(source) => {
                 self.ended = true;
-                // Before the first line it is not a cut, but another kind of file.
-                let is_cut = source.kind() == UnexpectedEof && self.number > 1;
                 let path = self.path.clone();
                 return match source.kind() {
-                    _ if is_cut => None,
-                    UnexpectedEof | InvalidData | InvalidInput => Some(Err(TimelineError::Line {
+                    // A kill in the first second leaves a file without any line.
+                    UnexpectedEof => None,
+                    InvalidData | InvalidInput => Some(Err(TimelineError::Line {
                         path,
                         line: self.number,
                         message: format!("the file is broken here: {source}"),
