@@ -113,6 +113,7 @@ fn a_day(out: &mut String, devices: u32, seconds: u32) -> Result<(), String> {
         files.append(&interval).map_err(|error| error.to_string())?;
     }
     let wrote = began.elapsed().as_secs_f64();
+    let measured = resident_bytes("self").unwrap_or(0);
     let size = std::fs::metadata(directory.join(RunFiles::TIMELINE)).map_or(0, |file| file.len());
     let _ = writeln!(
         out,
@@ -129,12 +130,14 @@ fn a_day(out: &mut String, devices: u32, seconds: u32) -> Result<(), String> {
     }
     let digest = digester.done();
     let read = began.elapsed().as_secs_f64();
+    let digested = resident_bytes("self").unwrap_or(0);
     let began = Instant::now();
     let plan = parse(DEFAULT_SCENARIO.0, DEFAULT_SCENARIO.1).map_err(|error| error.to_string())?;
     let checks = judge(&plan, &digest, 1);
     let phases = summarize(&digest);
     let judged = began.elapsed().as_secs_f64();
     let after = resident_bytes("self").unwrap_or(0);
+    let mib = |bytes: u64| bytes.saturating_sub(before) as f64 / 1_048_576.0;
     let _ = writeln!(
         out,
         "reading it back: {read:.1} s; judging {} checks of {} phases: {judged:.2} s",
@@ -143,8 +146,11 @@ fn a_day(out: &mut String, devices: u32, seconds: u32) -> Result<(), String> {
     );
     let _ = writeln!(
         out,
-        "memory: {:.0} MiB more than at the start, after all of it",
-        after.saturating_sub(before) as f64 / 1_048_576.0
+        "resident memory beyond that at the start: {:.0} MiB after measuring, {:.0} after reading back, \
+         {:.0} after judging",
+        mib(measured),
+        mib(digested),
+        mib(after)
     );
     Ok(())
 }

@@ -97,7 +97,9 @@ fn tell_github(record: &RunRecord) -> Option<String> {
     if std::env::var("GITHUB_ACTIONS").as_deref() != Ok("true") {
         return None;
     }
-    print!("{}", annotations(record));
+    if let Err(error) = super::print(&annotations(record)) {
+        return Some(format!("cannot write to standard output: {error}"));
+    }
     let page = std::env::var_os("GITHUB_STEP_SUMMARY")?;
     let page = Path::new(&page);
     let appended = std::fs::OpenOptions::new()

@@ -79,7 +79,7 @@ pub enum PingEnd {
     },
     /// The connection ended without an answer.
     Cut,
-    /// A gateway lost the server while the Ping was held (HTTP 502 or 504).
+    /// A gateway lost the server while the Ping was held (HTTP 502).
     Lost,
     /// The run ended first.
     OpenAtEnd {

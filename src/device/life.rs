@@ -462,9 +462,7 @@ impl<T: Transport> Life<T> {
             (false, _) => {
                 let end = match &trouble {
                     Trouble::Transport(_) => PingEnd::Cut,
-                    Trouble::Http { status, .. } if matches!(status.code(), 502 | 504) => {
-                        PingEnd::Lost
-                    }
+                    Trouble::Http { status, .. } if status.code() == 502 => PingEnd::Lost,
                     _ => PingEnd::Status(0),
                 };
                 self.client.tell(Event::PingEnded { end, age });

@@ -63,6 +63,14 @@ pub struct Row {
     pub note: Option<String>,
 }
 
+impl Row {
+    /// Whether it was measured before, and not after.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.before.is_some() && self.after.is_none()
+    }
+}
+
 /// A ratio with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ratio {
@@ -148,6 +156,8 @@ pub fn differences(a: &Plan, b: &Plan) -> Vec<String> {
         format_duration(db.grace),
     );
     differ("retry", span(da.retry), span(db.retry));
+    let ramp = |plan: &Plan| format!("{} a second", plan.devices.ramp_per_second);
+    differ("ramp", ramp(a), ramp(b));
     differ("window", da.window.to_string(), db.window.to_string());
     differ(
         "all_folders",
@@ -165,7 +175,12 @@ pub fn differences(a: &Plan, b: &Plan) -> Vec<String> {
     let mail = |plan: &Plan| {
         plan.mail.as_ref().map_or_else(
             || "none".to_owned(),
-            |mail| format!("{} a second of {} bytes", mail.rate, mail.size),
+            |mail| {
+                format!(
+                    "{} a second of {} bytes by {:?}",
+                    mail.rate, mail.size, mail.door
+                )
+            },
         )
     };
     differ("mail", mail(a), mail(b));
@@ -175,9 +190,13 @@ pub fn differences(a: &Plan, b: &Plan) -> Vec<String> {
             .map(|phase| {
                 let abandon = phase.abandon.as_ref().map_or_else(String::new, |abandon| {
                     format!(
-                        " abandoning {:.0} % after {}",
+                        " abandoning {:.0} % after {} for {} ({}:{}:{})",
                         abandon.share * 100.0,
-                        span(abandon.after)
+                        span(abandon.after),
+                        span(abandon.away),
+                        abandon.fin,
+                        abandon.rst,
+                        abandon.silence
                     )
                 });
                 format!(
@@ -222,12 +241,14 @@ pub fn compare(before: Side<'_>, after: Side<'_>, seed: u64) -> Changes {
             desk.level(phase, (name, unit, least), &b, &a);
         }
     }
-    let change = desk
-        .rows
-        .iter()
-        .map(|row| row.change)
-        .max()
-        .unwrap_or(Change::NotComparable);
+    let worst = desk.rows.iter().map(|row| row.change).max();
+    // What was measured before and is not any more is no improvement.
+    let is_lost = desk.rows.iter().any(Row::is_lost);
+    let change = match worst.unwrap_or(Change::NotComparable) {
+        Change::Worse => Change::Worse,
+        _ if is_lost => Change::NotComparable,
+        change => change,
+    };
     Changes {
         rows: desk.rows,
         change,
@@ -330,7 +351,8 @@ impl Desk<'_> {
                 Some(compared) => {
                     let one = &compared[index];
                     row.ratio = Some(ratio(one.ratio()));
-                    row.change = changed(one.ratio(), one.difference(1.0), slack);
+                    let (times, difference) = one.strict();
+                    row.change = changed(times, difference, slack);
                 }
                 None => {
                     row.note = Some(format!(
@@ -366,7 +388,7 @@ impl Desk<'_> {
         match compare_medians(&b, &a, &mut self.random) {
             Some(compared) => {
                 (row.before, row.after) = (Some(compared.value.0), Some(compared.value.1));
-                let (times, difference) = (compared.ratio(), compared.difference(1.0));
+                let (times, difference) = (compared.ratio(), compared.strict().1);
                 // From nothing there is no ratio, only a difference.
                 if compared.value.0 >= 1.0 || unit == "share" && compared.value.0 > 0.0 {
                     row.ratio = Some(ratio(times));

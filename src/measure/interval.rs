@@ -77,6 +77,11 @@ impl Latency {
     #[must_use]
     pub fn histogram(&self) -> Option<Histogram<u64>> {
         let bytes = BASE64.decode(&self.hdr).ok()?;
+        // The decoder would believe the length that the header claims.
+        let claimed = bytes.get(4..8)?.try_into().ok().map(u32::from_be_bytes)?;
+        if claimed as usize > bytes.len() {
+            return None;
+        }
         Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
     }
 }
@@ -94,7 +99,9 @@ pub fn rounded(value: f64) -> f64 {
         return value;
     }
     let scale = 10_f64.powi(DIGITS - 1 - value.abs().log10().floor() as i32);
-    (value * scale).round() / scale
+    let rounded = (value * scale).round() / scale;
+    // Numbers next to zero have no such scale.
+    if rounded.is_finite() { rounded } else { 0.0 }
 }
 
 /// One second, or several that were put together.

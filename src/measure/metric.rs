@@ -96,7 +96,7 @@ names! {
         PingsOverdue = "pings_overdue",
         /// Pings whose connection ended without an answer.
         PingsCut = "pings_cut",
-        /// Pings that a gateway answered with 502 or 504: its server went away.
+        /// Pings that a gateway answered with 502: its server went away.
         PingsLost = "pings_lost",
         /// Pings answered before their heartbeat though nothing had changed.
         PingsEarly = "pings_early",

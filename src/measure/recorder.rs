@@ -212,11 +212,13 @@ impl Recorder {
             .filter_map(|(metric, histogram)| {
                 Some((metric.as_str().to_owned(), Latency::of(histogram)?))
             });
+        // JSON has no infinity, and a line that cannot be read costs the whole run.
+        gauges.retain(|_, value| value.is_finite());
         for value in gauges.values_mut() {
             *value = rounded(*value);
         }
         Interval {
-            t: rounded(self.start.elapsed().as_secs_f64()),
+            t: (self.start.elapsed().as_secs_f64() * 1e3).round() / 1e3,
             seconds: 1.0,
             phase: phase.to_owned(),
             counts: counts

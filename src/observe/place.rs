@@ -21,8 +21,8 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 /// What was read, and whether it can be new.
 #[derive(Debug)]
 pub(super) enum Fetched {
-    /// Bytes.
-    Bytes(Vec<u8>),
+    /// Bytes, and how old they are.
+    Bytes(Vec<u8>, Duration),
     /// The file is as it was the last time.
     Unchanged,
 }
@@ -53,10 +53,8 @@ impl Fetcher {
     /// What is there now, or what is wrong, in words.
     pub(super) async fn fetch(&mut self, format: Format) -> Result<Fetched, String> {
         match &self.place {
-            Place::Url(url) => fetch_url(&self.client, url).await.map(Fetched::Bytes),
-            Place::Command(line) => command::run(line, COMMAND_LIMIT, MOST)
-                .await
-                .map(Fetched::Bytes),
+            Place::Url(url) => fetch_url(&self.client, url).await.map(fresh),
+            Place::Command(line) => command::run(line, COMMAND_LIMIT, MOST).await.map(fresh),
             Place::Path(pattern) => {
                 let (pattern, last) = (pattern.clone(), self.last.clone());
                 let read = tokio::task::spawn_blocking(move || read_file(&pattern, last, format));
@@ -64,11 +62,21 @@ impl Fetcher {
                 let Some((file, bytes)) = read else {
                     return Ok(Fetched::Unchanged);
                 };
+                // A file that was there before may be of yesterday. One that changes is new, whatever
+                // the clock of the machine says that writes it.
+                let age = match self.last {
+                    None => file.2.elapsed().unwrap_or_default(),
+                    Some(_) => Duration::ZERO,
+                };
                 self.last = Some(file);
-                Ok(Fetched::Bytes(bytes))
+                Ok(Fetched::Bytes(bytes, age))
             }
         }
     }
+}
+
+fn fresh(bytes: Vec<u8>) -> Fetched {
+    Fetched::Bytes(bytes, Duration::ZERO)
 }
 
 async fn fetch_url(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {

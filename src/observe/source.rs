@@ -142,6 +142,11 @@ impl Sources {
                 server.entry(name).or_insert(value);
             }
         }
+        let first = self.sources.first().map(|source| &source.server);
+        let several = self
+            .sources
+            .iter()
+            .any(|source| Some(&source.server) != first);
         for (server, known) in &servers {
             for name in known.keys() {
                 let givers = self.givers.entry(name.clone()).or_default();
@@ -150,7 +155,7 @@ impl Sources {
                 }
             }
         }
-        gauges.extend(sum(&servers, &self.givers));
+        gauges.extend(sum(&servers, &self.givers, several));
         (gauges, open)
     }
 
@@ -166,12 +171,28 @@ impl Sources {
 
 /// One set of gauges for all servers. Process ids of different servers are told apart by the
 /// server's name.
-fn sum(servers: &BTreeMap<&str, Gauges>, givers: &BTreeMap<String, BTreeSet<String>>) -> Gauges {
+fn sum(
+    servers: &BTreeMap<&str, Gauges>,
+    givers: &BTreeMap<String, BTreeSet<String>>,
+    several: bool,
+) -> Gauges {
     let mut gauges = Gauges::new();
-    let several = givers.values().flatten().collect::<BTreeSet<_>>().len() > 1;
+    let complete = |name: &str| {
+        givers.get(name).is_some_and(|givers| {
+            givers.iter().all(|giver| {
+                let known = servers.get(giver.as_str());
+                known.is_some_and(|known| known.contains_key(name))
+            })
+        })
+    };
+    // A worker that is not heard of for a while has not gone.
+    let workers_are_known = complete("server.active_requests");
     for (server, known) in servers {
         for (name, value) in known {
             if let Some(pid) = name.strip_prefix("server.active.") {
+                if !workers_are_known {
+                    continue;
+                }
                 let name = if several {
                     format!("server.active.{server}:{pid}")
                 } else {
@@ -180,14 +201,7 @@ fn sum(servers: &BTreeMap<&str, Gauges>, givers: &BTreeMap<String, BTreeSet<Stri
                 gauges.insert(name, *value);
                 continue;
             }
-            let all_here = givers.get(name).is_some_and(|givers| {
-                givers.iter().all(|giver| {
-                    servers
-                        .get(giver.as_str())
-                        .is_some_and(|known| known.contains_key(name))
-                })
-            });
-            if !all_here {
+            if !complete(name) {
                 continue;
             }
             let together = together(name);
@@ -229,8 +243,9 @@ async fn read(
         let before = open();
         match fetcher.fetch(plan.format).await {
             Ok(Fetched::Unchanged) => {}
-            Ok(Fetched::Bytes(bytes)) => {
-                let at = Instant::now();
+            Ok(Fetched::Bytes(bytes, age)) => {
+                let now = Instant::now();
+                let at = now.checked_sub(age).unwrap_or(now);
                 match format::parse(plan.format, &bytes, &scope) {
                     Ok(gauges) => {
                         let mut slot = lock(&slot);

@@ -30,6 +30,13 @@ pub enum Sign {
     OldWorkerGone(String),
 }
 
+impl Sign {
+    /// Whether it shows the beginning of a recycle for certain.
+    const fn is_beginning(&self) -> bool {
+        matches!(self, Self::Counter | Self::NewWorker(_))
+    }
+}
+
 impl fmt::Display for Sign {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -102,6 +109,10 @@ const MIN_BURST: u64 = 5;
 /// Signs so far apart belong to different recycles: shutdownTimeLimit is rarely longer.
 const TOGETHER: f64 = 600.0;
 
+/// And so far apart where nothing shows it but Pings that ended: a network that fails for a moment is
+/// none.
+const MOMENT: f64 = 10.0;
+
 /// Whether so many cut Pings of so many held ones are the work of a recycle.
 #[must_use]
 pub fn is_burst(cut: u64, held: f64) -> bool {
@@ -170,18 +181,13 @@ impl Detector {
     }
 
     fn add(&mut self, t: f64, sign: Sign) {
-        let starts = match sign {
-            Sign::Counter | Sign::NewWorker(_) => true,
-            Sign::ShutdownFailure
-            | Sign::CutPings(_)
-            | Sign::EarlyPings(_)
-            | Sign::LostPings(_)
-            | Sign::OldWorkerGone(_) => false,
-        };
+        let starts = sign.is_beginning();
         let same_kind =
             |other: &Sign| std::mem::discriminant(other) == std::mem::discriminant(&sign);
         let belongs = self.found.last().is_some_and(|last| {
-            let is_near = t - last.t <= TOGETHER;
+            // What only looked like one, because Pings were cut, is left when signs come later.
+            let is_known = last.stages.iter().any(|(_, sign)| sign.is_beginning());
+            let is_near = t - last.t <= if is_known { TOGETHER } else { MOMENT };
             // A second beginning is another recycle, unless two servers or workers begin together.
             let begun = last
                 .stages
@@ -276,6 +282,14 @@ mod tests {
         assert_eq!(detect(&trickle), []);
         // Before a worker was ever seen nothing is compared.
         assert_eq!(detect(&[interval(1.0, &[], 0), steady(2.0)]), []);
+    }
+
+    #[test]
+    fn a_blip_of_the_network_does_not_hide_the_recycle() {
+        let held = |t, cut| interval(t, &[("devices.holding", 100.0)], cut);
+        let blip = [held(60.0, 0), held(70.0, 15), held(110.0, 90)];
+        let found = detect(&blip);
+        assert_eq!((found.len(), found[1].t), (2, 110.0));
     }
 
     #[test]

@@ -30,11 +30,11 @@ fn times(row: &Row) -> String {
     }
 }
 
-/// Rows that a reader must see: what changed, and what could not be said. The others are counted,
+/// Rows that a reader must see: what changed, and what is not measured any more. The others are counted,
 /// unless all are asked for.
 fn of_interest(changes: &Changes, all: bool) -> Vec<&Row> {
     let rows = changes.rows.iter();
-    rows.filter(|row| all || matches!(row.change, Change::Worse | Change::Better))
+    rows.filter(|row| all || row.is_lost() || matches!(row.change, Change::Worse | Change::Better))
         .collect()
 }
 

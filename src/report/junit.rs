@@ -16,7 +16,7 @@ use crate::judge::{Check, Outcome};
 pub fn junit(record: &RunRecord) -> Result<String, String> {
     let mut suite = TestSuite::new(record.plan.name.clone());
     let seconds: f64 = record.phases.iter().map(|phase| phase.seconds).sum();
-    suite.set_time(Duration::from_secs_f64(seconds.max(0.0)));
+    suite.set_time(Duration::try_from_secs_f64(seconds).unwrap_or_default());
     let started = record.started.parse::<jiff::Timestamp>().ok();
     let started = started.and_then(|at| DateTime::<Utc>::from_timestamp(at.as_second(), 0));
     if let Some(started) = started {

@@ -79,8 +79,8 @@ pub fn timeline_hlog(record: &RunRecord, directory: &Path) -> Result<Vec<u8>, St
             .map_err(|error| wrong(&error))?;
         for interval in Timeline::open(directory).map_err(|error| error.to_string())? {
             let interval = interval.map_err(|error| error.to_string())?;
-            let length = Duration::from_secs_f64(interval.seconds.max(0.0));
-            let start = Duration::from_secs_f64((interval.t - interval.seconds).max(0.0));
+            let length = seconds(interval.seconds);
+            let start = seconds(interval.t - interval.seconds);
             for metric in Metric::ALL {
                 let histogram = interval
                     .latency(*metric)
@@ -94,4 +94,9 @@ pub fn timeline_hlog(record: &RunRecord, directory: &Path) -> Result<Vec<u8>, St
         }
     }
     Ok(bytes)
+}
+
+/// A duration of what a file says; nonsense is none.
+fn seconds(number: f64) -> Duration {
+    Duration::try_from_secs_f64(number).unwrap_or_default()
 }

@@ -2,7 +2,6 @@
 //! `pings_cut < 5%`, `stranded.max.recovered < 20`.
 
 use std::fmt;
-use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -126,7 +125,7 @@ const ALIASES: [(&str, &str); 2] = [("notify", "notification"), ("pings.cut", "p
 /// Names of the mail ledger's figures.
 const MAILS: [&str; 4] = ["missing", "late", "duplicates", "misplaced"];
 /// Gauges that a run may have, beside `custom.*`, `server.active.*` and TCP states.
-const GAUGES: [&str; 15] = [
+const GAUGES: [&str; 18] = [
     "stranded",
     "devices.holding",
     "devices.syncing",
@@ -142,6 +141,9 @@ const GAUGES: [&str; 15] = [
     "tcp.outgoing.ports",
     "stranded.low",
     "stranded.high",
+    "devices.starting",
+    "harness.cpu_share",
+    "harness.clock_step_ms",
 ];
 
 /// Every name a threshold may begin with.
@@ -227,6 +229,7 @@ fn figure(text: &str) -> Result<(Figure, Option<PhaseKind>), String> {
         Some(_) => Err(format!("`{name}` is a count and has no statistic")),
     };
     let is_level = GAUGES.contains(&name.as_str())
+        || is_use(&name)
         || known().contains(&name) && (name.starts_with("server.") || name.starts_with("tcp."))
         || name.starts_with("custom.");
     let figure = if Metric::parse(&name).is_some() {
@@ -296,6 +299,10 @@ fn statistic_of(word: &str) -> Option<Statistic> {
     if !is_number || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
+    // p100 would be read as p10.
+    if digits.len() > 2 && digits.ends_with('0') {
+        return None;
+    }
     // p50 is 0.50, p999 is 0.999, p5 is 0.05.
     let scale = 10_f64.powi(digits.len().max(2) as i32);
     let number: f64 = digits.parse().ok()?;
@@ -344,6 +351,22 @@ fn bound(text: &str, figure: &Figure) -> Result<Bound, String> {
     number(text, figure).map(Bound::Number)
 }
 
+/// `tcp.devices.<use>.<state>`.
+fn is_use(name: &str) -> bool {
+    let Some((what, state)) = name
+        .strip_prefix("tcp.devices.")
+        .and_then(|rest| rest.split_once('.'))
+    else {
+        return false;
+    };
+    crate::transport::Use::ALL
+        .iter()
+        .any(|known| known.as_str() == what)
+        && tcp_table::State::ALL
+            .iter()
+            .any(|known| known.gauge() == state)
+}
+
 /// Levels that are shares from 0 to 1.
 fn is_share(name: &str) -> bool {
     matches!(name, "server.gc_time" | "server.cpu")
@@ -367,7 +390,7 @@ fn number(text: &str, figure: &Figure) -> Result<f64, String> {
         Figure::Failing => {
             plain.ok_or_else(|| format!("expected a share such as 5%, found {text:?}"))
         }
-        Figure::Latency(..) => duration(text)
+        Figure::Latency(..) => parse_duration(text)
             .map(|duration| duration.as_micros() as f64)
             .ok_or_else(|| {
                 format!("expected a duration such as 250ms, 10s, or a phase, found {text:?}")
@@ -376,10 +399,6 @@ fn number(text: &str, figure: &Figure) -> Result<f64, String> {
             .or_else(|| parse_size(text).map(|size| size as f64))
             .ok_or_else(|| format!("expected a number, or a size such as 6GiB, found {text:?}")),
     }
-}
-
-fn duration(text: &str) -> Option<Duration> {
-    parse_duration(text)
 }
 
 #[cfg(test)]
@@ -430,6 +449,7 @@ mod tests {
             read("sync.p999 < 1s").figure,
             Figure::Latency("sync".to_owned(), Statistic::Quantile(0.999))
         );
+        assert_eq!(read("tcp.devices.held.close_wait.max < 3").phase, None);
         assert_eq!(read("failing.aging > 1%").phase, Some(PhaseKind::Aging));
         assert_eq!(
             read("server.gc_time.p50.aging < 10%").bound,
@@ -442,6 +462,7 @@ mod tests {
         let problem = |text: &str| parse_threshold(text).unwrap_err();
         for (text, part) in [
             ("sync.p99", "relation"),
+            ("sync.p100 < 1s", "unknown figure"),
             ("sinc.p99 < 1s", "did you mean `sync`"),
             ("sync < 1s", "needs a statistic"),
             ("sync.p99 < fast", "expected a duration"),

@@ -30,23 +30,23 @@ kind = \"recovered\"
 duration = \"20s\"
 ";
 
-fn plan(more: &str) -> Plan {
+pub(crate) fn plan(more: &str) -> Plan {
     parse("synthetic.toml", &format!("{SCENARIO}\n{more}")).unwrap()
 }
 
 /// How the made-up server behaves.
-struct Story {
+pub(crate) struct Story {
     /// Stranded requests gathered per second of aging.
-    strands: f64,
+    pub(crate) strands: f64,
     /// Factor on latencies at the end of aging.
-    degraded: f64,
+    pub(crate) degraded: f64,
     /// Whether the recycle happens, and what it leaves.
-    recycle: bool,
-    residue: f64,
+    pub(crate) recycle: bool,
+    pub(crate) residue: f64,
     /// Factor on latencies after the recycle.
-    after: f64,
-    ledger: LedgerCounts,
-    seed: u64,
+    pub(crate) after: f64,
+    pub(crate) ledger: LedgerCounts,
+    pub(crate) seed: u64,
 }
 
 impl Default for Story {
@@ -111,6 +111,9 @@ impl Story {
             .insert(Counter::PingsSent.as_str().to_owned(), 60);
         interval
             .counts
+            .insert(Counter::Answers.as_str().to_owned(), 100);
+        interval
+            .counts
             .insert(Counter::Connects.as_str().to_owned(), 1);
         for (metric, mean) in [(Metric::Sync, 20_000.0), (Metric::Notification, 100_000.0)] {
             let mut histogram = Histogram::new(3).unwrap();
@@ -128,7 +131,7 @@ impl Story {
         interval
     }
 
-    fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         self.timeline().into_iter().collect()
     }
 

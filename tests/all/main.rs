@@ -1,6 +1,7 @@
 //! Whole-program tests: one binary, a module per concern.
 
 mod cli;
+mod compare;
 mod contract;
 mod control_api;
 mod device_life;

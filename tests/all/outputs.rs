@@ -45,15 +45,15 @@ recycle = \"expected\"
 thresholds = [\"notify.p95 < 10s\", \"sync.p50.baseline < 1us\"]
 ";
 
-struct Played {
+pub(crate) struct Played {
     folder: TempDir,
-    directory: PathBuf,
+    pub(crate) directory: PathBuf,
     output: Output,
     /// `/metrics` in the middle of the run.
     metrics: String,
 }
 
-fn played() -> &'static Played {
+pub(crate) fn played() -> &'static Played {
     static PLAYED: OnceLock<Played> = OnceLock::new();
     PLAYED.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();

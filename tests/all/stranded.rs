@@ -46,7 +46,7 @@ symptom = \"any\"
 recycle = \"any\"
 ";
 
-/// One server counts every Ping twice, `direct` once: the harness finds that out by itself.
+/// One server counts every Ping twice, front end and back end on two servers once: the harness finds that out by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_estimate_matches_the_truth_in_every_topology() {
     for (topology, per_ping) in [

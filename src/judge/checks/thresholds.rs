@@ -34,7 +34,7 @@ impl Bench<'_> {
                     &self.in_phase(Some(*phase)),
                     Some(*phase),
                 )
-                .map(|other| factor * other + plus),
+                .map(|other| factor * other * self.as_long(threshold, *phase) + plus),
         };
         let Some(bound) = bound else {
             return check.no_data("there is nothing to compare the figure with");
@@ -55,6 +55,18 @@ impl Bench<'_> {
             (true, false) => check.no_data("holds so far; the run ended before its time"),
             (false, _) => check.fail("does not hold"),
         }
+    }
+
+    /// Counts of two phases are compared as if both had lasted as long.
+    fn as_long(&self, threshold: &Threshold, other: PhaseKind) -> f64 {
+        if !matches!(threshold.figure, Figure::Count(_)) {
+            return 1.0;
+        }
+        let seconds = |phase| -> f64 {
+            let intervals = self.in_phase(phase);
+            intervals.iter().map(|interval| interval.seconds).sum()
+        };
+        seconds(threshold.phase) / seconds(Some(other)).max(1.0)
     }
 
     fn in_phase(&self, phase: Option<PhaseKind>) -> Vec<&Interval> {
@@ -85,6 +97,12 @@ impl Bench<'_> {
                 if histogram.is_empty() {
                     return None;
                 }
+                // A quantile needs a sample beyond it, or it is just the largest.
+                if let Statistic::Quantile(quantile) = statistic
+                    && (histogram.len() as f64) * (1.0 - quantile) < 1.0
+                {
+                    return None;
+                }
                 Some(match statistic {
                     Statistic::Quantile(quantile) => histogram.value_at_quantile(*quantile) as f64,
                     Statistic::Mean => histogram.mean(),
@@ -96,7 +114,12 @@ impl Bench<'_> {
                 let counts = intervals.iter().map(|interval| interval.count(counter));
                 Some(counts.sum::<u64>() as f64)
             }
-            Figure::Failing => Some(failing(intervals)),
+            Figure::Failing => {
+                let asked = intervals.iter().any(|interval| {
+                    interval.count(Counter::Answers) + interval.count(Counter::TimedOut) > 0
+                });
+                asked.then(|| failing(intervals))
+            }
             Figure::Level(name, statistic) => self.level(name, *statistic, intervals, phase),
             Figure::Mails(which) => {
                 self.plan.mail.as_ref()?;
@@ -122,14 +145,15 @@ impl Bench<'_> {
             .iter()
             .filter_map(|interval| interval.gauge(name))
             .collect();
-        let last = *values.last()?;
+        values.last()?;
         let extremes = self.digest.extremes.iter().filter(|(of, _)| match phase {
             Some(kind) => of.as_str() == kind.as_str(),
             None => !UNJUDGED.contains(&of.as_str()),
         });
-        let max = extremes
-            .filter_map(|(_, gauges)| Some(gauges.get(name)?.max))
-            .reduce(f64::max);
+        let extremes: Vec<_> = extremes
+            .filter_map(|(_, gauges)| gauges.get(name))
+            .collect();
+        let max = extremes.iter().map(|extreme| extreme.max).reduce(f64::max);
         Some(match statistic {
             Statistic::Quantile(quantile) => {
                 values.sort_by(f64::total_cmp);
@@ -138,7 +162,14 @@ impl Bench<'_> {
             }
             Statistic::Mean => values.iter().sum::<f64>() / values.len() as f64,
             Statistic::Max => max?,
-            Statistic::Last | Statistic::Count => last,
+            // Phases are kept by name; the last interval says which was played last.
+            Statistic::Last | Statistic::Count => {
+                let last = intervals
+                    .iter()
+                    .rev()
+                    .find(|one| one.gauge(name).is_some())?;
+                self.digest.extremes.get(&last.phase)?.get(name)?.last
+            }
         })
     }
 

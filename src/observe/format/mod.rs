@@ -108,6 +108,9 @@ pub fn together(name: &str) -> Together {
         .map_or(Together::Sum, |(_, together)| *together)
 }
 
+/// A source has some fifty figures; one that prints numbers without end must not fill the journal.
+const MOST_GAUGES: usize = 1000;
+
 /// Gauges in the making: several values of one name become one.
 #[derive(Debug, Default)]
 struct Gathered(Gauges);
@@ -117,13 +120,18 @@ impl Gathered {
         if !value.is_finite() {
             return;
         }
+        if self.0.len() >= MOST_GAUGES && !self.0.contains_key(name) {
+            return;
+        }
         let together = together(name);
         let slot = self.0.entry(name.to_owned());
         slot.and_modify(|so_far| {
-            *so_far = match together {
+            let sum = match together {
                 Together::Sum => *so_far + value,
                 Together::Max => so_far.max(value),
             };
+            // The sum of finite values may not be finite.
+            *so_far = if sum.is_finite() { sum } else { value };
         })
         .or_insert(value);
     }

@@ -100,7 +100,8 @@ pub(super) fn parse(text: &str, scope: &Scope) -> Result<Gauges, FormatError> {
     let last = text.lines().count();
     for (index, line) in text.lines().enumerate() {
         // Rows and owners are set in; a title is not.
-        if sockets.rows > 0 && line.starts_with(|first: char| first.is_alphabetic()) {
+        let is_row = ["TCP", "UDP"].iter().any(|word| line.starts_with(word));
+        if sockets.rows > 0 && !is_row && line.starts_with(|first: char| first.is_alphabetic()) {
             sockets = Sockets::new();
         }
         // PowerShell's Select-String marks what it found.
@@ -386,6 +387,8 @@ Aktive Verbindungen
         assert_eq!(parse(&french, &scope()).unwrap(), expected);
         let twice = format!("{ENGLISH}{ENGLISH}");
         assert_eq!(parse(&twice, &scope()).unwrap(), expected);
+        let trimmed = ENGLISH.replace("\n  TCP", "\nTCP");
+        assert_eq!(parse(&trimmed, &scope()).unwrap(), expected);
         let found = ENGLISH.replace("  TCP", "> TCP");
         assert_eq!(parse(&found, &scope()).unwrap(), expected);
         let more = format!("{ENGLISH}  TCP    0.0.0.0:60200   0.0.0.0:0    GEBUNDEN   1\n");

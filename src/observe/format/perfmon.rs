@@ -329,7 +329,8 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     numbered.filter(|(_, line)| !line.trim().is_empty())
 }
 
-/// The last row that has values.
+/// The last row. One without values says that what was counted has gone: an old worker's column stays,
+/// and must not be read for ever.
 pub(super) fn parse(text: &str, scope: &Scope) -> Result<Gauges, FormatError> {
     let mut lines = lines(text);
     let (line, heading) = lines.next().ok_or_else(|| {
@@ -344,8 +345,15 @@ pub(super) fn parse(text: &str, scope: &Scope) -> Result<Gauges, FormatError> {
     for (number, (line, row)) in rows.iter().enumerate().rev() {
         let is_last = number + 1 == rows.len();
         match heading.row(line + 1, row) {
-            Ok(Some((_, gauges))) if !gauges.is_empty() => return Ok(gauges),
-            Ok(_) => {}
+            Ok(Some((_, gauges))) if gauges.is_empty() => {
+                return Err(FormatError::new(
+                    line + 1,
+                    "the last row has no value of a known counter: what it counted has gone, or has no \
+                     sample yet",
+                ));
+            }
+            Ok(Some((_, gauges))) => return Ok(gauges),
+            Ok(None) => {}
             // The writer is in the middle of it.
             Err(_) if is_last && !complete => {}
             Err(error) => return Err(error),
@@ -474,6 +482,9 @@ mod tests {
         assert!(message(&number).starts_with("line 3: column 2: expected a number"));
         let time = TEXT.replace("03/14/2026 03:00:15", "14.03.2026 03:00:15");
         assert!(message(&time).starts_with("line 3: expected a time"));
+        let blank =
+            format!("{TEXT}\"03/14/2026 03:00:30.020\",\" \",\"\",\"9\",\"\",\"\",\"\"\r\n");
+        assert!(message(&blank).starts_with("line 4: the last row has no value"));
         let heading: String = TEXT.lines().take(1).collect();
         assert!(message(&heading).contains("none is there yet"));
     }
