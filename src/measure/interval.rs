@@ -153,3 +153,29 @@ impl Interval {
         self.latencies.get(metric.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_rounded_to_what_they_mean() {
+        assert_eq!(rounded(0.034_482_758_6), 0.034_483);
+        assert_eq!(rounded(123_456_789.0), 123_456_789.0);
+        assert_eq!(rounded(-1234.5678), -1234.6);
+        assert_eq!(rounded(1e-310), 0.0);
+    }
+
+    /// A header may claim four gigabytes.
+    #[test]
+    fn a_histogram_that_lies_about_its_length_is_none() {
+        let mut histogram = Histogram::<u64>::new(3).unwrap();
+        histogram.record(5).unwrap();
+        let mut latency = Latency::of(&histogram).unwrap();
+        assert_eq!(latency.histogram().unwrap().len(), 1);
+        let mut bytes = BASE64.decode(&latency.hdr).unwrap();
+        bytes[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
+        latency.hdr = BASE64.encode(bytes);
+        assert_eq!(latency.histogram(), None);
+    }
+}

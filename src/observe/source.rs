@@ -332,6 +332,8 @@ mod tests {
         put(&both.sources[0], &[("server.active_requests", 11.0)]);
         let seen = both.sample().0;
         assert!(!seen.contains_key("server.active_requests"), "{seen:?}");
+        // Nor has a worker gone, or will a new one have come.
+        assert!(!seen.keys().any(|name| name.starts_with("server.active.")));
         assert_eq!(seen["source.2.age"], 6.0);
         assert_eq!(both.reports()[1].stale_seconds, 1);
     }

@@ -86,6 +86,15 @@ mod tests {
         assert_eq!(gauges["custom.mine"], 2.5);
     }
 
+    /// JSON has no infinity: it would cost the journal its line.
+    #[test]
+    fn sums_stay_finite_and_figures_few() {
+        let gauges = parse("a 1e308\na 1e308\n").unwrap();
+        assert!(gauges["custom.a"].is_finite());
+        let many: String = (0..5000).map(|number| format!("a{number} 1\n")).collect();
+        assert_eq!(parse(&many).unwrap().len(), super::super::MOST_GAUGES);
+    }
+
     #[test]
     fn mistakes_have_a_line() {
         let message = |text: &str| parse(text).unwrap_err().to_string();
