@@ -75,9 +75,10 @@ struct ShowArguments {
     /// Application pool.
     #[arg(long, default_value = iis::SYNC_POOL)]
     pool: String,
-    /// When the worker started, for example `2026-03-14T20:00:00+01:00[Europe/Berlin]`; the next
-    /// recycles are told from there. Without it, it starts now.
-    #[arg(long, value_name = "TIME")]
+    /// When the worker started, for example `2026-03-14T20:00:00+01:00[Europe/Berlin]`, or
+    /// `2026-03-14T19:00:00Z` for this machine's time zone; the next recycles are told from there.
+    /// Without it, it starts now.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     started: Option<Zoned>,
     /// How the settings are printed.
     #[arg(long, value_enum, default_value_t = ShowFormat::Text)]
@@ -139,6 +140,18 @@ fn rule(text: &str) -> Result<&'static Rule, String> {
         let known: Vec<&str> = RULES.iter().map(|rule| rule.id).collect();
         format!("expected one of {}", known.join(", "))
     })
+}
+
+fn moment(text: &str) -> Result<Zoned, String> {
+    let zoned = text.parse::<Zoned>().ok();
+    let here = || text.parse::<jiff::Timestamp>().ok();
+    zoned
+        .or_else(|| Some(here()?.to_zoned(jiff::tz::TimeZone::system())))
+        .ok_or_else(|| {
+            "expected a time such as 2026-03-14T20:00:00Z or \
+             2026-03-14T20:00:00+01:00[Europe/Berlin]"
+                .to_owned()
+        })
 }
 
 fn heartbeats(text: &str) -> Result<(u32, u32), String> {
@@ -282,7 +295,7 @@ fn lint_text(pools: &[(String, Pool)], findings: &[Finding]) -> String {
     };
     let _ = writeln!(
         out,
-        "{} errors, {} warnings, {} notes",
+        "{} errors, {} warnings, {} notes; `--allow RULE` leaves a rule out",
         count(Severity::Error),
         count(Severity::Warning),
         count(Severity::Note)

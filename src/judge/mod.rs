@@ -59,6 +59,9 @@ pub struct Check {
     pub figures: Vec<String>,
 }
 
+/// Name of the check of the measurement itself, which says nothing of the server.
+const MEASUREMENT: &str = "measurement";
+
 /// All checks together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -73,13 +76,16 @@ pub enum Verdict {
 
 impl Verdict {
     /// A proven failure wins over inconclusive, which wins over passed. A run in which nothing was
-    /// asked says nothing.
+    /// asked says nothing, however well it was measured.
     #[must_use]
     pub fn of(checks: &[Check]) -> Self {
         let any = |outcome| checks.iter().any(|check| check.outcome == outcome);
+        let something_passed = checks
+            .iter()
+            .any(|check| check.outcome == Outcome::Pass && check.name != MEASUREMENT);
         if any(Outcome::Fail) {
             Self::Failed
-        } else if any(Outcome::NoData) || !any(Outcome::Pass) {
+        } else if any(Outcome::NoData) || !something_passed {
             Self::Inconclusive
         } else {
             Self::Passed
@@ -136,5 +142,8 @@ mod tests {
         assert_eq!(Verdict::of(&checks(&[NoData, Fail, Pass])), Verdict::Failed);
         assert_eq!(Verdict::of(&checks(&[Skipped])), Verdict::Inconclusive);
         assert_eq!(Verdict::of(&[]), Verdict::Inconclusive);
+        let mut measured = checks(&[Pass, Skipped]);
+        measured[0].name = MEASUREMENT.to_owned();
+        assert_eq!(Verdict::of(&measured), Verdict::Inconclusive);
     }
 }

@@ -24,7 +24,7 @@ pub enum Sign {
     /// Many held Pings were answered at once before their heartbeat, though nothing had changed: so
     /// does a server that ends in an orderly way.
     EarlyPings(u64),
-    /// A gateway lost its server under many held Pings at once.
+    /// A gateway lost its server under many held Pings, for some seconds.
     LostPings(u64),
     /// A worker process has gone.
     OldWorkerGone(String),
@@ -126,7 +126,16 @@ pub struct Detector {
     recycles: Option<f64>,
     shutdown_failures: Option<f64>,
     held: Option<f64>,
+    outage: Option<Outage>,
     found: Vec<Recycle>,
+}
+
+/// Seconds in which a gateway lost the server under many held Pings.
+#[derive(Debug)]
+struct Outage {
+    first: f64,
+    last: f64,
+    lost: u64,
 }
 
 impl Detector {
@@ -166,8 +175,9 @@ impl Detector {
             signs.push(Sign::EarlyPings(early));
         }
         let lost = interval.count(Counter::PingsLost);
-        if self.held.is_some_and(|held| is_burst(lost, held)) {
-            signs.push(Sign::LostPings(lost));
+        let is_outage = self.held.is_some_and(|held| is_burst(lost, held));
+        if let Some(outage) = self.outage(t, lost, is_outage) {
+            self.add(outage.first, Sign::LostPings(outage.lost));
         }
         if !workers.is_empty() {
             let gone = self.workers.difference(&workers).cloned();
@@ -178,6 +188,35 @@ impl Detector {
         for sign in signs {
             self.add(t, sign);
         }
+    }
+
+    /// Takes a second in; gives an outage that is over and was as short as a recycle's. A server that
+    /// has no ports left fails for as long as nobody recycles it.
+    fn outage(&mut self, t: f64, lost: u64, is_outage: bool) -> Option<Outage> {
+        /// New processes take some seconds.
+        const SHORT: f64 = 5.0;
+        /// Then it is over.
+        const QUIET: f64 = 5.0;
+        if is_outage {
+            let outage = self.outage.get_or_insert(Outage {
+                first: t,
+                last: t,
+                lost: 0,
+            });
+            outage.last = t;
+            outage.lost += lost;
+            return None;
+        }
+        let over = self
+            .outage
+            .as_ref()
+            .is_some_and(|outage| t - outage.last >= QUIET);
+        let outage = if over {
+            self.outage.take()?
+        } else {
+            return None;
+        };
+        (outage.last - outage.first <= SHORT).then_some(outage)
     }
 
     fn add(&mut self, t: f64, sign: Sign) {
@@ -282,6 +321,25 @@ mod tests {
         assert_eq!(detect(&trickle), []);
         // Before a worker was ever seen nothing is compared.
         assert_eq!(detect(&[interval(1.0, &[], 0), steady(2.0)]), []);
+    }
+
+    #[test]
+    fn a_short_outage_behind_a_gateway_is_a_recycle_and_a_long_one_is_not() {
+        let second = |t: u32, lost: u64| {
+            let mut one = interval(t.into(), &[("devices.holding", 100.0)], 0);
+            one.counts
+                .insert(Counter::PingsLost.as_str().to_owned(), lost);
+            one
+        };
+        let with = |lost: std::ops::Range<u32>| -> Vec<Interval> {
+            (1..60)
+                .map(|t| second(t, if lost.contains(&t) { 40 } else { 0 }))
+                .collect()
+        };
+        assert_eq!(signs(&with(20..22)), [[Sign::LostPings(80)]]);
+        assert_eq!(detect(&with(20..22))[0].t, 20.0);
+        assert_eq!(detect(&with(20..40)), []);
+        assert_eq!(detect(&with(20..60)), []);
     }
 
     #[test]

@@ -77,6 +77,12 @@ pub fn changes_text(changes: &Changes, before: &str, after: &str, all: bool) -> 
         );
     }
     let _ = writeln!(out, "\n{}", summary(changes));
+    if let Some(note) = changes.rows.iter().find_map(|row| row.note.as_deref()) {
+        let _ = writeln!(
+            out,
+            "not comparable, for example: {note} (--all shows each)"
+        );
+    }
     let _ = writeln!(out, "Change: {}", changes.change.as_str());
     out
 }

@@ -323,8 +323,8 @@ impl Plan {
             && self.checks.symptom == Expectation::Expected
         {
             warnings.push(
-                "`symptom` needs the server's Active Requests, and there is no [[observe.source]]: \
-                 the verdict can only be inconclusive"
+                "there is no [[observe.source]]: without the server's Active Requests, `symptom` rests \
+                 on the devices' own census, which is an upper bound"
                     .to_owned(),
             );
         }

@@ -383,6 +383,14 @@ fn phase_of(word: &str) -> Result<PhaseKind, String> {
 /// A number in the figure's own unit.
 fn number(text: &str, figure: &Figure) -> Result<f64, String> {
     let plain = text.parse::<f64>().ok().filter(|number| number.is_finite());
+    let share = matches!(figure, Figure::Failing)
+        || matches!(figure, Figure::Level(name, _) if is_share(name));
+    // `failing < 5` would always hold.
+    if share && plain.is_some_and(|number| number > 1.0) {
+        return Err(format!(
+            "is a share from 0 to 1: write {text}%, or a number up to 1"
+        ));
+    }
     match figure {
         Figure::Latency(_, Statistic::Count) | Figure::Count(_) | Figure::Mails(_) => {
             plain.ok_or_else(|| format!("expected a number, found {text:?}"))
@@ -471,6 +479,8 @@ mod tests {
             ("sync.p99.baseline < 2 * baseline", "itself"),
             ("sync.p99 < 5%", "percent"),
             ("sync.last < 1s", "no last value"),
+            ("failing < 5", "write 5%"),
+            ("server.gc_time.max < 30", "write 30%"),
             ("pings_cut.p99 < 5", "no statistic"),
             ("pings_cut < many", "expected a number"),
             ("server.active_requests < 5", "needs a statistic"),

@@ -24,7 +24,7 @@ fn source(place: Place, format: Format) -> SourcePlan {
         place,
         format,
         every: Duration::from_secs(1),
-        stale_after: Duration::from_secs(3),
+        stale_after: Duration::from_secs(60),
     }
 }
 

@@ -10,7 +10,7 @@ struct Limit {
 }
 
 /// Timers that are late make every latency as late.
-const LAG_MS: f64 = 100.0;
+const LAG_MS: f64 = 250.0;
 /// A step of the clock shifts figures of the server against those of the devices.
 const CLOCK_STEP_MS: f64 = 500.0;
 /// Share of all the machine's processors that this process may use.
@@ -42,7 +42,7 @@ const LIMITS: [Limit; 3] = [
 impl Bench<'_> {
     /// Whether the run measured the server and not itself.
     pub(in crate::judge) fn measurement(&self) -> Check {
-        let check = Draft::new("measurement");
+        let check = Draft::new(crate::judge::MEASUREMENT);
         let judged = [PhaseKind::Baseline, PhaseKind::Aging, PhaseKind::Recovered];
         let intervals: Vec<&Interval> = judged.iter().flat_map(|kind| self.of(*kind)).collect();
         if intervals.is_empty() {
