@@ -7,6 +7,7 @@ use std::{env, fs};
 
 const TABLE: &str = "data/wbxml-codepages.tsv";
 
+/// A panic here is a build that fails, and says at which line of the table.
 fn main() {
     println!("cargo::rerun-if-changed={TABLE}");
     let text = fs::read_to_string(TABLE).expect("the code page table is part of the crate");

@@ -31,7 +31,11 @@ pub(crate) async fn run(line: &str, limit: Duration, most: usize) -> Result<Vec<
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
+    // A pipeline is several processes: they are ended together.
+    #[cfg(unix)]
+    command.process_group(0);
     let mut child = command.spawn().map_err(|error| error.to_string())?;
+    let mut family = Family(child.id());
     let (Some(output), Some(errors)) = (child.stdout.take(), child.stderr.take()) else {
         return Err("its output cannot be read".to_owned());
     };
@@ -42,6 +46,8 @@ pub(crate) async fn run(line: &str, limit: Duration, most: usize) -> Result<Vec<
     let Ok((status, output, errors)) = timeout(limit, ended).await else {
         return Err(format!("did not end within {} s", limit.as_secs()));
     };
+    // Its number may be somebody else's now.
+    family.0 = None;
     let status = status.map_err(|error| error.to_string())?;
     if !status.success() {
         let errors = errors.unwrap_or_default();
@@ -52,6 +58,23 @@ pub(crate) async fn run(line: &str, limit: Duration, most: usize) -> Result<Vec<
         return Err(format!("{status}: {}", said.trim()));
     }
     output.ok_or_else(|| format!("printed more than {most} bytes"))
+}
+
+/// A command's process group, which is killed when nobody waits for it any more.
+struct Family(Option<u32>);
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some(group) = self
+            .0
+            .and_then(|pid| i32::try_from(pid).ok())
+            .and_then(rustix::process::Pid::from_raw)
+        {
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
 }
 
 /// Everything up to the end, or `None` if it is too much; the rest is read and dropped, so that the
@@ -86,5 +109,26 @@ mod tests {
         assert_eq!(large.unwrap_err(), "printed more than 1000 bytes");
         let slow = run("sleep 60", SECOND, 10).await;
         assert_eq!(slow.unwrap_err(), "did not end within 1 s");
+    }
+
+    #[tokio::test]
+    async fn a_pipeline_ends_with_its_shell() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let line = format!("(echo $$ > {}; sleep 600) | cat", file.path().display());
+        run(&line, SECOND, 10).await.unwrap_err();
+        // `$$` is the shell's in a subshell too: its group has its number.
+        let shell = std::fs::read_to_string(file.path()).unwrap();
+        let group = shell
+            .trim()
+            .parse()
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        for _ in 0..100 {
+            if rustix::process::test_kill_process_group(group.unwrap()).is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the pipeline lives on");
     }
 }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::checks::{failing, gauge, histograms};
-use super::statistics::{Estimate, compare_medians, compare_quantiles};
+use super::statistics::{Estimate, compare_medians, compare_quantiles, median};
 use super::{Digest, merged};
 use crate::measure::{Interval, Metric};
 use crate::scenario::{PhaseKind, Plan, TargetPlan, format_duration};
@@ -225,14 +225,7 @@ pub fn compare(before: Side<'_>, after: Side<'_>, seed: u64) -> Changes {
         if before.plan.phase(phase).is_none() {
             continue;
         }
-        let of = |digest: &'_ Digest| -> Vec<Interval> {
-            let all = digest.intervals.iter();
-            all.filter(|interval| interval.phase == phase.as_str())
-                .cloned()
-                .collect()
-        };
-        let (b, a) = (of(before.digest), of(after.digest));
-        let (b, a) = (b.iter().collect::<Vec<_>>(), a.iter().collect::<Vec<_>>());
+        let (b, a) = (of(before.digest, phase), of(after.digest, phase));
         desk.failing(phase, &b, &a);
         for metric in LATENCIES {
             desk.latency(phase, metric, &b, &a);
@@ -253,6 +246,12 @@ pub fn compare(before: Side<'_>, after: Side<'_>, seed: u64) -> Changes {
         rows: desk.rows,
         change,
     }
+}
+
+fn of(digest: &Digest, phase: PhaseKind) -> Vec<&Interval> {
+    let all = digest.intervals.iter();
+    all.filter(|interval| interval.phase == phase.as_str())
+        .collect()
 }
 
 struct Desk<'a> {
@@ -385,9 +384,9 @@ impl Desk<'_> {
         }
         let least = least.unwrap_or_else(|| DEVICES * f64::from(self.before.plan.devices.count));
         let mut row = self.row(phase, name.to_owned(), unit);
+        (row.before, row.after) = (median(&b), median(&a));
         match compare_medians(&b, &a, &mut self.random) {
             Some(compared) => {
-                (row.before, row.after) = (Some(compared.value.0), Some(compared.value.1));
                 let (times, difference) = (compared.ratio(), compared.strict().1);
                 // From nothing there is no ratio, only a difference.
                 if compared.value.0 >= 1.0 || unit == "share" && compared.value.0 > 0.0 {

@@ -104,12 +104,6 @@ impl Sources {
         }
     }
 
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.sources.is_empty()
-    }
-
     /// The gauges that are known now, of all servers together, and `source.<n>.age` in seconds for
     /// each source that was ever read. Of several sources of one server the first one that has a
     /// gauge counts. Beside them, the fewest and the most requests that the devices had open while

@@ -113,9 +113,13 @@ const TOGETHER: f64 = 600.0;
 /// none.
 const MOMENT: f64 = 10.0;
 
+/// Of several servers, a worker is `server:pid`; of one, just a pid.
+fn server_of(worker: &str) -> &str {
+    worker.rsplit_once(':').map_or("", |(server, _)| server)
+}
+
 /// Whether so many cut Pings of so many held ones are the work of a recycle.
-#[must_use]
-pub fn is_burst(cut: u64, held: f64) -> bool {
+fn is_burst(cut: u64, held: f64) -> bool {
     cut >= MIN_BURST && cut as f64 >= BURST * held
 }
 
@@ -123,6 +127,8 @@ pub fn is_burst(cut: u64, held: f64) -> bool {
 #[derive(Debug, Default)]
 pub struct Detector {
     workers: BTreeSet<String>,
+    /// Servers whose workers were seen.
+    servers: BTreeSet<String>,
     recycles: Option<f64>,
     shutdown_failures: Option<f64>,
     held: Option<f64>,
@@ -157,11 +163,10 @@ impl Detector {
             .filter_map(|name| name.strip_prefix("server.active."))
             .map(str::to_owned)
             .collect();
-        // Without a reading nothing is known of workers.
-        if !workers.is_empty() && !self.workers.is_empty() {
-            let new = workers.difference(&self.workers).cloned();
-            signs.extend(new.map(Sign::NewWorker));
-        }
+        // A server that is heard of for the first time has no new worker.
+        let known = |pid: &&String| self.servers.contains(server_of(pid));
+        let new = workers.difference(&self.workers).filter(known).cloned();
+        signs.extend(new.map(Sign::NewWorker));
         let now = interval.gauge("server.shutdown_failures");
         if rose(&mut self.shutdown_failures, now) {
             signs.push(Sign::ShutdownFailure);
@@ -179,9 +184,16 @@ impl Detector {
         if let Some(outage) = self.outage(t, lost, is_outage) {
             self.add(outage.first, Sign::LostPings(outage.lost));
         }
+        // Without a reading nothing is known of workers.
         if !workers.is_empty() {
             let gone = self.workers.difference(&workers).cloned();
             signs.extend(gone.map(Sign::OldWorkerGone));
+            for pid in &workers {
+                let server = server_of(pid);
+                if !self.servers.contains(server) {
+                    self.servers.insert(server.to_owned());
+                }
+            }
             self.workers = workers;
         }
         self.held = Some(interval.gauge("devices.holding").unwrap_or(0.0));
@@ -340,6 +352,22 @@ mod tests {
         assert_eq!(detect(&with(20..22))[0].t, 20.0);
         assert_eq!(detect(&with(20..40)), []);
         assert_eq!(detect(&with(20..60)), []);
+    }
+
+    #[test]
+    fn a_server_that_is_first_heard_of_late_has_no_new_worker() {
+        let with = |t, pids: &[&str]| {
+            let mut one = interval(t, &[("devices.holding", 100.0)], 0);
+            for pid in pids {
+                one.gauges.insert(format!("server.active.{pid}"), 1.0);
+            }
+            one
+        };
+        let late = [with(1.0, &["ex1:7"]), with(2.0, &["ex1:7", "ex2:7"])];
+        assert_eq!(detect(&late), []);
+        let then = with(3.0, &["ex1:7", "ex2:7", "ex2:8"]);
+        let both = [&late[..], &[then]].concat();
+        assert_eq!(signs(&both), [[Sign::NewWorker("ex2:8".to_owned())]]);
     }
 
     #[test]

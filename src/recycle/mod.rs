@@ -6,6 +6,6 @@ mod due;
 pub mod policy;
 mod trigger;
 
-pub use detect::{Detector, Recycle, Sign, detect, is_burst};
+pub use detect::{Detector, Recycle, Sign, detect};
 pub use due::{Due, Origin, due};
 pub use trigger::{TriggerError, pull};

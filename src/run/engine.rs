@@ -18,8 +18,8 @@ use crate::device::{
 };
 use crate::fleet::{Fleet, FleetPlan, Pacer};
 use crate::mail::{Door, MailPlan, send_on_schedule};
-use crate::measure::{Counter, Interval, Recorder, RunFiles};
-use crate::recycle::{self, Origin};
+use crate::measure::{Interval, Recorder, RunFiles};
+use crate::recycle::{self, Detector, Origin};
 use crate::report::{Progress, RunRecord, RunState, digest};
 use crate::scenario::{
     AbandonPlan, MailDoor, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger, split_port,
@@ -51,6 +51,8 @@ pub(super) struct Engine {
     pub(super) mock: Option<MockProcess>,
     pub(super) observers: Observers,
     pub(super) endpoint: Option<Endpoint>,
+    /// Recycles as they are seen.
+    pub(super) detector: Detector,
     pub(super) interrupt: watch::Receiver<Interrupt>,
     pub(super) quiet: bool,
     pub(super) behaviour: Arc<Behaviour>,
@@ -274,13 +276,10 @@ impl Engine {
         let gauges = self.observers.sample(due).await;
         self.look_at_policy(gauges.get("server.worker_started").copied());
         let interval = self.recorder.interval(&self.phase, gauges);
+        let before = self.detector.found().len();
+        self.detector.push(&interval);
         // With its worker, the pool lost whatever Pings it may have held for nobody.
-        let held = interval.gauge("devices.holding").unwrap_or(0.0);
-        let ended: u64 = [Counter::PingsCut, Counter::PingsEarly, Counter::PingsLost]
-            .map(|counter| interval.count(counter))
-            .iter()
-            .sum();
-        if recycle::is_burst(ended, held + ended as f64) {
+        if self.detector.found().len() > before {
             self.recorder.forget_given_up();
         }
         if !self.quiet {

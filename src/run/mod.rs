@@ -19,6 +19,7 @@ use tokio::sync::{Notify, watch};
 use crate::device::{Behaviour, Client, Event, Identity, Profile, Record, Refusals, Trouble};
 use crate::measure::{Recorder, RunFiles, TimelineError, Totals};
 use crate::observe::descriptors;
+use crate::recycle::Detector;
 use crate::report::{RunRecord, RunState, SCHEMA_VERSION};
 use crate::scenario::{Needs, Plan, TargetPlan};
 use crate::terminal::say;
@@ -195,6 +196,7 @@ pub async fn run(
         mock,
         observers,
         endpoint,
+        detector: Detector::default(),
         interrupt,
         quiet: options.quiet,
         behaviour: Arc::new(Behaviour::default()),

@@ -38,8 +38,20 @@ const OF_MACHINE: &[(&str, &str)] = &[
     ("exchange_activesync_ping_cmds_pending", "pings_pending"),
     ("tcp_connection_failures_total", "tcp.connection_failures"),
 ];
+/// Metrics of the front-end proxy, with label `name`.
+const OF_PROXY: &[(&str, &str)] = &[
+    (
+        "exchange_http_proxy_outstanding_proxy_requests",
+        "outstanding_proxy",
+    ),
+    (
+        "exchange_http_proxy_mailbox_server_locator_avg_latency_sec",
+        "mailbox_latency",
+    ),
+];
 /// TCP states that are told of the whole machine.
 const STATES: [&str; 3] = ["CLOSE_WAIT", "ESTABLISHED", "TIME_WAIT"];
+
 pub(super) fn parse(text: &str, scope: &Scope) -> Result<Gauges, FormatError> {
     // The parser passes over what it does not understand, and a page of HTML is such.
     if let Some(line) = text.lines().find(|line| !line.trim().is_empty())
@@ -87,13 +99,9 @@ pub(super) fn parse(text: &str, scope: &Scope) -> Result<Gauges, FormatError> {
             }
         } else if let Some(gauge) = of(OF_MACHINE) {
             gathered.server(gauge, value);
-        } else if name == "exchange_http_proxy_outstanding_proxy_requests" {
+        } else if let Some(gauge) = of(OF_PROXY) {
             if has(sample, "name", "eas") {
-                gathered.server("outstanding_proxy", value);
-            }
-        } else if name == "exchange_http_proxy_mailbox_server_locator_avg_latency_sec" {
-            if has(sample, "name", "eas") {
-                gathered.server("mailbox_latency", value);
+                gathered.server(gauge, value);
             }
         } else if name == "tcp_connections_state_count" {
             states_are_told = true;
