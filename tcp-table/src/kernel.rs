@@ -148,10 +148,13 @@ mod tests {
     fn sockets_are_told_apart_by_port_and_state() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let here = listener.local_addr().unwrap();
-        let clients: Vec<_> = (0..300)
-            .map(|_| TcpStream::connect(here).unwrap())
-            .collect();
-        let mut accepted: Vec<_> = (0..300).map(|_| listener.accept().unwrap().0).collect();
+        // In lockstep: the backlog is shorter than the list, and a connection beyond it waits.
+        let (clients, mut accepted): (Vec<_>, Vec<_>) = (0..300)
+            .map(|_| {
+                let client = TcpStream::connect(here).unwrap();
+                (client, listener.accept().unwrap().0)
+            })
+            .unzip();
         let ask = |local_port, remote_port| {
             rows(Query {
                 ipv6: false,
