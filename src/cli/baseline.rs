@@ -49,14 +49,45 @@ enum Command {
     },
 }
 
-/// The directory of a run: a baseline's if there is one of that name, and the path else.
-pub(super) fn find(name: &str, baselines: &Path) -> PathBuf {
+/// A run and its directory: a baseline's if there is one of that name, and the path's else.
+pub(super) fn find(name: &str, baselines: &Path) -> Result<(RunRecord, PathBuf), String> {
     let saved = baselines.join(name);
-    if is_name(name) && saved.join(RunRecord::FILE).exists() {
+    let directory = if is_name(name) && saved.join(RunRecord::FILE).exists() {
         saved
     } else {
         PathBuf::from(name)
+    };
+    if !directory.exists() {
+        let known = names(baselines)?;
+        let known = if known.is_empty() {
+            "none is there".to_owned()
+        } else {
+            format!("there are {}", known.join(", "))
+        };
+        return Err(format!(
+            "{name}: neither a run directory nor a baseline in {}; {known}",
+            baselines.display()
+        ));
     }
+    let record = RunRecord::load(&directory).map_err(|error| error.to_string())?;
+    Ok((record, directory))
+}
+
+/// The baselines' names, sorted.
+fn names(baselines: &Path) -> Result<Vec<String>, String> {
+    if !baselines.exists() {
+        return Ok(Vec::new());
+    }
+    let entries = std::fs::read_dir(baselines)
+        .map_err(|error| format!("{}: {error}", baselines.display()))?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| is_name(name))
+        .collect();
+    names.sort();
+    Ok(names)
 }
 
 fn is_name(name: &str) -> bool {
@@ -85,8 +116,8 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
                 Exit::Usage
             }
         },
-        Command::Show { name } => match RunRecord::load(&find(name, baselines)) {
-            Ok(record) => print_or_fail(&summary_text(&record), Exit::Passed),
+        Command::Show { name } => match find(name, baselines) {
+            Ok((record, _)) => print_or_fail(&summary_text(&record), Exit::Passed),
             Err(error) => {
                 eprintln!("error: {error}");
                 Exit::Usage
@@ -142,29 +173,19 @@ fn save(baselines: &Path, name: &str, directory: &Path, replace: bool) -> Result
 }
 
 fn list(baselines: &Path) -> Result<String, String> {
-    if !baselines.exists() {
-        return Ok(format!("no baselines in {}\n", baselines.display()));
-    }
-    let entries = std::fs::read_dir(baselines)
-        .map_err(|error| format!("{}: {error}", baselines.display()))?;
-    let mut lines: Vec<String> = Vec::new();
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !is_name(&name) || !entry.path().is_dir() {
-            continue;
-        }
-        lines.push(match RunRecord::load(&entry.path()) {
-            Ok(record) => format!(
-                "{name:<24} {:<13} {}, {} devices, {}",
-                record.verdict.map_or("none", Verdict::as_str),
-                record.plan.name,
-                record.plan.devices.count,
-                record.started
-            ),
-            Err(error) => format!("{name:<24} unreadable: {error}"),
-        });
-    }
-    lines.sort();
+    let lines =
+        names(baselines)?
+            .into_iter()
+            .map(|name| match RunRecord::load(&baselines.join(&name)) {
+                Ok(record) => format!(
+                    "{name:<24} {:<13} {}, {} devices, {}",
+                    record.verdict.map_or("none", Verdict::as_str),
+                    record.plan.name,
+                    record.plan.devices.count,
+                    record.started
+                ),
+                Err(error) => format!("{name:<24} unreadable: {error}"),
+            });
     let mut out = String::new();
     for line in lines {
         let _ = writeln!(out, "{line}");

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Exit, print_or_fail};
+use jiff::Timestamp;
+
+use crate::recycle::{Origin, due, outlook};
 use crate::report::plan_text;
-use crate::scenario::{DEFAULT_SCENARIO, Plan, parse};
+use crate::scenario::{DEFAULT_SCENARIO, PasswordSource, Plan, Trigger, parse};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -16,9 +19,58 @@ pub(super) struct Arguments {
 
 pub(super) fn main(arguments: &Arguments) -> Exit {
     match load(arguments.scenario.as_deref()) {
-        Ok(plan) => print_or_fail(&plan_text(&plan), Exit::Passed),
+        Ok(plan) => {
+            let warnings = plan.warnings().into_iter().chain(of_now(&plan));
+            let warnings: String = warnings
+                .map(|warning| format!("warning   {warning}\n"))
+                .collect();
+            print_or_fail(&(plan_text(&plan) + &warnings), Exit::Passed)
+        }
         Err(exit) => exit,
     }
+}
+
+/// What a run that started now would meet: secrets that are not there, a recycle that is not due.
+fn of_now(plan: &Plan) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut needed = |variable: &str, key: &str| {
+        if std::env::var_os(variable).is_none() {
+            warnings.push(format!(
+                "the environment variable {variable}, named by {key}, is not set"
+            ));
+        }
+    };
+    if let PasswordSource::Env(variable) = &plan.devices.password {
+        needed(variable, "devices.password_env");
+    }
+    for phase in &plan.phases {
+        if let Trigger::Hook {
+            token_env: Some(variable),
+            ..
+        } = &phase.trigger
+        {
+            needed(variable, "token_env");
+        }
+    }
+    if let (true, Some(policy)) = (plan.checks.by_policy, &plan.policy) {
+        let origin = Origin::of(plan, Timestamp::now(), None);
+        if origin.started.is_none() && !policy.time.is_zero() {
+            warnings.push(
+                "when the policy's interval recycles the worker is known once the server says when it \
+                 started, or [policy] started does"
+                    .to_owned(),
+            );
+        }
+        let length = plan.duration();
+        let due = due(policy, origin, length);
+        if due.first().is_none_or(|next| next.t > length.as_secs_f64()) {
+            warnings.push(format!(
+                "if the run starts now, {}",
+                outlook(policy, &due, length)
+            ));
+        }
+    }
+    warnings
 }
 
 /// Reads a scenario; prints its mistakes.

@@ -93,9 +93,8 @@ fn side((record, digest): &(RunRecord, Digest)) -> Side<'_> {
 
 /// A run that is complete, with its timeline.
 fn load(name: &str, baselines: &Path) -> Option<(RunRecord, Digest)> {
-    let directory = baseline::find(name, baselines);
-    let record = match RunRecord::load(&directory) {
-        Ok(record) => record,
+    let (record, directory) = match baseline::find(name, baselines) {
+        Ok(found) => found,
         Err(error) => {
             eprintln!("error: {error}");
             return None;

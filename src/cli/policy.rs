@@ -218,7 +218,9 @@ fn lint_files(arguments: &LintArguments) -> Exit {
         .iter()
         .filter_map(|file| Some((file.display().to_string(), load(file, &arguments.pool)?)))
         .collect();
-    if pools.len() < arguments.files.len() {
+    // One broken file does not hide what the others say.
+    let broken = pools.len() < arguments.files.len();
+    if pools.is_empty() {
         return Exit::Usage;
     }
     let context = Context {
@@ -237,7 +239,9 @@ fn lint_files(arguments: &LintArguments) -> Exit {
         .collect();
     findings.extend(lint_together(&pools));
     findings.retain(|finding| !arguments.allow.iter().any(|rule| rule.id == finding.rule));
-    let exit = if arguments.fail_on.reached(&findings) {
+    let exit = if broken {
+        Exit::Usage
+    } else if arguments.fail_on.reached(&findings) {
         Exit::Failed
     } else {
         Exit::Passed
@@ -287,15 +291,18 @@ fn lint_text(pools: &[(String, Pool)], findings: &[Finding]) -> String {
         );
         let _ = writeln!(out, "{}\n", wrapped(&format!("→ {}", finding.advice), 2));
     }
-    let count = |severity| {
-        findings
+    let count = |severity: Severity| {
+        let alike = findings
             .iter()
-            .filter(|finding| finding.severity == severity)
-            .count()
+            .filter(|finding| finding.severity == severity);
+        match alike.count() {
+            1 => format!("1 {}", severity.as_str()),
+            many => format!("{many} {}s", severity.as_str()),
+        }
     };
     let _ = writeln!(
         out,
-        "{} errors, {} warnings, {} notes; `--allow RULE` leaves a rule out",
+        "{}, {}, {}; `--allow RULE` leaves a rule out",
         count(Severity::Error),
         count(Severity::Warning),
         count(Severity::Note)

@@ -350,8 +350,7 @@ impl Desk<'_> {
                 Some(compared) => {
                     let one = &compared[index];
                     row.ratio = Some(ratio(one.ratio()));
-                    let (times, difference) = one.strict();
-                    row.change = changed(times, difference, slack);
+                    row.change = changed(one.strict_ratio(), one.difference(1.0), slack);
                 }
                 None => {
                     row.note = Some(format!(
@@ -387,7 +386,7 @@ impl Desk<'_> {
         (row.before, row.after) = (median(&b), median(&a));
         match compare_medians(&b, &a, &mut self.random) {
             Some(compared) => {
-                let (times, difference) = (compared.ratio(), compared.strict().1);
+                let (times, difference) = (compared.ratio(), compared.difference(1.0));
                 // From nothing there is no ratio, only a difference.
                 if compared.value.0 >= 1.0 || unit == "share" && compared.value.0 > 0.0 {
                     row.ratio = Some(ratio(times));

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::policy::next_times;
-use crate::scenario::PolicyPlan;
+use crate::scenario::{Plan, PolicyPlan, TargetPlan, format_duration};
 
 /// A recycle that should come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +30,61 @@ pub struct Origin {
     pub started: Option<Timestamp>,
     /// Seconds of pool life in one second of the run.
     pub scale: f64,
+}
+
+impl Origin {
+    /// Of a run that starts at `run`, whose worker's start its server may tell.
+    #[must_use]
+    pub fn of(plan: &Plan, run: Timestamp, worker: Option<Timestamp>) -> Self {
+        let scale = plan.time_scale();
+        match &plan.target {
+            // A mock's worker starts with it, and the pool's clock too.
+            TargetPlan::Mock(config) => {
+                let begin = config.clock_begin().unwrap_or(run);
+                Self {
+                    pool: begin,
+                    started: Some(begin),
+                    scale,
+                }
+            }
+            TargetPlan::Server { .. } => {
+                let told = plan.policy.as_ref().and_then(|policy| policy.started);
+                Self {
+                    pool: run,
+                    started: told.or(worker),
+                    scale,
+                }
+            }
+        }
+    }
+}
+
+/// When the policy recycles next, in a sentence; whether the run will see it.
+#[must_use]
+pub fn outlook(policy: &PolicyPlan, due: &[Due], length: Duration) -> String {
+    let by = format!("by the policy of {}", policy.source);
+    match due.first() {
+        None => format!("{by} nothing recycles the pool by time"),
+        Some(next) if next.t > length.as_secs_f64() => format!(
+            "{by} the pool recycles next at {} by {}, {} after the start of the run, which ends {} \
+             before that: no recycle is due in it",
+            next.at,
+            next.by,
+            rough(next.t),
+            rough(next.t - length.as_secs_f64())
+        ),
+        Some(next) => format!(
+            "{by} the pool recycles next at {} by {}, {} after the start of the run",
+            next.at,
+            next.by,
+            rough(next.t)
+        ),
+    }
+}
+
+/// Whole seconds are enough for what WAS looks at once a minute.
+fn rough(seconds: f64) -> String {
+    format_duration(Duration::from_secs(seconds.max(0.0) as u64))
 }
 
 /// The recycles that are due in the first `length` of a run, and the one after them.

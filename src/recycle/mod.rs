@@ -7,5 +7,5 @@ pub mod policy;
 mod trigger;
 
 pub use detect::{Detector, Recycle, Sign, detect};
-pub use due::{Due, Origin, due};
+pub use due::{Due, Origin, due, outlook};
 pub use trigger::{TriggerError, pull};

@@ -4,6 +4,7 @@
 mod changes;
 mod history;
 mod junit;
+mod plan;
 mod record;
 mod sarif;
 mod summary;
@@ -13,8 +14,9 @@ mod timeline;
 pub use changes::{changes_markdown, changes_text};
 pub use history::judge_with_history;
 pub use junit::junit;
+pub use plan::plan_text;
 pub use record::{RecordError, RunRecord, RunState, SCHEMA_VERSION, digest};
 pub use sarif::sarif;
 pub use summary::{annotations, summary_markdown};
-pub use text::{Progress, plan_text, summary_text};
+pub use text::{Progress, summary_text};
 pub use timeline::{timeline_csv, timeline_hlog};

@@ -114,6 +114,16 @@ impl RunRecord {
             path: path.clone(),
             problem,
         };
+        if directory.is_file() {
+            let parent = directory.parent().unwrap_or(Path::new("."));
+            return Err(RecordError::Record {
+                path: directory.to_owned(),
+                problem: format!(
+                    "expected the directory of a run, found a file; perhaps {}",
+                    parent.display()
+                ),
+            });
+        }
         let text = std::fs::read_to_string(&path).map_err(|error| fail(error.to_string()))?;
         let version: serde_json::Value =
             serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;

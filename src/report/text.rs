@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use super::record::{RunRecord, RunState};
 use crate::judge::{Outcome, PhaseSummary, Verdict};
 use crate::measure::{Counter, Interval, Metric};
-use crate::scenario::{MailDoor, Needs, Plan, TargetPlan, Trigger, format_duration};
 use mock_server::units::time_scale_text;
 
 const MIB: f64 = 1_048_576.0;
@@ -68,111 +67,6 @@ impl std::fmt::Display for Progress<'_> {
         }
         Ok(())
     }
-}
-
-/// What a plan will do and needs.
-#[must_use]
-pub fn plan_text(plan: &Plan) -> String {
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    let _ = writeln!(out, "{}: {}", plan.name, plan.description);
-    let target = match &plan.target {
-        TargetPlan::Mock(config) if config.servers > 1 => {
-            format!("the bundled mock, {} servers", config.servers)
-        }
-        TargetPlan::Mock(_) => "the bundled mock".to_owned(),
-        TargetPlan::Server { urls, insecure, .. } => {
-            format!(
-                "{}{}",
-                urls.join(", "),
-                if *insecure {
-                    " (certificate not verified)"
-                } else {
-                    ""
-                }
-            )
-        }
-    };
-    let devices = &plan.devices;
-    let _ = writeln!(out, "target    {target}");
-    if let TargetPlan::Mock(config) = &plan.target {
-        let _ = writeln!(out, "time      {}", time_scale_text(config.time_scale));
-        let _ = writeln!(out, "pool      {}", config.pool_text());
-    }
-    let _ = writeln!(
-        out,
-        "devices   {} over {} users ({} … {}), heartbeat {} s, {:.0} started a second",
-        devices.count,
-        devices.users,
-        plan.user_name(0),
-        plan.user_name(devices.users - 1),
-        devices.heartbeat,
-        devices.ramp_per_second
-    );
-    if let Some(mail) = &plan.mail {
-        let door = match mail.door {
-            MailDoor::SendMail => format!("by SendMail from {} senders", mail.senders),
-            MailDoor::Smtp => format!("by SMTP to {}", mail.smtp.as_deref().unwrap_or_default()),
-            MailDoor::Control => "through the mock's control API".to_owned(),
-        };
-        let _ = writeln!(
-            out,
-            "mail      {} a second, {} bytes, {door}",
-            mail.rate, mail.size
-        );
-    }
-    for phase in &plan.phases {
-        let mut what = Vec::new();
-        if let Some(abandon) = &phase.abandon {
-            what.push(format!(
-                "{:.0} % of Pings abandoned after {} to {}",
-                abandon.share * 100.0,
-                format_duration(abandon.after.0),
-                format_duration(abandon.after.1)
-            ));
-        }
-        if phase.strand > 0.0 {
-            what.push(format!("{:.0} % of those strand", phase.strand * 100.0));
-        }
-        for fault in &phase.faults {
-            what.push(format!("fault {}", fault.fault.as_str()));
-        }
-        match &phase.trigger {
-            Trigger::None => {}
-            Trigger::Mock => what.push("the mock recycles".to_owned()),
-            Trigger::Observe => what.push("a recycle is expected".to_owned()),
-            Trigger::Manual => what.push("somebody recycles by hand".to_owned()),
-            Trigger::Hook { url, .. } => what.push(format!("recycle by POST to {url}")),
-            Trigger::Command(command) => what.push(format!("recycle command `{command}`")),
-        }
-        let _ = writeln!(
-            out,
-            "phase     {:<10} {:<6} {}",
-            phase.kind.as_str(),
-            format_duration(phase.duration),
-            what.join(", ")
-        );
-        out.truncate(out.trim_end().len());
-        out.push('\n');
-    }
-    if let TargetPlan::Mock(config) = &plan.target {
-        for assumption in config.assumptions() {
-            let _ = writeln!(out, "assumed   {assumption}");
-        }
-    }
-    for warning in plan.warnings() {
-        let _ = writeln!(out, "warning   {warning}");
-    }
-    let needs = Needs::of(plan);
-    let _ = writeln!(
-        out,
-        "needs     {} connections, {} descriptors, some {:.0} MiB for devices, {} and what draining takes",
-        needs.connections,
-        needs.descriptors.max(needs.mock_descriptors),
-        (needs.memory as f64 / MIB).ceil(),
-        format_duration(plan.duration())
-    );
-    out
 }
 
 /// The whole summary of a run; its last line is the verdict.

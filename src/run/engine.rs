@@ -302,19 +302,9 @@ impl Engine {
         let Some(policy) = self.record.plan.policy.clone() else {
             return;
         };
-        let (pool, started) = match &self.record.plan.target {
-            // A mock's worker starts with it, and the pool's clock too.
-            TargetPlan::Mock(config) => {
-                let begin = config.clock_begin().unwrap_or(self.started);
-                (begin, Some(begin))
-            }
-            TargetPlan::Server { .. } => {
-                let seen =
-                    worker_started.and_then(|at| jiff::Timestamp::from_second(at as i64).ok());
-                (self.started, policy.started.or(seen))
-            }
-        };
-        let needs_start = !policy.time.is_zero() && started.is_none();
+        let worker = worker_started.and_then(|at| jiff::Timestamp::from_second(at as i64).ok());
+        let origin = Origin::of(&self.record.plan, self.started, worker);
+        let needs_start = !policy.time.is_zero() && origin.started.is_none();
         if needs_start && self.ticks < PATIENCE {
             return;
         }
@@ -326,23 +316,9 @@ impl Engine {
                     .to_owned(),
             );
         }
-        let origin = Origin {
-            pool,
-            started,
-            scale: self.record.plan.time_scale(),
-        };
-        self.record.due = recycle::due(&policy, origin, self.record.plan.duration());
-        match self.record.due.first() {
-            Some(next) => say(&format!(
-                "by the policy of {} the pool recycles next at {} by {}, {:.0} s after the start of \
-                 the run",
-                policy.source, next.at, next.by, next.t
-            )),
-            None => say(&format!(
-                "by the policy of {} nothing recycles the pool",
-                policy.source
-            )),
-        }
+        let length = self.record.plan.duration();
+        self.record.due = recycle::due(&policy, origin, length);
+        say(&recycle::outlook(&policy, &self.record.due, length));
     }
 
     /// Ends the mail and waits for what is under way.

@@ -259,6 +259,17 @@ impl<'a> Section<'a> {
             if known.contains(name) {
                 continue;
             }
+            if name == "password" && known.contains("password_env") {
+                self.problems.borrow_mut().push(Problem {
+                    span: key.span(),
+                    key: self.key(name),
+                    message:
+                        "a password does not belong into a file that is passed around; name the \
+                              environment variable with password_env, or a file with password_file"
+                            .to_owned(),
+                });
+                continue;
+            }
             /// Below this similarity a suggestion misleads.
             const SIMILAR: f64 = 0.75;
             let nearest = known

@@ -10,7 +10,7 @@ use crate::fixtures::program;
 use crate::judge::{Story, plan};
 use crate::outputs::played;
 
-fn compared(before: &Digest, after: &Digest) -> Changes {
+pub(crate) fn compared(before: &Digest, after: &Digest) -> Changes {
     let plan = plan("");
     let side = |digest| Side {
         plan: &plan,

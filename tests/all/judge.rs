@@ -47,6 +47,36 @@ pub(crate) struct Story {
     pub(crate) after: f64,
     pub(crate) ledger: LedgerCounts,
     pub(crate) seed: u64,
+    /// Makes neighbouring seconds alike, as a real server's are.
+    pub(crate) weather: Option<Weather>,
+}
+
+/// A first-order autoregressive process each: what the counters add, and by what the server is slow.
+#[derive(Clone, Copy)]
+pub(crate) struct Weather {
+    /// How much of a second's excess is left in the next.
+    pub(crate) memory: f64,
+    /// Standard deviation of the requests that come and go.
+    pub(crate) requests: f64,
+    /// Standard deviation of the logarithm of the pace: 0.2 makes a second 20 % slower or faster.
+    pub(crate) pace: f64,
+}
+
+/// The weather of a second, in standard deviations.
+#[derive(Default)]
+struct Sky {
+    requests: f64,
+    pace: f64,
+}
+
+impl Sky {
+    fn next(&mut self, memory: f64, random: &mut Xoshiro256PlusPlus) {
+        // The sum of twelve uniform numbers is a normal one to the eye of any test here.
+        let mut normal = || (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
+        let fresh = (1.0 - memory * memory).sqrt();
+        self.requests = memory * self.requests + fresh * normal();
+        self.pace = memory * self.pace + fresh * normal();
+    }
 }
 
 impl Default for Story {
@@ -64,6 +94,7 @@ impl Default for Story {
                 ..LedgerCounts::default()
             },
             seed: 1,
+            weather: None,
         }
     }
 }
@@ -71,12 +102,18 @@ impl Default for Story {
 impl Story {
     fn timeline(&self) -> Vec<Interval> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
+        let mut sky = Sky::default();
         (1..=80)
-            .map(|second| self.interval(second, &mut random))
+            .map(|second| {
+                if let Some(weather) = self.weather {
+                    sky.next(weather.memory, &mut random);
+                }
+                self.interval(second, &sky, &mut random)
+            })
             .collect()
     }
 
-    fn interval(&self, second: u32, random: &mut Xoshiro256PlusPlus) -> Interval {
+    fn interval(&self, second: u32, sky: &Sky, random: &mut Xoshiro256PlusPlus) -> Interval {
         let (phase, aged) = match second {
             ..=20 => ("baseline", 0.0),
             21..=50 => ("aging", f64::from(second - 20)),
@@ -90,7 +127,10 @@ impl Story {
             _ if recycled => self.after,
             _ => 1.0 + (self.degraded - 1.0) * aged / 30.0,
         };
-        let noise = random.random_range(-3.0..3.0);
+        let weather = self.weather;
+        let factor = factor * weather.map_or(1.0, |weather| (weather.pace * sky.pace).exp());
+        let noise = random.random_range(-3.0..3.0)
+            + weather.map_or(0.0, |weather| weather.requests * sky.requests);
         let mut interval = Interval {
             t: second.into(),
             seconds: 1.0,
@@ -116,7 +156,7 @@ impl Story {
             .counts
             .insert(Counter::Connects.as_str().to_owned(), 1);
         for (metric, mean) in [(Metric::Sync, 20_000.0), (Metric::Notification, 100_000.0)] {
-            let mut histogram = Histogram::new(3).unwrap();
+            let mut histogram = Histogram::new(2).unwrap();
             for _ in 0..40 {
                 let draw: f64 = random.random_range(1e-9..1.0);
                 histogram
@@ -135,12 +175,12 @@ impl Story {
         self.timeline().into_iter().collect()
     }
 
-    fn judged(&self, more: &str) -> Vec<Check> {
+    pub(crate) fn judged(&self, more: &str) -> Vec<Check> {
         judge(&plan(more), &self.digest(), 1)
     }
 }
 
-fn outcome(checks: &[Check], name: &str) -> Outcome {
+pub(crate) fn outcome(checks: &[Check], name: &str) -> Outcome {
     let found = checks.iter().find(|check| check.name == name);
     found.expect("there is such a check").outcome
 }
@@ -517,44 +557,4 @@ fn thresholds_of_the_user_are_checks_of_their_own() {
     }
     assert_eq!(judged("tls.p95 < 1s"), Outcome::NoData);
     assert_eq!(judged("custom.mine.max < 1"), Outcome::NoData);
-}
-
-/// The verdict on a thousand servers that are well after the recycle, and on a thousand that are
-/// twice as slow: how often the check is wrong. The figures are in docs/verdict.md.
-#[test]
-fn restored_has_few_false_alarms_and_finds_a_doubling() {
-    const SEEDS: u64 = 1000;
-    let outcomes = |after: f64| {
-        let threads: Vec<_> = (0..4)
-            .map(|part| {
-                std::thread::spawn(move || {
-                    let seeds = (0..SEEDS).filter(|seed| seed % 4 == part);
-                    let judged = seeds.map(|seed| {
-                        let story = Story {
-                            after,
-                            seed,
-                            ..Story::default()
-                        };
-                        outcome(&story.judged(""), "restored")
-                    });
-                    judged.collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        let all: Vec<Outcome> = threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect();
-        let share = |wanted| all.iter().filter(|one| **one == wanted).count() as f64 / SEEDS as f64;
-        (
-            share(Outcome::Pass),
-            share(Outcome::NoData),
-            share(Outcome::Fail),
-        )
-    };
-    let (well, slow) = (outcomes(1.0), outcomes(2.0));
-    println!("as before: {well:?}; twice as slow: {slow:?} (pass, no data, fail)");
-    assert!(well.2 <= 0.05, "false alarms: {well:?}");
-    assert!(slow.2 >= 0.90, "power: {slow:?}");
-    assert_eq!(slow.0, 0.0, "a doubling passed: {slow:?}");
 }

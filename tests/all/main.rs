@@ -1,4 +1,5 @@
-//! Whole-program tests: one binary, a module per concern.
+//! Whole-program tests: one binary, a module per concern. Those that play whole scenarios are in
+//! `tests/played`.
 
 mod cli;
 mod compare;
@@ -9,11 +10,11 @@ mod endurance;
 mod fidelity;
 mod fixtures;
 mod judge;
+mod judge_statistics;
 mod kills;
 mod mock;
 mod outputs;
 mod policy;
-mod scenarios;
 mod sources;
 mod stranded;
 mod tls;

@@ -8,7 +8,9 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use easload::measure::Timeline;
 use serde_json::Value;
 
-use crate::fixtures::program;
+fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_easload")
+}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
