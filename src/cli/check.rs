@@ -9,7 +9,9 @@ use jiff::Timestamp;
 
 use crate::recycle::{Origin, due, outlook};
 use crate::report::plan_text;
-use crate::scenario::{DEFAULT_SCENARIO, PasswordSource, Plan, Trigger, parse};
+use crate::scenario::{
+    DEFAULT_SCENARIO, PasswordSource, PhaseKind, Plan, PolicyPlan, Trigger, parse,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -53,22 +55,38 @@ fn of_now(plan: &Plan) -> Vec<String> {
         }
     }
     if let (true, Some(policy)) = (plan.checks.by_policy, &plan.policy) {
-        let origin = Origin::of(plan, Timestamp::now(), None);
-        if origin.started.is_none() && !policy.time.is_zero() {
-            warnings.push(
-                "when the policy's interval recycles the worker is known once the server says when it \
-                 started, or [policy] started does"
-                    .to_owned(),
-            );
+        warnings.extend(policy_of_now(plan, policy));
+    }
+    warnings
+}
+
+/// When a run that started now would see the policy's next recycle, if that is not in its recycle phase.
+fn policy_of_now(plan: &Plan, policy: &PolicyPlan) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let origin = Origin::of(plan, Timestamp::now(), None);
+    if origin.started.is_none() && !policy.time.is_zero() {
+        warnings.push(
+            "when the policy's interval recycles the worker is known once the server says when it \
+             started, or [policy] started does"
+                .to_owned(),
+        );
+        if policy.schedule.is_empty() {
+            return warnings;
         }
-        let length = plan.duration();
-        let due = due(policy, origin, length);
-        if due.first().is_none_or(|next| next.t > length.as_secs_f64()) {
-            warnings.push(format!(
-                "if the run starts now, {}",
-                outlook(policy, &due, length)
-            ));
-        }
+    }
+    let due = due(policy, origin, plan.duration());
+    let phase = due.first().and_then(|next| plan.phase_at(next.t));
+    match phase.map(|phase| phase.kind) {
+        Some(PhaseKind::Recycle) => {}
+        Some(kind) => warnings.push(format!(
+            "if the run starts now, {}: in its {} phase, and not in its recycle phase",
+            outlook(policy, &due, plan.duration()),
+            kind.as_str()
+        )),
+        None => warnings.push(format!(
+            "if the run starts now, {}",
+            outlook(policy, &due, plan.duration())
+        )),
     }
     warnings
 }

@@ -213,13 +213,15 @@ fn load(file: &Path, pool: &str) -> Option<Pool> {
 }
 
 fn lint_files(arguments: &LintArguments) -> Exit {
-    let pools: Vec<(String, Pool)> = arguments
-        .files
-        .iter()
-        .filter_map(|file| Some((file.display().to_string(), load(file, &arguments.pool)?)))
-        .collect();
-    // One broken file does not hide what the others say.
-    let broken = pools.len() < arguments.files.len();
+    let (mut pools, mut unread) = (Vec::new(), Vec::new());
+    for file in &arguments.files {
+        let name = file.display().to_string();
+        match load(file, &arguments.pool) {
+            Some(pool) => pools.push((name, pool)),
+            // One broken file does not hide what the others say.
+            None => unread.push(name),
+        }
+    }
     if pools.is_empty() {
         return Exit::Usage;
     }
@@ -239,7 +241,7 @@ fn lint_files(arguments: &LintArguments) -> Exit {
         .collect();
     findings.extend(lint_together(&pools));
     findings.retain(|finding| !arguments.allow.iter().any(|rule| rule.id == finding.rule));
-    let exit = if broken {
+    let exit = if !unread.is_empty() {
         Exit::Usage
     } else if arguments.fail_on.reached(&findings) {
         Exit::Failed
@@ -247,7 +249,7 @@ fn lint_files(arguments: &LintArguments) -> Exit {
         Exit::Passed
     };
     let text = match arguments.format {
-        Format::Text => lint_text(&pools, &findings),
+        Format::Text => lint_text(&pools, &findings, &unread),
         Format::Json => {
             let files: Vec<_> = pools
                 .iter()
@@ -259,7 +261,8 @@ fn lint_files(arguments: &LintArguments) -> Exit {
                     })
                 })
                 .collect();
-            let report = serde_json::json!({ "files": files, "findings": findings });
+            let report =
+                serde_json::json!({ "files": files, "findings": findings, "unread": unread });
             format!("{report:#}\n")
         }
         Format::Sarif => format!("{:#}\n", sarif(&findings)),
@@ -267,7 +270,7 @@ fn lint_files(arguments: &LintArguments) -> Exit {
     print_or_fail(&text, exit)
 }
 
-fn lint_text(pools: &[(String, Pool)], findings: &[Finding]) -> String {
+fn lint_text(pools: &[(String, Pool)], findings: &[Finding], unread: &[String]) -> String {
     let mut out = String::new();
     for (file, pool) in pools {
         let _ = writeln!(out, "{file}: {}", pool.settings.name);
@@ -307,6 +310,9 @@ fn lint_text(pools: &[(String, Pool)], findings: &[Finding]) -> String {
         count(Severity::Warning),
         count(Severity::Note)
     );
+    if !unread.is_empty() {
+        let _ = writeln!(out, "not read: {}", unread.join(", "));
+    }
     out
 }
 

@@ -36,8 +36,9 @@ pub struct MailPlan {
 }
 
 impl MailPlan {
-    /// A user's mail address.
+    /// A user's mail address; of `DOMAIN\user`, as Windows writes logins, the user counts.
     fn address(&self, name: &str) -> String {
+        let name = name.rsplit_once('\\').map_or(name, |(_, user)| user);
         if name.contains('@') {
             name.to_owned()
         } else {

@@ -328,6 +328,23 @@ impl Plan {
                     .to_owned(),
             );
         }
+        let is_left_out =
+            |phase: &PhasePlan| phase.kind == PhaseKind::Recycle && phase.trigger == Trigger::None;
+        if self.phases.iter().any(is_left_out) && self.checks.recycle == Expectation::Expected {
+            warnings.push(
+                "nothing recycles the pool in the recycle phase: give it a trigger, or say trigger = \
+                 \"observe\" where the server's policy does"
+                    .to_owned(),
+            );
+        }
+        let is_ours =
+            |phase: &PhasePlan| !matches!(phase.trigger, Trigger::None | Trigger::Observe);
+        if self.checks.by_policy && self.phases.iter().any(is_ours) {
+            warnings.push(
+                "recycle = \"by-policy\" judges the server's own recycles, and a trigger makes another"
+                    .to_owned(),
+            );
+        }
         let ramp = f64::from(self.devices.count) / self.devices.ramp_per_second;
         let unjudged: f64 = self
             .phases
@@ -342,6 +359,16 @@ impl Plan {
             ));
         }
         warnings
+    }
+
+    /// The phase that is played so many seconds after the start.
+    #[must_use]
+    pub fn phase_at(&self, t: f64) -> Option<&PhasePlan> {
+        let mut end = 0.0;
+        self.phases.iter().find(|phase| {
+            end += phase.duration.as_secs_f64();
+            t < end
+        })
     }
 
     /// The first phase of a kind.

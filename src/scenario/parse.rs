@@ -628,11 +628,20 @@ fn checks(
     }
     plan.by_policy = section.text("recycle").as_deref() == Some(by_policy.0);
     let never = policy.is_none_or(|policy| policy.time.is_zero() && policy.schedule.is_empty());
-    if plan.by_policy && never {
+    if plan.by_policy && never && !section.is_reported("policy") {
         section.problem(
             "recycle",
-            "needs a policy that recycles by time or schedule: write [policy] with file = \
-             \"applicationHost.config\"",
+            match policy {
+                None => "needs a policy that recycles by time or schedule: write [policy] with file = \
+                         \"applicationHost.config\""
+                    .to_owned(),
+                Some(policy) => format!(
+                    "{} recycles the pool neither at an age nor at a time of day, as Exchange ships it; \
+                     change that at the server first, or say with time or schedule in [policy] what \
+                     it will be",
+                    policy.source
+                ),
+            },
         );
     }
     if let Some(factor) = section.number("symptom_factor", 1.0..=1000.0) {

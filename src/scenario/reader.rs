@@ -75,6 +75,15 @@ impl<'a> Section<'a> {
         });
     }
 
+    /// Whether a mistake in a table of the file is reported already.
+    pub(super) fn is_reported(&self, table: &str) -> bool {
+        let problems = self.problems.borrow();
+        problems.iter().any(|problem| {
+            let rest = problem.key.strip_prefix(table);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    }
+
     fn take(&self, name: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.known.borrow_mut().insert(name);
         self.table.get(name)

@@ -317,6 +317,50 @@ fn an_untrusted_certificate_is_refused_with_its_issuer() {
     );
 }
 
+/// What would spoil a run that starts now is told before it: a secret that is not set, a recycle that
+/// is not due; and everything that the run will look at.
+#[test]
+fn check_tells_what_a_run_would_look_at_and_miss() {
+    let text = "name = \"lab\"\n[target]\nurl = \"https://localhost:1\"\n[devices]\ncount = 10\nusers = 10\n\
+        user = \"load####\"\npassword_env = \"EASLOAD_TEST_UNSET\"\n[policy]\ntime = \"29h\"\n\
+        started = \"2026-03-14T20:00:00Z\"\ntime_zone = \"Europe/Berlin\"\n\
+        [[observe.source]]\npath = \"log.csv\"\nformat = \"perfmon\"\n\
+        [[phase]]\nkind = \"baseline\"\nduration = \"20s\"\n[[phase]]\nkind = \"recycle\"\n\
+        duration = \"20s\"\ntrigger = \"observe\"\n\
+        [checks]\nrecycle = \"by-policy\"\nthresholds = [\"sync.p95 < 10s\"]\n";
+    let file = scenario(text);
+    let output = easload(&["check", file.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let printed = stdout(&output);
+    for part in [
+        "log.csv, every 1s",
+        "policy    [policy]: at an age of 1d5h, and the worker started at 2026-03-14 21:00:00 \
+         (Europe/Berlin)",
+        "recycle when the policy says",
+        "threshold sync.p95 < 10s",
+        "warning   the environment variable EASLOAD_TEST_UNSET, named by devices.password_env, is not set",
+    ] {
+        assert!(printed.contains(part), "{part}:\n{printed}");
+    }
+    let never = text.replace("time = \"29h\"", "time = \"0s\"");
+    let refused = stderr(&easload(&[
+        "check",
+        scenario(&never).path().to_str().unwrap(),
+    ]));
+    assert!(
+        refused.contains("recycles the pool neither at an age nor"),
+        "{refused}"
+    );
+    let file = scenario(&text.replace("password_env", "password"));
+    let output = easload(&["check", file.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("password_file"),
+        "{}",
+        stderr(&output)
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn too_few_descriptors_are_told_before_the_run() {

@@ -129,6 +129,9 @@ fn baselines_are_kept_listed_shown_and_compared_with() {
             .contains("| baseline | `sync.p50` |")
     );
     assert_eq!(code(&["compare", "v2", run]), Some(2));
+    assert!(said(&["compare", "v2", run]).contains("there are v1"));
+    let file = format!("{run}/run.json");
+    assert!(said(&["report", &file]).contains(&format!("perhaps {run}")));
     // A run that did not end is no baseline.
     let broken = folder.path().join("broken");
     std::fs::create_dir(&broken).unwrap();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use easload::recycle::policy::RULES;
 use serde_json::Value;
 
 use crate::fixtures::program;
@@ -138,4 +139,28 @@ fn show_names_the_origin_and_the_next_recycles() {
     // Fourteen days after the start.
     let first = shown["next_recycles"][0]["at"].as_str().unwrap();
     assert!(first.starts_with("2199-03-28T20:00:00"), "{first}");
+}
+
+/// The table of docs/policy.md and the program's rules are the same.
+#[test]
+fn every_rule_is_in_the_documentation() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/policy.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let listed: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    let known: Vec<&str> = RULES.iter().map(|rule| rule.id).collect();
+    assert_eq!(listed, known);
+}
+
+#[test]
+fn one_broken_file_does_not_hide_what_the_others_say() {
+    let output = policy(&["lint", "/nonexistent/applicationHost.config"], &shipped());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/nonexistent"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("[no-recycle]"), "{text}");
+    assert!(text.contains("0 errors, 1 warning, 1 note;"), "{text}");
+    assert!(text.contains("not read: /nonexistent"), "{text}");
 }

@@ -13,6 +13,17 @@ enum Rise {
     None,
 }
 
+/// Whether the service gets worse by the plan's factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worse {
+    /// It does not.
+    No,
+    /// It did in what was measured, perhaps by chance.
+    Unproven,
+    /// It does.
+    Proven,
+}
+
 impl Bench<'_> {
     /// Did stranded requests gather, and did the service get worse?
     pub(in crate::judge) fn symptom(&self) -> Check {
@@ -50,14 +61,18 @@ impl Bench<'_> {
             (_, _, None) => check.no_data(
                 "requests gather, but too few Syncs were measured to say whether it hurts",
             ),
-            (_, Rise::Proven, Some(true)) => {
+            (_, Rise::Proven, Some(Worse::Proven)) => {
                 check.pass("stranded requests gather, and the service gets worse")
             }
-            (_, Rise::Possible, Some(true)) => check.pass(
+            (_, Rise::Possible, Some(Worse::Proven)) => check.pass(
                 "the service gets worse as devices give Pings up, as it does where they strand; without \
                  server counters that is as much as can be seen",
             ),
-            (_, _, Some(false)) => check.no_data(format!(
+            (_, _, Some(Worse::Unproven)) => check.no_data(format!(
+                "requests gather, and latencies were worse by {factor} and more, but by so few Syncs \
+                 that it may be chance; a longer aging phase would tell"
+            )),
+            (_, _, Some(Worse::No)) => check.no_data(format!(
                 "not reproduced: requests gather, but Sync got no worse by {factor}, and no more \
                  requests fail"
             )),
@@ -102,7 +117,7 @@ impl Bench<'_> {
 
     /// Whether Sync latency or failing requests in the last third of aging are worse than in the
     /// baseline by the plan's factor.
-    fn worsening(&self, figures: &mut Vec<String>) -> Option<bool> {
+    fn worsening(&self, figures: &mut Vec<String>) -> Option<Worse> {
         let aging = self.of(PhaseKind::Aging);
         let degraded = &aging[aging.len() * 2 / 3..];
         let baseline = self.of(PhaseKind::Baseline);
@@ -133,14 +148,11 @@ impl Bench<'_> {
             (Metric::Sync, "Sync"),
             (Metric::Notification, "notification"),
         ];
-        let worse: Vec<bool> = latencies
+        let slower = latencies
             .into_iter()
             .filter_map(|(metric, text)| self.slower(metric, text, &baseline, degraded, figures))
-            .collect();
-        if worse.is_empty() {
-            return fails.then_some(true);
-        }
-        Some(fails || worse.contains(&true))
+            .max();
+        if fails { Some(Worse::Proven) } else { slower }
     }
 
     /// Whether a latency's p95 has grown by the plan's factor, and not by chance; `None` with too few
@@ -152,7 +164,7 @@ impl Bench<'_> {
         baseline: &[&Interval],
         degraded: &[&Interval],
         figures: &mut Vec<String>,
-    ) -> Option<bool> {
+    ) -> Option<Worse> {
         /// A p95 has one sample beyond it. A server that starves answers few.
         const LEAST: u64 = 20;
         let count = |intervals: &[&Interval]| merged(intervals.iter().copied(), metric).len();
@@ -174,7 +186,13 @@ impl Bench<'_> {
             ratio.low,
             ratio.high
         ));
-        Some(ratio.low > 1.0 && ratio.value >= self.plan.checks.symptom_factor)
+        Some(if ratio.value < self.plan.checks.symptom_factor {
+            Worse::No
+        } else if ratio.low > 1.0 {
+            Worse::Proven
+        } else {
+            Worse::Unproven
+        })
     }
 
     /// Did a recycle happen?
