@@ -58,7 +58,8 @@ pub(super) fn find(name: &str, baselines: &Path) -> Result<(RunRecord, PathBuf),
         PathBuf::from(name)
     };
     if !directory.exists() {
-        let known = names(baselines)?;
+        let mut known = names(baselines).unwrap_or_default();
+        known.retain(|name| baselines.join(name).join(RunRecord::FILE).exists());
         let known = if known.is_empty() {
             "none is there".to_owned()
         } else {

@@ -3,15 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-
-use super::{Exit, print_or_fail};
 use jiff::Timestamp;
 
+use super::{Exit, print_or_fail};
 use crate::recycle::{Origin, due, outlook};
 use crate::report::plan_text;
-use crate::scenario::{
-    DEFAULT_SCENARIO, PasswordSource, PhaseKind, Plan, PolicyPlan, Trigger, parse,
-};
+use crate::run::check_passwords;
+use crate::scenario::{DEFAULT_SCENARIO, PhaseKind, Plan, PolicyPlan, Trigger, parse};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -35,23 +33,19 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
 /// What a run that started now would meet: secrets that are not there, a recycle that is not due.
 fn of_now(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
-    let mut needed = |variable: &str, key: &str| {
-        if std::env::var_os(variable).is_none() {
-            warnings.push(format!(
-                "the environment variable {variable}, named by {key}, is not set"
-            ));
-        }
-    };
-    if let PasswordSource::Env(variable) = &plan.devices.password {
-        needed(variable, "devices.password_env");
+    if let Err(error) = check_passwords(plan) {
+        warnings.push(error.to_string());
     }
     for phase in &plan.phases {
         if let Trigger::Hook {
             token_env: Some(variable),
             ..
         } = &phase.trigger
+            && std::env::var(variable).is_err()
         {
-            needed(variable, "token_env");
+            warnings.push(format!(
+                "the environment variable {variable}, named by trigger_token_env, is not set"
+            ));
         }
     }
     if let (true, Some(policy)) = (plan.checks.by_policy, &plan.policy) {
@@ -80,12 +74,12 @@ fn policy_of_now(plan: &Plan, policy: &PolicyPlan) -> Vec<String> {
         Some(PhaseKind::Recycle) => {}
         Some(kind) => warnings.push(format!(
             "if the run starts now, {}: in its {} phase, and not in its recycle phase",
-            outlook(policy, &due, plan.duration()),
+            outlook(policy, origin, &due, plan.duration()),
             kind.as_str()
         )),
         None => warnings.push(format!(
             "if the run starts now, {}",
-            outlook(policy, &due, plan.duration())
+            outlook(policy, origin, &due, plan.duration())
         )),
     }
     warnings

@@ -14,9 +14,8 @@ use crate::recycle::policy::{
     settings,
 };
 use crate::report::sarif;
+use crate::scenario::read_config;
 
-/// An applicationHost.config of a large server has some 100 kB.
-const MOST: u64 = 16 << 20;
 /// How far ahead `show` looks.
 const NEXT: usize = 5;
 
@@ -31,7 +30,7 @@ enum Command {
     /// Explain when the pool recycles and what each recycle does, and name what is wrong.
     ///
     /// Several files are those of several servers. Ends with 3 if there is a finding of the severity
-    /// of --fail-on or worse.
+    /// of --fail-on or worse, and with 2 if a file cannot be read, after what the others say.
     Lint(LintArguments),
     /// Print every setting in force, and where it comes from.
     Show(ShowArguments),
@@ -181,22 +180,8 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
 
 /// Reads the pool of a file; prints every mistake of it.
 fn load(file: &Path, pool: &str) -> Option<Pool> {
-    use std::io::Read as _;
     let name = file.display().to_string();
-    let read = || -> std::io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        std::fs::File::open(file)?
-            .take(MOST + 1)
-            .read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = match read() {
-        Ok(bytes) if bytes.len() as u64 > MOST => {
-            eprintln!(
-                "error: {name}: has more than {MOST} bytes, and is no applicationHost.config"
-            );
-            return None;
-        }
+    let bytes = match read_config(file) {
         Ok(bytes) => bytes,
         Err(error) => {
             eprintln!("error: {name}: {error}");

@@ -75,7 +75,7 @@ fn median_of_sorted(sorted: &[f64]) -> f64 {
     }
 }
 
-/// An estimate with its 95 % interval.
+/// An estimate with the interval that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// From all data.
@@ -86,7 +86,7 @@ pub struct Estimate {
     pub high: f64,
 }
 
-/// Resamples of the block bootstrap: enough for stable tails: three are beyond the end of a 99 % interval.
+/// Resamples of the block bootstrap: enough for stable tails; three lie beyond either end of a 99 % interval.
 const RESAMPLES: usize = 600;
 /// Intervals per block. Seconds are not independent (a collection, a herd, a burst of mail lasts
 /// several), blocks of this length nearly are.
@@ -172,6 +172,11 @@ fn stretch(series: &[f64]) -> f64 {
     /// Beyond it the estimate is no more than "long".
     const MOST: f64 = 0.9;
     let n = series.len() as f64;
+    let block = BLOCK as f64;
+    // Few blocks vary less than what they are drawn from, and their tails are those of Student's
+    // distribution (its first term at 99 %, for two sides of so many).
+    let blocks = (n / block).max(2.0);
+    let few = (blocks / (blocks - 1.0)).sqrt() * (1.0 + 1.0 / (blocks - 1.0));
     let (middle, mean) = ((n - 1.0) / 2.0, series.iter().sum::<f64>() / n);
     let at = |index: usize| index as f64 - middle;
     let indexed = || series.iter().enumerate();
@@ -184,22 +189,17 @@ fn stretch(series: &[f64]) -> f64 {
         .collect();
     let power: f64 = rest.iter().map(|one| one * one).sum();
     if power <= f64::EPSILON {
-        return 1.0;
+        return few;
     }
     let raw = rest.windows(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / power;
     // A line fitted to few points takes much of what is alike in them.
     let memory = (raw + (2.0 + 4.0 * raw.max(0.0)) / n).clamp(0.0, MOST);
     let truth = (1.0 + memory) / (1.0 - memory);
-    let block = BLOCK as f64;
     let caught = 1.0
         + 2.0
             * (1..BLOCK)
                 .map(|lag| (1.0 - lag as f64 / block) * memory.powi(lag as i32))
                 .sum::<f64>();
-    // Few blocks vary less than what they are drawn from, and their tails are those of Student's
-    // distribution (its first term at 99 %, for two sides of so many).
-    let blocks = (n / block).max(2.0);
-    let few = (blocks / (blocks - 1.0)).sqrt() * (1.0 + 1.0 / (blocks - 1.0));
     few * (truth / caught).max(1.0).sqrt()
 }
 
@@ -237,7 +237,11 @@ pub fn compare_quantiles<const N: usize>(
     if before.len() < MIN_INTERVALS || after.len() < MIN_INTERVALS {
         return None;
     }
-    let by = (stretch(&paces(before)), stretch(&paces(after)));
+    let (pace_before, pace_after) = (paces(before), paces(after));
+    if pace_before.len() < MIN_INTERVALS || pace_after.len() < MIN_INTERVALS {
+        return None;
+    }
+    let by = (stretch(&pace_before), stretch(&pace_after));
     let (mut before, mut after) = (Samples::new(before), Samples::new(after));
     let (b, a) = (before.all(quantiles)?, after.all(quantiles)?);
     let mut compared = std::array::from_fn(|index| Comparison {
@@ -478,6 +482,22 @@ mod tests {
         );
         let levels = compare_medians(&[10.0, 11.0, 9.0, 10.0, 10.0], &[30.0; 6], &mut random);
         assert_eq!(levels.unwrap().ratio().value, 3.0);
+    }
+
+    #[test]
+    fn what_is_alike_and_what_is_few_is_stretched() {
+        let flat = stretch(&[3.0; 60]);
+        assert!((1.0..1.15).contains(&flat), "{flat}");
+        // A trend is no memory, runs are, and few blocks are uncertain whatever they show.
+        let line: Vec<f64> = (0..60).map(f64::from).collect();
+        assert_eq!(stretch(&line), flat);
+        let runs: Vec<f64> = (0..60).map(|t| f64::from(t / 10 % 2)).collect();
+        assert!(stretch(&runs) > 2.0 * flat);
+        assert!(stretch(&[1.0, 4.0, 1.0, 5.0, 2.0]) > 2.0);
+        assert_eq!(stretched(10.0, 20.0, 2.0), 40.0);
+        assert_eq!(stretched(10.0, 5.0, 2.0), 2.5);
+        assert_eq!(stretched(0.0, 3.0, 2.0), 6.0);
+        assert_eq!(stretched(3.0, 0.0, 2.0), 0.0);
     }
 
     #[test]

@@ -61,9 +61,16 @@ impl Origin {
 
 /// When the policy recycles next, in a sentence; whether the run will see it.
 #[must_use]
-pub fn outlook(policy: &PolicyPlan, due: &[Due], length: Duration) -> String {
+pub fn outlook(policy: &PolicyPlan, origin: Origin, due: &[Due], length: Duration) -> String {
     let by = format!("by the policy of {}", policy.source);
+    let unknown = !policy.time.is_zero() && origin.started.is_none();
+    let by = if unknown {
+        format!("{by}, its interval left out,")
+    } else {
+        by
+    };
     match due.first() {
+        None if unknown => format!("{by} no time of day recycles the pool"),
         None => format!("{by} nothing recycles the pool by time"),
         Some(next) if next.t > length.as_secs_f64() => format!(
             "{by} the pool recycles next at {} by {}, {} after the start of the run, which ends {} \
@@ -148,5 +155,17 @@ mod tests {
             ..origin
         };
         assert_eq!(due(&policy, unknown, length), []);
+        // What is not known is not said to be never.
+        let said = outlook(&policy, unknown, &[], length);
+        assert!(said.contains("its interval left out"), "{said}");
+        let never = PolicyPlan {
+            time: Duration::ZERO,
+            ..policy
+        };
+        let said = outlook(&never, unknown, &[], length);
+        assert!(
+            said.ends_with("nothing recycles the pool by time"),
+            "{said}"
+        );
     }
 }

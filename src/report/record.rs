@@ -115,7 +115,10 @@ impl RunRecord {
             problem,
         };
         if directory.is_file() {
-            let parent = directory.parent().unwrap_or(Path::new("."));
+            let parent = directory
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty());
+            let parent = parent.unwrap_or(Path::new("."));
             return Err(RecordError::Record {
                 path: directory.to_owned(),
                 problem: format!(

@@ -71,6 +71,14 @@ enum Passwords {
     ByUser(HashMap<String, String>),
 }
 
+/// Whether there is a password for every user.
+///
+/// # Errors
+/// As when the run starts: the variable or the file is not there, or a user has none.
+pub fn check_passwords(plan: &Plan) -> Result<(), AccountError> {
+    Passwords::read(plan).map(drop)
+}
+
 impl Passwords {
     fn read(plan: &Plan) -> Result<Self, AccountError> {
         match (&plan.devices.password, &plan.target) {

@@ -318,7 +318,7 @@ impl Engine {
         }
         let length = self.record.plan.duration();
         self.record.due = recycle::due(&policy, origin, length);
-        say(&recycle::outlook(&policy, &self.record.due, length));
+        say(&recycle::outlook(&policy, origin, &self.record.due, length));
     }
 
     /// Ends the mail and waits for what is under way.

@@ -25,7 +25,7 @@ use crate::scenario::{Needs, Plan, TargetPlan};
 use crate::terminal::say;
 use crate::transport::FailureKind;
 
-pub use accounts::AccountError;
+pub use accounts::{AccountError, check_passwords};
 use endpoint::Endpoint;
 use engine::Engine;
 pub use mock::{MockError, MockProcess};

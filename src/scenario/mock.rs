@@ -6,6 +6,7 @@ use std::time::Duration;
 use mock_server::fault::StrandTrigger;
 use mock_server::{Fault, FaultKind, MockConfig, Tls, Topology};
 
+use super::file::read_config;
 use super::reader::Section;
 
 /// Seconds of pool life in one second: above this a worker's start takes days.
@@ -136,7 +137,7 @@ fn read_pool(config: &mut MockConfig, pool: Section<'_>, folder: &Path) {
     if let Some(file) = pool.text("config_file") {
         let path: PathBuf = folder.join(&file);
         let wanted = name.as_deref().unwrap_or(iis::SYNC_POOL);
-        match std::fs::read(&path) {
+        match read_config(&path) {
             Err(error) => pool.problem("config_file", format!("{}: {error}", path.display())),
             Ok(bytes) => match iis::read_pool(&path.display().to_string(), &bytes, wanted) {
                 Ok(read) => {

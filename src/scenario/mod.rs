@@ -2,6 +2,7 @@
 //! of a file are reported at once. Everything reads the same plan: the printed text, the descriptor
 //! check, the engine. Knows no tokio.
 
+mod file;
 mod mock;
 mod needs;
 mod observe;
@@ -18,6 +19,7 @@ use mock_server::{Fault, MockConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use file::read_config;
 pub use mock_server::units::{format_duration, parse_duration, parse_size};
 pub use needs::Needs;
 pub use observe::{Format, ObservePlan, Place, RequestsPerPing, SourcePlan};

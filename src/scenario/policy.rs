@@ -9,6 +9,7 @@ use jiff::{Timestamp, Zoned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::file::read_config;
 use super::reader::Section;
 use super::{TargetPlan, mock};
 
@@ -75,7 +76,7 @@ pub(super) fn policy(
     if let Some(file) = section.text("file") {
         let path = folder.join(file);
         let name = path.display().to_string();
-        match std::fs::read(&path) {
+        match read_config(&path) {
             Err(error) => section.problem("file", format!("{name}: {error}")),
             Ok(bytes) => match iis::read_pool(&name, &bytes, pool) {
                 Ok(read) => {

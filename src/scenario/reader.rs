@@ -273,7 +273,7 @@ impl<'a> Section<'a> {
                     span: key.span(),
                     key: self.key(name),
                     message:
-                        "a password does not belong into a file that is passed around; name the \
+                        "a password does not belong in a file that is passed around; name the \
                               environment variable with password_env, or a file with password_file"
                             .to_owned(),
                 });

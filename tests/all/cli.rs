@@ -342,6 +342,26 @@ fn check_tells_what_a_run_would_look_at_and_miss() {
     ] {
         assert!(printed.contains(part), "{part}:\n{printed}");
     }
+    // Due when the run starts, which is neither in the recycle phase nor after the run.
+    assert!(!printed.contains("no recycle is due in it"), "{printed}");
+    let tonight = text.replace(
+        "started = \"2026-03-14T20:00:00Z\"\n",
+        "started = \"2199-03-14T20:00:00Z\"\n",
+    );
+    let printed = stdout(&easload(&[
+        "check",
+        scenario(&tonight).path().to_str().unwrap(),
+    ]));
+    assert!(printed.contains("no recycle is due in it"), "{printed}");
+    let unknown = text.replace("started = \"2026-03-14T20:00:00Z\"\n", "");
+    let printed = stdout(&easload(&[
+        "check",
+        scenario(&unknown).path().to_str().unwrap(),
+    ]));
+    assert!(
+        printed.contains("once the server says when it started") && !printed.contains("if the run"),
+        "{printed}"
+    );
     let never = text.replace("time = \"29h\"", "time = \"0s\"");
     let refused = stderr(&easload(&[
         "check",

@@ -250,6 +250,33 @@ fn recovery_that_is_too_slow_fails_cost() {
     assert_eq!(failed(&checks), [""; 0], "{checks:#?}");
 }
 
+/// What is quick at first, slow then and quick for long is back when it is quick again; a bad second
+/// later on changes nothing, and slow for as long at the end is not back.
+#[test]
+fn back_is_after_the_last_relapse() {
+    let limited = "[checks]\nrestored_within = \"7s\"\n";
+    let cost = |slow: &dyn Fn(f64) -> bool| {
+        let mut timeline = Story::default().timeline();
+        let bad = Story {
+            recycle: false,
+            ..Story::default()
+        }
+        .timeline();
+        for (interval, bad) in timeline.iter_mut().zip(bad) {
+            if slow(interval.t) {
+                interval.latencies.clone_from(&bad.latencies);
+            }
+        }
+        let checks = judge(&plan(limited), &timeline.into_iter().collect(), 1);
+        outcome(&checks, "cost")
+    };
+    assert_eq!(cost(&|_| false), Outcome::Pass);
+    assert_eq!(cost(&|t| t == 70.0), Outcome::Pass);
+    assert_eq!(cost(&|t| (56.0..=58.0).contains(&t)), Outcome::Pass);
+    assert_eq!(cost(&|t| (56.0..=63.0).contains(&t)), Outcome::Fail);
+    assert_eq!(cost(&|t| t >= 76.0), Outcome::Fail);
+}
+
 /// A server that serves no Sync any more has no slow ones either.
 #[test]
 fn silence_after_the_recycle_is_no_recovery() {

@@ -1,4 +1,4 @@
-//! How often the judge is wrong: a thousand made-up servers of each kind. Alarms on a server that has
+//! How often the judge is wrong, on made-up servers by the hundred. Alarms on a server that has
 //! nothing, and findings on one that is twice as slow, where seconds are independent of each other and
 //! where they are not. The figures are in docs/verdict.md.
 

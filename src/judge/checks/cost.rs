@@ -73,11 +73,13 @@ impl Bench<'_> {
         }
     }
 
-    /// The first second from which Sync's p95 is in tolerance: over a window of some seconds, and over
-    /// all that follows. A single bad window later on is not "not back": it is part of the p95.
+    /// The first second from which Sync's p95 is in tolerance: over a window of some intervals, and over
+    /// all that follows, without a relapse. A single bad interval later on is part of that p95.
     fn restored_at(&self, from: f64) -> Option<f64> {
-        /// Enough Syncs for a p95 at small loads.
+        /// Intervals with enough Syncs for a p95 at small loads.
         const WINDOW: usize = 3;
+        /// So many bad windows in a row need three bad intervals.
+        const RELAPSE: usize = 2 * WINDOW - 1;
         let baseline = merged(self.of(PhaseKind::Baseline), Metric::Sync);
         if baseline.is_empty() {
             return None;
@@ -89,21 +91,30 @@ impl Bench<'_> {
             .iter()
             .filter(|interval| interval.t >= from && interval.phase != DRAIN)
             .collect();
-        // Without Syncs there is nothing that could be good.
+        // A window without Syncs says nothing: it neither spoils a recovery nor makes one.
         let is_good = |histogram: &Histogram<u64>| {
-            !histogram.is_empty() && histogram.value_at_quantile(0.95) as f64 <= bound
+            (!histogram.is_empty()).then(|| histogram.value_at_quantile(0.95) as f64 <= bound)
         };
-        let mut rest = merged([], Metric::Sync);
-        let mut back = None;
+        let start_of_last = after.len().checked_sub(WINDOW)?;
+        let mut rest = merged(after[start_of_last + 1..].iter().copied(), Metric::Sync);
+        let (mut back, mut bad) = (None, 0);
         // From the end, so that what follows is added up once.
-        for start in (0..after.len()).rev() {
-            let here = merged([after[start]], Metric::Sync);
+        for start in (0..=start_of_last).rev() {
             // The sum resizes itself, so adding cannot fail.
-            let _ = rest.add(&here);
-            let window = &after[start..after.len().min(start + WINDOW)];
-            let window = merged(window.iter().copied(), Metric::Sync);
-            if is_good(&rest) && is_good(&window) {
-                back = Some(after[start].t);
+            let _ = rest.add(merged([after[start]], Metric::Sync));
+            let window = merged(after[start..start + WINDOW].iter().copied(), Metric::Sync);
+            match is_good(&window) {
+                Some(true) => {
+                    bad = 0;
+                    if is_good(&rest) == Some(true) {
+                        back = Some(after[start].t);
+                    }
+                }
+                Some(false) => bad += 1,
+                None => {}
+            }
+            if bad == RELAPSE {
+                break;
             }
         }
         back
