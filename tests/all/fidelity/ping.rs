@@ -215,7 +215,10 @@ async fn g11_a_healthy_server_ends_an_abandoned_ping() {
     let (mut phone, _) = Phone::ready(&mock, "load1").await;
     phone.send_ping(60).await;
     // Both applications hold it.
-    eventually("the Ping is active", || async { active(&mock) == 2 }).await;
+    eventually("the Ping is active", || async {
+        held(&mock) == 1 && active(&mock) == 2
+    })
+    .await;
     drop(phone);
     eventually("the Ping has ended", || async { active(&mock) == 0 }).await;
     mock.shutdown().await;
