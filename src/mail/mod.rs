@@ -310,3 +310,21 @@ fn text(size: usize) -> String {
     text.truncate(text.trim_end().len());
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_turned_into_a_mail_address() {
+        let plan = MailPlan {
+            schedule: Pacer::per_second(1.0),
+            users: Vec::new(),
+            domain: "lab.example".to_owned(),
+            size: 0,
+        };
+        assert_eq!(plan.address("load1"), "load1@lab.example");
+        assert_eq!(plan.address("LAB\\load1"), "load1@lab.example");
+        assert_eq!(plan.address("load1@mail.example"), "load1@mail.example");
+    }
+}

@@ -277,6 +277,23 @@ fn back_is_after_the_last_relapse() {
     assert_eq!(cost(&|t| t >= 76.0), Outcome::Fail);
 }
 
+/// A run that is stopped before its limit has not shown that the limit is missed; one that is stopped
+/// after it has.
+#[test]
+fn a_run_that_was_cut_short_misses_only_the_limit_that_it_has_seen_pass() {
+    let slow = Story {
+        after: 3.0,
+        ..Story::default()
+    };
+    let cost = |limit: &str| {
+        let begun = slow.timeline().into_iter().take(60);
+        let more = format!("[checks]\nrestored_within = \"{limit}\"\n");
+        outcome(&judge(&plan(&more), &begun.collect(), 1), "cost")
+    };
+    assert_eq!(cost("20s"), Outcome::NoData);
+    assert_eq!(cost("3s"), Outcome::Fail);
+}
+
 /// A server that serves no Sync any more has no slow ones either.
 #[test]
 fn silence_after_the_recycle_is_no_recovery() {

@@ -66,6 +66,11 @@ fn record(directory: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(directory.join("run.json")).unwrap()).unwrap()
 }
 
+fn assert_ends_with(output: &Output, code: i32) {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{errors}");
+}
+
 fn outcome(record: &Value, check: &str) -> String {
     let checks = record["checks"].as_array().unwrap();
     let found = checks.iter().find(|entry| entry["name"] == check).unwrap();
@@ -130,12 +135,7 @@ fn a8_a_recycle_restores_sync_and_the_server_s_levels() {
     let output = play(None, runs.path());
     let text = String::from_utf8_lossy(&output.stdout);
     println!("{text}");
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert_ends_with(&output, 0);
     assert!(text.contains("Verdict: PASSED"));
     let directory = directory(runs.path());
     let record = record(&directory);
@@ -189,12 +189,7 @@ fn a_healthy_server_passes_and_stays_flat() {
     let runs = tempfile::tempdir().unwrap();
     let output = play(Some("healthy.toml"), runs.path());
     println!("{}", String::from_utf8_lossy(&output.stdout));
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert_ends_with(&output, 0);
     let record = record(&directory(runs.path()));
     assert_matches_schema(&record);
     assert_eq!(outcome(&record, "symptom"), "pass");
@@ -220,12 +215,7 @@ fn without_a_recycle_nobody_can_connect_and_the_verdict_is_failed() {
     let runs = tempfile::tempdir().unwrap();
     let output = play(Some("stranded-no-recycle.toml"), runs.path());
     println!("{}", String::from_utf8_lossy(&output.stdout));
-    assert_eq!(
-        output.status.code(),
-        Some(3),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert_ends_with(&output, 3);
     let record = record(&directory(runs.path()));
     assert_eq!(outcome(&record, "symptom"), "pass");
     assert_eq!(outcome(&record, "recycle seen"), "fail");
@@ -248,12 +238,7 @@ fn kb_4337638_shows_five_curves_that_rise_and_fall_at_the_recycle() {
     let output = play(Some("kb-4337638.toml"), runs.path());
     let text = String::from_utf8_lossy(&output.stdout);
     println!("{text}");
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert_ends_with(&output, 0);
     assert!(text.contains("1 s stands for 10h of pool life"), "{text}");
     let record = record(&directory(runs.path()));
     for (gauge, growth) in [
@@ -388,12 +373,7 @@ fn two_servers_recycle_one_after_the_other_and_nothing_is_lost() {
     let runs = tempfile::tempdir().unwrap();
     let output = play(Some("two-servers.toml"), runs.path());
     println!("{}", String::from_utf8_lossy(&output.stdout));
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert_ends_with(&output, 0);
     let directory = directory(runs.path());
     let record = record(&directory);
     assert_eq!(record["targets"].as_array().unwrap().len(), 2);
