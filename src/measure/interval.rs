@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::metric::{Counter, Metric};
+use crate::device::State;
 
 /// Counts of the mail ledger since the start of the run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -145,6 +146,14 @@ impl Interval {
     #[must_use]
     pub fn gauge(&self, name: &str) -> Option<f64> {
         self.gauges.get(name).copied()
+    }
+
+    /// Requests that devices had open.
+    #[must_use]
+    pub fn open_requests(&self) -> f64 {
+        let open = State::ALL.iter().filter(|state| state.has_request_open());
+        let level = |state: &State| self.gauge(&format!("devices.{}", state.as_str()));
+        open.filter_map(level).sum()
     }
 
     /// A latency.

@@ -68,8 +68,7 @@ pub fn judge_with_history(
                 interval.gauges.entry(name.clone()).or_insert(*value);
             }
             let level = |name: &str| interval.gauge(name).unwrap_or(0.0);
-            let open =
-                level("devices.holding") + level("devices.syncing") + level("devices.starting");
+            let open = interval.open_requests();
             let census = Census {
                 open: (open, open),
                 held: level("devices.holding"),

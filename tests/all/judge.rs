@@ -239,6 +239,29 @@ fn a_pool_that_keeps_what_it_gathered_fails_released_alone() {
 }
 
 #[test]
+fn devices_that_came_after_the_baseline_are_no_residue() {
+    let judged = |residue| {
+        let story = Story {
+            residue,
+            ..Story::default()
+        };
+        let mut timeline = story.timeline();
+        for interval in timeline.iter_mut().filter(|one| one.phase == "baseline") {
+            for (name, value) in [
+                ("server.active_requests", 200.0),
+                ("devices.holding", 100.0),
+            ] {
+                interval.gauges.insert(name.to_owned(), value);
+            }
+        }
+        let digest: Digest = timeline.into_iter().collect();
+        outcome(&judge(&plan(""), &digest, 1), "released")
+    };
+    assert_eq!(judged(0.0), Outcome::Pass);
+    assert_eq!(judged(0.5), Outcome::Fail);
+}
+
+#[test]
 fn recovery_that_is_too_slow_fails_cost() {
     let story = Story {
         after: 2.0,

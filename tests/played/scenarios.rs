@@ -317,10 +317,14 @@ fn each_symptom_can_be_had_alone() {
         assert!(grown("server.active_requests") > 80.0, "{name}");
         let refused = count(&record, "aging", "http_errors") > 20;
         assert_eq!(refused, matches!(*name, "ports" | "queue-full"), "{name}");
-        for gauge in ["server.active_requests", "tcp.outgoing.ports"] {
+        // What 80 held Pings need and no more: a request in the front end and one in the back end, a
+        // port for each. The baseline is no measure: where all play at once, devices are late in it.
+        for (gauge, needed) in [
+            ("server.active_requests", 160.0),
+            ("tcp.outgoing.ports", 80.0),
+        ] {
             let after = level(&record, "recovered", gauge, "median");
-            let before = level(&record, "baseline", gauge, "median");
-            assert!(after < 1.1 * before, "{name}: {gauge} {before} → {after}");
+            assert!(after < 1.1 * needed, "{name}: {gauge} {after}");
         }
     }
 }

@@ -124,6 +124,22 @@ impl Bench<'_> {
         median(&values).unwrap_or(0.0) / f64::from(self.plan.devices.count)
     }
 
+    /// Active Requests of devices that the baseline did not have yet: a ramp that lasts into it, or a
+    /// server that turned devices away, would look like a pool that keeps what it gathered.
+    fn of_devices_that_came(&self, active_before: f64) -> f64 {
+        /// A request counts in the front end and in the back end (L4), and no more often.
+        const MOST_PER_REQUEST: f64 = 2.0;
+        let open = |kind| {
+            let intervals = self.of(kind).into_iter();
+            median(&intervals.map(Interval::open_requests).collect::<Vec<_>>()).unwrap_or(0.0)
+        };
+        let (before, after) = (open(PhaseKind::Baseline), open(PhaseKind::Recovered));
+        let came = (after - before).max(0.0);
+        // Other clients of the server have their share in `active_before`; it stays as it is.
+        let per_request = (active_before / before.max(1.0)).min(MOST_PER_REQUEST);
+        came * per_request
+    }
+
     /// Has the pool let go of what it had gathered?
     pub(in crate::judge) fn released(&self) -> Check {
         let check = Draft::new("released");
@@ -182,6 +198,10 @@ impl Bench<'_> {
                 continue;
             };
             seen = true;
+            let before = match name {
+                gauge::ACTIVE => before + self.of_devices_that_came(before),
+                _ => before,
+            };
             let rise = peak - before;
             let Some(after) = after else {
                 if rise >= least {
