@@ -48,7 +48,7 @@ fn sync_answer() -> Vec<u8> {
         collections: vec![collection],
         ..SyncAnswer::default()
     }
-    .encode()
+    .encode(eas::ProtocolVersion::V14_1)
     .expect("fixed texts")
 }
 
@@ -80,7 +80,9 @@ fn read_sync_answer_of_100(bencher: Bencher<'_, '_>) {
 fn encode_sync_answer_of_100(bencher: Bencher<'_, '_>) {
     let body = sync_answer();
     let answer = SyncAnswer::decode(&body).expect("encoded above");
-    bencher
-        .counter(BytesCount::new(body.len()))
-        .bench(|| divan::black_box(&answer).encode().map(|bytes| bytes.len()));
+    bencher.counter(BytesCount::new(body.len())).bench(|| {
+        divan::black_box(&answer)
+            .encode(eas::ProtocolVersion::V14_1)
+            .map(|bytes| bytes.len())
+    });
 }

@@ -94,6 +94,26 @@ impl ProtocolVersion {
         self >= Self::V14_0
     }
 
+    /// Whether message bodies travel as AirSyncBase bodies, asked for by BodyPreference (12.0 and
+    /// later; 2.5 has `Truncation` and the Email class's own Body; ASAIRS 1.3).
+    #[must_use]
+    pub fn has_air_sync_base(self) -> bool {
+        self >= Self::V12_0
+    }
+
+    /// Whether a Sync may hang: `Wait` from 12.1 on (ASCMD 2.2.3.198).
+    #[must_use]
+    pub fn has_hanging_sync(self) -> bool {
+        self >= Self::V12_1
+    }
+
+    /// Whether a hanging Sync says its interval in seconds, as `HeartbeatInterval` (14.0 and later;
+    /// 12.1 has only `Wait`, in minutes).
+    #[must_use]
+    pub fn has_sync_heartbeat(self) -> bool {
+        self >= Self::V14_0
+    }
+
     /// The highest version of a comma list, as in `MS-ASProtocolVersions`, that is also in
     /// `known`. Unknown entries (`1.0`, `2.1`) are passed over, as old servers list them.
     #[must_use]

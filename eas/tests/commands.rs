@@ -592,7 +592,7 @@ proptest! {
         collections in few(collection_answer()),
     ) {
         let answer = SyncAnswer { status, limit, collections };
-        let body = answer.encode().unwrap();
+        let body = answer.encode(ProtocolVersion::V14_1).unwrap();
         prop_assert_eq!(SyncAnswer::decode(&body).unwrap(), answer);
     }
 

@@ -81,6 +81,7 @@ fn corpus() -> Vec<(&'static str, Vec<u8>)> {
         user_agent: "easload/0.1".into(),
     };
     let policy = |key| PolicyAnswer {
+        text: None,
         policy_type: POLICY_TYPE.into(),
         status: PolicyStatus::Success,
         key: Some(key),
@@ -282,11 +283,11 @@ fn corpus() -> Vec<(&'static str, Vec<u8>)> {
     let bodies = [
         (
             "Provision ask",
-            ProvisionRequest::ask(Some(device)).encode(),
+            ProvisionRequest::ask(ProtocolVersion::V14_1, Some(device)).encode(),
         ),
         (
             "Provision acknowledge",
-            ProvisionRequest::acknowledge(1_307_199_584).encode(),
+            ProvisionRequest::acknowledge(ProtocolVersion::V14_1, 1_307_199_584).encode(),
         ),
         (
             "Provision wipe",
@@ -313,16 +314,36 @@ fn corpus() -> Vec<(&'static str, Vec<u8>)> {
             .encode(),
         ),
         ("FolderSync answer", folders.encode()),
+        (
+            "Provision ask 2.5",
+            ProvisionRequest::ask(ProtocolVersion::V2_5, None).encode(),
+        ),
+        (
+            "Provision answer 2.5",
+            ProvisionAnswer {
+                status: ProvisionStatus::Success,
+                policy: Some(PolicyAnswer {
+                    policy_type: policy_type(ProtocolVersion::V2_5).into(),
+                    document: Vec::new(),
+                    text: Some("<wap-provisioningdoc/>".into()),
+                    ..policy(1)
+                }),
+                remote_wipe: false,
+            }
+            .encode(),
+        ),
+        ("Sync 2.5", sync.encode(ProtocolVersion::V2_5)),
+        ("Sync answer 2.5", sync_answer.encode(ProtocolVersion::V2_5)),
         ("Sync 12.1", sync.encode(ProtocolVersion::V12_1)),
         ("Sync 14.1", sync.encode(ProtocolVersion::V14_1)),
-        ("Sync answer", sync_answer.encode()),
+        ("Sync answer", sync_answer.encode(ProtocolVersion::V14_1)),
         (
             "Sync failure",
             SyncAnswer {
                 limit: Some(60),
                 ..SyncAnswer::failed(SyncStatus::IntervalOutOfRange)
             }
-            .encode(),
+            .encode(ProtocolVersion::V14_1),
         ),
         ("Ping", ping.encode()),
         ("Ping answer", ping_answer(PingStatus::Changes).encode()),
@@ -366,19 +387,29 @@ fn corpus() -> Vec<(&'static str, Vec<u8>)> {
 fn every_command_round_trips_through_its_types() {
     for (name, body) in corpus() {
         let again = match name {
-            "Provision ask" | "Provision acknowledge" | "Provision wipe" => {
+            "Provision ask" | "Provision ask 2.5" | "Provision acknowledge" | "Provision wipe" => {
                 ProvisionRequest::decode(&body).unwrap().encode()
             }
-            "Provision answer" => ProvisionAnswer::decode(&body).unwrap().encode(),
+            "Provision answer" | "Provision answer 2.5" => {
+                ProvisionAnswer::decode(&body).unwrap().encode()
+            }
             "FolderSync" => FolderSyncRequest::decode(&body).unwrap().encode(),
             "FolderSync answer" => FolderSyncAnswer::decode(&body).unwrap().encode(),
+            "Sync 2.5" => SyncRequest::decode(&body)
+                .unwrap()
+                .encode(ProtocolVersion::V2_5),
+            "Sync answer 2.5" => SyncAnswer::decode(&body)
+                .unwrap()
+                .encode(ProtocolVersion::V2_5),
             "Sync 12.1" => SyncRequest::decode(&body)
                 .unwrap()
                 .encode(ProtocolVersion::V12_1),
             "Sync 14.1" => SyncRequest::decode(&body)
                 .unwrap()
                 .encode(ProtocolVersion::V14_1),
-            "Sync answer" | "Sync failure" => SyncAnswer::decode(&body).unwrap().encode(),
+            "Sync answer" | "Sync failure" => SyncAnswer::decode(&body)
+                .unwrap()
+                .encode(ProtocolVersion::V14_1),
             "Ping" => PingRequest::decode(&body).unwrap().encode(),
             "Ping answer" => PingAnswer::decode(&body).unwrap().encode(),
             "GetItemEstimate 12.1" => EstimateRequest::decode(&body)

@@ -462,8 +462,10 @@ impl Store {
                 sync(folders, device, &parts, fresh)
             }
             Operation::RepeatSync if device.last_sync.is_empty() => StoreReply::NothingCached,
+            // With the keys that the request had: where an answer was lost on the way, they bring it
+            // again (Y2).
             Operation::RepeatSync => {
-                let parts = current_keys(device);
+                let parts = device.last_sync.clone();
                 sync(folders, device, &parts, fresh)
             }
             Operation::Fetch(id) => StoreReply::Item(item(folders, &id).cloned()),

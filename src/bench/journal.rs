@@ -173,7 +173,7 @@ fn happen(recorder: &Recorder, devices: u32, random: &mut Xoshiro256PlusPlus) {
         let end = PingEnd::Expired { overshoot };
         recorder.record(device, Event::PingEnded { end, age });
         let gap = Some(draw(0.002, random));
-        recorder.record(device, Event::PingSent { gap });
+        recorder.record(device, Event::PingSent { gap, hangs: false });
     }
     for _ in 0..some(f64::from(MAILS * devices) / 10_000.0, random) {
         let device = random.random_range(0..devices);
@@ -183,7 +183,7 @@ fn happen(recorder: &Recorder, devices: u32, random: &mut Xoshiro256PlusPlus) {
         let latency = draw(0.05, random);
         recorder.record(device, Event::Synced { latency });
         let gap = Some(draw(0.06, random));
-        recorder.record(device, Event::PingSent { gap });
+        recorder.record(device, Event::PingSent { gap, hangs: false });
     }
 }
 

@@ -14,6 +14,7 @@ use crate::lock::lock;
 use crate::measure::Recorder;
 use crate::observe::{cpu_time, resident_bytes};
 use crate::run::MockProcess;
+use crate::scenario::{HeartbeatPlan, PingBody, QueryForm, Wait};
 use crate::transport::{
     Abandon, Answer, Begun, Failure, Lean, LeanFactory, Limits, Network, Request, Target,
     TlsOptions, Transport,
@@ -196,14 +197,18 @@ impl Rig {
                 versions: vec![eas::ProtocolVersion::V14_1],
                 device_type: "easload".to_owned(),
                 user_agent: "easload".to_owned(),
-                heartbeat,
+                query: QueryForm::Plain,
+                wait: Wait::Ping,
+                ping_body: PingBody::Full,
+                nat_timeout: None,
+                heartbeat: HeartbeatPlan::Fixed(heartbeat),
                 grace: Duration::from_secs(60),
                 window: 25,
                 request_timeout: Duration::from_secs(60),
                 retry: MIN_RETRY..=MAX_RETRY,
                 all_folders: false,
             }),
-            refusals: Arc::new(Refusals::new(users.len(), 3)),
+            refusals: Arc::new(Refusals::new(users.len(), 3, 1.0)),
             factory: Arc::new(Lean::factory(network, 0, Limits::default(), Arc::default())),
             seen: Arc::new(Mutex::new(Seen::new().map_err(|e| text(&e))?)),
             rate: options.rate,
@@ -214,8 +219,10 @@ impl Rig {
     pub(super) fn fleet(&self, range: std::ops::Range<u32>) -> Fleet {
         let range = range.start as usize..range.end as usize;
         let plan = FleetPlan {
-            identities: self.identities[range].to_vec(),
-            profile: Arc::clone(&self.profile),
+            devices: self.identities[range]
+                .iter()
+                .map(|identity| (Arc::clone(identity), Arc::clone(&self.profile)))
+                .collect(),
             refusals: Arc::clone(&self.refusals),
             behaviour: Arc::new(Behaviour::default()),
             seed: 1,

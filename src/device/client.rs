@@ -7,7 +7,7 @@ use eas::commands::{
     DeviceInformation, OptionsAnswer, ProvisionAnswer, ProvisionRequest, SendMailAnswer,
     SendMailRequest,
 };
-use eas::query::Query;
+use eas::query::{BinaryFields, Query};
 use eas::status::{HttpStatus, PolicyStatus, ProvisionStatus, Reaction};
 use eas::wbxml::{DecodeError, EncodeError};
 use eas::{Command, ProtocolVersion, http};
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::event::{Event, FailureClass, Record};
 use super::profile::{Identity, Profile, Refusals};
+use crate::scenario::QueryForm;
 use crate::transport::{Answer, Begun, Failure, Method, Request, Transport};
 
 /// Why a command did not lead to what it should.
@@ -46,6 +47,9 @@ impl From<EncodeError> for Trouble {
         Self::Body(format!("cannot write the request: {error}"))
     }
 }
+
+/// Locale of a base64 query: American English, as in the examples of MS-ASHTTP.
+const LOCALE: u16 = 0x0409;
 
 /// Longest pause a server may ask for: an hour, the longest heartbeat. More would park a device
 /// for the rest of a run.
@@ -110,30 +114,49 @@ impl<T: Transport> Client<T> {
         self.record.record(self.identity.device, event);
     }
 
-    /// Sends a command; the answer is fetched with [`receive`](Self::receive).
-    pub(super) async fn send(&mut self, command: Command, body: &[u8]) -> Result<(), Trouble> {
+    /// Sends a command; the answer is fetched with [`receive`](Self::receive). `held` says that the
+    /// server is meant to keep it.
+    pub(super) async fn send(
+        &mut self,
+        command: Command,
+        body: &[u8],
+        held: bool,
+    ) -> Result<(), Trouble> {
         let identity = Arc::clone(&self.identity);
         let profile = Arc::clone(&self.profile);
         let is_mime = command == Command::SendMail && !self.version.sends_mail_as_wbxml();
+        // 0 until there is one; not on Ping at all (ASPROV 3.1.5.1).
+        let policy_key = (command != Command::Ping).then(|| self.policy_key.unwrap_or(0));
+        let is_plain = profile.query == QueryForm::Plain;
         let query = Query {
             command,
-            user: Some(identity.user_name.clone()),
+            user: is_plain.then(|| identity.user_name.clone()),
             device_id: identity.device_id.clone(),
             device_type: profile.device_type.clone(),
             binary: None,
-            save_in_sent: is_mime,
+            // As with `SaveInSentItems` of later versions: a copy would look like a mail that went astray.
+            save_in_sent: false,
         };
-        let path = format!("{}?{}", profile.path, query.to_plain());
-        let policy_key = self.policy_key.unwrap_or(0).to_string();
+        let query = if is_plain {
+            query.to_plain()
+        } else {
+            query.to_base64(&BinaryFields {
+                version: self.version,
+                locale: LOCALE,
+                policy_key,
+            })
+        };
+        let path = format!("{}?{query}", profile.path);
         let mut headers = vec![
             ("Authorization", identity.authorization.as_str()),
-            (http::PROTOCOL_VERSION, self.version.as_str()),
             ("User-Agent", profile.user_agent.as_str()),
             ("Accept-Encoding", "gzip"),
         ];
-        // Not on Ping (ASPROV 3.1.5.1).
-        if command != Command::Ping {
-            headers.push((http::POLICY_KEY, &policy_key));
+        let policy_key = policy_key.map(|key| key.to_string());
+        // A base64 query holds both.
+        if is_plain {
+            headers.push((http::PROTOCOL_VERSION, self.version.as_str()));
+            headers.extend(policy_key.as_deref().map(|key| (http::POLICY_KEY, key)));
         }
         if !body.is_empty() {
             headers.push((
@@ -146,7 +169,7 @@ impl<T: Transport> Client<T> {
             path: &path,
             headers: &headers,
             body,
-            held: command == Command::Ping,
+            held,
         };
         let begun = self.transport.begin(request).await;
         self.begun(Some(command), begun)
@@ -157,7 +180,7 @@ impl<T: Transport> Client<T> {
         command: Option<Command>,
         begun: Result<Begun, Failure>,
     ) -> Result<(), Trouble> {
-        let begun = begun.map_err(|failure| self.failed(command, failure))?;
+        let begun = begun.map_err(|failure| self.failed(command, false, failure))?;
         self.tell(Event::Begun(begun));
         Ok(())
     }
@@ -167,22 +190,23 @@ impl<T: Transport> Client<T> {
         &mut self,
         command: Command,
         deadline: Instant,
+        held: bool,
     ) -> Result<Answer, Trouble> {
         let answer = self.transport.answer(deadline).await;
-        self.examine(Some(command), answer)
+        self.examine(Some(command), held, answer)
     }
 
     /// Sends a command and waits for its answer.
-    async fn call(&mut self, command: Command, body: &[u8]) -> Result<Answer, Trouble> {
-        self.send(command, body).await?;
+    pub(super) async fn call(&mut self, command: Command, body: &[u8]) -> Result<Answer, Trouble> {
+        self.send(command, body, false).await?;
         let deadline = Instant::now() + self.profile.request_timeout;
-        self.receive(command, deadline).await
+        self.receive(command, deadline, false).await
     }
 
-    pub(super) fn failed(&self, command: Option<Command>, failure: Failure) -> Trouble {
+    fn failed(&self, command: Option<Command>, held: bool, failure: Failure) -> Trouble {
         let class = FailureClass::of(&failure.kind);
-        // A Ping's deadline is its device's decision, and told as the end of the Ping.
-        if command != Some(Command::Ping) || class != FailureClass::TimedOut {
+        // The deadline of a held request is its device's decision, and told as the end of it.
+        if !held || class != FailureClass::TimedOut {
             let text = failure.to_string();
             let age = failure.sent.map(|sent| sent.elapsed());
             self.tell(Event::Failed {
@@ -198,9 +222,10 @@ impl<T: Transport> Client<T> {
     fn examine(
         &self,
         command: Option<Command>,
+        held: bool,
         answer: Result<Answer, Failure>,
     ) -> Result<Answer, Trouble> {
-        let answer = answer.map_err(|failure| self.failed(command, failure))?;
+        let answer = answer.map_err(|failure| self.failed(command, held, failure))?;
         self.tell(Event::Answered {
             command,
             http_status: answer.status,
@@ -282,7 +307,7 @@ impl<T: Transport> Client<T> {
         self.begun(None, begun)?;
         let deadline = Instant::now() + profile.request_timeout;
         let answer = self.transport.answer(deadline).await;
-        let answer = self.examine(None, answer)?;
+        let answer = self.examine(None, false, answer)?;
         let problem = |text: String| {
             self.tell(Event::BadBody {
                 command: None,
@@ -323,12 +348,15 @@ impl<T: Transport> Client<T> {
                 os: std::env::consts::OS.into(),
                 user_agent: self.profile.user_agent.clone().into(),
             });
-        let Some(temporary) = self.provision_phase(&ProvisionRequest::ask(device)).await? else {
+        let Some(temporary) = self
+            .provision_phase(&ProvisionRequest::ask(self.version, device))
+            .await?
+        else {
             return Ok(());
         };
         self.policy_key = Some(temporary);
         let key = self
-            .provision_phase(&ProvisionRequest::acknowledge(temporary))
+            .provision_phase(&ProvisionRequest::acknowledge(self.version, temporary))
             .await?;
         self.policy_key = key.or(Some(temporary));
         Ok(())

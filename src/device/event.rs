@@ -170,8 +170,10 @@ pub enum Event<'a> {
         /// The status.
         code: u16,
     },
-    /// A Ping was sent.
+    /// A Ping was sent, or a Sync that hangs as one.
     PingSent {
+        /// It is a Sync.
+        hangs: bool,
         /// Since the end of the one before, when this one was due; without the time in which the
         /// device had no network. `None` for the first.
         gap: Option<Duration>,

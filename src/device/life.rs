@@ -6,22 +6,22 @@ use std::time::Duration;
 use eas::Command;
 use eas::commands::{
     BodyPreference, Change, Class, FilterType, FolderSyncAnswer, FolderSyncRequest, FolderType,
-    PingAnswer, PingFolder, PingRequest, SyncAnswer, SyncCollection, SyncOptions, SyncRequest,
+    SyncAnswer, SyncCollection, SyncOptions, SyncRequest,
 };
-use eas::status::{PingStatus, Reaction};
+use eas::status::Reaction;
 use rand::Rng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::time::{Instant, sleep};
 
 use super::client::{Client, Trouble};
-use super::event::{Event, PingEnd, State};
-use super::profile::{Behaviour, Fate};
-use crate::transport::{Abandon, Answer, FailureKind, Transport};
+use super::event::{Event, State};
+use super::heartbeat::Heartbeat;
+use super::profile::Behaviour;
+use super::waiting::Cached;
+use crate::transport::{Abandon, FailureKind, Transport};
 
 /// Truncation of message bodies, the usual setting of phones.
 const BODY_TRUNCATION: u32 = 500;
-/// Longest heartbeat that MS-ASCMD allows, in seconds; no server may teach a longer one.
-const MAX_HEARTBEAT: u32 = 3540;
 /// Pause after an answer that only an administrator can mend, so that a device which "never gives
 /// up its work" does not hammer a server that has refused it.
 const GIVE_UP_PAUSE: Duration = Duration::from_secs(60);
@@ -30,47 +30,55 @@ const FAILURES_UNTIL_RESET: u32 = 5;
 
 /// What a device does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     Options,
     Provision,
     FolderSync,
     Sync,
-    Ping,
+    /// By Ping or by a Sync that hangs.
+    Wait,
 }
 
 /// A folder the device watches.
 #[derive(Debug)]
-struct Watched {
-    id: Box<str>,
-    class: Class,
+pub(super) struct Watched {
+    pub(super) id: Box<str>,
+    pub(super) class: Class,
     /// `0` until primed.
     key: Box<str>,
     /// To be synced before the next Ping.
-    stale: bool,
+    pub(super) stale: bool,
 }
 
 /// A device, from its first OPTIONS on.
 pub struct Life<T> {
-    client: Client<T>,
-    behaviour: Arc<Behaviour>,
-    random: Xoshiro256PlusPlus,
+    pub(super) client: Client<T>,
+    pub(super) behaviour: Arc<Behaviour>,
+    pub(super) random: Xoshiro256PlusPlus,
     state: State,
     folder_key: Box<str>,
-    watched: Vec<Watched>,
-    /// As asked for, or as the server taught with Status 5.
-    heartbeat: u32,
+    pub(super) watched: Vec<Watched>,
+    pub(super) heartbeat: Heartbeat,
     /// As the server taught with Status 6.
-    max_folders: Option<u32>,
+    pub(super) max_folders: Option<u32>,
+    /// What the server has cached of the last request that waited.
+    pub(super) cached: Cached,
+    /// The last flight that the device was asked to take.
+    pub(super) flight: u32,
     failures: u32,
-    ping_answered: Option<Instant>,
+    pub(super) ping_answered: Option<Instant>,
     /// Since when the next Ping is due.
-    due: Option<Instant>,
+    pub(super) due: Option<Instant>,
 }
 
 impl<T: Transport> Life<T> {
     /// A device that has not begun.
-    pub fn new(client: Client<T>, behaviour: Arc<Behaviour>, random: Xoshiro256PlusPlus) -> Self {
-        let heartbeat = client.profile.heartbeat;
+    pub fn new(
+        client: Client<T>,
+        behaviour: Arc<Behaviour>,
+        mut random: Xoshiro256PlusPlus,
+    ) -> Self {
+        let heartbeat = Heartbeat::new(&client.profile.heartbeat, &mut random);
         Self {
             client,
             behaviour,
@@ -80,6 +88,8 @@ impl<T: Transport> Life<T> {
             watched: Vec::new(),
             heartbeat,
             max_folders: None,
+            cached: Cached::default(),
+            flight: 0,
             failures: 0,
             ping_answered: None,
             due: None,
@@ -97,14 +107,14 @@ impl<T: Transport> Life<T> {
                 return;
             }
             let done = match step {
-                Step::Ping => self.ping().await,
+                Step::Wait => self.hold().await,
                 _ => Box::pin(self.work(step)).await,
             };
             step = match done {
                 Ok(next) => {
                     // Only a Ping shows that the device is where it should be: a server that asks
                     // for Provision after every Provision succeeds half of the time.
-                    if step == Step::Ping {
+                    if step == Step::Wait {
                         self.failures = 0;
                     }
                     next
@@ -114,7 +124,7 @@ impl<T: Transport> Life<T> {
         }
     }
 
-    fn enter(&mut self, to: State) {
+    pub(super) fn enter(&mut self, to: State) {
         if self.state != to {
             self.client.tell(Event::State {
                 from: self.state,
@@ -145,7 +155,7 @@ impl<T: Transport> Life<T> {
                 self.folder_sync().await?;
                 Ok(Step::Sync)
             }
-            Step::Sync | Step::Ping => {
+            Step::Sync | Step::Wait => {
                 self.enter(State::Syncing);
                 self.sync().await
             }
@@ -158,7 +168,7 @@ impl<T: Transport> Life<T> {
         let request = FolderSyncRequest {
             sync_key: self.folder_key.to_string().into(),
         };
-        let answer = self.call(COMMAND, &request.encode()?).await?;
+        let answer = self.client.call(COMMAND, &request.encode()?).await?;
         let answer = FolderSyncAnswer::decode(&answer.body)
             .map_err(|error| self.client.bad_body(COMMAND, &error))?;
         self.client
@@ -166,6 +176,7 @@ impl<T: Transport> Life<T> {
         if let Some(key) = answer.sync_key {
             self.folder_key = key.into();
         }
+        self.cached = Cached::default();
         for id in answer.deleted {
             self.watched.retain(|folder| *folder.id != *id);
         }
@@ -193,18 +204,13 @@ impl<T: Transport> Life<T> {
         Ok(())
     }
 
-    async fn call(&mut self, command: Command, body: &[u8]) -> Result<Answer, Trouble> {
-        self.client.send(command, body).await?;
-        let deadline = Instant::now() + self.client.profile.request_timeout;
-        self.client.receive(command, deadline).await
-    }
-
     /// Syncs stale folders until nothing more comes.
     async fn sync(&mut self) -> Result<Step, Trouble> {
         const COMMAND: Command = Command::Sync;
         while self.watched.iter().any(|folder| folder.stale) && !self.behaviour.is_stopping() {
-            let body = self.sync_request().encode(self.client.version)?;
-            let received = self.call(COMMAND, &body).await?;
+            let body = self.sync_request(false).encode(self.client.version)?;
+            self.cached.sync = false;
+            let received = self.client.call(COMMAND, &body).await?;
             let at = Instant::now();
             let answer = SyncAnswer::decode(&received.body)
                 .map_err(|error| self.client.bad_body(COMMAND, &error))?;
@@ -221,14 +227,15 @@ impl<T: Transport> Life<T> {
             });
         }
         self.ping_answered = None;
-        Ok(Step::Ping)
+        Ok(Step::Wait)
     }
 
-    fn sync_request(&self) -> SyncRequest<'static> {
+    /// For the stale folders, or for `all`.
+    pub(super) fn sync_request(&self, all: bool) -> SyncRequest<'static> {
         let collections = self
             .watched
             .iter()
-            .filter(|folder| folder.stale)
+            .filter(|folder| all || folder.stale)
             .map(|folder| {
                 let primed = &*folder.key != "0";
                 SyncCollection {
@@ -256,7 +263,7 @@ impl<T: Transport> Life<T> {
 
     /// Collections without an answer have no changes; those with one are drained when it brings
     /// neither items nor the promise of more. One that was just primed is asked once more.
-    fn take_in(&mut self, answer: &SyncAnswer<'_>, at: Instant) -> Result<(), Trouble> {
+    pub(super) fn take_in(&mut self, answer: &SyncAnswer<'_>, at: Instant) -> Result<(), Trouble> {
         let mut trouble = Ok(());
         for folder in &mut self.watched {
             let Some(collection) = answer
@@ -314,163 +321,6 @@ impl<T: Transport> Life<T> {
         trouble
     }
 
-    async fn ping(&mut self) -> Result<Step, Trouble> {
-        Box::pin(self.send_ping()).await?;
-        self.enter(State::Holding);
-        let sent = Instant::now();
-        let gap = self.due.map(|due| sent.saturating_duration_since(due));
-        self.client.tell(Event::PingSent { gap });
-        let limit = Duration::from_secs(self.heartbeat.into()) + self.client.profile.grace;
-        let fate = self
-            .behaviour
-            .fate(&mut self.random)
-            .filter(|fate| fate.after < limit);
-        let deadline = sent + fate.map_or(limit, |fate| fate.after);
-        let mut hold = Hold {
-            client: &mut self.client,
-            sent,
-            limit,
-            armed: true,
-        };
-        // Dropping the future here, when the run ends, counts the Ping as open.
-        let answer = hold.client.receive(Command::Ping, deadline).await;
-        hold.armed = false;
-        drop(hold);
-        self.due = Some(Instant::now());
-        match answer {
-            Ok(answer) => self.ping_answer(sent, &answer.body),
-            Err(trouble) => Box::pin(self.ping_without_answer(sent, fate, trouble)).await,
-        }
-    }
-
-    async fn send_ping(&mut self) -> Result<(), Trouble> {
-        let limit = self.max_folders.map_or(usize::MAX, |limit| limit as usize);
-        let folders = self.watched.iter().take(limit).map(|folder| PingFolder {
-            id: folder.id.to_string().into(),
-            class: folder.class,
-        });
-        let request = PingRequest {
-            heartbeat: Some(i32::try_from(self.heartbeat).unwrap_or(i32::MAX)),
-            folders: Some(folders.collect()),
-        };
-        self.client.send(Command::Ping, &request.encode()?).await
-    }
-
-    fn ping_answer(&mut self, sent: Instant, body: &[u8]) -> Result<Step, Trouble> {
-        let now = Instant::now();
-        let age = now - sent;
-        let decoded = PingAnswer::decode(body);
-        let end = match &decoded {
-            Ok(answer) => match answer.status {
-                PingStatus::Expired => PingEnd::Expired {
-                    overshoot: age.as_secs_f64() - f64::from(self.heartbeat),
-                },
-                PingStatus::Changes => PingEnd::Changes,
-                other => PingEnd::Status(other.code()),
-            },
-            Err(_) => PingEnd::Status(0),
-        };
-        self.client.tell(Event::PingEnded { end, age });
-        let answer = decoded.map_err(|error| self.client.bad_body(Command::Ping, &error))?;
-        match answer.status {
-            PingStatus::Expired => Ok(Step::Ping),
-            PingStatus::Changes => {
-                self.ping_answered = Some(now);
-                for folder in &mut self.watched {
-                    folder.stale |= answer.folders.iter().any(|id| **id == *folder.id);
-                }
-                // Folders that are not watched, or none: sync all rather than ask again at once.
-                if !self.watched.iter().any(|folder| folder.stale) {
-                    self.watched
-                        .iter_mut()
-                        .for_each(|folder| folder.stale = true);
-                }
-                Ok(Step::Sync)
-            }
-            status => {
-                let code = status.code();
-                match (status, answer.heartbeat, answer.max_folders) {
-                    (PingStatus::HeartbeatOutOfRange, Some(heartbeat), _)
-                        if heartbeat != self.heartbeat
-                            && (1..=MAX_HEARTBEAT).contains(&heartbeat) =>
-                    {
-                        self.client.tell(Event::Status {
-                            command: Command::Ping,
-                            code,
-                        });
-                        self.heartbeat = heartbeat;
-                        // With a short pause: a server may never be content.
-                        Err(Trouble::Status(code, status.reaction()))
-                    }
-                    (PingStatus::TooManyFolders, _, Some(limit))
-                        if limit > 0 && (limit as usize) < self.watched.len() =>
-                    {
-                        self.client.tell(Event::Status {
-                            command: Command::Ping,
-                            code,
-                        });
-                        self.max_folders = Some(limit);
-                        Err(Trouble::Status(code, status.reaction()))
-                    }
-                    _ => {
-                        self.client.tell(Event::Status {
-                            command: Command::Ping,
-                            code,
-                        });
-                        Err(Trouble::Status(code, status.reaction()))
-                    }
-                }
-            }
-        }
-    }
-
-    async fn ping_without_answer(
-        &mut self,
-        sent: Instant,
-        fate: Option<Fate>,
-        trouble: Trouble,
-    ) -> Result<Step, Trouble> {
-        let age = sent.elapsed();
-        let timed_out = matches!(
-            &trouble,
-            Trouble::Transport(failure) if matches!(failure.kind, FailureKind::TimedOut { .. })
-        );
-        match (timed_out, fate) {
-            (true, Some(fate)) => {
-                let left = f64::from(self.heartbeat) - age.as_secs_f64();
-                self.client.tell(Event::PingEnded {
-                    end: PingEnd::Abandoned { left },
-                    age,
-                });
-                self.client.transport.abandon(fate.how);
-                self.enter(State::Away);
-                sleep(fate.away).await;
-                // Without a network no Ping could be sent.
-                self.due = Some(Instant::now());
-                Ok(Step::Ping)
-            }
-            (true, None) => {
-                let overshoot = age.as_secs_f64() - f64::from(self.heartbeat);
-                self.client.tell(Event::PingEnded {
-                    end: PingEnd::Overdue { overshoot },
-                    age,
-                });
-                self.client.transport.abandon(Abandon::Fin);
-                // The device has waited long enough; it connects anew at once, as phones do.
-                Ok(Step::Ping)
-            }
-            (false, _) => {
-                let end = match &trouble {
-                    Trouble::Transport(_) => PingEnd::Cut,
-                    Trouble::Http { status, .. } if status.code() == 502 => PingEnd::Lost,
-                    _ => PingEnd::Status(0),
-                };
-                self.client.tell(Event::PingEnded { end, age });
-                Err(trouble)
-            }
-        }
-    }
-
     /// The reaction to trouble: changes what has to change, waits, and says what comes next.
     async fn recover(&mut self, step: Step, trouble: Trouble) -> Step {
         self.failures = self.failures.saturating_add(1);
@@ -511,7 +361,11 @@ impl<T: Transport> Life<T> {
                 self.reset_hierarchy();
                 Step::FolderSync
             }
-            Reaction::ResetSyncKey | Reaction::SendFull | Reaction::SkipItem => step,
+            Reaction::SendFull => {
+                self.cached = Cached::default();
+                step
+            }
+            Reaction::ResetSyncKey | Reaction::SkipItem => step,
             Reaction::RetryLater | Reaction::AdoptLimit => {
                 if self.failures.is_multiple_of(FAILURES_UNTIL_RESET)
                     && matches!(&trouble, Trouble::Status(..))
@@ -534,7 +388,7 @@ impl<T: Transport> Life<T> {
         next
     }
 
-    fn reset_stale_keys(&mut self) {
+    pub(super) fn reset_stale_keys(&mut self) {
         self.client.tell(Event::SyncKeyReset);
         for folder in self.watched.iter_mut().filter(|folder| folder.stale) {
             folder.key = "0".into();
@@ -591,27 +445,6 @@ impl<T> Drop for Life<T> {
             self.client
                 .record
                 .record(self.client.identity.device, event);
-        }
-    }
-}
-
-/// Counts the Ping as open at the end when it is dropped in between.
-struct Hold<'a, T: Transport> {
-    client: &'a mut Client<T>,
-    sent: Instant,
-    limit: Duration,
-    armed: bool,
-}
-
-impl<T: Transport> Drop for Hold<'_, T> {
-    fn drop(&mut self) {
-        if self.armed {
-            let age = self.sent.elapsed();
-            let overdue = age > self.limit;
-            self.client.tell(Event::PingEnded {
-                end: PingEnd::OpenAtEnd { overdue },
-                age,
-            });
         }
     }
 }

@@ -1,14 +1,16 @@
 //! One simulated EAS client: one user, one DeviceId, one connection at a time.
 //!
 //! [`Client`] speaks single commands; [`Life`] is the state machine around them: OPTIONS →
-//! Provision → FolderSync → Sync until drained → Ping, for ever, with the reaction that the
+//! Provision → FolderSync → Sync until drained → Ping or hanging Sync, for ever, with the reaction that the
 //! protocol names for everything a server may answer. A device knows neither sockets nor files;
 //! what it sees goes to a [`Record`].
 
 mod client;
 mod event;
+mod heartbeat;
 mod life;
 mod profile;
+mod waiting;
 
 pub use client::{Client, Trouble};
 pub use event::{Event, FailureClass, PingEnd, Record, State};

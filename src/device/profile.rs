@@ -8,8 +8,12 @@ use std::time::Duration;
 use eas::ProtocolVersion;
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::time::Instant;
 
 use crate::lock::lock;
+use crate::scenario::{HeartbeatPlan, PingBody, QueryForm, Wait};
 use crate::transport::Abandon;
 
 /// Who a device is.
@@ -37,19 +41,27 @@ impl std::fmt::Debug for Identity {
     }
 }
 
-/// What all devices of a run have in common.
+/// What all devices of a kind have in common.
 #[derive(Debug, Clone)]
 pub struct Profile {
     /// Path of the EAS virtual directory.
     pub path: String,
     /// Versions to choose from; the highest that the server lists is taken.
     pub versions: Vec<ProtocolVersion>,
+    /// Form of the query.
+    pub query: QueryForm,
+    /// How they wait for changes.
+    pub wait: Wait,
+    /// How much their Pings say.
+    pub ping_body: PingBody,
+    /// The network forgets a connection that says nothing for so long.
+    pub nat_timeout: Option<Duration>,
     /// DeviceType.
     pub device_type: String,
     /// User-Agent; must stay constant, or a server may block the device.
     pub user_agent: String,
-    /// Heartbeat asked for, in seconds.
-    pub heartbeat: u32,
+    /// Heartbeat asked for.
+    pub heartbeat: HeartbeatPlan,
     /// How long past its heartbeat a Ping may be before it is overdue.
     pub grace: Duration,
     /// Changes per Sync answer.
@@ -124,6 +136,7 @@ impl Abandonment {
             after: between(&self.after, random),
             how: self.how.draw(random),
             away: between(&self.away, random),
+            loss: NetworkLoss::Moved,
         };
         chosen.then_some(fate)
     }
@@ -135,6 +148,45 @@ pub(super) struct Fate {
     pub(super) after: Duration,
     pub(super) how: Abandon,
     pub(super) away: Duration,
+    pub(super) loss: NetworkLoss,
+}
+
+/// What a device knows of the loss of its network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NetworkLoss {
+    /// It has changed to another.
+    Moved,
+    /// Nothing: a gateway has forgotten the connection.
+    Forgotten,
+}
+
+/// Many devices lose their network at once, and come back at once: the herd of an airliner, a
+/// tunnel, a base station.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Flight {
+    /// Counts flights, so that each device is asked once for each.
+    pub(super) number: u32,
+    share: f64,
+    how: AbandonShares,
+    until: Instant,
+}
+
+/// A device's part of a flight.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Grounded {
+    pub(super) how: Abandon,
+    pub(super) until: Instant,
+}
+
+impl Flight {
+    pub(super) fn takes(&self, random: &mut Xoshiro256PlusPlus) -> Option<Grounded> {
+        let chosen = random.random::<f64>() < self.share;
+        let how = self.how.draw(random);
+        (chosen && Instant::now() < self.until).then_some(Grounded {
+            how,
+            until: self.until,
+        })
+    }
 }
 
 pub(super) fn between(
@@ -149,6 +201,8 @@ pub(super) fn between(
 #[derive(Debug)]
 pub struct Behaviour {
     abandonment: Mutex<Abandonment>,
+    flight: Mutex<Option<Flight>>,
+    departure: Notify,
     stopping: AtomicBool,
 }
 
@@ -156,6 +210,8 @@ impl Default for Behaviour {
     fn default() -> Self {
         Self {
             abandonment: Mutex::new(Abandonment::none()),
+            flight: Mutex::default(),
+            departure: Notify::new(),
             stopping: AtomicBool::new(false),
         }
     }
@@ -171,6 +227,30 @@ impl Behaviour {
         lock(&self.abandonment).draw(random)
     }
 
+    /// From now on, for so long, that share of the devices has no network; all of them lose it and
+    /// get it back at once.
+    pub fn take_off(&self, share: f64, how: AbandonShares, duration: Duration) {
+        let mut flight = lock(&self.flight);
+        *flight = Some(Flight {
+            number: flight.map_or(1, |last| last.number + 1),
+            share,
+            how,
+            until: Instant::now() + duration,
+        });
+        drop(flight);
+        self.departure.notify_waiters();
+    }
+
+    /// The flight that is on, or was the last.
+    pub(super) fn flight(&self) -> Option<Flight> {
+        *lock(&self.flight)
+    }
+
+    /// Ends when another flight takes off after this was called.
+    pub(super) fn departure(&self) -> Notified<'_> {
+        self.departure.notified()
+    }
+
     /// Devices end when they would send another Ping.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
@@ -182,20 +262,29 @@ impl Behaviour {
 }
 
 /// Refused credentials by user: a directory locks accounts after some, so a user's devices stop
-/// before that.
+/// before that; and where many users are refused the list is wrong, so all stop.
 #[derive(Debug)]
 pub struct Refusals {
     limit: u32,
     by_user: Vec<AtomicU32>,
+    stopped: AtomicU32,
+    all_at: u32,
 }
 
+/// So few refused users are slips of a list, whatever their share.
+const MIN_STOPPED: u32 = 3;
+
 impl Refusals {
-    /// Stops a user at that many refusals without a success in between.
+    /// Stops a user at `limit` refusals without a success in between, and all users when that
+    /// share of them is stopped.
     #[must_use]
-    pub fn new(users: usize, limit: u32) -> Self {
+    pub fn new(users: usize, limit: u32, share: f64) -> Self {
+        let all_at = (users as f64 * share).ceil() as u32;
         Self {
             limit,
             by_user: (0..users).map(|_| AtomicU32::new(0)).collect(),
+            stopped: AtomicU32::new(0),
+            all_at: all_at.max(MIN_STOPPED),
         }
     }
 
@@ -204,8 +293,10 @@ impl Refusals {
     }
 
     pub(crate) fn refused(&self, user: u32) {
-        if let Some(count) = self.count(user) {
-            count.fetch_add(1, Ordering::Relaxed);
+        if let Some(count) = self.count(user)
+            && count.fetch_add(1, Ordering::Relaxed) + 1 == self.limit
+        {
+            self.stopped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -220,15 +311,25 @@ impl Refusals {
     /// Whether no device of that user may try any more.
     #[must_use]
     pub fn is_stopped(&self, user: u32) -> bool {
+        self.are_all_stopped() || self.is_refused(user)
+    }
+
+    /// Whether so many users were refused that nobody may try any more.
+    #[must_use]
+    pub fn are_all_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed) >= self.all_at
+    }
+
+    fn is_refused(&self, user: u32) -> bool {
         self.count(user)
             .is_some_and(|count| count.load(Ordering::Relaxed) >= self.limit)
     }
 
-    /// Users that were stopped, by number.
+    /// Users that were stopped for their own refusals, by number.
     #[must_use]
     pub fn stopped(&self) -> Vec<u32> {
         (0..self.by_user.len() as u32)
-            .filter(|user| self.is_stopped(*user))
+            .filter(|user| self.is_refused(*user))
             .collect()
     }
 }

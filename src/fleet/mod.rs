@@ -25,10 +25,8 @@ type Devices = Arc<Mutex<JoinSet<()>>>;
 
 /// What a fleet is made of.
 pub struct FleetPlan {
-    /// The devices.
-    pub identities: Vec<Arc<Identity>>,
-    /// What they have in common.
-    pub profile: Arc<Profile>,
+    /// The devices, each with what those of its kind have in common.
+    pub devices: Vec<(Arc<Identity>, Arc<Profile>)>,
     /// Refused credentials.
     pub refusals: Arc<Refusals>,
     /// What changes while they run.
@@ -81,16 +79,16 @@ where
 {
     let start = Instant::now();
     let mut started = 0;
-    let total = plan.identities.len() as u64;
+    let total = plan.devices.len() as u64;
     while started < total {
         let due = plan.ramp.due(start.elapsed()).min(total);
         for index in started..due {
-            let identity = Arc::clone(&plan.identities[index as usize]);
+            let (identity, profile) = plan.devices[index as usize].clone();
             let random = device_random(plan.seed, identity.device);
             let client = Client::new(
                 transport(identity.device),
                 identity,
-                Arc::clone(&plan.profile),
+                profile,
                 Arc::clone(&plan.refusals),
                 Arc::clone(&record),
             );

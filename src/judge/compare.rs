@@ -142,11 +142,6 @@ pub fn differences(a: &Plan, b: &Plan) -> Vec<String> {
     let (da, db) = (&a.devices, &b.devices);
     differ("devices", da.count.to_string(), db.count.to_string());
     differ("users", da.users.to_string(), db.users.to_string());
-    differ(
-        "heartbeat",
-        format!("{} s", da.heartbeat),
-        format!("{} s", db.heartbeat),
-    );
     let span = |pair: (Duration, Duration)| {
         format!("{}..{}", format_duration(pair.0), format_duration(pair.1))
     };
@@ -158,20 +153,21 @@ pub fn differences(a: &Plan, b: &Plan) -> Vec<String> {
     differ("retry", span(da.retry), span(db.retry));
     let ramp = |plan: &Plan| format!("{} a second", plan.devices.ramp_per_second);
     differ("ramp", ramp(a), ramp(b));
-    differ("window", da.window.to_string(), db.window.to_string());
-    differ(
-        "all_folders",
-        da.all_folders.to_string(),
-        db.all_folders.to_string(),
-    );
-    let versions = |plan: &Plan| {
-        let versions = plan.devices.versions.iter();
-        versions
-            .map(|version| version.as_str())
+    let profiles = |plan: &Plan| {
+        let profiles = plan.devices.profiles.iter();
+        profiles
+            .map(|profile| {
+                format!(
+                    "{} (weight {}): {}",
+                    profile.name,
+                    profile.weight,
+                    profile.text()
+                )
+            })
             .collect::<Vec<_>>()
-            .join(", ")
+            .join("; ")
     };
-    differ("versions", versions(a), versions(b));
+    differ("profiles", profiles(a), profiles(b));
     let mail = |plan: &Plan| {
         plan.mail.as_ref().map_or_else(
             || "none".to_owned(),
@@ -194,13 +190,20 @@ pub fn differences(a: &Plan, b: &Plan) -> Vec<String> {
                         abandon.share * 100.0,
                         span(abandon.after),
                         span(abandon.away),
-                        abandon.fin,
-                        abandon.rst,
-                        abandon.silence
+                        abandon.how.fin,
+                        abandon.how.rst,
+                        abandon.how.silence
+                    )
+                });
+                let flight = phase.flight.as_ref().map_or_else(String::new, |flight| {
+                    format!(
+                        " without a network for {:.0} % for {}",
+                        flight.share * 100.0,
+                        format_duration(flight.duration)
                     )
                 });
                 format!(
-                    "{} {}{abandon}",
+                    "{} {}{abandon}{flight}",
                     phase.kind.as_str(),
                     format_duration(phase.duration)
                 )

@@ -82,8 +82,10 @@ names! {
         Malformed = "malformed",
         /// Statuses other than success.
         Statuses = "statuses",
-        /// Pings sent.
+        /// Pings sent, and Syncs that hang as Pings do.
         PingsSent = "pings_sent",
+        /// Those of them that are Syncs.
+        HangingSyncs = "hanging_syncs",
         /// Pings that ended with their heartbeat.
         PingsExpired = "pings_expired",
         /// Pings that reported changes.

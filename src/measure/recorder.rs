@@ -392,8 +392,11 @@ impl Record for Recorder {
                 shard.count(Counter::Statuses);
                 count_bounded(&mut lock(&self.statuses), status_name(command, code));
             }
-            Event::PingSent { gap } => {
+            Event::PingSent { gap, hangs } => {
                 shard.count(Counter::PingsSent);
+                if hangs {
+                    shard.count(Counter::HangingSyncs);
+                }
                 if let Some(gap) = gap {
                     shard.latency(Metric::Gap, gap.as_secs_f64());
                 }

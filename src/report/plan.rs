@@ -20,6 +20,8 @@ pub fn plan_text(plan: &Plan) -> String {
         lines.push(("pool", config.pool_text()));
     }
     lines.push(("devices", devices(plan)));
+    let profiles = plan.devices.profile_texts().into_iter();
+    lines.extend(profiles.map(|text| ("profile", text)));
     lines.extend(plan.mail.iter().map(|mail| ("mail", mail_text(mail))));
     let sources = plan.observe.sources.iter();
     lines.extend(sources.map(|source| {
@@ -66,14 +68,16 @@ fn target(target: &TargetPlan) -> String {
 
 fn devices(plan: &Plan) -> String {
     let devices = &plan.devices;
+    let names = match devices.user_names.first(devices.users) {
+        Ok(names) => match (names.first(), names.last()) {
+            (Some(first), Some(last)) => format!("{first} … {last}"),
+            _ => devices.user_names.to_string(),
+        },
+        Err(_) => devices.user_names.to_string(),
+    };
     format!(
-        "{} over {} users ({} … {}), heartbeat {} s, {:.0} started a second",
-        devices.count,
-        devices.users,
-        plan.user_name(0),
-        plan.user_name(devices.users - 1),
-        devices.heartbeat,
-        devices.ramp_per_second
+        "{} over {} users ({names}), {:.0} started a second",
+        devices.count, devices.users, devices.ramp_per_second
     )
 }
 
@@ -119,6 +123,13 @@ fn phase_text(phase: &PhasePlan) -> String {
             abandon.share * 100.0,
             format_duration(abandon.after.0),
             format_duration(abandon.after.1)
+        ));
+    }
+    if let Some(flight) = &phase.flight {
+        what.push(format!(
+            "{:.0} % of devices without a network for {}",
+            flight.share * 100.0,
+            format_duration(flight.duration)
         ));
     }
     if phase.strand > 0.0 {

@@ -182,8 +182,9 @@ fn latencies(out: &mut String, phases: &[PhaseSummary]) {
 }
 
 fn counts(out: &mut String, phases: &[PhaseSummary]) {
-    const SHOWN: [(Counter, &str); 12] = [
+    const SHOWN: [(Counter, &str); 13] = [
         (Counter::PingsSent, "Pings sent"),
+        (Counter::HangingSyncs, "… hanging Syncs"),
         (Counter::PingsExpired, "… expired"),
         (Counter::PingsChanged, "… with changes"),
         (Counter::PingsAbandoned, "… abandoned"),

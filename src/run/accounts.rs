@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use crate::device::Identity;
-use crate::scenario::{PasswordSource, Plan, TargetPlan};
+use crate::command;
+use crate::device::{Identity, Profile};
+use crate::scenario::{PasswordSource, Plan, TargetPlan, UserRows};
 
 /// Why there are no accounts.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +19,17 @@ pub enum AccountError {
     /// The environment variable is not set.
     #[error("the environment variable {0}, named by devices.password_env, is not set")]
     Env(String),
+    /// The users file is not what it was when the plan was read.
+    #[error("{0}")]
+    Users(String),
+    /// The command gives no password.
+    #[error("devices.password_command `{line}`: {problem}")]
+    Command {
+        /// The command.
+        line: String,
+        /// What is wrong; never what it printed.
+        problem: String,
+    },
     /// The password file cannot be read.
     #[error("{path}: {problem}")]
     File {
@@ -28,40 +41,54 @@ pub enum AccountError {
 }
 
 /// The devices, users in turn, so that the first devices belong to different users.
-pub(super) fn identities(plan: &Plan) -> Result<Vec<Arc<Identity>>, AccountError> {
-    let passwords = Passwords::read(plan)?;
-    let devices = &plan.devices;
-    let identities = (0..devices.count).map(|device| {
-        let user = device % devices.users;
-        let user_name = plan.user_name(user);
-        let authorization = passwords.authorization(&user_name);
+pub(super) async fn identities(plan: &Plan) -> Result<Vec<Arc<Identity>>, AccountError> {
+    let users = user_names(plan)?;
+    let passwords = match &plan.devices.password {
+        PasswordSource::Command(line) => Passwords::ask(line).await?,
+        _ => Passwords::read(plan, &users)?,
+    };
+    let authorizations: Vec<String> = users
+        .iter()
+        .map(|user| passwords.authorization(user))
+        .collect();
+    let identities = (0..plan.devices.count).map(|device| {
+        let user = device % plan.devices.users;
         Arc::new(Identity {
             device,
             user,
-            user_name,
-            authorization,
+            user_name: users[user as usize].clone(),
+            authorization: authorizations[user as usize].clone(),
             device_id: format!("EASLOAD{device:08}"),
         })
     });
     Ok(identities.collect())
 }
 
+fn user_names(plan: &Plan) -> Result<Vec<String>, AccountError> {
+    let devices = &plan.devices;
+    let names = devices.user_names.first(devices.users);
+    names.map_err(AccountError::Users)
+}
+
 /// Senders: the first device of so many users, under DeviceIds of their own, because a device has
 /// one request open at a time and theirs is the Ping.
-pub(super) fn senders(identities: &[Arc<Identity>], count: u32) -> Vec<Arc<Identity>> {
-    let first_of_each = |identity: &&Arc<Identity>| identity.device == identity.user;
-    identities
+pub(super) fn senders(
+    devices: &[(Arc<Identity>, Arc<Profile>)],
+    count: u32,
+) -> Vec<(Arc<Identity>, Arc<Profile>)> {
+    devices
         .iter()
-        .filter(first_of_each)
+        .filter(|(identity, _)| identity.device == identity.user)
         .take(count as usize)
-        .map(|identity| {
-            Arc::new(Identity {
+        .map(|(identity, profile)| {
+            let sender = Identity {
                 device: identity.device,
                 user: identity.user,
                 user_name: identity.user_name.clone(),
                 authorization: identity.authorization.clone(),
                 device_id: format!("EASLOADMAIL{:08}", identity.user),
-            })
+            };
+            (Arc::new(sender), Arc::clone(profile))
         })
         .collect()
 }
@@ -71,16 +98,34 @@ enum Passwords {
     ByUser(HashMap<String, String>),
 }
 
-/// Whether there is a password for every user.
+/// Whether there is a password for every user. A command is not run for that.
 ///
 /// # Errors
 /// As when the run starts: the variable or the file is not there, or a user has none.
 pub fn check_passwords(plan: &Plan) -> Result<(), AccountError> {
-    Passwords::read(plan).map(drop)
+    Passwords::read(plan, &user_names(plan)?).map(drop)
 }
 
 impl Passwords {
-    fn read(plan: &Plan) -> Result<Self, AccountError> {
+    async fn ask(line: &str) -> Result<Self, AccountError> {
+        /// A person may have to touch a key or type a phrase elsewhere.
+        const LIMIT: Duration = Duration::from_secs(60);
+        /// A password, with room for what should not be there.
+        const MOST: usize = 64 << 10;
+        let fail = |problem: String| AccountError::Command {
+            line: line.to_owned(),
+            problem,
+        };
+        let printed = command::run(line, LIMIT, MOST).await.map_err(fail)?;
+        let printed = String::from_utf8(printed);
+        let printed = printed.map_err(|_| fail("printed what is not UTF-8".to_owned()))?;
+        match printed.lines().next() {
+            Some(first) if !first.is_empty() => Ok(Self::One(first.to_owned())),
+            _ => Err(fail("printed no password in its first line".to_owned())),
+        }
+    }
+
+    fn read(plan: &Plan, users: &[String]) -> Result<Self, AccountError> {
         match (&plan.devices.password, &plan.target) {
             (PasswordSource::Mock, TargetPlan::Mock(config)) => {
                 Ok(Self::One(config.password.clone()))
@@ -96,12 +141,20 @@ impl Passwords {
                 };
                 let text =
                     std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-                Self::parse(plan, &text).map_err(fail)
+                Self::parse(users, &text).map_err(fail)
+            }
+            (PasswordSource::Command(_), _) => Ok(Self::One(String::new())),
+            (PasswordSource::UsersFile(path), _) => {
+                let rows = UserRows::read(path).map_err(AccountError::Users)?.rows;
+                let with_password = rows
+                    .into_iter()
+                    .filter_map(|(user, password)| Some((user, password?)));
+                Ok(Self::ByUser(with_password.collect()))
             }
         }
     }
 
-    fn parse(plan: &Plan, text: &str) -> Result<Self, String> {
+    fn parse(users: &[String], text: &str) -> Result<Self, String> {
         let lines: Vec<(usize, &str)> = text
             .lines()
             .enumerate()
@@ -129,8 +182,8 @@ impl Passwords {
                 _ => problems.push(format!("line {number}: expected user:password")),
             }
         }
-        for user in (0..plan.devices.users).map(|user| plan.user_name(user)) {
-            if !by_user.contains_key(&user) {
+        for user in users {
+            if !by_user.contains_key(user) {
                 problems.push(format!("user `{user}` has no line"));
             }
         }

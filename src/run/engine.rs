@@ -22,7 +22,7 @@ use crate::measure::{Interval, Recorder, RunFiles};
 use crate::recycle::{self, Detector, Origin};
 use crate::report::{Progress, RunRecord, RunState, digest};
 use crate::scenario::{
-    AbandonPlan, MailDoor, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger, split_port,
+    AbandonPlan, LossPlan, MailDoor, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger, split_port,
 };
 use crate::terminal::say;
 use crate::transport::{Lean, Network};
@@ -34,12 +34,16 @@ fn abandonment(plan: &AbandonPlan) -> Abandonment {
     Abandonment {
         share: plan.share,
         after: plan.after.0..=plan.after.1,
-        how: AbandonShares {
-            fin: plan.fin,
-            rst: plan.rst,
-            silence: plan.silence,
-        },
+        how: shares(&plan.how),
         away: plan.away.0..=plan.away.1,
+    }
+}
+
+fn shares(plan: &LossPlan) -> AbandonShares {
+    AbandonShares {
+        fin: plan.fin,
+        rst: plan.rst,
+        silence: plan.silence,
     }
 }
 
@@ -58,6 +62,8 @@ pub(super) struct Engine {
     pub(super) behaviour: Arc<Behaviour>,
     pub(super) refusals: Arc<Refusals>,
     pub(super) stop_mail: Arc<Notify>,
+    /// Names of the users, by number.
+    pub(super) users: Vec<String>,
     /// Users that were stopped, as far as was told.
     pub(super) stopped: usize,
     pub(super) ticks: u32,
@@ -80,17 +86,19 @@ impl Engine {
     /// Plays all phases and writes the record.
     pub(super) async fn play(
         mut self,
-        identities: Vec<Arc<Identity>>,
-        profile: Arc<Profile>,
+        devices: Vec<(Arc<Identity>, Arc<Profile>)>,
         servers: Servers,
     ) -> Result<RunRecord, RunError> {
         let plan = self.record.plan.clone();
-        let mut senders = self.senders(&plan, &identities, &profile, &servers);
+        let first_of_each = devices.iter().take(plan.devices.users as usize);
+        self.users = first_of_each
+            .map(|(identity, _)| identity.user_name.clone())
+            .collect();
+        let mut senders = self.senders(&plan, &devices, &servers);
         let record: Arc<dyn Record> = Arc::clone(&self.recorder) as Arc<dyn Record>;
         let fleet = Fleet::start(
             FleetPlan {
-                identities,
-                profile,
+                devices,
                 refusals: Arc::clone(&self.refusals),
                 behaviour: Arc::clone(&self.behaviour),
                 seed: self.record.seed,
@@ -135,8 +143,7 @@ impl Engine {
     fn senders(
         &self,
         plan: &Plan,
-        identities: &[Arc<Identity>],
-        profile: &Arc<Profile>,
+        devices: &[(Arc<Identity>, Arc<Profile>)],
         servers: &Servers,
     ) -> Option<(MailPlan, Door<Lean<Network>>)> {
         let Some(mail) = &plan.mail else { return None };
@@ -149,13 +156,13 @@ impl Engine {
                 Door::Smtp(host.to_owned(), port)
             }
             _ => Door::Eas(
-                accounts::senders(identities, mail.senders)
+                accounts::senders(devices, mail.senders)
                     .into_iter()
-                    .map(|identity| {
+                    .map(|(identity, profile)| {
                         Client::new(
                             servers.transport(identity.device as usize),
                             identity,
-                            Arc::clone(profile),
+                            profile,
                             Arc::clone(&self.refusals),
                             Arc::new(Unrecorded),
                         )
@@ -165,9 +172,7 @@ impl Engine {
         };
         let plan = MailPlan {
             schedule: Pacer::per_second(mail.rate),
-            users: (0..plan.devices.users)
-                .map(|user| (user, plan.user_name(user)))
-                .collect(),
+            users: (0..).zip(self.users.iter().cloned()).collect(),
             domain: mail.domain.clone(),
             size: mail.size,
         };
@@ -182,6 +187,10 @@ impl Engine {
             .as_ref()
             .map_or_else(Abandonment::none, abandonment);
         self.behaviour.set_abandonment(chosen);
+        if let Some(flight) = &phase.flight {
+            let how = shares(&flight.how);
+            self.behaviour.take_off(flight.share, how, flight.duration);
+        }
         if let Some(mock) = &self.mock
             && let Err(error) = mock.set_faults(&self.faults(phase)).await
         {
@@ -246,10 +255,8 @@ impl Engine {
                 ));
                 return Ok(End::Broken);
             }
-            if self.everybody_stopped() {
-                self.problem(
-                    "every user's password was refused; there is nothing left to run".to_owned(),
-                );
+            if let Some(why) = self.everybody_stopped() {
+                self.problem(why);
                 return Ok(End::Broken);
             }
             if done(&interval) {
@@ -259,8 +266,9 @@ impl Engine {
         Ok(End::Complete)
     }
 
-    /// Tells of users that were stopped since the last second; true when nobody is left.
-    fn everybody_stopped(&mut self) -> bool {
+    /// Tells of users that were stopped since the last second; the reason to end when nobody may
+    /// try any more.
+    fn everybody_stopped(&mut self) -> Option<String> {
         let stopped = self.refusals.stopped();
         if stopped.len() > self.stopped {
             self.stopped = stopped.len();
@@ -269,7 +277,21 @@ impl Engine {
                 stopped.len()
             ));
         }
-        stopped.len() == self.record.plan.devices.users as usize
+        let devices = &self.record.plan.devices;
+        if stopped.len() == devices.users as usize {
+            return Some(
+                "every user's password was refused; there is nothing left to run".to_owned(),
+            );
+        }
+        self.refusals.are_all_stopped().then(|| {
+            format!(
+                "all devices were stopped when {} of {} users had been refused, so that no list of \
+                 wrong passwords locks a directory out (devices.refused_share = {})",
+                stopped.len(),
+                devices.users,
+                devices.refused_share
+            )
+        })
     }
 
     async fn interval(&mut self, due: Instant) -> Result<Interval, RunError> {
@@ -349,7 +371,7 @@ impl Engine {
             let names: Vec<String> = stopped
                 .iter()
                 .take(10)
-                .map(|user| self.record.plan.user_name(*user))
+                .filter_map(|user| self.users.get(*user as usize).cloned())
                 .collect();
             self.problem(format!(
                 "{} of {} users were stopped after {} refused logins each, to keep their accounts \

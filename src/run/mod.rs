@@ -21,7 +21,7 @@ use crate::measure::{Recorder, RunFiles, TimelineError, Totals};
 use crate::observe::descriptors;
 use crate::recycle::Detector;
 use crate::report::{RunRecord, RunState, SCHEMA_VERSION};
-use crate::scenario::{Needs, Plan, TargetPlan};
+use crate::scenario::{Needs, Plan, ProfilePlan, TargetPlan};
 use crate::terminal::say;
 use crate::transport::FailureKind;
 
@@ -134,7 +134,7 @@ pub async fn run(
             Some(endpoint)
         }
     };
-    let identities = accounts::identities(&plan)?;
+    let identities = accounts::identities(&plan).await?;
     let mut plan = plan;
     let mock = match &mut plan.target {
         TargetPlan::Mock(config) => {
@@ -144,18 +144,26 @@ pub async fn run(
         TargetPlan::Server { .. } => None,
     };
     let servers = Servers::of(&plan, mock.as_ref())?;
-    let profile = Arc::new(profile(&plan, servers.path()));
+    let profiles = profiles(&plan, servers.path());
     let refusals = Arc::new(Refusals::new(
         plan.devices.users as usize,
         plan.devices.refusals,
+        plan.devices.refused_share,
     ));
-    preflight(&servers, &identities, &profile, &refusals).await?;
+    let devices: Vec<(Arc<Identity>, Arc<Profile>)> = identities
+        .into_iter()
+        .map(|identity| {
+            let profile = plan.devices.profile_of(identity.device);
+            (identity, Arc::clone(&profiles[profile]))
+        })
+        .collect();
+    preflight(&servers, &devices, &refusals).await?;
 
     let started = jiff::Timestamp::now();
     let run_id: u32 = rand::rng().random();
     let directory = free_directory(&options.runs, &started, &plan.name);
     let files = RunFiles::create(&directory)?;
-    let users: Vec<u32> = identities.iter().map(|identity| identity.user).collect();
+    let users: Vec<u32> = devices.iter().map(|(identity, _)| identity.user).collect();
     let late_after = plan
         .mail
         .as_ref()
@@ -202,13 +210,14 @@ pub async fn run(
         behaviour: Arc::new(Behaviour::default()),
         refusals,
         stop_mail: Arc::new(Notify::new()),
+        users: Vec::new(),
         stopped: 0,
         ticks: 0,
         started,
         looked_at_policy: false,
         phase: String::new(),
     };
-    let finished = engine.play(identities, profile, servers).await?;
+    let finished = engine.play(devices, servers).await?;
     Ok(Finished {
         record: finished,
         directory,
@@ -236,20 +245,27 @@ fn check_descriptors(plan: &Plan) -> Result<(), RunError> {
     }
 }
 
-fn profile(plan: &Plan, path: &str) -> Profile {
+/// What the devices of each kind have in common.
+fn profiles(plan: &Plan, path: &str) -> Vec<Arc<Profile>> {
     let devices = &plan.devices;
-    Profile {
+    let profile = |kind: &ProfilePlan| Profile {
         path: path.to_owned(),
-        versions: devices.versions.clone(),
-        device_type: "easload".to_owned(),
-        user_agent: concat!("easload/", env!("CARGO_PKG_VERSION")).to_owned(),
-        heartbeat: devices.heartbeat,
+        versions: kind.versions.clone(),
+        query: kind.query,
+        wait: kind.wait,
+        ping_body: kind.ping_body,
+        nat_timeout: kind.nat_timeout,
+        device_type: kind.device_type.clone(),
+        user_agent: kind.user_agent.clone(),
+        heartbeat: kind.heartbeat.clone(),
         grace: devices.grace,
-        window: devices.window,
+        window: kind.window,
         request_timeout: REQUEST_TIMEOUT,
         retry: devices.retry.0..=devices.retry.1,
-        all_folders: devices.all_folders,
-    }
+        all_folders: kind.all_folders,
+    };
+    let kinds = devices.profiles.iter();
+    kinds.map(|kind| Arc::new(profile(kind))).collect()
 }
 
 /// How long any command but Ping may take: Exchange itself holds a throttled request 45 s.
@@ -265,11 +281,10 @@ impl Record for Unrecorded {
 /// One OPTIONS to each server before the load: a run against nothing is no run.
 async fn preflight(
     servers: &Servers,
-    identities: &[Arc<Identity>],
-    profile: &Arc<Profile>,
+    devices: &[(Arc<Identity>, Arc<Profile>)],
     refusals: &Arc<Refusals>,
 ) -> Result<(), RunError> {
-    let Some(first) = identities.first() else {
+    let Some((first, profile)) = devices.first() else {
         return Ok(());
     };
     for (number, url) in servers.urls().into_iter().enumerate() {

@@ -2,7 +2,9 @@
 //! of a file are reported at once. Everything reads the same plan: the printed text, the descriptor
 //! check, the engine. Knows no tokio.
 
+mod devices;
 mod file;
+mod heartbeat;
 mod mock;
 mod needs;
 mod observe;
@@ -10,16 +12,18 @@ mod parse;
 mod policy;
 mod reader;
 mod threshold;
+mod users;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use eas::ProtocolVersion;
 use mock_server::{Fault, MockConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use devices::{DevicesPlan, PingBody, ProfilePlan, QueryForm, Wait};
 pub use file::read_config;
+pub use heartbeat::{Fall, HeartbeatPlan, Ladder, MAX_HEARTBEAT};
 pub use mock_server::units::{format_duration, parse_duration, parse_size};
 pub use needs::Needs;
 pub use observe::{Format, ObservePlan, Place, RequestsPerPing, SourcePlan};
@@ -27,6 +31,7 @@ pub(crate) use parse::split_port;
 pub use parse::{ScenarioError, parse, parse_mock};
 pub use policy::PolicyPlan;
 pub use threshold::{Bound, Figure, Relation, Statistic, Threshold, parse_threshold};
+pub use users::{UserNames, UserRows};
 
 /// The scenario that `easload run` plays without one.
 pub const DEFAULT_SCENARIO: (&str, &str) = (
@@ -76,37 +81,6 @@ pub enum TargetPlan {
     },
 }
 
-/// The devices.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct DevicesPlan {
-    /// How many.
-    pub count: u32,
-    /// Over how many users.
-    pub users: u32,
-    /// User names: `#` stand for the number, from 1, with as many digits.
-    pub user_pattern: String,
-    /// Where passwords come from.
-    pub password: PasswordSource,
-    /// Versions to choose from.
-    #[schemars(with = "Vec<String>")]
-    #[serde(with = "versions")]
-    pub versions: Vec<ProtocolVersion>,
-    /// Heartbeat in seconds.
-    pub heartbeat: u32,
-    /// How long past its heartbeat a Ping is overdue.
-    pub grace: Duration,
-    /// Shortest and longest pause before another attempt.
-    pub retry: (Duration, Duration),
-    /// Changes per Sync answer.
-    pub window: u16,
-    /// Watch all folders instead of the Inbox.
-    pub all_folders: bool,
-    /// How fast they start, per second.
-    pub ramp_per_second: f64,
-    /// Refusals in a row that stop a user.
-    pub refusals: u32,
-}
-
 /// Where passwords come from. Never from the scenario itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -117,6 +91,10 @@ pub enum PasswordSource {
     Env(String),
     /// A file: one line is everybody's password; several are `user:password`.
     File(PathBuf),
+    /// The first line that a shell command prints.
+    Command(String),
+    /// The column `password` of the users file.
+    UsersFile(PathBuf),
 }
 
 /// A mail schedule.
@@ -199,6 +177,8 @@ pub struct PhasePlan {
     pub duration: Duration,
     /// Which Pings are abandoned.
     pub abandon: Option<AbandonPlan>,
+    /// Which devices lose their network when it begins.
+    pub flight: Option<FlightPlan>,
     /// Share of abandoned Pings that the mock strands.
     pub strand: f64,
     /// Faults of the mock while it lasts, beside those of the whole run.
@@ -217,12 +197,30 @@ pub struct AbandonPlan {
     pub after: (Duration, Duration),
     /// How long the device then has no network.
     pub away: (Duration, Duration),
-    /// Weight of giving up by FIN.
+    /// How its connection ends.
+    pub how: LossPlan,
+}
+
+/// How connections of devices that lose their network end, as weights.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct LossPlan {
+    /// By FIN.
     pub fin: f64,
-    /// Weight of giving up by RST.
+    /// By RST.
     pub rst: f64,
-    /// Weight of giving up in silence.
+    /// In silence.
     pub silence: f64,
+}
+
+/// Devices that lose their network all at once, and come back all at once.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct FlightPlan {
+    /// Share of all devices.
+    pub share: f64,
+    /// How long, from the start of the phase.
+    pub duration: Duration,
+    /// How their connections end.
+    pub how: LossPlan,
 }
 
 /// What recycles the pool.
@@ -309,12 +307,6 @@ impl Plan {
         self.phases.iter().map(|phase| phase.duration).sum()
     }
 
-    /// A user's name.
-    #[must_use]
-    pub fn user_name(&self, user: u32) -> String {
-        numbered(&self.devices.user_pattern, user + 1)
-    }
-
     /// What is allowed, but probably not meant.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
@@ -377,53 +369,5 @@ impl Plan {
     #[must_use]
     pub fn phase(&self, kind: PhaseKind) -> Option<&PhasePlan> {
         self.phases.iter().find(|phase| phase.kind == kind)
-    }
-}
-
-/// Puts a number in place of the `#` of a pattern.
-fn numbered(pattern: &str, number: u32) -> String {
-    let Some(start) = pattern.find('#') else {
-        return pattern.to_owned();
-    };
-    let width = pattern[start..]
-        .chars()
-        .take_while(|letter| *letter == '#')
-        .count();
-    format!(
-        "{}{number:0width$}{}",
-        &pattern[..start],
-        &pattern[start + width..]
-    )
-}
-
-/// Versions as their texts.
-mod versions {
-    use eas::ProtocolVersion;
-    use serde::de::Error as _;
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        versions: &[ProtocolVersion],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(versions.iter().map(|version| version.as_str()))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<ProtocolVersion>, D::Error> {
-        Vec::<String>::deserialize(deserializer)?
-            .iter()
-            .map(|text| text.parse().map_err(D::Error::custom))
-            .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn patterns_take_numbers() {
-        assert_eq!(super::numbered("load####", 7), "load0007");
-        assert_eq!(super::numbered("u#@lab.example", 12), "u12@lab.example");
     }
 }

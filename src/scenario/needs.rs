@@ -72,16 +72,35 @@ impl Needs {
     /// Connections given up in silence that are kept at most.
     #[must_use]
     pub fn silent(plan: &Plan) -> u64 {
+        let devices = f64::from(plan.devices.count);
         let silent = plan
             .phases
             .iter()
             .filter_map(|phase| phase.abandon.as_ref())
-            .any(|abandon| abandon.silence > 0.0 && abandon.share > 0.0);
-        if silent {
-            (f64::from(plan.devices.count) * Self::SILENT_SHARE).ceil() as u64
+            .any(|abandon| abandon.how.silence > 0.0 && abandon.share > 0.0);
+        let abandoned = if silent {
+            devices * Self::SILENT_SHARE
         } else {
-            0
-        }
+            0.0
+        };
+        let flights = plan.phases.iter().filter_map(|phase| phase.flight.as_ref());
+        let flown = flights
+            .map(|flight| {
+                let weights = flight.how.fin + flight.how.rst + flight.how.silence;
+                devices * flight.share * flight.how.silence / weights
+            })
+            .fold(0.0, f64::max);
+        // Each device whose gateway forgets has one such connection while it waits, and the last.
+        let grace = plan.devices.grace.as_secs();
+        let forgotten = plan.devices.profiles.iter().zip(plan.devices.mix());
+        let forgotten = forgotten.filter(|(profile, _)| {
+            let longest = u64::from(profile.heartbeat.longest()) + grace;
+            profile
+                .nat_timeout
+                .is_some_and(|timeout| timeout.as_secs() < longest)
+        });
+        let forgotten: u64 = forgotten.map(|(_, count)| u64::from(count)).sum();
+        (abandoned + flown).ceil() as u64 + forgotten
     }
 
     /// Outgoing sockets that stranded requests keep in the mock's worker at most.

@@ -2,20 +2,20 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use eas::ProtocolVersion;
 use mock_server::{MockConfig, Topology};
 use toml::de::DeTable;
 
+use super::devices::devices;
 use super::mock::{faults, mock_config};
 use super::observe::observe;
 use super::policy::policy;
 use super::reader::{Problem, Problems, Section};
 use super::{
-    AbandonPlan, Bound, ChecksPlan, DevicesPlan, Expectation, MailDoor, MailSchedule,
-    PasswordSource, PhaseKind, PhasePlan, Plan, PolicyPlan, TargetPlan, Threshold, Trigger,
-    parse_threshold,
+    AbandonPlan, Bound, ChecksPlan, Expectation, FlightPlan, LossPlan, MailDoor, MailSchedule,
+    PhaseKind, PhasePlan, Plan, PolicyPlan, TargetPlan, Threshold, Trigger, parse_threshold,
 };
 use crate::transport::Target;
 
@@ -23,19 +23,6 @@ use crate::transport::Target;
 mod defaults {
     use std::time::Duration;
 
-    /// Where the AOSP client starts.
-    pub(super) const HEARTBEAT: Duration = Duration::from_secs(470);
-    /// A server that has not answered by then has stranded the Ping (mock-fidelity A3).
-    pub(super) const GRACE: Duration = Duration::from_secs(60);
-    /// Phones try again within a second and give a dead server a minute.
-    pub(super) const RETRY: (Duration, Duration) =
-        (Duration::from_millis(500), Duration::from_secs(60));
-    /// WindowSize of common phones.
-    pub(super) const WINDOW: u64 = 25;
-    /// Directories commonly lock an account at five bad passwords.
-    pub(super) const REFUSALS: u64 = 3;
-    /// Devices per second: below the rate at which connection set-up alone costs milliseconds.
-    pub(super) const RAMP_RATE: f64 = 100.0;
     /// A short message.
     pub(super) const MAIL_SIZE: u64 = 1 << 10;
     /// Enough for 100 mails a second at 80 ms each.
@@ -52,13 +39,8 @@ mod defaults {
     pub(super) const RESIDUE: f64 = 0.2;
 }
 
-/// Longest heartbeat that MS-ASCMD allows, in seconds.
-const MAX_HEARTBEAT: u64 = 3540;
 /// Below `maxRequestLength` of Exchange, with room for headers.
 const MAX_MAIL_SIZE: u64 = 9 << 20;
-/// Devices per user that Exchange's EasMaxConcurrency lets hold a request.
-const MAX_DEVICES_PER_USER: u32 = 10;
-
 /// Everything that is wrong with a scenario file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScenarioError {
@@ -209,7 +191,7 @@ fn read(root: Section<'_>, folder: &Path) -> Option<Plan> {
         );
     }
     let devices = match root.section("devices") {
-        Some(section) => devices(section, is_mock),
+        Some(section) => devices(section, is_mock, folder),
         None => {
             root.problem("devices", "is missing; write [devices] with count = 500");
             None
@@ -297,106 +279,6 @@ fn target(root: &Section<'_>, folder: &Path) -> Option<TargetPlan> {
     })
 }
 
-fn devices(section: Section<'_>, is_mock: bool) -> Option<DevicesPlan> {
-    let count = section.required("count", section.integer("count", 1..=1_000_000), "500");
-    let users = section.integer("users", 1..=1_000_000).or(count);
-    let user_pattern = section.text("user");
-    if let Some(pattern) = &user_pattern
-        && !pattern.contains('#')
-    {
-        section.problem(
-            "user",
-            "expected `#` in place of the number, for example \"load####\"",
-        );
-    }
-    let user_pattern = match user_pattern {
-        Some(pattern) => Some(pattern),
-        None if is_mock => Some("load####".to_owned()),
-        None => section.required("user", None, "\"load####\""),
-    };
-    let (env, file) = (section.text("password_env"), section.text("password_file"));
-    let password = match (env, file) {
-        (Some(_), Some(_)) => {
-            section.problem("password_file", "name either password_env or password_file");
-            None
-        }
-        (Some(name), None) => Some(PasswordSource::Env(name)),
-        (None, Some(path)) => Some(PasswordSource::File(path.into())),
-        (None, None) if is_mock => Some(PasswordSource::Mock),
-        (None, None) => section.required("password_env", None, "\"EASLOAD_PASSWORD\""),
-    };
-    let versions = section.texts("versions").map(|texts| {
-        if texts.is_empty() {
-            section.problem(
-                "versions",
-                "expected at least one version, for example [\"14.1\"]",
-            );
-        }
-        let mut versions = Vec::new();
-        for text in texts {
-            match text.parse::<ProtocolVersion>() {
-                Ok(version) => versions.push(version),
-                Err(error) => section.problem("versions", error.to_string()),
-            }
-        }
-        versions
-    });
-    let heartbeat = section.duration("heartbeat").unwrap_or(defaults::HEARTBEAT);
-    if !(1..=MAX_HEARTBEAT).contains(&heartbeat.as_secs()) || heartbeat.subsec_nanos() != 0 {
-        section.problem(
-            "heartbeat",
-            format!("expected whole seconds from 1s to {MAX_HEARTBEAT}s"),
-        );
-    }
-    let ramp = section.duration("ramp");
-    let rate = section.number("ramp_rate", 0.01..=1e6);
-    let ramp_per_second = match (ramp, rate, count) {
-        (Some(_), Some(_), _) => {
-            section.problem(
-                "ramp_rate",
-                "name either ramp (a time) or ramp_rate (devices per second)",
-            );
-            defaults::RAMP_RATE
-        }
-        (Some(time), None, Some(count)) => count as f64 / time.as_secs_f64().max(1e-3),
-        (_, Some(rate), _) => rate,
-        _ => defaults::RAMP_RATE,
-    };
-    if let (Some(count), Some(users)) = (count, users)
-        && count > users.saturating_mul(MAX_DEVICES_PER_USER.into())
-    {
-        section.problem(
-            "users",
-            format!(
-                "{count} devices over {users} users are more than {MAX_DEVICES_PER_USER} each, and \
-                 Exchange (EasMaxConcurrency) lets a user hold no more; expected at least {} users",
-                count.div_ceil(MAX_DEVICES_PER_USER.into())
-            ),
-        );
-    }
-    let plan = DevicesPlan {
-        count: count.unwrap_or(1) as u32,
-        users: users.unwrap_or(1).min(count.unwrap_or(1)) as u32,
-        user_pattern: user_pattern.unwrap_or_default(),
-        password: password.clone().unwrap_or(PasswordSource::Mock),
-        // 16.x differs only in commands that are not played yet.
-        versions: versions.unwrap_or_else(|| vec![ProtocolVersion::V14_1]),
-        heartbeat: heartbeat.as_secs() as u32,
-        grace: section.duration("grace").unwrap_or(defaults::GRACE),
-        retry: section.durations("retry").unwrap_or(defaults::RETRY),
-        window: section
-            .integer("window", 1..=512)
-            .unwrap_or(defaults::WINDOW) as u16,
-        all_folders: section.flag("all_folders").unwrap_or(false),
-        ramp_per_second,
-        refusals: section
-            .integer("refusals", 1..=1000)
-            .unwrap_or(defaults::REFUSALS) as u32,
-    };
-    section.finish();
-    (count.is_some() && password.is_some()).then_some(plan)
-}
-
 fn mail(section: Section<'_>, is_mock: bool) -> Option<MailSchedule> {
     let rate = section.required("rate", section.number("rate", 0.001..=1e5), "20");
     let doors = [
@@ -463,6 +345,9 @@ fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {
         section.problem("duration", "expected whole seconds, at least one");
     }
     let abandon = section.section("abandon").and_then(abandon);
+    let flight = section
+        .section("flight")
+        .and_then(|section| flight(section, duration));
     let strand = section.number("strand", 0.0..=1.0).unwrap_or(0.0);
     if strand > 0.0 && !is_mock {
         section.problem("strand", "only the mock strands on demand; remove this key");
@@ -477,6 +362,7 @@ fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {
         kind: kind?,
         duration: duration?,
         abandon,
+        flight,
         strand,
         faults,
         trigger,
@@ -546,22 +432,64 @@ fn trigger(section: &Section<'_>, is_mock: bool) -> Trigger {
 fn abandon(section: Section<'_>) -> Option<AbandonPlan> {
     let share = section.required("share", section.number("share", 0.0..=1.0), "0.3");
     let after = section.required("after", section.durations("after"), "\"1s..6s\"");
-    let weight = |name| section.number(name, 0.0..=1000.0);
-    let (fin, rst, silence) = (weight("fin"), weight("rst"), weight("silence"));
-    let none = fin.is_none() && rst.is_none() && silence.is_none();
     let plan = AbandonPlan {
         share: share.unwrap_or(0.0),
         after: after.unwrap_or_default(),
         away: section.durations("away").unwrap_or_default(),
-        fin: fin.unwrap_or(if none { 1.0 } else { 0.0 }),
+        how: loss(
+            &section,
+            LossPlan {
+                fin: 1.0,
+                rst: 0.0,
+                silence: 0.0,
+            },
+        ),
+    };
+    section.finish();
+    share.and(after).map(|_| plan)
+}
+
+/// A radio that is switched off says nothing.
+fn flight(section: Section<'_>, phase: Option<Duration>) -> Option<FlightPlan> {
+    let share = section.required("share", section.number("share", 0.0..=1.0), "0.5");
+    let duration = section.required("duration", section.duration("duration"), "\"10s\"");
+    if let (Some(duration), Some(phase)) = (duration, phase)
+        && duration > phase
+    {
+        section.problem("duration", "expected no more than the phase lasts");
+    }
+    let plan = FlightPlan {
+        share: share.unwrap_or(0.0),
+        duration: duration.unwrap_or_default(),
+        how: loss(
+            &section,
+            LossPlan {
+                fin: 0.0,
+                rst: 0.0,
+                silence: 1.0,
+            },
+        ),
+    };
+    section.finish();
+    share.and(duration).map(|_| plan)
+}
+
+/// The keys fin, rst and silence; `usual` where none is there.
+fn loss(section: &Section<'_>, usual: LossPlan) -> LossPlan {
+    let weight = |name| section.number(name, 0.0..=1000.0);
+    let (fin, rst, silence) = (weight("fin"), weight("rst"), weight("silence"));
+    if fin.is_none() && rst.is_none() && silence.is_none() {
+        return usual;
+    }
+    let plan = LossPlan {
+        fin: fin.unwrap_or(0.0),
         rst: rst.unwrap_or(0.0),
         silence: silence.unwrap_or(0.0),
     };
     if plan.fin + plan.rst + plan.silence <= 0.0 {
         section.problem("fin", "expected at least one of fin, rst, silence above 0");
     }
-    section.finish();
-    share.and(after).map(|_| plan)
+    plan
 }
 
 /// A threshold, unless it asks for a phase that is not played: such a one could never be judged.

@@ -110,6 +110,11 @@ impl<'a> Section<'a> {
         self.table.contains_key(name)
     }
 
+    pub(super) fn is_table(&self, name: &str) -> bool {
+        let value = self.table.get(name);
+        value.is_some_and(|value| matches!(value.get_ref(), DeValue::Table(_)))
+    }
+
     /// A text.
     pub(super) fn text(&self, name: &'static str) -> Option<String> {
         self.read(name, "a text", |value| value.as_str().map(str::to_owned))

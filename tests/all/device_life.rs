@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eas::commands::*;
+use eas::query::Query;
 use eas::status::*;
 use eas::wbxml::{self, Tag};
 use eas::{Command, ProtocolVersion};
@@ -30,24 +31,28 @@ const HEARTBEAT: u32 = 470;
 
 /// What a server answers.
 #[derive(Clone)]
-enum Reply {
+pub(crate) enum Reply {
     Body(Vec<u8>),
     Http(u16, &'static [(&'static str, &'static str)]),
+    /// With these versions.
+    Options(&'static str),
     Fail(FailureKind),
     Never,
 }
 
 /// A request that was seen, and when, in seconds of the test.
 #[derive(Debug, Clone, PartialEq)]
-struct Seen {
-    at: f64,
+pub(crate) struct Seen {
+    pub(crate) at: f64,
     /// `None` is OPTIONS.
-    command: Option<Command>,
-    policy_key: Option<String>,
-    body: Vec<u8>,
+    pub(crate) command: Option<Command>,
+    pub(crate) query: Option<Query>,
+    pub(crate) version: Option<String>,
+    pub(crate) policy_key: Option<String>,
+    pub(crate) body: Vec<u8>,
 }
 
-type Overrides = HashMap<(Command, usize), Reply>;
+pub(crate) type Overrides = HashMap<(Command, usize), Reply>;
 
 /// A server that does everything right, except where a test says otherwise for the n-th request of
 /// a command.
@@ -57,6 +62,9 @@ struct World {
     overrides: Overrides,
     abandoned: Mutex<Vec<Abandon>>,
     reused: bool,
+    /// Seconds that the last Ping or Sync asked for.
+    held: Mutex<i32>,
+    versions: &'static str,
 }
 
 struct Scripted {
@@ -65,11 +73,11 @@ struct Scripted {
     connected: bool,
 }
 
-fn body(encoded: Result<Vec<u8>, wbxml::EncodeError>) -> Reply {
+pub(crate) fn body(encoded: Result<Vec<u8>, wbxml::EncodeError>) -> Reply {
     Reply::Body(encoded.unwrap())
 }
 
-fn ping(status: PingStatus) -> PingAnswer<'static> {
+pub(crate) fn ping(status: PingStatus) -> PingAnswer<'static> {
     PingAnswer::new(status)
 }
 
@@ -77,7 +85,7 @@ fn status_only(root: Tag, tag: Tag, code: u16) -> Reply {
     body(encode_status_only(root, tag, GlobalStatus::from_code(code)))
 }
 
-fn sync_answer(key: &str, status: SyncStatus) -> Reply {
+pub(crate) fn sync_answer(key: &str, status: SyncStatus) -> Reply {
     let collection = CollectionAnswer {
         sync_key: key.to_owned().into(),
         id: "5".into(),
@@ -91,20 +99,14 @@ fn sync_answer(key: &str, status: SyncStatus) -> Reply {
             collections: vec![collection],
             ..SyncAnswer::default()
         }
-        .encode(),
+        .encode(ProtocolVersion::V14_1),
     )
 }
 
 impl World {
     fn reply(&self, seen: &Seen, number: usize) -> Reply {
         let Some(command) = seen.command else {
-            return Reply::Http(
-                200,
-                &[
-                    ("MS-ASProtocolVersions", "2.5,12.1,14.1"),
-                    ("MS-ASProtocolCommands", "Sync,Ping"),
-                ],
-            );
+            return Reply::Options(self.versions);
         };
         if let Some(reply) = self.overrides.get(&(command, number)) {
             return reply.clone();
@@ -117,6 +119,7 @@ impl World {
                     status: PolicyStatus::Success,
                     key: Some(key),
                     document: Vec::new(),
+                    text: None,
                 };
                 body(
                     ProvisionAnswer {
@@ -146,8 +149,8 @@ impl World {
                 body(answer.encode())
             }
             Command::Sync => {
-                let request = SyncRequest::decode(&seen.body).unwrap();
-                if request.collections[0].sync_key == "0" {
+                let request = SyncRequest::decode(&seen.body);
+                if request.is_ok_and(|request| request.collections[0].sync_key == "0") {
                     sync_answer("1", SyncStatus::Success)
                 } else {
                     Reply::Body(Vec::new())
@@ -156,6 +159,29 @@ impl World {
             Command::Ping => body(ping(PingStatus::Expired).encode()),
             other => panic!("unexpected {other}"),
         }
+    }
+}
+
+impl World {
+    /// How long the server holds this request, if it does.
+    fn held(&self, seen: &Seen) -> Option<i32> {
+        let mut held = self.held.lock().unwrap();
+        let asked = match seen.command {
+            _ if seen.body.is_empty() => None,
+            Some(Command::Ping) => PingRequest::decode(&seen.body).unwrap().heartbeat,
+            Some(Command::Sync) => {
+                let request = SyncRequest::decode(&seen.body).unwrap();
+                let asked = request
+                    .heartbeat
+                    .or(request.wait.map(|minutes| minutes * 60));
+                *held = 0;
+                asked
+            }
+            _ => None,
+        };
+        *held = asked.unwrap_or(*held);
+        let holds = matches!(seen.command, Some(Command::Ping | Command::Sync));
+        Some(*held).filter(|seconds| holds && *seconds > 0)
     }
 }
 
@@ -171,10 +197,12 @@ impl Transport for Scripted {
         let query = request
             .path
             .split_once('?')
-            .map(|(_, query)| eas::query::Query::parse(query).unwrap());
+            .map(|(_, query)| Query::parse(query).unwrap());
         let seen = Seen {
             at: self.world.start.elapsed().as_secs_f64(),
-            command: query.map(|query| query.command),
+            command: query.as_ref().map(|query| query.command),
+            query,
+            version: header("MS-ASProtocolVersion"),
             policy_key: header("X-MS-PolicyKey"),
             body: request.body.to_vec(),
         };
@@ -185,14 +213,14 @@ impl Transport for Scripted {
             .filter(|other| other.command == seen.command)
             .count();
         drop(all);
-        let is_ping = seen.command == Some(Command::Ping);
         let reply = self.world.reply(&seen, number);
-        let expires = is_ping && !self.world.overrides.contains_key(&(Command::Ping, number));
-        let delay = if expires {
-            let heartbeat = PingRequest::decode(&seen.body).unwrap().heartbeat.unwrap();
-            Duration::from_secs(heartbeat as u64)
-        } else {
-            Duration::from_millis(20)
+        let held = self.world.held(&seen);
+        let is_scripted = seen
+            .command
+            .is_some_and(|command| self.world.overrides.contains_key(&(command, number)));
+        let delay = match held {
+            Some(seconds) if !is_scripted => Duration::from_secs(seconds as u64),
+            _ => Duration::from_millis(20),
         };
         self.pending = Some((reply, Instant::now() + delay));
         self.connected = true;
@@ -225,6 +253,14 @@ impl Transport for Scripted {
             Reply::Body(body) => (200, &[][..], body),
             Reply::Http(status, headers) => (status, headers, Vec::new()),
             Reply::Fail(kind) => return Err(fail(kind)),
+            Reply::Options(versions) => {
+                let headers = [
+                    ("MS-ASProtocolVersions", versions),
+                    ("MS-ASProtocolCommands", "Sync,Ping"),
+                ];
+                let end = ConnectionEnd::Kept;
+                return Ok(Answer::from_parts(200, &headers, Vec::new(), timing, end));
+            }
             Reply::Never => unreachable!(),
         };
         Ok(Answer::from_parts(
@@ -247,7 +283,7 @@ impl Transport for Scripted {
 }
 
 #[derive(Default)]
-struct Ends(Mutex<Vec<PingEnd>>);
+pub(crate) struct Ends(Mutex<Vec<PingEnd>>);
 
 impl Record for Ends {
     fn record(&self, _: u32, event: Event<'_>) {
@@ -258,15 +294,15 @@ impl Record for Ends {
 }
 
 /// How a device lived.
-struct Lived {
-    seen: Vec<Seen>,
-    abandoned: Vec<Abandon>,
-    ends: Vec<PingEnd>,
+pub(crate) struct Lived {
+    pub(crate) seen: Vec<Seen>,
+    pub(crate) abandoned: Vec<Abandon>,
+    pub(crate) ends: Vec<PingEnd>,
     refusals: Arc<Refusals>,
 }
 
 impl Lived {
-    fn of(&self, command: Command) -> Vec<&Seen> {
+    pub(crate) fn of(&self, command: Command) -> Vec<&Seen> {
         self.seen
             .iter()
             .filter(|seen| seen.command == Some(command))
@@ -274,7 +310,7 @@ impl Lived {
     }
 
     /// What follows the n-th request of a command, from 1: command and seconds in between.
-    fn after(&self, command: Command, number: usize) -> (Option<Command>, f64) {
+    pub(crate) fn after(&self, command: Command, number: usize) -> (Option<Command>, f64) {
         let (position, seen) = self
             .seen
             .iter()
@@ -287,35 +323,43 @@ impl Lived {
     }
 }
 
-struct Setup {
+pub(crate) struct Setup {
     overrides: Overrides,
-    profile: Arc<Profile>,
+    pub(crate) profile: Arc<Profile>,
     abandonment: Abandonment,
+    /// When everybody loses the network, and for how long.
+    pub(crate) flight: Option<(Duration, Duration)>,
+    /// What the server lists.
+    pub(crate) options: &'static str,
     seed: u64,
     reused: bool,
 }
 
 impl Setup {
-    fn new(overrides: impl IntoIterator<Item = ((Command, usize), Reply)>) -> Self {
+    pub(crate) fn new(overrides: impl IntoIterator<Item = ((Command, usize), Reply)>) -> Self {
         Self {
             overrides: overrides.into_iter().collect(),
             profile: profile(HEARTBEAT),
             abandonment: Abandonment::none(),
+            flight: None,
+            options: "2.5,12.1,14.1",
             seed: 1,
             reused: false,
         }
     }
 
-    async fn live(self, time: Duration) -> Lived {
+    pub(crate) async fn live(self, time: Duration) -> Lived {
         let world = Arc::new(World {
             start: Instant::now(),
             seen: Mutex::default(),
             overrides: self.overrides,
             abandoned: Mutex::default(),
             reused: self.reused,
+            held: Mutex::default(),
+            versions: self.options,
         });
         let ends = Arc::new(Ends::default());
-        let refusals = Arc::new(Refusals::new(1, 3));
+        let refusals = Arc::new(Refusals::new(1, 3, 1.0));
         let behaviour = Arc::new(Behaviour::default());
         behaviour.set_abandonment(self.abandonment);
         let transport = Scripted {
@@ -330,8 +374,23 @@ impl Setup {
             Arc::clone(&refusals),
             Arc::clone(&ends) as Arc<dyn Record>,
         );
-        let life = Life::new(client, behaviour, device_random(self.seed, 0)).run();
-        let _ = timeout(time, life).await;
+        let life = Life::new(client, Arc::clone(&behaviour), device_random(self.seed, 0));
+        let flight = async {
+            if let Some((start, duration)) = self.flight {
+                sleep(start).await;
+                let how = AbandonShares {
+                    fin: 0.0,
+                    rst: 0.0,
+                    silence: 1.0,
+                };
+                behaviour.take_off(1.0, how, duration);
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            _ = timeout(time, life.run()) => {}
+            () = flight => {}
+        }
         let seen = world.seen.lock().unwrap().clone();
         let abandoned = world.abandoned.lock().unwrap().clone();
         let ends = ends.0.lock().unwrap().clone();
@@ -344,7 +403,7 @@ impl Setup {
     }
 }
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 async fn lived(overrides: impl IntoIterator<Item = ((Command, usize), Reply)>) -> Lived {
     Setup::new(overrides).live(HOUR).await
@@ -517,13 +576,14 @@ async fn sync_and_folder_sync_statuses() {
 
     let twelve = lived([(
         (Sync, 2),
-        body(SyncAnswer::failed(SyncStatus::HierarchyChanged).encode()),
+        body(SyncAnswer::failed(SyncStatus::HierarchyChanged).encode(ProtocolVersion::V14_1)),
     )])
     .await;
     assert_eq!(twelve.after(Sync, 2).0, Some(FolderSync));
 
     // The same status for the whole command.
-    let global = body(SyncAnswer::failed(SyncStatus::InvalidSyncKey).encode());
+    let global =
+        body(SyncAnswer::failed(SyncStatus::InvalidSyncKey).encode(ProtocolVersion::V14_1));
     let global = lived([((Sync, 2), global)]).await;
     let keys: Vec<_> = global
         .of(Sync)
@@ -537,7 +597,7 @@ async fn sync_and_folder_sync_statuses() {
     assert_eq!(keys[..4], ["0", "1", "0", "1"]);
 
     // "Retry, then key 0": the same server error five times.
-    let five = || body(SyncAnswer::failed(SyncStatus::ServerError).encode());
+    let five = || body(SyncAnswer::failed(SyncStatus::ServerError).encode(ProtocolVersion::V14_1));
     let repeated = lived((2..7).map(|number| ((Sync, number), five()))).await;
     let key = |number: usize| {
         SyncRequest::decode(&repeated.of(Sync)[number - 1].body)
@@ -747,7 +807,7 @@ async fn an_old_server_is_spoken_to_in_its_version() {
 }
 
 /// Connections to a mock in this process.
-struct InMemory(Arc<FrontDoor>);
+pub(crate) struct InMemory(pub(crate) Arc<FrontDoor>);
 
 impl Connect for InMemory {
     type Stream = DuplexStream;
@@ -793,12 +853,11 @@ async fn a_fleet_lives_for_hours_in_memory() {
     );
     let fleet = Fleet::start(
         FleetPlan {
-            identities: users
+            devices: users
                 .iter()
-                .map(|device| identity(*device, "secret"))
+                .map(|device| (identity(*device, "secret"), profile(HEARTBEAT)))
                 .collect(),
-            profile: profile(HEARTBEAT),
-            refusals: Arc::new(Refusals::new(users.len(), 3)),
+            refusals: Arc::new(Refusals::new(users.len(), 3, 1.0)),
             behaviour: Arc::clone(&behaviour),
             seed: 1,
             ramp: Pacer::per_second(10.0),

@@ -27,12 +27,11 @@ async fn a_hundred_recycles_under_load_lose_no_mail_and_double_none() {
     let recorder = Arc::new(Recorder::new(1, &users, Duration::from_secs(20)));
     let fleet = Fleet::start(
         FleetPlan {
-            identities: users
+            devices: users
                 .iter()
-                .map(|device| identity(*device, "secret"))
+                .map(|device| (identity(*device, "secret"), profile(5)))
                 .collect(),
-            profile: profile(5),
-            refusals: Arc::new(Refusals::new(users.len(), 3)),
+            refusals: Arc::new(Refusals::new(users.len(), 3, 1.0)),
             behaviour: Arc::new(Behaviour::default()),
             seed: 1,
             ramp: Pacer::per_second(100.0),

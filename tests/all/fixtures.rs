@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use easload::device::{Identity, Profile};
+use easload::scenario::{HeartbeatPlan, PingBody, QueryForm, Wait};
 use mock_server::{Addresses, FrontDoor, MockConfig, WorkerLauncher};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -58,7 +59,11 @@ pub(crate) fn profile(heartbeat: u32) -> Arc<Profile> {
         versions: vec![eas::ProtocolVersion::V14_1],
         device_type: "easload".to_owned(),
         user_agent: "easload-test".to_owned(),
-        heartbeat,
+        query: QueryForm::Plain,
+        wait: Wait::Ping,
+        ping_body: PingBody::Full,
+        nat_timeout: None,
+        heartbeat: HeartbeatPlan::Fixed(heartbeat),
         grace: Duration::from_secs(5),
         window: 25,
         request_timeout: Duration::from_secs(10),

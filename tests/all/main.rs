@@ -12,6 +12,7 @@ mod fixtures;
 mod judge;
 mod judge_statistics;
 mod kills;
+mod kinds;
 mod mock;
 mod outputs;
 mod policy;
@@ -19,6 +20,7 @@ mod sources;
 mod stranded;
 mod tls;
 mod triggers;
+mod users;
 
 #[cfg(target_os = "linux")]
 mod real_server;

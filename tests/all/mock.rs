@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eas::Command;
 use eas::commands::*;
 use eas::query::Query;
 use eas::status::*;
+use eas::{Command, ProtocolVersion};
 use easload::observe::{self, Scope, SocketGroups, SocketTable};
 use easload::scenario::Format;
 use mock_server::control::Truth;
@@ -74,7 +74,9 @@ impl Phone {
         let ask = self
             .call(
                 Command::Provision,
-                ProvisionRequest::ask(Some(device)).encode().unwrap(),
+                ProvisionRequest::ask(ProtocolVersion::V14_1, Some(device))
+                    .encode()
+                    .unwrap(),
             )
             .await;
         let temporary = ProvisionAnswer::decode(&ask)
@@ -84,7 +86,9 @@ impl Phone {
             .key
             .unwrap();
         self.policy_key = Some(temporary);
-        let acknowledge = ProvisionRequest::acknowledge(temporary).encode().unwrap();
+        let acknowledge = ProvisionRequest::acknowledge(ProtocolVersion::V14_1, temporary)
+            .encode()
+            .unwrap();
         let done = self.call(Command::Provision, acknowledge).await;
         self.policy_key = ProvisionAnswer::decode(&done).unwrap().policy.unwrap().key;
     }

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use crate::ProtocolVersion;
 use crate::wbxml::{DecodeError, Element, Reader, Writer, air_sync_base, email};
 
 /// The form in which message bodies are wanted (ASCMD 2.2.3.13).
@@ -56,7 +57,7 @@ pub(super) fn read_body_preference(
 }
 
 /// Writes a message into the open element: ApplicationData of Sync, Properties of ItemOperations.
-pub(super) fn write_email(writer: &mut Writer, item: &Email<'_>) {
+pub(super) fn write_email(writer: &mut Writer, item: &Email<'_>, version: ProtocolVersion) {
     /// `Body/Type` 1 is plain text (ASAIRS 2.2.2.41).
     const PLAIN_TEXT: u8 = 1;
     writer.element(email::TO, &item.to);
@@ -64,14 +65,20 @@ pub(super) fn write_email(writer: &mut Writer, item: &Email<'_>) {
     writer.element(email::SUBJECT, &item.subject);
     writer.element(email::DATE_RECEIVED, &item.date_received);
     writer.flag(email::READ, item.read);
-    writer
-        .start(air_sync_base::BODY)
-        .number(air_sync_base::TYPE, PLAIN_TEXT);
-    writer.element(
-        air_sync_base::ESTIMATED_DATA_SIZE,
-        &item.body.len().to_string(),
-    );
-    writer.element(air_sync_base::DATA, &item.body).end();
+    let size = item.body.len().to_string();
+    if version.has_air_sync_base() {
+        writer
+            .start(air_sync_base::BODY)
+            .number(air_sync_base::TYPE, PLAIN_TEXT)
+            .element(air_sync_base::ESTIMATED_DATA_SIZE, &size)
+            .element(air_sync_base::DATA, &item.body)
+            .end();
+    } else {
+        writer
+            .element(email::BODY, &item.body)
+            .element(email::BODY_SIZE, &size)
+            .flag(email::BODY_TRUNCATED, false);
+    }
     writer.element(email::MESSAGE_CLASS, "IPM.Note");
 }
 
@@ -87,6 +94,8 @@ pub(super) fn read_email<'a>(
             email::SUBJECT => item.subject = reader.text(element)?,
             email::DATE_RECEIVED => item.date_received = reader.text(element)?,
             email::READ => item.read = reader.flag(element)?,
+            // 2.5.
+            email::BODY => item.body = reader.text(element)?,
             air_sync_base::BODY => {
                 while let Some(field) = reader.child(element)? {
                     if field.tag == air_sync_base::DATA {

@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use super::item::{read_body_preference, read_email, write_body_preference, write_email};
 use super::{BodyPreference, Class, Email};
+use crate::ProtocolVersion;
 use crate::status::ItemOperationsStatus;
 use crate::wbxml::{
     DecodeError, Element, EncodeError, Reader, Writer, air_sync, air_sync_base,
@@ -232,7 +233,8 @@ fn write_fetch_answer(writer: &mut Writer, fetch: &FetchAnswer<'_>) {
     }
     if let Some(email) = &fetch.email {
         writer.start(tags::PROPERTIES);
-        write_email(writer, email);
+        // ItemOperations began with 12.0.
+        write_email(writer, email, ProtocolVersion::V12_0);
         writer.end();
     }
     writer.end();

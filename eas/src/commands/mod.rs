@@ -23,7 +23,10 @@ pub use item::{BodyPreference, Email};
 pub use item_operations::{Fetch, FetchAnswer, ItemOperationsAnswer, ItemOperationsRequest};
 pub use options::OptionsAnswer;
 pub use ping::{PingAnswer, PingFolder, PingRequest};
-pub use provision::{POLICY_TYPE, PolicyAnswer, PolicyRequest, ProvisionAnswer, ProvisionRequest};
+pub use provision::{
+    POLICY_TYPE, POLICY_TYPE_2_5, PolicyAnswer, PolicyRequest, ProvisionAnswer, ProvisionRequest,
+    policy_type,
+};
 pub use send_mail::{SendMailAnswer, SendMailRequest};
 pub use settings::{SettingsAnswer, SettingsRequest, UserInformation};
 pub use sync::{

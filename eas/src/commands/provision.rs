@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use super::DeviceInformation;
 use super::device_information::{read_device_information, write_device_information};
+use crate::ProtocolVersion;
 use crate::status::{PolicyStatus, ProvisionStatus};
 use crate::wbxml::{
     DecodeError, Element, EncodeError, Reader, Tag, Writer, provision as tags, settings,
@@ -10,10 +11,23 @@ use crate::wbxml::{
 /// The policy type of 12.0 and later (ASPROV 2.2.2.43).
 pub const POLICY_TYPE: &str = "MS-EAS-Provisioning-WBXML";
 
+/// The policy type of 2.5 (ASPROV 2.2.2.43): the policy comes as a text.
+pub const POLICY_TYPE_2_5: &str = "MS-WAP-Provisioning-XML";
+
+/// The policy type that a version speaks.
+#[must_use]
+pub fn policy_type(version: ProtocolVersion) -> &'static str {
+    if version < ProtocolVersion::V12_0 {
+        POLICY_TYPE_2_5
+    } else {
+        POLICY_TYPE
+    }
+}
+
 /// The policy part of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyRequest<'a> {
-    /// Usually [`POLICY_TYPE`].
+    /// See [`policy_type`].
     pub policy_type: Cow<'a, str>,
     /// Phase 2: the temporary key, and 1 for "applied" (ASPROV 2.2.2.54, values 1 to 4).
     pub acknowledgement: Option<(u32, u8)>,
@@ -31,13 +45,14 @@ pub struct ProvisionRequest<'a> {
 }
 
 impl<'a> ProvisionRequest<'a> {
-    /// Phase 1.
+    /// Phase 1; `device` only where the version
+    /// [provisions it](ProtocolVersion::provisions_device_information).
     #[must_use]
-    pub fn ask(device: Option<DeviceInformation<'a>>) -> Self {
+    pub fn ask(version: ProtocolVersion, device: Option<DeviceInformation<'a>>) -> Self {
         Self {
             device,
             policy: Some(PolicyRequest {
-                policy_type: POLICY_TYPE.into(),
+                policy_type: policy_type(version).into(),
                 acknowledgement: None,
             }),
             wipe_status: None,
@@ -46,11 +61,11 @@ impl<'a> ProvisionRequest<'a> {
 
     /// Phase 2, "policy applied".
     #[must_use]
-    pub fn acknowledge(temporary_key: u32) -> Self {
+    pub fn acknowledge(version: ProtocolVersion, temporary_key: u32) -> Self {
         Self {
             device: None,
             policy: Some(PolicyRequest {
-                policy_type: POLICY_TYPE.into(),
+                policy_type: policy_type(version).into(),
                 acknowledgement: Some((temporary_key, 1)),
             }),
             wipe_status: None,
@@ -152,6 +167,8 @@ pub struct PolicyAnswer<'a> {
     pub key: Option<u32>,
     /// The settings of the EASProvisionDoc with a text value, in order.
     pub document: Vec<(Tag, Cow<'a, str>)>,
+    /// The policy of [`POLICY_TYPE_2_5`], an XML document as text.
+    pub text: Option<Cow<'a, str>>,
 }
 
 /// A Provision answer.
@@ -188,6 +205,8 @@ impl<'a> ProvisionAnswer<'a> {
                     writer.element(*tag, value);
                 }
                 writer.end().end();
+            } else if let Some(text) = &policy.text {
+                writer.element(tags::DATA, text);
             }
             writer.end().end();
         }
@@ -240,12 +259,17 @@ fn policy_answer<'a>(
         status: PolicyStatus::Success,
         key: None,
         document: Vec::new(),
+        text: None,
     };
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             tags::POLICY_TYPE => policy.policy_type = reader.text(element)?,
             tags::STATUS => policy.status = PolicyStatus::from_code(reader.number(element)?),
             tags::POLICY_KEY => policy.key = Some(reader.number(element)?),
+            // The type comes first, as the schema orders it.
+            tags::DATA if policy.policy_type == POLICY_TYPE_2_5 => {
+                policy.text = Some(reader.text(element)?);
+            }
             tags::DATA => {
                 while let Some(document) = reader.child(element)? {
                     policy_document(reader, document, &mut policy.document)?;

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use crate::ProtocolVersion;
 use crate::commands::Email;
 use crate::commands::item::{read_email, write_email};
 use crate::status::SyncStatus;
@@ -108,11 +109,11 @@ impl<'a> SyncAnswer<'a> {
         }
     }
 
-    /// As a body.
+    /// As a body. Up to 2.5 a message's body is an element of the Email class.
     ///
     /// # Errors
     /// When a text cannot be a WBXML string.
-    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+    pub fn encode(&self, version: ProtocolVersion) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         writer.start(tags::SYNC);
         if let Some(status) = self.status {
@@ -124,7 +125,7 @@ impl<'a> SyncAnswer<'a> {
         if !self.collections.is_empty() {
             writer.start(tags::COLLECTIONS);
             for collection in &self.collections {
-                write_answer(&mut writer, collection);
+                write_answer(&mut writer, collection, version);
             }
             writer.end();
         }
@@ -164,7 +165,7 @@ impl<'a> SyncAnswer<'a> {
     }
 }
 
-fn write_answer(writer: &mut Writer, collection: &CollectionAnswer<'_>) {
+fn write_answer(writer: &mut Writer, collection: &CollectionAnswer<'_>, version: ProtocolVersion) {
     writer.start(tags::COLLECTION);
     writer.element(tags::SYNC_KEY, &collection.sync_key);
     writer.element(tags::COLLECTION_ID, &collection.id);
@@ -178,7 +179,7 @@ fn write_answer(writer: &mut Writer, collection: &CollectionAnswer<'_>) {
             match change {
                 Change::Add { server_id, email } => {
                     writer.start(tags::ADD).element(tags::SERVER_ID, server_id);
-                    write_data(writer, email);
+                    write_data(writer, email, version);
                     writer.end();
                 }
                 Change::Update { server_id } => {
@@ -206,20 +207,20 @@ fn write_answer(writer: &mut Writer, collection: &CollectionAnswer<'_>) {
     if !collection.responses.is_empty() {
         writer.start(tags::RESPONSES);
         for response in &collection.responses {
-            write_response(writer, response);
+            write_response(writer, response, version);
         }
         writer.end();
     }
     writer.end();
 }
 
-fn write_data(writer: &mut Writer, email: &Email<'_>) {
+fn write_data(writer: &mut Writer, email: &Email<'_>, version: ProtocolVersion) {
     writer.start(tags::APPLICATION_DATA);
-    write_email(writer, email);
+    write_email(writer, email, version);
     writer.end();
 }
 
-fn write_response(writer: &mut Writer, response: &CommandResponse<'_>) {
+fn write_response(writer: &mut Writer, response: &CommandResponse<'_>, version: ProtocolVersion) {
     match response {
         CommandResponse::Add {
             client_id,
@@ -254,7 +255,7 @@ fn write_response(writer: &mut Writer, response: &CommandResponse<'_>) {
                 .element(tags::SERVER_ID, server_id)
                 .number(tags::STATUS, status.code());
             if let Some(email) = email {
-                write_data(writer, email);
+                write_data(writer, email, version);
             }
         }
     }

@@ -203,8 +203,15 @@ fn write_collection(
         if let Some(filter) = options.filter {
             writer.number(tags::FILTER_TYPE, filter.0);
         }
-        if let Some(body) = options.body {
-            write_body_preference(writer, body);
+        match options.body {
+            Some(body) if version.has_air_sync_base() => write_body_preference(writer, body),
+            Some(BodyPreference {
+                truncation_size: Some(size),
+                ..
+            }) => {
+                writer.number(tags::TRUNCATION, truncation(size));
+            }
+            _ => {}
         }
         writer.end();
     }
@@ -216,6 +223,18 @@ fn write_collection(
         writer.end();
     }
     writer.end();
+}
+
+/// 2.5's steps of how much of a body is wanted, in characters; `Truncation` is the number of one,
+/// from 1, and 9 means all (the element is not listed any more; its numbers are those of
+/// MIMETruncation, ASCMD 2.2.3.107).
+const TRUNCATION_STEPS: [u32; 8] = [512, 1024, 2048, 5120, 10_240, 20_480, 51_200, 102_400];
+
+/// The nearest step that is not less.
+fn truncation(size: u32) -> u8 {
+    const ALL: u8 = 9;
+    let step = TRUNCATION_STEPS.iter().position(|step| size <= *step);
+    step.map_or(ALL, |step| step as u8 + 1)
 }
 
 fn write_command(writer: &mut Writer, command: &ClientCommand<'_>, version: ProtocolVersion) {
@@ -288,6 +307,15 @@ fn request_options(reader: &mut Reader<'_>, parent: Element) -> Result<SyncOptio
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             tags::FILTER_TYPE => options.filter = Some(FilterType(reader.number(element)?)),
+            tags::TRUNCATION => {
+                let step: u8 = reader.number(element)?;
+                let step = usize::from(step).checked_sub(1);
+                let size = step.and_then(|step| TRUNCATION_STEPS.get(step));
+                options.body = size.map(|size| BodyPreference {
+                    body_type: 1,
+                    truncation_size: Some(*size),
+                });
+            }
             air_sync_base::BODY_PREFERENCE => {
                 options.body = Some(read_body_preference(reader, element)?);
             }

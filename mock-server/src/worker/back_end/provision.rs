@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use eas::commands::{
     Folder, FolderSyncAnswer, FolderSyncRequest, FolderType, POLICY_TYPE, PolicyAnswer,
-    ProvisionAnswer, ProvisionRequest,
+    ProvisionAnswer, ProvisionRequest, policy_type,
 };
 use eas::http;
 use eas::status::{FolderSyncStatus, GlobalStatus, PolicyStatus, ProvisionStatus};
@@ -15,6 +15,9 @@ use crate::store::{Operation, StoreReply};
 
 /// Policy/Status of a device that has applied the whole policy (ASPROV 2.2.2.54.1).
 const POLICY_APPLIED: u8 = 1;
+
+/// The policy of 2.5: an OMA client provisioning document that asks for nothing.
+const WAP_POLICY: &str = "<wap-provisioningdoc></wap-provisioningdoc>";
 
 impl Call<'_> {
     pub(super) async fn provision(&self) -> Outcome {
@@ -46,14 +49,15 @@ impl Call<'_> {
             return self.body(alone(ProvisionStatus::ProtocolError, false)?);
         };
         let mut answer = PolicyAnswer {
-            policy_type: Cow::Borrowed(POLICY_TYPE),
+            policy_type: Cow::Borrowed(policy_type(self.version)),
             status: PolicyStatus::Success,
             key: None,
             document: Vec::new(),
+            text: None,
         };
         let has_policy =
             self.worker.config.require_provisioning && self.worker.user(&self.user).policy;
-        if policy.policy_type != POLICY_TYPE {
+        if policy.policy_type != policy_type(self.version) {
             answer.status = PolicyStatus::UnknownPolicyType;
         } else if let Some((key, applied)) = policy.acknowledgement {
             // Assumed: nobody but a device that has applied the whole policy gets the final key.
@@ -75,11 +79,15 @@ impl Call<'_> {
                 self.ask_with(None, Operation::AskPolicy).await?
             {
                 answer.key = Some(key);
-                answer.document = vec![
-                    (wbxml::provision::DEVICE_PASSWORD_ENABLED, "0".into()),
-                    (wbxml::provision::ATTACHMENTS_ENABLED, "1".into()),
-                    (wbxml::provision::ALLOW_SIMPLE_DEVICE_PASSWORD, "1".into()),
-                ];
+                if policy_type(self.version) == POLICY_TYPE {
+                    answer.document = vec![
+                        (wbxml::provision::DEVICE_PASSWORD_ENABLED, "0".into()),
+                        (wbxml::provision::ATTACHMENTS_ENABLED, "1".into()),
+                        (wbxml::provision::ALLOW_SIMPLE_DEVICE_PASSWORD, "1".into()),
+                    ];
+                } else {
+                    answer.text = Some(WAP_POLICY.into());
+                }
             }
         }
         let answer = ProvisionAnswer {

@@ -26,7 +26,7 @@ impl Call<'_> {
         let started = Instant::now();
         let operation = match self.sync_operation()? {
             Ok(operation) => operation,
-            Err(answer) => return self.body(answer.encode()?),
+            Err(answer) => return self.body(answer.encode(self.version)?),
         };
         // Registered before the store is asked, so that no change falls in between.
         let may_hang = !matches!(operation, Operation::Sync { hang: None, .. });
@@ -40,18 +40,18 @@ impl Call<'_> {
             let (outcomes, hang) = match reply {
                 StoreReply::Sync { outcomes, hang } => (outcomes, hang),
                 StoreReply::NothingCached => {
-                    return self.body(SyncAnswer::failed(SyncStatus::IncompleteRequest).encode()?);
+                    return self.sync_failed(SyncStatus::IncompleteRequest);
                 }
                 StoreReply::HierarchyChanged => {
-                    return self.body(SyncAnswer::failed(SyncStatus::HierarchyChanged).encode()?);
+                    return self.sync_failed(SyncStatus::HierarchyChanged);
                 }
-                _ => return self.body(SyncAnswer::failed(SyncStatus::ServerError).encode()?),
+                _ => return self.sync_failed(SyncStatus::ServerError),
             };
             let folders = watched(&outcomes);
             let answer = sync_answer(outcomes);
             let is_empty = answer.status.is_none() && answer.collections.is_empty();
             if !is_empty {
-                return self.body(answer.encode()?);
+                return self.body(answer.encode(self.version)?);
             }
             let end = started + Duration::from_secs(hang.unwrap_or(0).into());
             let Some(registration) = registration.as_ref().filter(|_| Instant::now() < end) else {
@@ -72,6 +72,10 @@ impl Call<'_> {
             registration.reset();
             reply = self.ask(Operation::RepeatSync).await?;
         }
+    }
+
+    fn sync_failed(&self, status: SyncStatus) -> Outcome {
+        self.body(SyncAnswer::failed(status).encode(self.version)?)
     }
 
     /// What to ask of the store, or what is wrong with the request.

@@ -1,0 +1,413 @@
+//! How a device waits for changes: by a Ping or a Sync that the server holds, until it is answered,
+//! given up, or lost with its network.
+
+use std::time::Duration;
+
+use eas::Command;
+use eas::commands::{PingAnswer, PingFolder, PingRequest, SyncAnswer, SyncRequest};
+use eas::status::{PingStatus, Reaction, SyncStatus};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::client::{Client, Trouble};
+use super::event::{Event, PingEnd, State};
+use super::life::{Life, Step};
+use super::profile::{Behaviour, Fate, Grounded, NetworkLoss};
+use crate::scenario::{PingBody, Wait};
+use crate::transport::{Abandon, FailureKind, Transport};
+
+/// What the server has cached of the last request that waited, as far as its answers show.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Cached {
+    /// The heartbeat of a Ping; 0 if none.
+    pub(super) heartbeat: u32,
+    /// The folders of a Ping.
+    pub(super) folders: bool,
+    /// A whole Sync.
+    pub(super) sync: bool,
+}
+
+/// A request that the server is asked to hold.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    command: Command,
+    /// For so many seconds.
+    seconds: u32,
+}
+
+/// How the wait for an answer ended.
+enum Waited<A> {
+    Answered(A),
+    /// The device's network was switched off.
+    Grounded(Grounded),
+}
+
+impl<T: Transport> Life<T> {
+    /// Waits for changes once.
+    pub(super) async fn hold(&mut self) -> Result<Step, Trouble> {
+        if self.watched.iter().any(|folder| folder.stale) {
+            return Ok(Step::Sync);
+        }
+        if let Some(grounded) = boards(&self.behaviour, &mut self.flight, &mut self.random) {
+            self.client.transport.abandon(grounded.how);
+            Box::pin(self.fly(grounded)).await;
+        }
+        let held = Box::pin(self.send_held()).await?;
+        self.enter(State::Holding);
+        let sent = Instant::now();
+        let gap = self.due.map(|due| sent.saturating_duration_since(due));
+        self.client.tell(Event::PingSent {
+            gap,
+            hangs: held.command == Command::Sync,
+        });
+        let limit = Duration::from_secs(held.seconds.into()) + self.client.profile.grace;
+        let fate = self.fate(limit);
+        let deadline = sent + fate.map_or(limit, |fate| fate.after);
+        let mut hold = Hold {
+            client: &mut self.client,
+            sent,
+            limit,
+            armed: true,
+        };
+        // Dropping the future here, when the run ends, counts the Ping as open.
+        let waited = {
+            let mut answer = std::pin::pin!(hold.client.receive(held.command, deadline, true));
+            loop {
+                // Made before the look, so that no flight falls in between.
+                let departure = self.behaviour.departure();
+                if let Some(grounded) = boards(&self.behaviour, &mut self.flight, &mut self.random)
+                {
+                    break Waited::Grounded(grounded);
+                }
+                tokio::select! {
+                    answer = &mut answer => break Waited::Answered(answer),
+                    () = departure => {}
+                }
+            }
+        };
+        hold.armed = false;
+        drop(hold);
+        self.due = Some(Instant::now());
+        match waited {
+            Waited::Answered(Ok(answer)) if held.command == Command::Sync => {
+                self.held_sync_answer(held, sent, &answer.body)
+            }
+            Waited::Answered(Ok(answer)) => self.ping_answer(held, sent, &answer.body),
+            Waited::Answered(Err(trouble)) => {
+                Box::pin(self.without_answer(held, sent, fate, trouble)).await
+            }
+            Waited::Grounded(grounded) => {
+                self.gave_up(held, sent, grounded.how);
+                Box::pin(self.fly(grounded)).await;
+                Ok(Step::Wait)
+            }
+        }
+    }
+
+    /// Without a network until the flight is over, and then on another one.
+    async fn fly(&mut self, grounded: Grounded) {
+        self.enter(State::Away);
+        sleep_until(grounded.until).await;
+        self.heartbeat.new_network(&self.client.profile.heartbeat);
+        // Without a network no Ping could be sent.
+        self.due = Some(Instant::now());
+    }
+
+    /// What the network does to the request, whichever comes first.
+    fn fate(&mut self, limit: Duration) -> Option<Fate> {
+        let drawn = self.behaviour.fate(&mut self.random);
+        let drawn = drawn.filter(|fate| fate.after < limit);
+        let forgotten = self
+            .client
+            .profile
+            .nat_timeout
+            .filter(|after| *after < limit);
+        match (forgotten, drawn) {
+            (Some(after), drawn) if drawn.is_none_or(|fate| after < fate.after) => Some(Fate {
+                after,
+                how: Abandon::Silence,
+                // Nobody tells the device; it waits as long as for any Ping.
+                away: limit - after,
+                loss: NetworkLoss::Forgotten,
+            }),
+            (_, drawn) => drawn,
+        }
+    }
+
+    async fn send_held(&mut self) -> Result<Held, Trouble> {
+        let hangs =
+            self.client.profile.wait == Wait::Sync && self.client.version.has_hanging_sync();
+        if hangs {
+            self.send_hanging_sync().await
+        } else {
+            self.send_ping().await
+        }
+    }
+
+    async fn send_ping(&mut self) -> Result<Held, Trouble> {
+        let seconds = self.heartbeat.seconds();
+        let (says_heartbeat, says_folders) = match self.client.profile.ping_body {
+            PingBody::Full => (true, true),
+            PingBody::Partial => (true, !self.cached.folders),
+            PingBody::Cached => (self.cached.heartbeat != seconds, !self.cached.folders),
+        };
+        let limit = self.max_folders.map_or(usize::MAX, |limit| limit as usize);
+        let folders = self.watched.iter().take(limit).map(|folder| PingFolder {
+            id: folder.id.to_string().into(),
+            class: folder.class,
+        });
+        let request = PingRequest {
+            heartbeat: says_heartbeat.then(|| i32::try_from(seconds).unwrap_or(i32::MAX)),
+            folders: says_folders.then(|| folders.collect()),
+        };
+        let command = Command::Ping;
+        self.client.send(command, &request.encode()?, true).await?;
+        Ok(Held { command, seconds })
+    }
+
+    /// Once the server has it cached, an empty body says the same again (ASCMD 2.2.1.21).
+    async fn send_hanging_sync(&mut self) -> Result<Held, Trouble> {
+        let asked = i32::try_from(self.heartbeat.seconds()).unwrap_or(i32::MAX);
+        let (wait, heartbeat, seconds) = if self.client.version.has_sync_heartbeat() {
+            (None, Some(asked), asked)
+        } else {
+            let bounds = SyncRequest::WAIT;
+            let minutes = ((asked + 30) / 60).clamp(*bounds.start(), *bounds.end());
+            (Some(minutes), None, minutes * 60)
+        };
+        let body = if self.cached.sync {
+            Vec::new()
+        } else {
+            let request = SyncRequest {
+                wait,
+                heartbeat,
+                ..self.sync_request(true)
+            };
+            request.encode(self.client.version)?
+        };
+        // Until there is an answer: one that was lost on the way has moved the server's keys on, and
+        // an empty request would be answered from those, without the items that were lost.
+        self.cached.sync = false;
+        let command = Command::Sync;
+        self.client.send(command, &body, true).await?;
+        let seconds = u32::try_from(seconds).unwrap_or(0);
+        Ok(Held { command, seconds })
+    }
+
+    fn ping_answer(&mut self, held: Held, sent: Instant, body: &[u8]) -> Result<Step, Trouble> {
+        let now = Instant::now();
+        let age = now - sent;
+        let decoded = PingAnswer::decode(body);
+        let end = match &decoded {
+            Ok(answer) => match answer.status {
+                PingStatus::Expired => expired(age, held),
+                PingStatus::Changes => PingEnd::Changes,
+                other => PingEnd::Status(other.code()),
+            },
+            Err(_) => PingEnd::Status(0),
+        };
+        self.client.tell(Event::PingEnded { end, age });
+        let answer = decoded.map_err(|error| self.client.bad_body(Command::Ping, &error))?;
+        if matches!(answer.status, PingStatus::Expired | PingStatus::Changes) {
+            (self.cached.heartbeat, self.cached.folders) = (held.seconds, true);
+        }
+        match answer.status {
+            PingStatus::Expired => {
+                self.heartbeat.worked(&self.client.profile.heartbeat);
+                Ok(Step::Wait)
+            }
+            PingStatus::Changes => {
+                self.ping_answered = Some(now);
+                for folder in &mut self.watched {
+                    folder.stale |= answer.folders.iter().any(|id| **id == *folder.id);
+                }
+                // Folders that are not watched, or none: sync all rather than ask again at once.
+                if !self.watched.iter().any(|folder| folder.stale) {
+                    self.watched
+                        .iter_mut()
+                        .for_each(|folder| folder.stale = true);
+                }
+                Ok(Step::Sync)
+            }
+            status => {
+                let code = status.code();
+                self.client.tell(Event::Status {
+                    command: Command::Ping,
+                    code,
+                });
+                match (status, answer.heartbeat, answer.max_folders) {
+                    (PingStatus::HeartbeatOutOfRange, Some(nearest), _) => {
+                        // With a short pause all the same: a server may never be content.
+                        self.heartbeat.limit(nearest);
+                    }
+                    (PingStatus::TooManyFolders, _, Some(limit))
+                        if limit > 0 && (limit as usize) < self.watched.len() =>
+                    {
+                        self.max_folders = Some(limit);
+                        self.cached.folders = false;
+                    }
+                    _ => {}
+                }
+                Err(Trouble::Status(code, status.reaction()))
+            }
+        }
+    }
+
+    fn held_sync_answer(
+        &mut self,
+        held: Held,
+        sent: Instant,
+        body: &[u8],
+    ) -> Result<Step, Trouble> {
+        let now = Instant::now();
+        let age = now - sent;
+        let decoded = SyncAnswer::decode(body);
+        let end = match &decoded {
+            Ok(answer) => match answer.status {
+                Some(status) if status != SyncStatus::Success => PingEnd::Status(status.code()),
+                _ if answer.collections.is_empty() => expired(age, held),
+                _ => PingEnd::Changes,
+            },
+            Err(_) => PingEnd::Status(0),
+        };
+        self.client.tell(Event::PingEnded { end, age });
+        let answer = decoded.map_err(|error| self.client.bad_body(Command::Sync, &error))?;
+        match end {
+            PingEnd::Expired { .. } => {
+                self.cached.sync = true;
+                self.heartbeat.worked(&self.client.profile.heartbeat);
+                Ok(Step::Wait)
+            }
+            PingEnd::Changes => {
+                self.ping_answered = Some(now);
+                self.take_in(&answer, now)?;
+                Ok(Step::Sync)
+            }
+            _ => {
+                let status = answer.status.unwrap_or(SyncStatus::ServerError);
+                if let (SyncStatus::IntervalOutOfRange, Some(limit)) = (status, answer.limit) {
+                    let seconds = if self.client.version.has_sync_heartbeat() {
+                        limit
+                    } else {
+                        limit.saturating_mul(60)
+                    };
+                    self.heartbeat.limit(seconds);
+                }
+                if status.reaction() == Reaction::ResetSyncKey {
+                    self.watched
+                        .iter_mut()
+                        .for_each(|folder| folder.stale = true);
+                    self.reset_stale_keys();
+                }
+                self.client
+                    .status(Command::Sync, status.code(), status.reaction())
+                    .map(|()| Step::Sync)
+            }
+        }
+    }
+
+    /// The device gives the request up, which the server may go on holding.
+    fn gave_up(&mut self, held: Held, sent: Instant, how: Abandon) {
+        let age = sent.elapsed();
+        let left = f64::from(held.seconds) - age.as_secs_f64();
+        self.client.tell(Event::PingEnded {
+            end: PingEnd::Abandoned { left },
+            age,
+        });
+        self.client.transport.abandon(how);
+    }
+
+    async fn without_answer(
+        &mut self,
+        held: Held,
+        sent: Instant,
+        fate: Option<Fate>,
+        trouble: Trouble,
+    ) -> Result<Step, Trouble> {
+        let age = sent.elapsed();
+        let timed_out = matches!(
+            &trouble,
+            Trouble::Transport(failure) if matches!(failure.kind, FailureKind::TimedOut { .. })
+        );
+        match (timed_out, fate) {
+            (true, Some(fate)) => {
+                self.gave_up(held, sent, fate.how);
+                self.enter(State::Away);
+                sleep(fate.away).await;
+                match fate.loss {
+                    NetworkLoss::Moved => {
+                        self.heartbeat.new_network(&self.client.profile.heartbeat);
+                    }
+                    NetworkLoss::Forgotten => self.heartbeat.failed(&self.client.profile.heartbeat),
+                }
+                // Without a network no Ping could be sent.
+                self.due = Some(Instant::now());
+                Ok(Step::Wait)
+            }
+            (true, None) => {
+                let overshoot = age.as_secs_f64() - f64::from(held.seconds);
+                self.client.tell(Event::PingEnded {
+                    end: PingEnd::Overdue { overshoot },
+                    age,
+                });
+                self.client.transport.abandon(Abandon::Fin);
+                self.heartbeat.failed(&self.client.profile.heartbeat);
+                // The device has waited long enough; it connects anew at once, as phones do.
+                Ok(Step::Wait)
+            }
+            (false, _) => {
+                let end = match &trouble {
+                    Trouble::Transport(_) => PingEnd::Cut,
+                    Trouble::Http { status, .. } if status.code() == 502 => PingEnd::Lost,
+                    _ => PingEnd::Status(0),
+                };
+                if matches!(end, PingEnd::Cut | PingEnd::Lost) {
+                    self.heartbeat.failed(&self.client.profile.heartbeat);
+                }
+                self.client.tell(Event::PingEnded { end, age });
+                Err(trouble)
+            }
+        }
+    }
+}
+
+/// Asks once for each flight whether the device is on it.
+fn boards(
+    behaviour: &Behaviour,
+    asked: &mut u32,
+    random: &mut Xoshiro256PlusPlus,
+) -> Option<Grounded> {
+    let flight = behaviour.flight()?;
+    if flight.number == *asked {
+        return None;
+    }
+    *asked = flight.number;
+    flight.takes(random)
+}
+
+fn expired(age: Duration, held: Held) -> PingEnd {
+    PingEnd::Expired {
+        overshoot: age.as_secs_f64() - f64::from(held.seconds),
+    }
+}
+
+/// Counts the Ping as open at the end when it is dropped in between.
+struct Hold<'a, T: Transport> {
+    client: &'a mut Client<T>,
+    sent: Instant,
+    limit: Duration,
+    armed: bool,
+}
+
+impl<T: Transport> Drop for Hold<'_, T> {
+    fn drop(&mut self) {
+        if self.armed {
+            let age = self.sent.elapsed();
+            let overdue = age > self.limit;
+            self.client.tell(Event::PingEnded {
+                end: PingEnd::OpenAtEnd { overdue },
+                age,
+            });
+        }
+    }
+}

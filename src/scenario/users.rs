@@ -1,0 +1,329 @@
+//! Whose devices they are: names by pattern, or from a CSV file that may hold passwords too.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::file::read_config;
+use super::reader::Section;
+
+/// Mistakes of a users file that are listed; a file of another kind would fill the screen.
+const MAX_LISTED: usize = 20;
+/// Users of the mock.
+const MOCK_PATTERN: &str = "load####";
+
+/// What the users are called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UserNames {
+    /// A text with a number in it: `load####` from 1 on, or `load{0001..5000}@lab.example`.
+    Pattern(String),
+    /// A CSV file with a column `user`.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// It has a column `password`.
+        passwords: bool,
+    },
+}
+
+impl Default for UserNames {
+    fn default() -> Self {
+        Self::Pattern(MOCK_PATTERN.to_owned())
+    }
+}
+
+impl fmt::Display for UserNames {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pattern(pattern) => formatter.write_str(pattern),
+            Self::File { path, .. } => write!(formatter, "{}", path.display()),
+        }
+    }
+}
+
+impl UserNames {
+    /// The first so many names.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not what it should be, or names too few.
+    pub fn first(&self, count: u32) -> Result<Vec<String>, String> {
+        match self {
+            Self::Pattern(text) => {
+                let pattern = Pattern::parse(text)?;
+                Ok((0..count).map(|user| pattern.name(user)).collect())
+            }
+            Self::File { path, .. } => {
+                let rows = UserRows::read(path)?;
+                if rows.rows.len() < count as usize {
+                    let found = rows.rows.len();
+                    return Err(format!(
+                        "{}: names {found} users, {count} are needed",
+                        path.display()
+                    ));
+                }
+                let rows = rows.rows.into_iter().take(count as usize);
+                Ok(rows.map(|(user, _)| user).collect())
+            }
+        }
+    }
+}
+
+/// A name with a number in it.
+#[derive(Debug, PartialEq, Eq)]
+struct Pattern {
+    before: String,
+    first: u32,
+    /// How many there are, where the pattern says.
+    count: Option<u32>,
+    width: usize,
+    after: String,
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Result<Self, String> {
+        const EXPECTED: &str = "expected a number's place: `####` as in \"load####\", or a range as \
+                                in \"load{0001..5000}@lab.example\"";
+        if let Some((before, rest)) = text.split_once('{') {
+            let (range, after) = rest.split_once('}').ok_or(EXPECTED)?;
+            let (from, to) = range.split_once("..").ok_or(EXPECTED)?;
+            let number = |text: &str| {
+                let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                digits.then(|| text.parse::<u32>().ok()).flatten()
+            };
+            let (Some(first), Some(last)) = (number(from), number(to)) else {
+                return Err(EXPECTED.to_owned());
+            };
+            if last < first {
+                return Err(format!("the range {from}..{to} is empty"));
+            }
+            return Ok(Self {
+                before: before.to_owned(),
+                first,
+                count: Some((last - first).saturating_add(1)),
+                width: from.len(),
+                after: after.to_owned(),
+            });
+        }
+        let start = text.find('#').ok_or(EXPECTED)?;
+        let width = text[start..].chars().take_while(|one| *one == '#').count();
+        Ok(Self {
+            before: text[..start].to_owned(),
+            first: 1,
+            count: None,
+            width,
+            after: text[start + width..].to_owned(),
+        })
+    }
+
+    fn name(&self, user: u32) -> String {
+        let (number, width) = (self.first.saturating_add(user), self.width);
+        format!("{}{number:0width$}{}", self.before, self.after)
+    }
+}
+
+/// A users file: names, and passwords where there is a column for them.
+pub struct UserRows {
+    /// User and password, in the order of the file.
+    pub rows: Vec<(String, Option<String>)>,
+}
+
+impl UserRows {
+    /// Reads a file with a header line that has `user` and may have `password`.
+    ///
+    /// # Errors
+    /// With every mistake, a line each, as `file:line: …`. No password is ever part of a message.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let file = path.display().to_string();
+        let bytes = read_config(path).map_err(|error| format!("{file}: {error}"))?;
+        let text = String::from_utf8(bytes).map_err(|_| format!("{file}: expected UTF-8"))?;
+        Self::parse(&file, &text)
+    }
+
+    fn parse(file: &str, text: &str) -> Result<Self, String> {
+        let mut reader = csv::ReaderBuilder::new()
+            .flexible(true)
+            .trim(csv::Trim::Headers)
+            .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+        let headers = reader
+            .headers()
+            .map_err(|error| format!("{file}:1: {error}"))?;
+        let columns = headers.len();
+        let column = |name| {
+            headers
+                .iter()
+                .position(|one| one.eq_ignore_ascii_case(name))
+        };
+        let (Some(user), password) = (column("user"), column("password")) else {
+            return Err(format!(
+                "{file}:1: expected a header line with a column `user`, such as user,password"
+            ));
+        };
+        let mut rows: Vec<(String, Option<String>)> = Vec::new();
+        let mut lines: HashMap<String, u64> = HashMap::new();
+        let mut mistakes = Vec::new();
+        for record in reader.records() {
+            let record = match record {
+                Ok(record) => record,
+                Err(error) => {
+                    let line = error.position().map_or(0, csv::Position::line);
+                    mistakes.push((line, "not a row of CSV in UTF-8".to_owned()));
+                    continue;
+                }
+            };
+            let line = record.position().map_or(0, csv::Position::line);
+            if record.len() != columns {
+                let found = record.len();
+                mistakes.push((line, format!("expected {columns} columns, found {found}")));
+                continue;
+            }
+            let name = record.get(user).unwrap_or_default().trim();
+            let word = password.map(|column| record.get(column).unwrap_or_default());
+            if name.is_empty() {
+                mistakes.push((line, "the user is empty".to_owned()));
+            } else if name.contains(|letter: char| letter.is_control() || letter == ':') {
+                mistakes.push((
+                    line,
+                    "a user's name holds no `:` and no control character".to_owned(),
+                ));
+            } else if word.is_some_and(str::is_empty) {
+                mistakes.push((line, format!("the password of `{name}` is empty")));
+            } else if let Some(first) = lines.insert(name.to_lowercase(), line) {
+                mistakes.push((line, format!("`{name}` stands in line {first} already")));
+            } else {
+                rows.push((name.to_owned(), word.map(str::to_owned)));
+            }
+        }
+        if rows.is_empty() && mistakes.is_empty() {
+            mistakes.push((1, "no users after the header line".to_owned()));
+        }
+        if mistakes.is_empty() {
+            return Ok(Self { rows });
+        }
+        let mut texts: Vec<String> = mistakes
+            .iter()
+            .take(MAX_LISTED)
+            .map(|(line, text)| format!("{file}:{line}: {text}"))
+            .collect();
+        if mistakes.len() > MAX_LISTED {
+            texts.push(format!("{file}: {} more", mistakes.len() - MAX_LISTED));
+        }
+        Err(texts.join("\n"))
+    }
+
+    /// Whether it has passwords.
+    #[must_use]
+    pub fn has_passwords(&self) -> bool {
+        self.rows.iter().any(|(_, password)| password.is_some())
+    }
+}
+
+/// The keys `user` and `users_file`, and how many users they name, where they say.
+pub(super) fn users(
+    section: &Section<'_>,
+    is_mock: bool,
+    folder: &Path,
+) -> Option<(UserNames, Option<u32>)> {
+    let (pattern, file) = (section.text("user"), section.text("users_file"));
+    match (pattern, file) {
+        (Some(_), Some(_)) => {
+            section.problem("users_file", "name either user or users_file");
+            None
+        }
+        (Some(text), None) => match Pattern::parse(&text) {
+            Ok(pattern) => Some((UserNames::Pattern(text), pattern.count)),
+            Err(problem) => {
+                section.problem("user", problem);
+                None
+            }
+        },
+        (None, Some(file)) => {
+            let path = folder.join(file);
+            match UserRows::read(&path) {
+                Ok(rows) => {
+                    let passwords = rows.has_passwords();
+                    let count = u32::try_from(rows.rows.len()).unwrap_or(u32::MAX);
+                    Some((UserNames::File { path, passwords }, Some(count)))
+                }
+                Err(text) => {
+                    for line in text.lines() {
+                        section.problem("users_file", line);
+                    }
+                    None
+                }
+            }
+        }
+        (None, None) if is_mock => Some((UserNames::default(), None)),
+        (None, None) => section
+            .required("user", None, "\"load####\"")
+            .map(|text: String| (UserNames::Pattern(text), None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_take_numbers() {
+        for (pattern, user, name) in [
+            ("load####", 6, "load0007"),
+            ("u#@lab.example", 11, "u12@lab.example"),
+            (
+                "load{0001..5000}@lab.example",
+                4_999,
+                "load5000@lab.example",
+            ),
+            ("LAB\\x{7..9}", 2, "LAB\\x9"),
+        ] {
+            assert_eq!(Pattern::parse(pattern).unwrap().name(user), name);
+        }
+        assert_eq!(Pattern::parse("a{0001..5000}").unwrap().count, Some(5000));
+        for wrong in [
+            "load",
+            "load{1..",
+            "load{1-5}",
+            "load{a..b}",
+            "load{..5}",
+            "load{5..1}",
+        ] {
+            assert!(Pattern::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_users_file_tells_all_its_mistakes_and_no_password() {
+        let good = UserRows::parse("u.csv", "\u{feff}user,password\na,x\n\"b\",\"p,\"\"q\"\n");
+        let rows = good.unwrap_or_else(|error| panic!("{error}")).rows;
+        let password = |text: &str| Some(text.to_owned());
+        assert_eq!(rows[0], ("a".to_owned(), password("x")));
+        assert_eq!(rows[1], ("b".to_owned(), password("p,\"q")));
+        let text = "user,password\na,hush1\n,hush2\nb,\nA,hush3\nc\nd:e,hush4\n";
+        let error = UserRows::parse("u.csv", text).err().expect("mistakes");
+        let lines: Vec<&str> = error.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "u.csv:3: the user is empty",
+                "u.csv:4: the password of `b` is empty",
+                "u.csv:5: `A` stands in line 2 already",
+                "u.csv:6: expected 2 columns, found 1",
+                "u.csv:7: a user's name holds no `:` and no control character",
+            ]
+        );
+        for (text, expected) in [
+            ("", "u.csv:1: expected a header line"),
+            ("name\nx\n", "u.csv:1: expected a header line"),
+            ("user\n", "u.csv:1: no users after"),
+        ] {
+            let error = UserRows::parse("u.csv", text).err().expect("mistakes");
+            assert!(error.starts_with(expected), "{error}");
+        }
+        let many = format!("user\n{}", ",\n".repeat(30));
+        let error = UserRows::parse("u.csv", &many).err().expect("mistakes");
+        assert_eq!(error.lines().count(), MAX_LISTED + 1);
+    }
+}

@@ -1,0 +1,346 @@
+//! Kinds of devices: versions, queries, ways to wait, networks; under a paused clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eas::commands::*;
+use eas::status::*;
+use eas::{Command, ProtocolVersion};
+use easload::device::{Behaviour, PingEnd, Profile, Record, Refusals};
+use easload::fleet::{Fleet, FleetPlan, Pacer};
+use easload::measure::{Counter, Gauges, Recorder};
+use easload::scenario::{HeartbeatPlan, Ladder, PingBody, QueryForm, Wait};
+use easload::transport::{Abandon, Lean, Limits};
+use mock_server::control::NewMail;
+use mock_server::{FrontDoor, MockConfig, Topology, WorkerLauncher};
+use tokio::time::{Instant, sleep};
+
+use crate::device_life::{HOUR, InMemory, Reply, Setup, body, ping, sync_answer};
+use crate::fixtures::{identity, profile};
+
+fn changed(change: impl FnOnce(&mut Profile)) -> Arc<Profile> {
+    let mut profile = (*profile(470)).clone();
+    change(&mut profile);
+    Arc::new(profile)
+}
+
+fn setup(
+    overrides: impl IntoIterator<Item = ((Command, usize), Reply)>,
+    change: impl FnOnce(&mut Profile),
+) -> Setup {
+    let mut setup = Setup::new(overrides);
+    setup.profile = changed(change);
+    setup
+}
+
+fn parts(body: &[u8]) -> (bool, bool) {
+    let request = PingRequest::decode(body).unwrap();
+    (request.heartbeat.is_some(), request.folders.is_some())
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_say_what_the_server_has_not_cached() {
+    let missing = || {
+        let answer = ping(PingStatus::MissingParameters);
+        [((Command::Ping, 3), body(answer.encode()))]
+    };
+    for (ping_body, said) in [
+        (PingBody::Full, [(true, true); 5]),
+        (
+            PingBody::Partial,
+            [
+                (true, true),
+                (true, false),
+                (true, false),
+                (true, true),
+                (true, false),
+            ],
+        ),
+        (
+            PingBody::Cached,
+            [
+                (true, true),
+                (false, false),
+                (false, false),
+                (true, true),
+                (false, false),
+            ],
+        ),
+    ] {
+        let lived = setup(missing(), |profile| profile.ping_body = ping_body)
+            .live(HOUR)
+            .await;
+        let pings: Vec<_> = lived.of(Command::Ping);
+        let seen: Vec<_> = pings.iter().map(|ping| parts(&ping.body)).collect();
+        assert_eq!(seen[..5], said, "{ping_body:?}");
+        let expired = |end: &&PingEnd| matches!(end, PingEnd::Expired { .. });
+        assert_eq!(lived.ends.iter().filter(expired).count(), 7);
+    }
+    // A heartbeat that grows is the only thing that a cached Ping says.
+    let lived = setup([], |profile| {
+        profile.ping_body = PingBody::Cached;
+        profile.heartbeat = HeartbeatPlan::Adaptive(Ladder::aosp());
+    })
+    .live(HOUR)
+    .await;
+    let pings = lived.of(Command::Ping);
+    let seen: Vec<_> = pings.iter().map(|ping| parts(&ping.body)).collect();
+    assert_eq!(
+        seen[..4],
+        [(true, true), (true, false), (true, false), (true, false)]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_base64_query_holds_version_policy_key_and_command() {
+    let lived = setup([], |profile| profile.query = QueryForm::Base64)
+        .live(HOUR)
+        .await;
+    assert!(lived.of(Command::Ping).len() > 5);
+    for seen in &lived.seen[1..] {
+        let query = seen.query.as_ref().unwrap();
+        let binary = query.binary.unwrap();
+        assert_eq!(binary.version, ProtocolVersion::V14_1);
+        assert_eq!(query.device_id, "EASLOAD00000000");
+        assert_eq!((&seen.version, &seen.policy_key), (&None, &None));
+    }
+    let keys = |command| -> Vec<Option<u32>> {
+        let all = lived.of(command).into_iter();
+        all.map(|seen| seen.query.as_ref().unwrap().binary.unwrap().policy_key)
+            .collect()
+    };
+    assert_eq!(keys(Command::Provision), [Some(0), Some(100)]);
+    assert!(keys(Command::Sync).iter().all(|key| *key == Some(200)));
+    assert!(keys(Command::Ping).iter().all(Option::is_none));
+}
+
+/// Seconds or minutes that a Sync asks for.
+fn hang(body: &[u8]) -> Option<(Option<i32>, Option<i32>)> {
+    let request = SyncRequest::decode(body).ok()?;
+    Some((request.wait, request.heartbeat))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_hangs_and_an_empty_one_repeats_it() {
+    for (version, asked, interval) in [
+        (ProtocolVersion::V14_1, (None, Some(470)), 470.0),
+        (ProtocolVersion::V12_1, (Some(8), None), 480.0),
+    ] {
+        let lived = setup([], |profile| {
+            profile.wait = Wait::Sync;
+            profile.versions = vec![version];
+        })
+        .live(HOUR)
+        .await;
+        assert_eq!(lived.of(Command::Ping).len(), 0);
+        let syncs = lived.of(Command::Sync);
+        assert_eq!(hang(&syncs[2].body), Some(asked));
+        assert!(syncs[3..].iter().all(|sync| sync.body.is_empty()));
+        let gap = syncs[4].at - syncs[3].at;
+        assert!((gap - interval).abs() < 0.1, "{gap}");
+        let expired = |end: &&PingEnd| matches!(end, PingEnd::Expired { overshoot } if overshoot.abs() < 0.01);
+        assert_eq!(lived.ends.iter().filter(expired).count(), 7);
+    }
+    // Before 12.1 there is no hanging Sync.
+    let mut old = setup([], |profile| {
+        profile.wait = Wait::Sync;
+        profile.versions = vec![ProtocolVersion::V12_0];
+    });
+    old.options = "2.5,12.0";
+    let lived = old.live(HOUR).await;
+    assert!(lived.of(Command::Ping).len() > 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_sync_follows_limits_lost_caches_and_changes() {
+    let hanging = |overrides: Vec<((Command, usize), Reply)>| {
+        setup(overrides, |profile| profile.wait = Wait::Sync).live(HOUR)
+    };
+    let limited = SyncAnswer {
+        limit: Some(60),
+        ..SyncAnswer::failed(SyncStatus::IntervalOutOfRange)
+    };
+    let encoded = |answer: SyncAnswer<'_>| body(answer.encode(ProtocolVersion::V14_1));
+    let lived = hanging(vec![((Command::Sync, 3), encoded(limited))]).await;
+    let syncs = lived.of(Command::Sync);
+    assert_eq!(hang(&syncs[2].body), Some((None, Some(470))));
+    assert_eq!(hang(&syncs[3].body), Some((None, Some(60))), "learnt");
+    assert!(syncs.len() > 50);
+
+    let lost = SyncAnswer::failed(SyncStatus::IncompleteRequest);
+    let lived = hanging(vec![((Command::Sync, 4), encoded(lost))]).await;
+    let syncs = lived.of(Command::Sync);
+    assert!(syncs[3].body.is_empty());
+    assert_eq!(hang(&syncs[4].body), Some((None, Some(470))), "whole again");
+
+    // Its answer may have been lost on the way, and with it items that only the old key brings.
+    let lived = hanging(vec![((Command::Sync, 5), Reply::Never)]).await;
+    let syncs = lived.of(Command::Sync);
+    assert!(syncs[4].body.is_empty());
+    assert_eq!(hang(&syncs[5].body), Some((None, Some(470))));
+
+    let email = Email {
+        subject: "news".into(),
+        ..Email::default()
+    };
+    let news = CollectionAnswer {
+        sync_key: "7".into(),
+        id: "5".into(),
+        status: SyncStatus::Success,
+        more_available: false,
+        changes: vec![Change::Add {
+            server_id: "5:1".into(),
+            email: Box::new(email),
+        }],
+        responses: Vec::new(),
+    };
+    let news = SyncAnswer {
+        collections: vec![news],
+        ..SyncAnswer::default()
+    };
+    let lived = hanging(vec![((Command::Sync, 4), encoded(news))]).await;
+    assert_eq!(lived.ends[1], PingEnd::Changes);
+    let syncs = lived.of(Command::Sync);
+    let keys = |index: usize| {
+        let request = SyncRequest::decode(&syncs[index].body).unwrap();
+        request.collections[0].sync_key.to_string()
+    };
+    assert_eq!(hang(&syncs[4].body), Some((None, None)), "drained first");
+    assert_eq!(hang(&syncs[5].body), Some((None, Some(470))));
+    assert_eq!((keys(4), keys(5)), ("7".to_owned(), "7".to_owned()));
+
+    let lived = hanging(vec![(
+        (Command::Sync, 4),
+        sync_answer("0", SyncStatus::InvalidSyncKey),
+    )])
+    .await;
+    let syncs = lived.of(Command::Sync);
+    let request = SyncRequest::decode(&syncs[4].body).unwrap();
+    assert_eq!(request.collections[0].sync_key, "0");
+    assert_eq!(hang(&syncs[4].body), Some((None, None)));
+}
+
+fn heartbeats(lived: &crate::device_life::Lived) -> Vec<i32> {
+    let pings = lived.of(Command::Ping).into_iter();
+    pings
+        .map(|seen| PingRequest::decode(&seen.body).unwrap().heartbeat.unwrap())
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adaptive_device_finds_what_the_network_lets_pass() {
+    let aosp = |overrides: Vec<((Command, usize), Reply)>| {
+        setup(overrides, |profile| {
+            profile.heartbeat = HeartbeatPlan::Adaptive(Ladder::aosp());
+        })
+    };
+    let lived = aosp(Vec::new()).live(2 * HOUR).await;
+    assert_eq!(heartbeats(&lived)[..5], [470, 650, 830, 1010, 1010]);
+    let never = vec![((Command::Ping, 3), Reply::Never)];
+    let lived = aosp(never).live(2 * HOUR).await;
+    assert_eq!(heartbeats(&lived)[..6], [470, 650, 830, 650, 650, 650]);
+
+    // A gateway that forgets after ten minutes: silence, a wait in vain, and one step down for good.
+    let mut forgetful = aosp(Vec::new());
+    forgetful.profile = changed(|profile| {
+        profile.heartbeat = HeartbeatPlan::Adaptive(Ladder::aosp());
+        profile.nat_timeout = Some(Duration::from_secs(600));
+    });
+    let lived = forgetful.live(2 * HOUR).await;
+    assert_eq!(heartbeats(&lived)[..5], [470, 650, 470, 470, 470]);
+    assert_eq!(lived.abandoned, [Abandon::Silence]);
+    assert!(
+        matches!(lived.ends[1], PingEnd::Abandoned { left } if (49.0..51.0).contains(&left)),
+        "{:?}",
+        lived.ends[1]
+    );
+    let (next, waited) = lived.after(Command::Ping, 2);
+    assert_eq!(next, Some(Command::Ping));
+    assert!((654.9..655.1).contains(&waited), "{waited}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flight_takes_the_network_and_gives_another() {
+    let mut setup = setup([], |profile| {
+        profile.heartbeat = HeartbeatPlan::Adaptive(Ladder::aosp());
+    });
+    setup.flight = Some((Duration::from_secs(1000), Duration::from_secs(300)));
+    let lived = setup.live(2 * HOUR).await;
+    assert_eq!(lived.abandoned, [Abandon::Silence]);
+    assert!(matches!(lived.ends[1], PingEnd::Abandoned { .. }));
+    let pings = lived.of(Command::Ping);
+    assert!((1300.0..1300.1).contains(&pings[2].at), "{}", pings[2].at);
+    // 650 s had worked on the network before.
+    assert_eq!(heartbeats(&lived)[..4], [470, 650, 470, 650]);
+}
+
+/// Every version, form of query and way to wait, against the whole mock: mail arrives everywhere,
+/// once, and before the next heartbeat.
+#[tokio::test(start_paused = true)]
+async fn every_kind_of_device_gets_its_mail() {
+    let mut kinds = Vec::new();
+    for version in ProtocolVersion::ALL {
+        for query in [QueryForm::Plain, QueryForm::Base64] {
+            for wait in [Wait::Ping, Wait::Sync] {
+                for ping_body in [PingBody::Full, PingBody::Partial, PingBody::Cached] {
+                    kinds.push(changed(|profile| {
+                        profile.versions = vec![version];
+                        profile.query = query;
+                        profile.wait = wait;
+                        profile.ping_body = ping_body;
+                        profile.heartbeat = HeartbeatPlan::Drawn { from: 300, to: 900 };
+                    }));
+                }
+            }
+        }
+    }
+    let config = MockConfig {
+        topology: Topology::Direct,
+        ..MockConfig::default()
+    };
+    let mock = FrontDoor::start(config, WorkerLauncher::InProcess).await;
+    let mock = Arc::new(mock.unwrap());
+    let users: Vec<u32> = (0..kinds.len() as u32).collect();
+    let recorder = Arc::new(Recorder::new(1, &users, Duration::from_secs(60)));
+    let connector = InMemory(Arc::clone(&mock));
+    let factory = Lean::factory(connector, 0, Limits::default(), Arc::default());
+    let fleet = Fleet::start(
+        FleetPlan {
+            devices: users
+                .iter()
+                .zip(&kinds)
+                .map(|(device, kind)| (identity(*device, "secret"), Arc::clone(kind)))
+                .collect(),
+            refusals: Arc::new(Refusals::new(users.len(), 3, 1.0)),
+            behaviour: Arc::new(Behaviour::default()),
+            seed: 1,
+            ramp: Pacer::per_second(100.0),
+        },
+        Arc::clone(&recorder) as Arc<dyn Record>,
+        move |_| factory.make(),
+    );
+    sleep(HOUR).await;
+    for round in 0..3 {
+        for user in &users {
+            let marker = recorder.mail_meant(*user, Instant::now()).unwrap();
+            recorder.mail_sent(marker.id);
+            mock.deliver(&NewMail {
+                to: vec![format!("load{user:04}")],
+                subject: marker.to_string(),
+                body: "x".to_owned(),
+            });
+            recorder.mail_accepted(marker.id, Duration::ZERO);
+        }
+        sleep(Duration::from_secs(20)).await;
+        let interval = recorder.interval("mail", Gauges::new());
+        let wanted = (round + 1) * users.len() as u64;
+        assert_eq!(interval.ledger.synced, wanted, "round {round}");
+        assert_eq!(interval.ledger.duplicates, 0);
+    }
+    let all = recorder.totals();
+    assert!(all.errors.is_empty(), "{:?}", all.errors);
+    assert!(all.statuses.is_empty(), "{:?}", all.statuses);
+    let syncs = recorder.interval("end", Gauges::new());
+    assert_eq!(syncs.count(Counter::PingsOverdue), 0);
+    fleet.stop(Duration::from_secs(1)).await;
+}

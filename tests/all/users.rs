@@ -1,0 +1,183 @@
+//! Users, their passwords, and kinds of devices, as a scenario names them to the built program.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::fixtures::{MockProgram, program};
+
+/// A folder with a scenario and files beside it.
+fn folder(scenario: &str, files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+fn easload(verb: &str, folder: &Path) -> Output {
+    Command::new(program())
+        .args([verb, "s.toml"])
+        .current_dir(folder)
+        .env("EASLOAD_SEED", "3")
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+fn scenario(url: &str, devices: &str) -> String {
+    format!(
+        "name = \"t\"\n[target]\nurl = \"{url}\"\n[devices]\nretry = \"50ms..200ms\"\nramp = \"500ms\"\n\
+         heartbeat = \"2s\"\n{devices}\n[[phase]]\nkind = \"baseline\"\nduration = \"20s\"\n"
+    )
+}
+
+/// Nobody has to check 40 accounts for a list that is wrong.
+#[test]
+fn where_half_the_users_are_refused_all_stop() {
+    let mock = MockProgram::start(&["--scenario", "scenarios/healthy.toml"]);
+    let users: String = (1..=40)
+        .map(|user| {
+            let password = if user % 2 == 0 { "secret" } else { "hushhush" };
+            format!("load{user:04},{password}\n")
+        })
+        .collect();
+    let folder = folder(
+        &scenario(&mock.addresses.url, "count = 40\nusers_file = \"u.csv\"\n"),
+        &[("u.csv", &format!("user,password\n{users}"))],
+    );
+    let output = easload("run", folder.path());
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(5), "{text}");
+    assert!(
+        text.contains("all devices were stopped when")
+            && text.contains("of 40 users had been refused"),
+        "{text}"
+    );
+    assert!(text.contains("after 3 refused logins each"), "{text}");
+    assert!(!text.contains("hushhush"), "{text}");
+    // Three for each of 20 users is the most that could be; the guard came before.
+    let refused = text
+        .lines()
+        .find_map(|line| line.trim().strip_suffix(" × HTTP 401")?.parse::<u32>().ok());
+    assert!(refused.is_some_and(|refused| refused < 60), "{text}");
+}
+
+#[test]
+fn a_users_file_with_mistakes_is_refused_with_all_of_them() {
+    let folder = folder(
+        &scenario("http://127.0.0.1:9", "count = 2\nusers_file = \"u.csv\"\n"),
+        &[("u.csv", "user,password\na,hush\n,hush\nA,hush\nb\n")],
+    );
+    let output = easload("check", folder.path());
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for part in [
+        "u.csv:3: the user is empty",
+        "u.csv:4: `A` stands in line 2 already",
+        "u.csv:5: expected 2 columns, found 1",
+        "3 mistakes",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert!(!text.contains("hush"), "{text}");
+
+    // Fewer users than asked for.
+    std::fs::write(folder.path().join("u.csv"), "user\na\nb\n").unwrap();
+    let more = scenario(
+        "http://127.0.0.1:9",
+        "count = 9\nusers = 9\nusers_file = \"u.csv\"\n",
+    );
+    std::fs::write(folder.path().join("s.toml"), more).unwrap();
+    let text = said(&easload("check", folder.path()));
+    assert!(text.contains("devices.users: expected at most 2"), "{text}");
+    assert!(text.contains("devices.password_env: is missing"), "{text}");
+}
+
+#[test]
+fn a_password_comes_from_a_command_and_is_never_shown() {
+    let mock = MockProgram::start(&["--scenario", "scenarios/healthy.toml"]);
+    let devices = |command: &str| {
+        let text =
+            format!("count = 2\nuser = \"load{{0001..0002}}\"\npassword_command = \"{command}\"\n");
+        scenario(&mock.addresses.url, &text).replace("\"20s\"", "\"3s\"")
+    };
+    let folder = folder(&devices("printf 'secret\\\\nmore'"), &[]);
+    let text = said(&easload("run", folder.path()));
+    assert!(!text.contains("401"), "{text}");
+    assert!(
+        text.contains("Pings held                                    2"),
+        "{text}"
+    );
+    for (command, part) in [
+        ("exit 3", "password_command `exit 3`: exit status: 3"),
+        ("true", "printed no password in its first line"),
+        (
+            "printf '\\\\nsecret'",
+            "printed no password in its first line",
+        ),
+    ] {
+        std::fs::write(folder.path().join("s.toml"), devices(command)).unwrap();
+        let output = easload("run", folder.path());
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn kinds_of_devices_are_checked_and_told() {
+    let kinds = "count = 100\nuser = \"load####\"\npassword_env = \"X\"\n\
+        [[devices.profile]]\nname = \"old\"\nweight = 1\nversions = [\"2.5\", \"12.0\"]\nping_body = \"cached\"\n\
+        [[devices.profile]]\nname = \"android\"\nweight = 3\nheartbeat = \"aosp\"\nnat_timeout = \"10m\"\n\
+        [[devices.profile]]\nname = \"iphone\"\nweight = 6\nversions = [\"16.1\"]\nwait = \"sync\"\nquery = \"base64\"\n\
+        heartbeat = \"5m..15m\"\n";
+    let folder = folder(&scenario("http://127.0.0.1:9", kinds), &[]);
+    let output = easload("check", folder.path());
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for part in [
+        "10 old: version 2.5 or 12.0, Ping, heartbeat 2 s, cached Pings",
+        "30 android: version 14.1, Ping, heartbeat adaptive as aosp (from 470 s), its network forgets it after 10m",
+        "60 iphone: version 16.1, hanging Sync, heartbeat 300 s to 900 s, base64 query",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+
+    let wrong = "count = 10\nuser = \"load{9..1}\"\npassword_env = \"X\"\n\
+        [[devices.profile]]\nname = \"a\"\nweight = 0\nwait = \"polling\"\nheartbeat = \"15m..5m\"\n\
+        [[devices.profile]]\nname = \"a\"\nheartbeat = { steps = [\"8m\", \"4m\"], fal = \"step\" }\ndevice_type = \"a b\"\n\
+        [[devices.profile]]\nnat_timeout = \"0s\"\nversions = []\n";
+    let wrong = scenario("http://127.0.0.1:9", wrong).replace(
+        "duration = \"20s\"",
+        "duration = \"20s\"\nflight = { share = 2, duration = \"30s\" }",
+    );
+    std::fs::write(folder.path().join("s.toml"), wrong).unwrap();
+    let output = easload("check", folder.path());
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for part in [
+        "devices.user: the range 9..1 is empty",
+        "devices.profile[1].weight: expected a number from",
+        "devices.profile[1].wait: expected one of \"ping\", \"sync\"",
+        "devices.profile[1].heartbeat: expected whole seconds",
+        "devices.profile: `a` is there twice",
+        "devices.profile[2].heartbeat.steps: expected 1 to 100 durations, each longer",
+        "devices.profile[2].heartbeat.fal: unknown key; did you mean `fall`?",
+        "devices.profile[2].device_type: expected 1 to 32 letters and digits",
+        "devices.profile[3].name: is missing",
+        "devices.profile[3].nat_timeout: expected more than 0s",
+        "devices.profile[3].versions: expected at least one",
+        "phase[1].flight.share: expected a number from 0 to 1",
+        "phase[1].flight.duration: expected no more than the phase lasts",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
