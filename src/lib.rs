@@ -12,6 +12,7 @@ mod lock;
 pub mod mail;
 pub mod measure;
 pub mod observe;
+pub mod probe;
 pub mod recycle;
 pub mod report;
 pub mod run;

@@ -7,6 +7,7 @@ mod compare;
 mod exit;
 mod mock;
 mod policy;
+mod probe;
 mod report;
 mod run;
 mod schema;
@@ -35,6 +36,8 @@ enum Verb {
     Run(run::Arguments),
     /// Read a scenario and print what it will do and needs; contacts nobody.
     Check(check::Arguments),
+    /// Play one device's whole life, step by step, and print every request and answer.
+    Probe(Box<probe::Arguments>),
     /// Print the report of a run again.
     Report(report::Arguments),
     /// Compare two runs of one plan, figure by figure.
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
         match arguments.command {
             Verb::Run(arguments) => run::main(arguments).await,
             Verb::Check(arguments) => check::main(&arguments),
+            Verb::Probe(arguments) => probe::main(*arguments).await,
             Verb::Report(arguments) => report::main(&arguments),
             Verb::Compare(arguments) => compare::main(&arguments),
             Verb::Baseline(arguments) => baseline::main(&arguments),

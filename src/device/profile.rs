@@ -17,6 +17,7 @@ use crate::scenario::{HeartbeatPlan, PingBody, QueryForm, Wait};
 use crate::transport::Abandon;
 
 /// Who a device is.
+#[derive(Clone)]
 pub struct Identity {
     /// Number of the device in the run, from 0.
     pub device: u32,

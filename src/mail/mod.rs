@@ -213,7 +213,8 @@ fn account(recorder: &Recorder, marker: Marker, due: Instant, sent: Result<(), S
     }
 }
 
-fn explain(trouble: &Trouble) -> String {
+/// A trouble in a few words.
+pub(crate) fn explain(trouble: &Trouble) -> String {
     match trouble {
         Trouble::Transport(failure) => failure.to_string(),
         Trouble::Http { status, .. } => format!("HTTP {status}"),

@@ -10,5 +10,6 @@ mod timeline;
 pub use interval::{Gauges, Interval, Latency, LedgerCounts, rounded};
 pub use ledger::{Ledger, MailId, Marker};
 pub use metric::{Counter, Metric};
+pub(crate) use recorder::status_name;
 pub use recorder::{Recorder, Totals};
 pub use timeline::{RunFiles, Timeline, TimelineError};

@@ -432,7 +432,8 @@ impl Record for Recorder {
 }
 
 /// `Sync 3 (invalid sync key)`.
-fn status_name(command: eas::Command, code: u16) -> String {
+/// A status with its meaning.
+pub(crate) fn status_name(command: eas::Command, code: u16) -> String {
     use eas::status::{
         EstimateStatus, FolderSyncStatus, GlobalStatus, PingStatus, PolicyStatus, SyncStatus,
     };

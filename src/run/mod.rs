@@ -23,7 +23,7 @@ use crate::recycle::Detector;
 use crate::report::{RunRecord, RunState, SCHEMA_VERSION};
 use crate::scenario::{Needs, Plan, ProfilePlan, TargetPlan};
 use crate::terminal::say;
-use crate::transport::FailureKind;
+use crate::transport::{FailureKind, Lean, Network};
 
 pub use accounts::{AccountError, check_passwords};
 use endpoint::Endpoint;
@@ -266,6 +266,75 @@ fn profiles(plan: &Plan, path: &str) -> Vec<Arc<Profile>> {
     };
     let kinds = devices.profiles.iter();
     kinds.map(|kind| Arc::new(profile(kind))).collect()
+}
+
+/// The first device of a plan, for a look at its server: who it is, its kind, and how it gets there. A
+/// mock is started if that is the target, and lives as long as what is returned.
+///
+/// # Errors
+/// As for a run.
+pub async fn first_device(mut plan: Plan, kind: Option<&str>) -> Result<FirstDevice, RunError> {
+    plan.devices.count = 1;
+    plan.devices.users = 1;
+    let identity = accounts::identities(&plan).await?.swap_remove(0);
+    let mock = match &plan.target {
+        TargetPlan::Mock(config) => Some(MockProcess::start(config).await?),
+        TargetPlan::Server { .. } => None,
+    };
+    let servers = Servers::of(&plan, mock.as_ref())?;
+    let names = plan.devices.profiles.iter().map(|one| one.name.as_str());
+    let names: Vec<&str> = names.collect();
+    let chosen = match kind {
+        None => 0,
+        Some(kind) => names.iter().position(|name| *name == kind).ok_or_else(|| {
+            RunError::Target(format!(
+                "there is no profile `{kind}`; there are {}",
+                names.join(", ")
+            ))
+        })?,
+    };
+    let profile = profiles(&plan, servers.path()).swap_remove(chosen);
+    let domain = plan.mail.as_ref().map(|mail| mail.domain.clone());
+    Ok(FirstDevice {
+        identity,
+        profile,
+        domain,
+        servers,
+        mock,
+    })
+}
+
+/// What [`first_device`] finds.
+pub struct FirstDevice {
+    /// Who it is.
+    pub identity: Arc<Identity>,
+    /// Its kind.
+    pub profile: Arc<Profile>,
+    /// Mail domain of its user, if the plan says.
+    pub domain: Option<String>,
+    servers: Servers,
+    mock: Option<MockProcess>,
+}
+
+impl FirstDevice {
+    /// A transport to its server.
+    #[must_use]
+    pub fn transport(&self) -> Lean<Network> {
+        self.servers.transport(0)
+    }
+
+    /// The server's URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.servers.urls().swap_remove(0)
+    }
+
+    /// Ends the mock, if there is one.
+    pub async fn stop(self) {
+        if let Some(mock) = self.mock {
+            mock.stop().await;
+        }
+    }
 }
 
 /// How long any command but Ping may take: Exchange itself holds a throttled request 45 s.

@@ -19,7 +19,8 @@ const MOCK_PATTERN: &str = "load####";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UserNames {
-    /// A text with a number in it: `load####` from 1 on, or `load{0001..5000}@lab.example`.
+    /// A text with a number in it, `load####` from 1 on or `load{0001..5000}@lab.example`; without one,
+    /// one user.
     Pattern(String),
     /// A CSV file with a column `user`.
     File {
@@ -72,21 +73,21 @@ impl UserNames {
     }
 }
 
-/// A name with a number in it.
+/// A name with a number in it, or a whole one.
 #[derive(Debug, PartialEq, Eq)]
 struct Pattern {
     before: String,
+    /// Digits of the number; 0 where there is none.
+    width: usize,
     first: u32,
     /// How many there are, where the pattern says.
     count: Option<u32>,
-    width: usize,
     after: String,
 }
 
 impl Pattern {
     fn parse(text: &str) -> Result<Self, String> {
-        const EXPECTED: &str = "expected a number's place: `####` as in \"load####\", or a range as \
-                                in \"load{0001..5000}@lab.example\"";
+        const EXPECTED: &str = "expected a range such as \"load{0001..5000}@lab.example\"";
         if let Some((before, rest)) = text.split_once('{') {
             let (range, after) = rest.split_once('}').ok_or(EXPECTED)?;
             let (from, to) = range.split_once("..").ok_or(EXPECTED)?;
@@ -108,7 +109,18 @@ impl Pattern {
                 after: after.to_owned(),
             });
         }
-        let start = text.find('#').ok_or(EXPECTED)?;
+        let Some(start) = text.find('#') else {
+            if text.is_empty() {
+                return Err("expected a user's name, or a pattern such as \"load####\"".to_owned());
+            }
+            return Ok(Self {
+                before: text.to_owned(),
+                width: 0,
+                first: 1,
+                count: Some(1),
+                after: String::new(),
+            });
+        };
         let width = text[start..].chars().take_while(|one| *one == '#').count();
         Ok(Self {
             before: text[..start].to_owned(),
@@ -120,6 +132,9 @@ impl Pattern {
     }
 
     fn name(&self, user: u32) -> String {
+        if self.width == 0 {
+            return self.before.clone();
+        }
         let (number, width) = (self.first.saturating_add(user), self.width);
         format!("{}{number:0width$}{}", self.before, self.after)
     }
@@ -278,6 +293,7 @@ mod tests {
                 "load5000@lab.example",
             ),
             ("LAB\\x{7..9}", 2, "LAB\\x9"),
+            ("anna@lab.example", 0, "anna@lab.example"),
         ] {
             assert_eq!(Pattern::parse(pattern).unwrap().name(user), name);
         }

@@ -86,6 +86,23 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// All headers in their order; values that are not text are passed over.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(String, String)> {
+        let mut headers = [httparse::EMPTY_HEADER; Limits::HEADERS];
+        let mut parsed = httparse::Response::new(&mut headers);
+        if parsed.parse(&self.head).is_err() {
+            return Vec::new();
+        }
+        let texts = parsed.headers.iter().filter_map(|header| {
+            let value = std::str::from_utf8(header.value).ok()?;
+            Some((header.name.to_owned(), value.to_owned()))
+        });
+        texts.collect()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Framing {
     Length(usize),

@@ -16,6 +16,7 @@ mod kinds;
 mod mock;
 mod outputs;
 mod policy;
+mod probe;
 mod sources;
 mod stranded;
 mod tls;

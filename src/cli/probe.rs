@@ -1,0 +1,172 @@
+//! `easload probe`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Exit, check, print};
+use crate::probe::{Outcome, Probe, probe};
+use crate::run::{RunError, first_device};
+use crate::scenario::{Plan, parse, parse_duration};
+
+/// DeviceId of every probe, so that a server does not fill up with devices.
+const DEVICE_ID: &str = "EASLOADPROBE";
+/// Long enough to see that a server holds the Ping.
+const HOLD: &str = "1s";
+/// Environment variable of the password, if none is named.
+const PASSWORD_ENV: &str = "EASLOAD_PASSWORD";
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// URL of a server, or a scenario file, whose first device is played; without one, the bundled
+    /// mock.
+    target: Option<String>,
+    /// The user, for a URL.
+    #[arg(long, short)]
+    user: Option<String>,
+    /// Environment variable that holds the password, for a URL.
+    #[arg(long, value_name = "NAME", default_value = PASSWORD_ENV)]
+    password_env: String,
+    /// File that holds the password, for a URL.
+    #[arg(long, value_name = "FILE", conflicts_with = "password_command")]
+    password_file: Option<PathBuf>,
+    /// Command that prints the password, for a URL.
+    #[arg(long, value_name = "COMMAND")]
+    password_command: Option<String>,
+    /// Trust the authorities in this PEM file instead of the system's, for a URL.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Trust any certificate, for a URL.
+    #[arg(long)]
+    insecure: bool,
+    /// Protocol versions to choose from, for a URL: `14.1`, `16.1,14.1`.
+    #[arg(
+        long,
+        value_name = "VERSIONS",
+        value_delimiter = ',',
+        default_value = "14.1"
+    )]
+    versions: Vec<String>,
+    /// Wait by a hanging Sync, for a URL.
+    #[arg(long)]
+    hanging_sync: bool,
+    /// Send the query in base64, for a URL.
+    #[arg(long)]
+    base64: bool,
+    /// Kind of device, by name, for a scenario.
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// How long the server is to hold the Ping before it is given up.
+    #[arg(long, value_name = "TIME", default_value = HOLD, value_parser = duration)]
+    hold: Duration,
+    /// Send a mail to this address, the user's own, while the Ping is held, and see it arrive.
+    #[arg(long, value_name = "ADDRESS")]
+    mail_to: Option<String>,
+    /// Leave the bodies out.
+    #[arg(long, short)]
+    brief: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "expected a duration such as 1s or 500ms".to_owned())
+}
+
+pub(super) async fn main(arguments: Arguments) -> Exit {
+    let plan = match plan(&arguments) {
+        Ok(plan) => plan,
+        Err(exit) => return exit,
+    };
+    let device = match first_device(plan, arguments.profile.as_deref()).await {
+        Ok(device) => device,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return match error {
+                RunError::Accounts(_) | RunError::Target(_) => Exit::Usage,
+                _ => Exit::Internal,
+            };
+        }
+    };
+    let mut identity = (*device.identity).clone();
+    identity.device_id = DEVICE_ID.to_owned();
+    let asked = Probe {
+        identity: Arc::new(identity),
+        profile: Arc::clone(&device.profile),
+        hold: arguments.hold,
+        mail_to: arguments.mail_to,
+        bodies: !arguments.brief,
+    };
+    let mut written = print(&format!(
+        "easload {}, {}, user {}, device {DEVICE_ID}\n",
+        env!("CARGO_PKG_VERSION"),
+        device.url(),
+        device.identity.user_name
+    ));
+    let outcome = probe(
+        &asked,
+        || device.transport(),
+        |text| {
+            if written.is_ok() {
+                written = print(text);
+            }
+        },
+    )
+    .await;
+    device.stop().await;
+    if let Err(error) = written {
+        eprintln!("cannot write to standard output: {error}");
+        return Exit::Internal;
+    }
+    match outcome {
+        Outcome::Alive => Exit::Passed,
+        Outcome::Stuck(_) => Exit::Failed,
+        Outcome::Unreachable(_) => Exit::Unreachable,
+    }
+}
+
+/// The plan of a scenario, or one of one device for a URL.
+fn plan(arguments: &Arguments) -> Result<Plan, Exit> {
+    let url = match &arguments.target {
+        Some(target) if target.contains("://") => target,
+        target => return check::load(target.as_deref().map(Path::new)),
+    };
+    let Some(user) = &arguments.user else {
+        eprintln!("error: a URL needs a user: easload probe {url} --user load0001");
+        return Err(Exit::Usage);
+    };
+    let password = match (&arguments.password_file, &arguments.password_command) {
+        (Some(file), _) => ("password_file", file.display().to_string()),
+        (None, Some(command)) => ("password_command", command.clone()),
+        (None, None) => ("password_env", arguments.password_env.clone()),
+    };
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let ca_file = arguments.ca_file.as_ref().map_or_else(String::new, |file| {
+        format!("ca_file = {}\n", quoted(&file.display().to_string()))
+    });
+    let versions: Vec<String> = arguments.versions.iter().map(|one| quoted(one)).collect();
+    let text = format!(
+        "name = \"probe\"\n[target]\nurl = {}\ninsecure = {}\n{ca_file}[devices]\ncount = 1\nuser = {}\n\
+         {} = {}\nversions = [{}]\nwait = {}\nquery = {}\n[[phase]]\nkind = \"baseline\"\nduration = \"1s\"\n",
+        quoted(url),
+        arguments.insecure,
+        quoted(user),
+        password.0,
+        quoted(&password.1),
+        versions.join(", "),
+        quoted(if arguments.hanging_sync {
+            "sync"
+        } else {
+            "ping"
+        }),
+        quoted(if arguments.base64 { "base64" } else { "plain" }),
+    );
+    parse("command line", &text).map_err(|error| {
+        for line in error.lines() {
+            // Line and column are those of a text that nobody wrote.
+            let problem = line.splitn(4, ':').last().unwrap_or(&line).trim();
+            eprintln!("error: {problem}");
+        }
+        Exit::Usage
+    })
+}

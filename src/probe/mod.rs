@@ -1,0 +1,339 @@
+//! One device's whole life, step by step, with every request and answer: what a person runs first
+//! against a new server. The device is the one that runs live in their thousands ([`Life`]), with a
+//! tap on its transport.
+
+mod tap;
+mod transcript;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eas::Command;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use crate::device::{
+    Behaviour, Client, Event, Identity, Life, Profile, Record, Refusals, Trouble, device_random,
+};
+use crate::transport::{FailureKind, Transport};
+use tap::{Received, Sent, Tap};
+
+/// A probe that is not through by then shows enough of what is wrong.
+const WHOLE_LIMIT: Duration = Duration::from_secs(120);
+/// Exchange tells of a mail within its polling of 5 s; a slow server gets longer.
+const MAIL_LIMIT: Duration = Duration::from_secs(30);
+/// Failures in a row after which the rest would be the same.
+const MAX_FAILURES: u32 = 3;
+/// One wrong password is enough for a probe.
+const REFUSALS: u32 = 1;
+
+/// What is probed, and how far.
+pub struct Probe {
+    /// The device.
+    pub identity: Arc<Identity>,
+    /// Its kind.
+    pub profile: Arc<Profile>,
+    /// How long the Ping is held before it is given up.
+    pub hold: Duration,
+    /// The mail address that gets a mail while the Ping is held, if any: the device's own.
+    pub mail_to: Option<String>,
+    /// Show bodies.
+    pub bodies: bool,
+}
+
+/// How a probe ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The device's life works.
+    Alive,
+    /// It does not, for this reason.
+    Stuck(String),
+    /// There is no server.
+    Unreachable(String),
+}
+
+/// What the tap and the device tell.
+enum Heard {
+    Sent(Box<Sent>),
+    Received(Box<Received>),
+    /// A status or a body that is not as it should be.
+    Wrong(String),
+}
+
+/// Tells of what the device made of an answer.
+struct Ear(UnboundedSender<Heard>);
+
+impl Record for Ear {
+    fn record(&self, _: u32, event: Event<'_>) {
+        let wrong = match event {
+            Event::Status { command, code } => crate::measure::status_name(command, code),
+            Event::BadBody { text, .. } => text.to_owned(),
+            Event::Refused => "the server refuses the user's password".to_owned(),
+            _ => return,
+        };
+        // Nobody listens any more when the probe is over.
+        let _ = self.0.send(Heard::Wrong(wrong));
+    }
+}
+
+/// Plays one device and prints what it sees.
+pub async fn probe<T: Transport + 'static>(
+    probe: &Probe,
+    mut transport: impl FnMut() -> T,
+    mut print: impl FnMut(&str),
+) -> Outcome {
+    let (tell, heard) = unbounded_channel();
+    let refusals = Arc::new(Refusals::new(1, REFUSALS, 1.0));
+    let client = Client::new(
+        Tap::new(transport(), tell.clone()),
+        Arc::clone(&probe.identity),
+        Arc::clone(&probe.profile),
+        Arc::clone(&refusals),
+        Arc::new(Ear(tell)),
+    );
+    let life = Life::new(client, Arc::new(Behaviour::default()), device_random(1, 0));
+    let life = Task(tokio::spawn(life.run()));
+    let mut story = Story {
+        probe,
+        print: &mut print,
+        sent: None,
+        steps: Vec::new(),
+        failures: 0,
+        wrong: None,
+        held_since: None,
+        mail_at: None,
+        has_synced_mail: false,
+    };
+    let mut sender = probe.mail_to.as_ref().map(|_| {
+        Client::new(
+            transport(),
+            sender(&probe.identity),
+            Arc::clone(&probe.profile),
+            refusals,
+            Arc::new(Silent),
+        )
+    });
+    let outcome = story.listen(heard, &mut sender).await;
+    drop(life);
+    story.conclude(&outcome);
+    outcome
+}
+
+/// Ends with the probe.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The sender's own requests are no part of the device's life.
+struct Silent;
+
+impl Record for Silent {
+    fn record(&self, _: u32, _: Event<'_>) {}
+}
+
+/// The same user under another DeviceId, because a device has one request open at a time and its is
+/// the Ping.
+fn sender(identity: &Identity) -> Arc<Identity> {
+    Arc::new(Identity {
+        device: identity.device,
+        user: identity.user,
+        user_name: identity.user_name.clone(),
+        authorization: identity.authorization.clone(),
+        device_id: format!("{}MAIL", identity.device_id),
+    })
+}
+
+struct Story<'a> {
+    probe: &'a Probe,
+    print: &'a mut dyn FnMut(&str),
+    /// The request that waits for its answer.
+    sent: Option<Sent>,
+    /// Name, outcome and time of each.
+    steps: Vec<(String, String, Duration)>,
+    /// Since the last request that was held.
+    failures: u32,
+    /// What was wrong last.
+    wrong: Option<String>,
+    held_since: Option<Instant>,
+    mail_at: Option<Instant>,
+    has_synced_mail: bool,
+}
+
+impl Story<'_> {
+    async fn listen<T: Transport>(
+        &mut self,
+        mut heard: UnboundedReceiver<Heard>,
+        sender: &mut Option<Client<T>>,
+    ) -> Outcome {
+        let end = Instant::now() + WHOLE_LIMIT;
+        loop {
+            let until = match (self.held_since, self.mail_at) {
+                (Some(_), Some(sent)) => sent + MAIL_LIMIT,
+                (Some(since), None) => since + self.probe.hold,
+                (None, _) => end,
+            };
+            let next = tokio::select! {
+                next = heard.recv() => next,
+                () = sleep_until(until.min(end)) => {
+                    match self.timed_out(sender, end).await {
+                        Some(outcome) => return outcome,
+                        None => continue,
+                    }
+                }
+            };
+            let Some(next) = next else {
+                let why = self.wrong.take();
+                return Outcome::Stuck(why.unwrap_or_else(|| "the device gave up".to_owned()));
+            };
+            if let Some(outcome) = self.hear(next) {
+                return outcome;
+            }
+        }
+    }
+
+    /// The Ping was held long enough, or something took too long.
+    async fn timed_out<T: Transport>(
+        &mut self,
+        sender: &mut Option<Client<T>>,
+        end: Instant,
+    ) -> Option<Outcome> {
+        if Instant::now() >= end {
+            let limit = WHOLE_LIMIT.as_secs();
+            return Some(Outcome::Stuck(format!("no end within {limit} s")));
+        }
+        if self.mail_at.is_some() {
+            let limit = MAIL_LIMIT.as_secs();
+            let text =
+                format!("a mail was sent, and within {limit} s the server did not tell of it");
+            return Some(Outcome::Stuck(text));
+        }
+        let Some(client) = sender else {
+            let held = transcript::time(self.probe.hold);
+            self.note(&format!("held for {held}, as it should be; given up"));
+            self.step("held", self.probe.hold);
+            return Some(Outcome::Alive);
+        };
+        let to = self.probe.mail_to.clone().unwrap_or_default();
+        self.note(&format!("held; a mail goes to {to} by SendMail"));
+        self.mail_at = Some(Instant::now());
+        match send(client, &to).await {
+            Ok(()) => None,
+            Err(trouble) => {
+                let text = crate::mail::explain(&trouble);
+                Some(Outcome::Stuck(format!("SendMail: {text}")))
+            }
+        }
+    }
+
+    fn hear(&mut self, heard: Heard) -> Option<Outcome> {
+        match heard {
+            Heard::Sent(sent) => {
+                if sent.held && self.has_synced_mail {
+                    self.note("the mail is there, and the device waits again");
+                    return Some(Outcome::Alive);
+                }
+                let number = self.steps.len() + 1;
+                (self.print)(&transcript::request(number, &sent, self.probe.bodies));
+                self.held_since = sent.held.then(Instant::now);
+                if sent.held {
+                    self.failures = 0;
+                }
+                self.sent = Some(*sent);
+                None
+            }
+            Heard::Received(received) => self.received(&received),
+            Heard::Wrong(text) => {
+                self.note(&text);
+                self.failures += 1;
+                self.wrong = Some(text);
+                self.stuck()
+            }
+        }
+    }
+
+    fn received(&mut self, received: &Received) -> Option<Outcome> {
+        let sent = self.sent.take()?;
+        let name = transcript::name(&sent);
+        (self.print)(&transcript::answer(
+            received,
+            sent.method,
+            self.probe.bodies,
+        ));
+        self.held_since = None;
+        let is_first = self.steps.is_empty();
+        match &received.answer {
+            Ok(answer) => {
+                let outcome = format!("HTTP {}", answer.status);
+                self.steps
+                    .push((name.clone(), outcome.clone(), received.after));
+                self.has_synced_mail |= self.mail_at.is_some() && !sent.held && name == "Sync";
+                // What is wrong inside a good answer is told by the device.
+                if answer.status != 200 {
+                    self.failures += 1;
+                    self.wrong = Some(format!("{name} was answered with {outcome}"));
+                }
+            }
+            Err(failure) => {
+                self.steps
+                    .push((name.clone(), failure.to_string(), received.after));
+                if let (true, FailureKind::Connect(error)) = (is_first, &failure.kind) {
+                    return Some(Outcome::Unreachable(error.to_string()));
+                }
+                self.failures += 1;
+                self.wrong = Some(format!("{name}: {failure}"));
+            }
+        }
+        self.stuck()
+    }
+
+    /// The outcome once nothing but failures comes.
+    fn stuck(&mut self) -> Option<Outcome> {
+        (self.failures >= MAX_FAILURES)
+            .then(|| Outcome::Stuck(self.wrong.take().unwrap_or_default()))
+    }
+
+    fn step(&mut self, outcome: &str, after: Duration) {
+        if let Some(sent) = self.sent.take() {
+            let name = transcript::name(&sent);
+            self.steps.push((name, outcome.to_owned(), after));
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        (self.print)(&format!("    * {text}\n"));
+    }
+
+    fn conclude(&mut self, outcome: &Outcome) {
+        self.step("no answer yet", Duration::ZERO);
+        let mut text = String::from("\nstep              outcome              time\n");
+        for (name, outcome, after) in &self.steps {
+            text.push_str(&format!(
+                "{name:<16}  {outcome:<18}  {}\n",
+                transcript::time(*after)
+            ));
+        }
+        text.push_str(&match outcome {
+            Outcome::Alive => "\nThe device lives: the server holds its requests.\n".to_owned(),
+            Outcome::Stuck(why) => format!("\nThe device is stuck: {why}\n"),
+            Outcome::Unreachable(why) => format!("\nThere is no server: {why}\n"),
+        });
+        (self.print)(&text);
+    }
+}
+
+async fn send<T: Transport>(client: &mut Client<T>, to: &str) -> Result<(), Trouble> {
+    let id = format!("probe-{:08x}", rand::random::<u32>());
+    let mime = format!(
+        "From: <{to}>\r\nTo: <{to}>\r\nSubject: easload {} {id}\r\nMIME-Version: 1.0\r\n\
+         Content-Type: text/plain; charset=us-ascii\r\n\r\nSent by easload to see it arrive.\r\n",
+        Command::Ping
+    );
+    client.options().await?;
+    client.provision().await?;
+    client.send_mail(&id, mime.as_bytes()).await
+}

@@ -1,0 +1,93 @@
+//! A transport that tells what goes through it.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use super::Heard;
+use crate::transport::{Abandon, Answer, Begun, Failure, Method, Request, Transport};
+
+/// A request as it was sent.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+    /// The server is meant to keep it open.
+    pub(super) held: bool,
+    pub(super) begun: Begun,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) answer: Result<Answer, Failure>,
+    /// Since the request went out.
+    pub(super) after: Duration,
+}
+
+/// Tells of every request and answer.
+pub(super) struct Tap<T> {
+    inner: T,
+    heard: UnboundedSender<Heard>,
+    since: Instant,
+}
+
+impl<T> Tap<T> {
+    pub(super) fn new(inner: T, heard: UnboundedSender<Heard>) -> Self {
+        Self {
+            inner,
+            heard,
+            since: Instant::now(),
+        }
+    }
+
+    fn tell(&self, heard: Heard) {
+        // Nobody listens any more when the probe is over.
+        let _ = self.heard.send(heard);
+    }
+}
+
+impl<T: Transport> Transport for Tap<T> {
+    async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
+        let begun = self.inner.begin(request).await;
+        self.since = Instant::now();
+        let headers = request.headers.iter();
+        self.tell(Heard::Sent(Box::new(Sent {
+            method: request.method,
+            path: request.path.to_owned(),
+            headers: headers
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            body: request.body.to_vec(),
+            held: request.held,
+            begun: *begun.as_ref().unwrap_or(&Begun::default()),
+        })));
+        if let Err(failure) = &begun {
+            self.tell(Heard::Received(Box::new(Received {
+                answer: Err(failure.clone()),
+                after: Duration::ZERO,
+            })));
+        }
+        begun
+    }
+
+    async fn answer(&mut self, deadline: Instant) -> Result<Answer, Failure> {
+        let answer = self.inner.answer(deadline).await;
+        self.tell(Heard::Received(Box::new(Received {
+            answer: answer.clone(),
+            after: self.since.elapsed(),
+        })));
+        answer
+    }
+
+    fn abandon(&mut self, how: Abandon) {
+        self.inner.abandon(how);
+    }
+
+    fn is_connected(&self) -> bool {
+        self.inner.is_connected()
+    }
+}

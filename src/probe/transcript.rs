@@ -1,0 +1,172 @@
+//! Requests and answers as text that can go into a ticket: bodies as XML, secrets masked.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use eas::query::Query;
+use eas::wbxml::to_xml;
+
+use super::tap::{Received, Sent};
+use crate::transport::Method;
+
+/// Headers whose value is a secret, or leads to one.
+const SECRET: [&str; 4] = [
+    "authorization",
+    "cookie",
+    "set-cookie",
+    "x-ms-credential-service-url",
+];
+/// Bytes of a body that is no WBXML that are shown: enough to see whose error page it is.
+const MAX_TEXT: usize = 2000;
+/// Lines of a body that are shown; a hierarchy of 1,000 folders helps nobody.
+const MAX_LINES: usize = 400;
+
+/// What a request is called: its command, or its method.
+pub(super) fn name(sent: &Sent) -> String {
+    let command = sent
+        .path
+        .split_once('?')
+        .and_then(|(_, query)| Query::parse(query).ok());
+    match command {
+        Some(query) => query.command.to_string(),
+        None => sent.method.as_str().to_owned(),
+    }
+}
+
+pub(super) fn request(number: usize, sent: &Sent, bodies: bool) -> String {
+    let mut out = format!("\n{number:>2}  {}\n", name(sent));
+    line(
+        &mut out,
+        '>',
+        &format!("{} {}", sent.method.as_str(), sent.path),
+    );
+    for (name, value) in &sent.headers {
+        header(&mut out, '>', name, value);
+    }
+    if bodies {
+        body(&mut out, '>', &sent.body);
+    }
+    if let Some(connect) = sent.begun.connect {
+        let tls = sent
+            .begun
+            .tls
+            .map_or_else(String::new, |tls| format!(", TLS {}", time(tls)));
+        line(
+            &mut out,
+            '*',
+            &format!("new connection: TCP {}{tls}", time(connect)),
+        );
+    }
+    out
+}
+
+pub(super) fn answer(received: &Received, method: Method, bodies: bool) -> String {
+    let mut out = String::new();
+    match &received.answer {
+        Ok(answer) => {
+            let size = answer.body.len();
+            let after = time(received.after);
+            line(
+                &mut out,
+                '<',
+                &format!("HTTP {} after {after}, {size} bytes", answer.status),
+            );
+            for (name, value) in answer.headers() {
+                header(&mut out, '<', &name, &value);
+            }
+            if bodies && method != Method::Options {
+                body(&mut out, '<', &answer.body);
+            }
+        }
+        Err(failure) => {
+            let after = time(received.after);
+            line(&mut out, '!', &format!("{failure} (after {after})"));
+        }
+    }
+    out
+}
+
+pub(super) fn time(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1e3)
+}
+
+fn line(out: &mut String, mark: char, text: &str) {
+    // A server's text must not move the cursor of the terminal that shows it.
+    let text: String = text
+        .chars()
+        .map(|letter| {
+            if letter.is_control() {
+                '\u{fffd}'
+            } else {
+                letter
+            }
+        })
+        .collect();
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "    {mark} {text}");
+}
+
+fn header(out: &mut String, mark: char, name: &str, value: &str) {
+    let is_secret = SECRET
+        .iter()
+        .any(|secret| name.eq_ignore_ascii_case(secret));
+    let value = match value.split_once(' ') {
+        // The scheme says what kind of credentials they are.
+        Some((scheme, _)) if is_secret && name.eq_ignore_ascii_case("authorization") => {
+            format!("{scheme} ***")
+        }
+        _ if is_secret => "***".to_owned(),
+        _ => value.to_owned(),
+    };
+    line(out, mark, &format!("{name}: {value}"));
+}
+
+fn body(out: &mut String, mark: char, bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
+    }
+    let text = to_xml(bytes).unwrap_or_else(|error| {
+        let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT)]);
+        format!("(no WBXML: {error})\n{shown}")
+    });
+    let lines: Vec<&str> = text.lines().collect();
+    for text in lines.iter().take(MAX_LINES) {
+        line(out, mark, text);
+    }
+    if lines.len() > MAX_LINES {
+        line(
+            out,
+            mark,
+            &format!("({} more lines)", lines.len() - MAX_LINES),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_and_control_characters_too() {
+        let mut out = String::new();
+        for (name, value) in [
+            ("Authorization", "Basic bG9hZDE6aHVzaA=="),
+            ("authorization", "Bearer abc.def"),
+            ("Set-Cookie", "X-BackEndCookie=hush; path=/"),
+            ("Server", "Microsoft-IIS/10.0\u{1b}[2J"),
+        ] {
+            header(&mut out, '<', name, value);
+        }
+        assert_eq!(
+            out,
+            "    < Authorization: Basic ***\n    < authorization: Bearer ***\n    < Set-Cookie: ***\n    \
+             < Server: Microsoft-IIS/10.0\u{fffd}[2J\n"
+        );
+        let mut page = String::new();
+        body(&mut page, '<', b"<html>proxy error</html>");
+        assert!(
+            page.contains("no WBXML") && page.contains("proxy error"),
+            "{page}"
+        );
+    }
+}

@@ -1,0 +1,185 @@
+//! `easload probe`: one device's whole life, as a person sees it.
+
+use std::process::{Command, Output};
+
+use crate::fixtures::{Do, MockProgram, program, raw_server, text};
+
+fn probe(arguments: &[&str]) -> Output {
+    Command::new(program())
+        .arg("probe")
+        .args(arguments)
+        .env("EASLOAD_PASSWORD", "secret")
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// What the table at the end says: step and outcome of each.
+fn steps(text: &str) -> Vec<(String, String)> {
+    let table = text.split_once("\nstep ").expect("a table").1;
+    let rows = table.lines().skip(1).take_while(|line| !line.is_empty());
+    rows.map(|row| {
+        let mut cells = row
+            .split("  ")
+            .map(str::trim)
+            .filter(|cell| !cell.is_empty());
+        let mut next = || cells.next().unwrap_or_default().to_owned();
+        (next(), next())
+    })
+    .collect()
+}
+
+fn names(text: &str) -> Vec<String> {
+    steps(text).into_iter().map(|(name, _)| name).collect()
+}
+
+/// Neither the password nor what can be turned into it.
+fn assert_no_secret(text: &str) {
+    assert!(!text.contains("secret"), "{text}");
+    // Base64 of `load0001:secret` ends like this.
+    assert!(!text.contains("OnNlY3JldA"), "{text}");
+    assert!(text.contains("Authorization: Basic ***"), "{text}");
+}
+
+#[test]
+fn a_whole_life_on_the_bundled_mock_ends_with_a_mail_that_arrives() {
+    let output = probe(&["--mail-to", "load0001@lab.example"]);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert_no_secret(&text);
+    assert_eq!(
+        names(&text),
+        [
+            "OPTIONS",
+            "Provision",
+            "Provision",
+            "FolderSync",
+            "Sync",
+            "Sync",
+            "Ping",
+            "Sync",
+            "Sync"
+        ]
+    );
+    for part in [
+        "> POST /Microsoft-Server-ActiveSync?Cmd=Ping&User=load0001",
+        "<   <Status>2</Status>",
+        "<Subject xmlns=\"Email\">easload Ping probe-",
+        "the mail is there, and the device waits again",
+        "The device lives",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn without_a_mail_a_ping_is_held_and_given_up() {
+    let mock = MockProgram::start(&["--scenario", "scenarios/healthy.toml"]);
+    let url = mock.addresses.url.as_str();
+    for (more, last) in [
+        (&["--versions", "2.5"][..], "Ping"),
+        (&["--versions", "16.1,14.1", "--base64"], "Ping"),
+        (&["--hanging-sync", "--brief"], "Sync"),
+    ] {
+        let mut arguments = vec![url, "--user", "load0001", "--hold", "300ms"];
+        arguments.extend(more);
+        let output = probe(&arguments);
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert_no_secret(&text);
+        assert!(
+            text.contains("held for 300.0 ms, as it should be"),
+            "{text}"
+        );
+        let end = ("held".to_owned(), last.to_owned());
+        let steps = steps(&text);
+        assert_eq!(
+            steps
+                .last()
+                .map(|(name, outcome)| (outcome.clone(), name.clone())),
+            Some(end)
+        );
+        assert_eq!(text.contains("<PolicyType>"), !more.contains(&"--brief"));
+    }
+    // A user is refused once, not until the account is locked.
+    let output = Command::new(program())
+        .args(["probe", url, "--user", "load0001"])
+        .env("EASLOAD_PASSWORD", "hush")
+        .output()
+        .unwrap();
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(
+        text.contains("The device is stuck: the server refuses the user's password"),
+        "{text}"
+    );
+    assert_eq!(text.matches("HTTP 401 after").count(), 1, "{text}");
+}
+
+#[tokio::test]
+async fn what_is_no_server_is_told_for_what_it_is() {
+    let html =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<html></html>";
+    let html = raw_server(vec![vec![Do::Read, text(html), Do::Hold]]).await;
+    let old = "HTTP/1.1 200 OK\r\nMS-ASProtocolVersions: 1.0,2.0\r\nMS-ASProtocolCommands: Sync\r\n\
+               Content-Length: 0\r\n\r\n";
+    let old = raw_server(vec![vec![Do::Read, text(old), Do::Hold]]).await;
+    // Bound and never listening.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let dead = socket.local_addr().unwrap();
+    for (address, code, part) in [
+        (html, 3, "not an ActiveSync server"),
+        (
+            old,
+            3,
+            "the server speaks 1.0,2.0, which holds none of the versions asked for",
+        ),
+        (dead, 6, "There is no server: connection refused"),
+    ] {
+        let url = format!("http://{address}");
+        let output = tokio::task::spawn_blocking(move || probe(&[&url, "--user", "a"]));
+        let output = output.await.unwrap();
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    for (arguments, part) in [
+        (&["https://mail.lab.example"][..], "a URL needs a user"),
+        (
+            &["ftp://mail.lab.example", "--user", "a"],
+            "target.url: `ftp://",
+        ),
+        (
+            &["http://127.0.0.1:9", "--user", "a", "--versions", "15.0"],
+            "unknown protocol version `15.0`",
+        ),
+        (
+            &[
+                "http://127.0.0.1:9",
+                "--user",
+                "a",
+                "--password-env",
+                "NOT_SET",
+            ],
+            "NOT_SET",
+        ),
+        (
+            &["scenarios/mixed-devices.toml", "--profile", "nokia"],
+            "there is no profile `nokia`; there are iphone,",
+        ),
+        (&["no-such-file.toml"], "no-such-file.toml"),
+    ] {
+        let output = probe(arguments);
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
