@@ -176,7 +176,7 @@ impl<T: Transport> Life<T> {
         if let Some(key) = answer.sync_key {
             self.folder_key = key.into();
         }
-        self.cached = Cached::default();
+        self.cached.forget();
         for id in answer.deleted {
             self.watched.retain(|folder| *folder.id != *id);
         }
@@ -362,7 +362,7 @@ impl<T: Transport> Life<T> {
                 Step::FolderSync
             }
             Reaction::SendFull => {
-                self.cached = Cached::default();
+                self.cached.forget();
                 step
             }
             Reaction::ResetSyncKey | Reaction::SkipItem => step,

@@ -25,7 +25,25 @@ pub(super) struct Cached {
     pub(super) folders: bool,
     /// A whole Sync.
     pub(super) sync: bool,
+    /// How often in a row an empty Sync was refused: a server that keeps none is not asked for ever.
+    refused: u8,
 }
+
+impl Cached {
+    /// The server has nothing.
+    pub(super) fn forget(&mut self) {
+        *self = Self {
+            refused: self.refused,
+            ..Self::default()
+        };
+    }
+}
+
+/// Empty Syncs that a server may refuse (Status 13) before it is sent whole ones only.
+const MAX_REFUSED: u8 = 2;
+/// An answer without news that comes before, and before half of the heartbeat, is no heartbeat: to
+/// ask again at once would be a loop.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A request that the server is asked to hold.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +51,8 @@ struct Held {
     command: Command,
     /// For so many seconds.
     seconds: u32,
+    /// Its body is empty: the server has cached what it says.
+    is_repeated: bool,
 }
 
 /// How the wait for an answer ended.
@@ -161,8 +181,13 @@ impl<T: Transport> Life<T> {
             folders: says_folders.then(|| folders.collect()),
         };
         let command = Command::Ping;
-        self.client.send(command, &request.encode()?, true).await?;
-        Ok(Held { command, seconds })
+        let body = request.encode()?;
+        self.client.send(command, &body, true).await?;
+        Ok(Held {
+            command,
+            seconds,
+            is_repeated: body.is_empty(),
+        })
     }
 
     /// Once the server has it cached, an empty body says the same again (ASCMD 2.2.1.21).
@@ -190,8 +215,11 @@ impl<T: Transport> Life<T> {
         self.cached.sync = false;
         let command = Command::Sync;
         self.client.send(command, &body, true).await?;
-        let seconds = u32::try_from(seconds).unwrap_or(0);
-        Ok(Held { command, seconds })
+        Ok(Held {
+            command,
+            seconds: u32::try_from(seconds).unwrap_or(0),
+            is_repeated: body.is_empty(),
+        })
     }
 
     fn ping_answer(&mut self, held: Held, sent: Instant, body: &[u8]) -> Result<Step, Trouble> {
@@ -212,10 +240,7 @@ impl<T: Transport> Life<T> {
             (self.cached.heartbeat, self.cached.folders) = (held.seconds, true);
         }
         match answer.status {
-            PingStatus::Expired => {
-                self.heartbeat.worked(&self.client.profile.heartbeat);
-                Ok(Step::Wait)
-            }
+            PingStatus::Expired => self.waited(held, age, answer.status.code()),
             PingStatus::Changes => {
                 self.ping_answered = Some(now);
                 for folder in &mut self.watched {
@@ -274,9 +299,11 @@ impl<T: Transport> Life<T> {
         let answer = decoded.map_err(|error| self.client.bad_body(Command::Sync, &error))?;
         match end {
             PingEnd::Expired { .. } => {
-                self.cached.sync = true;
-                self.heartbeat.worked(&self.client.profile.heartbeat);
-                Ok(Step::Wait)
+                if held.is_repeated {
+                    self.cached.refused = 0;
+                }
+                self.cached.sync = self.cached.refused < MAX_REFUSED;
+                self.waited(held, age, SyncStatus::Success.code())
             }
             PingEnd::Changes => {
                 self.ping_answered = Some(now);
@@ -285,6 +312,9 @@ impl<T: Transport> Life<T> {
             }
             _ => {
                 let status = answer.status.unwrap_or(SyncStatus::ServerError);
+                if status == SyncStatus::IncompleteRequest {
+                    self.cached.refused = self.cached.refused.saturating_add(1);
+                }
                 if let (SyncStatus::IntervalOutOfRange, Some(limit)) = (status, answer.limit) {
                     let seconds = if self.client.version.has_sync_heartbeat() {
                         limit
@@ -304,6 +334,16 @@ impl<T: Transport> Life<T> {
                     .map(|()| Step::Sync)
             }
         }
+    }
+
+    /// Nothing came, after so long.
+    fn waited(&mut self, held: Held, age: Duration, code: u16) -> Result<Step, Trouble> {
+        let heartbeat = Duration::from_secs(held.seconds.into());
+        if age < AT_ONCE.min(heartbeat / 2) {
+            return Err(Trouble::Status(code, Reaction::RetryLater));
+        }
+        self.heartbeat.worked(&self.client.profile.heartbeat);
+        Ok(Step::Wait)
     }
 
     /// The device gives the request up, which the server may go on holding.

@@ -190,8 +190,8 @@ mod tests {
     use super::*;
 
     /// A real CLOSE_WAIT, made by hand and seen on the right side.
-    #[test]
-    fn states_of_both_ends_are_told_apart() {
+    #[tokio::test]
+    async fn states_of_both_ends_are_told_apart() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let groups = SocketGroups {
@@ -227,7 +227,7 @@ mod tests {
             if gauges["tcp.devices.close_wait"] > 0.0 {
                 break;
             }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             gauges = table.sample();
         }
         assert_eq!(gauges["tcp.devices.close_wait"], 1.0);

@@ -104,6 +104,7 @@ pub async fn probe<T: Transport + 'static>(
         held_since: None,
         mail_at: None,
         has_synced_mail: false,
+        not_held: 0,
     };
     let mut sender = probe.mail_to.as_ref().map(|_| {
         Client::new(
@@ -162,6 +163,8 @@ struct Story<'a> {
     held_since: Option<Instant>,
     mail_at: Option<Instant>,
     has_synced_mail: bool,
+    /// Requests in a row that were answered instead of held.
+    not_held: u32,
 }
 
 impl Story<'_> {
@@ -242,6 +245,8 @@ impl Story<'_> {
                 self.held_since = sent.held.then(Instant::now);
                 if sent.held {
                     self.failures = 0;
+                } else {
+                    self.not_held = 0;
                 }
                 self.sent = Some(*sent);
                 None
@@ -249,6 +254,10 @@ impl Story<'_> {
             Heard::Received(received) => self.received(&received),
             Heard::Wrong(text) => {
                 self.note(&text);
+                // What OPTIONS says does not get better by asking again.
+                if self.steps.len() == 1 {
+                    return Some(Outcome::Stuck(text));
+                }
                 self.failures += 1;
                 self.wrong = Some(text);
                 self.stuck()
@@ -272,6 +281,13 @@ impl Story<'_> {
                 self.steps
                     .push((name.clone(), outcome.clone(), received.after));
                 self.has_synced_mail |= self.mail_at.is_some() && !sent.held && name == "Sync";
+                if sent.held {
+                    self.not_held += 1;
+                    if self.not_held >= MAX_FAILURES {
+                        let text = format!("the server answers {name} at once and holds nothing");
+                        return Some(Outcome::Stuck(text));
+                    }
+                }
                 // What is wrong inside a good answer is told by the device.
                 if answer.status != 200 {
                     self.failures += 1;

@@ -114,6 +114,17 @@ async fn a_base64_query_holds_version_policy_key_and_command() {
     assert!(keys(Command::Ping).iter().all(Option::is_none));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_hold_pings_is_not_asked_in_a_loop() {
+    let at_once = (1..5000).map(|number| {
+        let answer = ping(PingStatus::Expired);
+        ((Command::Ping, number), body(answer.encode()))
+    });
+    let lived = setup(at_once, |_| {}).live(HOUR).await;
+    let pings = lived.of(Command::Ping).len();
+    assert!((1000..3000).contains(&pings), "{pings} in an hour");
+}
+
 /// Seconds or minutes that a Sync asks for.
 fn hang(body: &[u8]) -> Option<(Option<i32>, Option<i32>)> {
     let request = SyncRequest::decode(body).ok()?;
@@ -172,6 +183,27 @@ async fn a_hanging_sync_follows_limits_lost_caches_and_changes() {
     let syncs = lived.of(Command::Sync);
     assert!(syncs[3].body.is_empty());
     assert_eq!(hang(&syncs[4].body), Some((None, Some(470))), "whole again");
+
+    // A server that keeps none is sent whole ones; one that holds none is not asked in a loop (both
+    // seen with SOGo and Wait).
+    let never = |number: usize| {
+        let reply = if number.is_multiple_of(2) {
+            encoded(SyncAnswer::failed(SyncStatus::IncompleteRequest))
+        } else {
+            Reply::Body(Vec::new())
+        };
+        ((Command::Sync, number), reply)
+    };
+    let lived = hanging((3..5000).map(never).collect()).await;
+    let syncs = lived.of(Command::Sync);
+    let empty = syncs.iter().filter(|sync| sync.body.is_empty()).count();
+    assert_eq!(empty, 2);
+    // Pauses between one and two seconds; 5,000 answers would take four hours.
+    assert!(
+        (1000..4000).contains(&syncs.len()),
+        "{} in an hour",
+        syncs.len()
+    );
 
     // Its answer may have been lost on the way, and with it items that only the old key brings.
     let lived = hanging(vec![((Command::Sync, 5), Reply::Never)]).await;
