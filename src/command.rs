@@ -18,6 +18,24 @@ const MAX_ERRORS: usize = 64 << 10;
 /// In words: it cannot be started, does not end in time (then it is killed), prints more than
 /// `most` bytes, or ends with another code than 0.
 pub(crate) async fn run(line: &str, limit: Duration, most: usize) -> Result<Vec<u8>, String> {
+    execute(line, limit, most, SHOWN).await
+}
+
+/// As [`run`], for a command that prints a secret: nothing of its output is in an error.
+pub(crate) async fn run_secret(
+    line: &str,
+    limit: Duration,
+    most: usize,
+) -> Result<Vec<u8>, String> {
+    execute(line, limit, most, 0).await
+}
+
+async fn execute(
+    line: &str,
+    limit: Duration,
+    most: usize,
+    shown: usize,
+) -> Result<Vec<u8>, String> {
     let (shell, flag) = if cfg!(windows) {
         ("cmd", "/C")
     } else {
@@ -53,9 +71,10 @@ pub(crate) async fn run(line: &str, limit: Duration, most: usize) -> Result<Vec<
         let errors = errors.unwrap_or_default();
         let said: String = String::from_utf8_lossy(&errors)
             .chars()
-            .take(SHOWN)
+            .take(shown)
             .collect();
-        return Err(format!("{status}: {}", said.trim()));
+        let said = format!("{status}: {}", said.trim());
+        return Err(said.trim_end_matches(": ").to_owned());
     }
     output.ok_or_else(|| format!("printed more than {most} bytes"))
 }

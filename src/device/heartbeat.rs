@@ -83,7 +83,9 @@ impl Heartbeat {
             return;
         };
         self.failed = self.failed.min(self.seconds);
-        self.good = self.good.min(self.failed.saturating_sub(1));
+        if self.good >= self.failed {
+            self.good = 0;
+        }
         self.set(self.below(ladder));
     }
 
@@ -150,6 +152,9 @@ mod tests {
         assert_eq!(played(&plan, "++"), [900, 960, 960]);
         assert_eq!(played(&plan, "+-+"), [900, 960, 900, 900]);
         assert_eq!(played(&plan, "-+-"), [900, 480, 720, 480]);
+        // What has worked may fail later: down to what the ladder has, and no value in between.
+        assert_eq!(played(&plan, "++-+"), [900, 960, 960, 480, 720]);
+        assert_eq!(played(&plan, "-+--"), [900, 480, 720, 480, 480]);
     }
 
     #[test]

@@ -65,7 +65,11 @@ pub struct Life<T> {
     pub(super) cached: Cached,
     /// The last flight that the device was asked to take.
     pub(super) flight: u32,
-    failures: u32,
+    /// In a row. Only a request that was held shows that the device is where it should be: a server
+    /// that asks for Provision after every Provision succeeds half of the time.
+    pub(super) failures: u32,
+    /// Answers in a row that told of changes at once, and none came.
+    pub(super) idle: u8,
     pub(super) ping_answered: Option<Instant>,
     /// Since when the next Ping is due.
     pub(super) due: Option<Instant>,
@@ -91,6 +95,7 @@ impl<T: Transport> Life<T> {
             cached: Cached::default(),
             flight: 0,
             failures: 0,
+            idle: 0,
             ping_answered: None,
             due: None,
         }
@@ -111,14 +116,7 @@ impl<T: Transport> Life<T> {
                 _ => Box::pin(self.work(step)).await,
             };
             step = match done {
-                Ok(next) => {
-                    // Only a Ping shows that the device is where it should be: a server that asks
-                    // for Provision after every Provision succeeds half of the time.
-                    if step == Step::Wait {
-                        self.failures = 0;
-                    }
-                    next
-                }
+                Ok(next) => next,
                 Err(trouble) => Box::pin(self.recover(step, trouble)).await,
             };
         }
@@ -265,6 +263,7 @@ impl<T: Transport> Life<T> {
     /// neither items nor the promise of more. One that was just primed is asked once more.
     pub(super) fn take_in(&mut self, answer: &SyncAnswer<'_>, at: Instant) -> Result<(), Trouble> {
         let mut trouble = Ok(());
+        let mut news = 0;
         for folder in &mut self.watched {
             let Some(collection) = answer
                 .collections
@@ -315,8 +314,12 @@ impl<T: Transport> Life<T> {
                     });
                 }
             }
+            news += items;
             // A promise of more that brings neither items nor a new key is an empty one.
             folder.stale = was_priming || items > 0 || (collection.more_available && !same_key);
+        }
+        if news > 0 {
+            self.idle = 0;
         }
         trouble
     }

@@ -302,10 +302,11 @@ impl Refusals {
     }
 
     pub(crate) fn accepted(&self, user: u32) {
-        if let Some(count) = self.count(user)
-            && count.load(Ordering::Relaxed) < self.limit
-        {
-            count.store(0, Ordering::Relaxed);
+        if let Some(count) = self.count(user) {
+            // Whoever was stopped meanwhile stays so; then there is nothing to set.
+            let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |refused| {
+                (refused < self.limit).then_some(0)
+            });
         }
     }
 

@@ -44,6 +44,9 @@ const MAX_REFUSED: u8 = 2;
 /// An answer without news that comes before, and before half of the heartbeat, is no heartbeat: to
 /// ask again at once would be a loop.
 const AT_ONCE: Duration = Duration::from_secs(1);
+/// A mail that comes between a Sync and the next Ping is told of at once, and so may be the mail before
+/// it, once more (seen with SOGo).
+const MAX_IDLE: u8 = 3;
 
 /// A request that the server is asked to hold.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +56,13 @@ struct Held {
     seconds: u32,
     /// Its body is empty: the server has cached what it says.
     is_repeated: bool,
+}
+
+impl Held {
+    /// Whether an answer of that age came so early that the request was not held.
+    fn is_at_once(&self, age: Duration) -> bool {
+        age < AT_ONCE.min(Duration::from_secs(self.seconds.into()) / 2)
+    }
 }
 
 /// How the wait for an answer ended.
@@ -71,6 +81,8 @@ impl<T: Transport> Life<T> {
         if let Some(grounded) = boards(&self.behaviour, &mut self.flight, &mut self.random) {
             self.client.transport.abandon(grounded.how);
             Box::pin(self.fly(grounded)).await;
+            // Whether the fleet or the user was stopped meanwhile is asked before the next.
+            return Ok(Step::Wait);
         }
         let held = Box::pin(self.send_held()).await?;
         self.enter(State::Holding);
@@ -242,6 +254,7 @@ impl<T: Transport> Life<T> {
         match answer.status {
             PingStatus::Expired => self.waited(held, age, answer.status.code()),
             PingStatus::Changes => {
+                self.told(held, age, answer.status.code())?;
                 self.ping_answered = Some(now);
                 for folder in &mut self.watched {
                     folder.stale |= answer.folders.iter().any(|id| **id == *folder.id);
@@ -308,6 +321,7 @@ impl<T: Transport> Life<T> {
             PingEnd::Changes => {
                 self.ping_answered = Some(now);
                 self.take_in(&answer, now)?;
+                self.told(held, age, SyncStatus::Success.code())?;
                 Ok(Step::Sync)
             }
             _ => {
@@ -338,12 +352,30 @@ impl<T: Transport> Life<T> {
 
     /// Nothing came, after so long.
     fn waited(&mut self, held: Held, age: Duration, code: u16) -> Result<Step, Trouble> {
-        let heartbeat = Duration::from_secs(held.seconds.into());
-        if age < AT_ONCE.min(heartbeat / 2) {
+        if held.is_at_once(age) {
             return Err(Trouble::Status(code, Reaction::RetryLater));
         }
-        self.heartbeat.worked(&self.client.profile.heartbeat);
+        self.failures = 0;
+        // A gateway that answers earlier in the server's name says nothing of the whole heartbeat.
+        if age + AT_ONCE >= Duration::from_secs(held.seconds.into()) {
+            self.heartbeat.worked(&self.client.profile.heartbeat);
+        }
         Ok(Step::Wait)
+    }
+
+    /// Changes were told of. Now and then they are old news; a server that tells of none at once, and
+    /// again, is asked with pauses.
+    fn told(&mut self, held: Held, age: Duration, code: u16) -> Result<(), Trouble> {
+        if held.is_at_once(age) {
+            self.idle = self.idle.saturating_add(1);
+        } else {
+            self.idle = 0;
+        }
+        if self.idle > MAX_IDLE {
+            return Err(Trouble::Status(code, Reaction::RetryLater));
+        }
+        self.failures = 0;
+        Ok(())
     }
 
     /// The device gives the request up, which the server may go on holding.
@@ -355,6 +387,7 @@ impl<T: Transport> Life<T> {
             age,
         });
         self.client.transport.abandon(how);
+        self.failures = 0;
     }
 
     async fn without_answer(
@@ -391,6 +424,7 @@ impl<T: Transport> Life<T> {
                     age,
                 });
                 self.client.transport.abandon(Abandon::Fin);
+                self.failures = 0;
                 self.heartbeat.failed(&self.client.profile.heartbeat);
                 // The device has waited long enough; it connects anew at once, as phones do.
                 Ok(Step::Wait)
@@ -401,7 +435,12 @@ impl<T: Transport> Life<T> {
                     Trouble::Http { status, .. } if status.code() == 502 => PingEnd::Lost,
                     _ => PingEnd::Status(0),
                 };
-                if matches!(end, PingEnd::Cut | PingEnd::Lost) {
+                // A kept connection that had been closed before says nothing of the heartbeat.
+                let was_closed = matches!(
+                    &trouble,
+                    Trouble::Transport(failure) if failure.reused && failure.kind.is_disconnect()
+                ) && held.is_at_once(age);
+                if matches!(end, PingEnd::Cut | PingEnd::Lost) && !was_closed {
                     self.heartbeat.failed(&self.client.profile.heartbeat);
                 }
                 self.client.tell(Event::PingEnded { end, age });

@@ -431,8 +431,7 @@ impl Record for Recorder {
     }
 }
 
-/// `Sync 3 (invalid sync key)`.
-/// A status with its meaning.
+/// A status with its meaning: `Sync 3 (invalid sync key)`.
 pub(crate) fn status_name(command: eas::Command, code: u16) -> String {
     use eas::status::{
         EstimateStatus, FolderSyncStatus, GlobalStatus, PingStatus, PolicyStatus, SyncStatus,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use eas::Command;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::device::{
     Behaviour, Client, Event, Identity, Life, Profile, Record, Refusals, Trouble, device_random,
@@ -23,6 +23,8 @@ use tap::{Received, Sent, Tap};
 const WHOLE_LIMIT: Duration = Duration::from_secs(120);
 /// Exchange tells of a mail within its polling of 5 s; a slow server gets longer.
 const MAIL_LIMIT: Duration = Duration::from_secs(30);
+/// What is answered earlier was not held.
+const AT_ONCE: Duration = Duration::from_secs(1);
 /// Failures in a row after which the rest would be the same.
 const MAX_FAILURES: u32 = 3;
 /// One wrong password is enough for a probe.
@@ -59,6 +61,8 @@ enum Heard {
     Received(Box<Received>),
     /// A status or a body that is not as it should be.
     Wrong(String),
+    /// A message came, with this subject.
+    Item(String),
 }
 
 /// Tells of what the device made of an answer.
@@ -69,6 +73,10 @@ impl Record for Ear {
         let wrong = match event {
             Event::Status { command, code } => crate::measure::status_name(command, code),
             Event::BadBody { text, .. } => text.to_owned(),
+            Event::ItemSynced { subject, .. } => {
+                let _ = self.0.send(Heard::Item(subject.to_owned()));
+                return;
+            }
             Event::Refused => "the server refuses the user's password".to_owned(),
             _ => return,
         };
@@ -103,6 +111,7 @@ pub async fn probe<T: Transport + 'static>(
         wrong: None,
         held_since: None,
         mail_at: None,
+        mail_id: format!("probe-{:08x}", rand::random::<u32>()),
         has_synced_mail: false,
         not_held: 0,
     };
@@ -162,6 +171,8 @@ struct Story<'a> {
     wrong: Option<String>,
     held_since: Option<Instant>,
     mail_at: Option<Instant>,
+    /// In its subject.
+    mail_id: String,
     has_synced_mail: bool,
     /// Requests in a row that were answered instead of held.
     not_held: u32,
@@ -173,7 +184,7 @@ impl Story<'_> {
         mut heard: UnboundedReceiver<Heard>,
         sender: &mut Option<Client<T>>,
     ) -> Outcome {
-        let end = Instant::now() + WHOLE_LIMIT;
+        let end = Instant::now() + WHOLE_LIMIT + self.probe.hold;
         loop {
             let until = match (self.held_since, self.mail_at) {
                 (Some(_), Some(sent)) => sent + MAIL_LIMIT,
@@ -223,14 +234,14 @@ impl Story<'_> {
         };
         let to = self.probe.mail_to.clone().unwrap_or_default();
         self.note(&format!("held; a mail goes to {to} by SendMail"));
+        let sent = timeout_at(end, send(client, &to, &self.mail_id)).await;
         self.mail_at = Some(Instant::now());
-        match send(client, &to).await {
-            Ok(()) => None,
-            Err(trouble) => {
-                let text = crate::mail::explain(&trouble);
-                Some(Outcome::Stuck(format!("SendMail: {text}")))
-            }
-        }
+        let text = match sent {
+            Ok(Ok(())) => return None,
+            Ok(Err(trouble)) => crate::mail::explain(&trouble),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        Some(Outcome::Stuck(format!("SendMail: {text}")))
     }
 
     fn hear(&mut self, heard: Heard) -> Option<Outcome> {
@@ -252,6 +263,10 @@ impl Story<'_> {
                 None
             }
             Heard::Received(received) => self.received(&received),
+            Heard::Item(subject) => {
+                self.has_synced_mail |= subject.contains(&self.mail_id);
+                None
+            }
             Heard::Wrong(text) => {
                 self.note(&text);
                 // What OPTIONS says does not get better by asking again.
@@ -280,8 +295,11 @@ impl Story<'_> {
                 let outcome = format!("HTTP {}", answer.status);
                 self.steps
                     .push((name.clone(), outcome.clone(), received.after));
-                self.has_synced_mail |= self.mail_at.is_some() && !sent.held && name == "Sync";
-                if sent.held {
+                if sent.held && received.after >= AT_ONCE && self.probe.mail_to.is_none() {
+                    self.note("held until the server answered");
+                    return Some(Outcome::Alive);
+                }
+                if sent.held && received.after < AT_ONCE {
                     self.not_held += 1;
                     if self.not_held >= MAX_FAILURES {
                         let text = format!("the server answers {name} at once and holds nothing");
@@ -321,7 +339,7 @@ impl Story<'_> {
     }
 
     fn note(&mut self, text: &str) {
-        (self.print)(&format!("    * {text}\n"));
+        (self.print)(&transcript::note(text));
     }
 
     fn conclude(&mut self, outcome: &Outcome) {
@@ -342,8 +360,7 @@ impl Story<'_> {
     }
 }
 
-async fn send<T: Transport>(client: &mut Client<T>, to: &str) -> Result<(), Trouble> {
-    let id = format!("probe-{:08x}", rand::random::<u32>());
+async fn send<T: Transport>(client: &mut Client<T>, to: &str, id: &str) -> Result<(), Trouble> {
     let mime = format!(
         "From: <{to}>\r\nTo: <{to}>\r\nSubject: easload {} {id}\r\nMIME-Version: 1.0\r\n\
          Content-Type: text/plain; charset=us-ascii\r\n\r\nSent by easload to see it arrive.\r\n",
@@ -351,5 +368,5 @@ async fn send<T: Transport>(client: &mut Client<T>, to: &str) -> Result<(), Trou
     );
     client.options().await?;
     client.provision().await?;
-    client.send_mail(&id, mime.as_bytes()).await
+    client.send_mail(id, mime.as_bytes()).await
 }

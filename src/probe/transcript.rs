@@ -86,6 +86,13 @@ pub(super) fn answer(received: &Received, method: Method, bodies: bool) -> Strin
     out
 }
 
+/// A remark between request and answer.
+pub(super) fn note(text: &str) -> String {
+    let mut out = String::new();
+    line(&mut out, '*', text);
+    out
+}
+
 pub(super) fn time(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1e3)
 }

@@ -116,7 +116,7 @@ impl Passwords {
             line: line.to_owned(),
             problem,
         };
-        let printed = command::run(line, LIMIT, MOST).await.map_err(fail)?;
+        let printed = command::run_secret(line, LIMIT, MOST).await.map_err(fail)?;
         let printed = String::from_utf8(printed);
         let printed = printed.map_err(|_| fail("printed what is not UTF-8".to_owned()))?;
         match printed.lines().next() {

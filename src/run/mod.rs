@@ -274,6 +274,17 @@ fn profiles(plan: &Plan, path: &str) -> Vec<Arc<Profile>> {
 /// # Errors
 /// As for a run.
 pub async fn first_device(mut plan: Plan, kind: Option<&str>) -> Result<FirstDevice, RunError> {
+    let names = plan.devices.profiles.iter().map(|one| one.name.as_str());
+    let names: Vec<&str> = names.collect();
+    let chosen = match kind {
+        None => plan.devices.profile_of(0),
+        Some(kind) => names.iter().position(|name| *name == kind).ok_or_else(|| {
+            RunError::Target(format!(
+                "there is no profile `{kind}`; there are {}",
+                names.join(", ")
+            ))
+        })?,
+    };
     plan.devices.count = 1;
     plan.devices.users = 1;
     let identity = accounts::identities(&plan).await?.swap_remove(0);
@@ -282,23 +293,10 @@ pub async fn first_device(mut plan: Plan, kind: Option<&str>) -> Result<FirstDev
         TargetPlan::Server { .. } => None,
     };
     let servers = Servers::of(&plan, mock.as_ref())?;
-    let names = plan.devices.profiles.iter().map(|one| one.name.as_str());
-    let names: Vec<&str> = names.collect();
-    let chosen = match kind {
-        None => 0,
-        Some(kind) => names.iter().position(|name| *name == kind).ok_or_else(|| {
-            RunError::Target(format!(
-                "there is no profile `{kind}`; there are {}",
-                names.join(", ")
-            ))
-        })?,
-    };
     let profile = profiles(&plan, servers.path()).swap_remove(chosen);
-    let domain = plan.mail.as_ref().map(|mail| mail.domain.clone());
     Ok(FirstDevice {
         identity,
         profile,
-        domain,
         servers,
         mock,
     })
@@ -310,8 +308,6 @@ pub struct FirstDevice {
     pub identity: Arc<Identity>,
     /// Its kind.
     pub profile: Arc<Profile>,
-    /// Mail domain of its user, if the plan says.
-    pub domain: Option<String>,
     servers: Servers,
     mock: Option<MockProcess>,
 }

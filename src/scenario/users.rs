@@ -299,7 +299,7 @@ mod tests {
         }
         assert_eq!(Pattern::parse("a{0001..5000}").unwrap().count, Some(5000));
         for wrong in [
-            "load",
+            "",
             "load{1..",
             "load{1-5}",
             "load{a..b}",
