@@ -158,10 +158,11 @@ pub fn differences(a: &Plan, b: &Plan) -> Vec<String> {
         profiles
             .map(|profile| {
                 format!(
-                    "{} (weight {}): {}",
+                    "{} (weight {}): {}, window {}",
                     profile.name,
                     profile.weight,
-                    profile.text()
+                    profile.text(),
+                    profile.window
                 )
             })
             .collect::<Vec<_>>()

@@ -347,13 +347,16 @@ impl Story<'_> {
         let mut text = String::from("\nstep              outcome              time\n");
         for (name, outcome, after) in &self.steps {
             text.push_str(&format!(
-                "{name:<16}  {outcome:<18}  {}\n",
+                "{name:<16}  {:<18}  {}\n",
+                transcript::clean(outcome),
                 transcript::time(*after)
             ));
         }
         text.push_str(&match outcome {
             Outcome::Alive => "\nThe device lives: the server holds its requests.\n".to_owned(),
-            Outcome::Stuck(why) => format!("\nThe device is stuck: {why}\n"),
+            Outcome::Stuck(why) => {
+                format!("\nThe device is stuck: {}\n", transcript::clean(why))
+            }
             Outcome::Unreachable(why) => format!("\nThere is no server: {why}\n"),
         });
         (self.print)(&text);

@@ -97,10 +97,10 @@ pub(super) fn time(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1e3)
 }
 
-fn line(out: &mut String, mark: char, text: &str) {
-    // A server's text must not move the cursor of the terminal that shows it.
-    let text: String = text
-        .chars()
+/// A server's text must not move the cursor of the terminal that shows it.
+pub(super) fn clean(text: &str) -> String {
+    let letters = text.chars();
+    letters
         .map(|letter| {
             if letter.is_control() {
                 '\u{fffd}'
@@ -108,7 +108,11 @@ fn line(out: &mut String, mark: char, text: &str) {
                 letter
             }
         })
-        .collect();
+        .collect()
+}
+
+fn line(out: &mut String, mark: char, text: &str) {
+    let text = clean(text);
     // Writing to a string cannot fail.
     let _ = writeln!(out, "    {mark} {text}");
 }

@@ -125,6 +125,33 @@ async fn a_server_that_does_not_hold_pings_is_not_asked_in_a_loop() {
     assert!((1000..3000).contains(&pings), "{pings} in an hour");
 }
 
+/// Changes that are told of at once and never come; a key that is primed and refused again: both are
+/// quick answers, and no reason to hurry.
+#[tokio::test(start_paused = true)]
+async fn quick_answers_that_lead_nowhere_are_followed_by_pauses() {
+    let news = (1..20_000).map(|number| {
+        let answer = PingAnswer {
+            folders: vec!["5".into()],
+            ..ping(PingStatus::Changes)
+        };
+        ((Command::Ping, number), body(answer.encode()))
+    });
+    let lived = setup(news, |_| {}).live(HOUR).await;
+    let pings = lived.of(Command::Ping).len();
+    assert!((1000..4000).contains(&pings), "{pings} in an hour");
+
+    let refused = (1..7_000).map(|round| {
+        let answer = SyncAnswer::failed(SyncStatus::InvalidSyncKey);
+        let answer = answer.encode(ProtocolVersion::V14_1);
+        ((Command::Sync, 3 * round), body(answer))
+    });
+    let lived = setup(refused, |profile| profile.wait = Wait::Sync)
+        .live(HOUR)
+        .await;
+    let syncs = lived.of(Command::Sync).len();
+    assert!((1000..12_000).contains(&syncs), "{syncs} in an hour");
+}
+
 /// Seconds or minutes that a Sync asks for.
 fn hang(body: &[u8]) -> Option<(Option<i32>, Option<i32>)> {
     let request = SyncRequest::decode(body).ok()?;
