@@ -90,6 +90,13 @@ fn runs_of_different_loads_are_refused_and_other_servers_are_not() {
     let found = differences(&plan(""), &other);
     assert_eq!(found.len(), 2, "{found:?}");
     assert_eq!(found[0], "devices: 500 and 600");
+    let mut other = plan("");
+    other.devices.profiles[0].window = 50;
+    let found = differences(&plan(""), &other);
+    assert!(
+        found.len() == 1 && found[0].contains("window 25 and ") && found[0].ends_with("window 50"),
+        "{found:?}"
+    );
 }
 
 fn easload(arguments: &[&str], baselines: &Path) -> Output {
