@@ -18,4 +18,5 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 mod terminal;
+mod text;
 pub mod transport;

@@ -3,7 +3,7 @@
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use eas::commands::{Change, CollectionAnswer, Email, PingAnswer, SyncAnswer};
+use eas::commands::{Change, CollectionAnswer, Email, ItemData, PingAnswer, SyncAnswer};
 use eas::status::{PingStatus, SyncStatus};
 use eas::wbxml::Reader;
 
@@ -26,14 +26,15 @@ fn sync_answer() -> Vec<u8> {
     let changes = (0..100)
         .map(|number| Change::Add {
             server_id: format!("5:{number}").into(),
-            email: Box::new(Email {
+            data: ItemData::Email(Box::new(Email {
                 from: "\"Load 2\" <load0002@lab.example>".into(),
                 to: "\"Load 1\" <load0001@lab.example>".into(),
                 subject: format!("message number {number}").into(),
                 date_received: "2026-03-14T03:00:00.000Z".into(),
                 read: false,
                 body: body[..500].into(),
-            }),
+                ..Email::default()
+            })),
         })
         .collect();
     let collection = CollectionAnswer {

@@ -111,8 +111,18 @@ pub struct Query {
     pub device_type: String,
     /// Version, locale and policy key: in the URI of a base64 query only, in headers otherwise.
     pub binary: Option<BinaryFields>,
-    /// Store a sent message in Sent Items (SendMail up to 12.1, `SaveInSent=T`).
+    /// Store a sent message in Sent Items (SendMail, SmartReply and SmartForward up to 12.1,
+    /// `SaveInSent=T`).
     pub save_in_sent: bool,
+    /// The folder of the message that is answered or forwarded (SmartReply and SmartForward up to
+    /// 12.1).
+    pub collection_id: Option<String>,
+    /// The message that is answered or forwarded (SmartReply and SmartForward up to 12.1).
+    pub item_id: Option<String>,
+    /// In place of both, the id that a Search gave.
+    pub long_id: Option<String>,
+    /// The reference of the attachment that is wanted (GetAttachment, up to 12.1).
+    pub attachment_name: Option<String>,
 }
 
 /// What only a base64 query carries.
@@ -135,6 +145,10 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
 
 /// Parameter tags of the base64 form (ASHTTP 2.2.1.1.1.1.3).
 mod tag {
+    pub(super) const ATTACHMENT_NAME: u8 = 0;
+    pub(super) const COLLECTION_ID: u8 = 1;
+    pub(super) const ITEM_ID: u8 = 3;
+    pub(super) const LONG_ID: u8 = 4;
     pub(super) const OPTIONS: u8 = 7;
     pub(super) const USER: u8 = 8;
 }
@@ -143,6 +157,26 @@ mod tag {
 const SAVE_IN_SENT: u8 = 0x01;
 
 impl Query {
+    /// A query with nothing but a command and a device.
+    pub fn new(
+        command: Command,
+        device_id: impl Into<String>,
+        device_type: impl Into<String>,
+    ) -> Self {
+        Self {
+            command,
+            user: None,
+            device_id: device_id.into(),
+            device_type: device_type.into(),
+            binary: None,
+            save_in_sent: false,
+            collection_id: None,
+            item_id: None,
+            long_id: None,
+            attachment_name: None,
+        }
+    }
+
     /// Whether a device id is one a server must take: 1 to 32 letters or digits.
     #[must_use]
     pub fn is_device_id(text: &str) -> bool {
@@ -162,6 +196,19 @@ impl Query {
         text.push_str(&value(&self.device_id));
         text.push_str("&DeviceType=");
         text.push_str(&value(&self.device_type));
+        for (name, id) in [
+            ("CollectionId", &self.collection_id),
+            ("ItemId", &self.item_id),
+            ("LongId", &self.long_id),
+            ("AttachmentName", &self.attachment_name),
+        ] {
+            if let Some(id) = id {
+                text.push('&');
+                text.push_str(name);
+                text.push('=');
+                text.push_str(&value(id));
+            }
+        }
         if self.save_in_sent {
             text.push_str("&SaveInSent=T");
         }
@@ -180,6 +227,17 @@ impl Query {
             None => bytes.push(0),
         }
         push_counted(&mut bytes, self.device_type.as_bytes());
+        for (tag, id) in [
+            (tag::ATTACHMENT_NAME, &self.attachment_name),
+            (tag::COLLECTION_ID, &self.collection_id),
+            (tag::ITEM_ID, &self.item_id),
+            (tag::LONG_ID, &self.long_id),
+        ] {
+            if let Some(id) = id {
+                bytes.push(tag);
+                push_counted(&mut bytes, id.as_bytes());
+            }
+        }
         if self.save_in_sent {
             bytes.push(tag::OPTIONS);
             push_counted(&mut bytes, &[SAVE_IN_SENT]);
@@ -209,17 +267,22 @@ impl Query {
     }
 
     fn parse_plain(query: &str) -> Result<Self, QueryError> {
-        let (mut command, mut user, mut device_id, mut device_type) = (None, None, None, None);
-        let mut save_in_sent = false;
+        let (mut command, mut device_id, mut device_type) = (None, None, None);
+        // Its command and device are put in at the end.
+        let mut read = Self::new(Command::Sync, "", "");
         for part in query.split('&') {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
             match name.to_ascii_lowercase().as_str() {
                 "cmd" => command = Some(value.parse()?),
-                "user" => user = Some(value),
+                "user" => read.user = Some(value),
                 "deviceid" => device_id = Some(value),
                 "devicetype" => device_type = Some(value),
-                "saveinsent" => save_in_sent = value.eq_ignore_ascii_case("T"),
+                "saveinsent" => read.save_in_sent = value.eq_ignore_ascii_case("T"),
+                "collectionid" => read.collection_id = Some(value),
+                "itemid" => read.item_id = Some(value),
+                "longid" => read.long_id = Some(value),
+                "attachmentname" => read.attachment_name = Some(value),
                 _ => {}
             }
         }
@@ -229,11 +292,9 @@ impl Query {
         }
         Ok(Self {
             command: command.ok_or(QueryError::Missing("Cmd"))?,
-            user,
             device_id,
             device_type: device_type.ok_or(QueryError::Missing("DeviceType"))?,
-            binary: None,
-            save_in_sent,
+            ..read
         })
     }
 
@@ -262,30 +323,29 @@ impl Query {
         };
         let device_type =
             String::from_utf8_lossy(take_counted(&mut rest, "the device type")?).into_owned();
-        let (mut user, mut save_in_sent) = (None, false);
+        let mut query = Self::new(command, device_id, device_type);
+        query.binary = Some(BinaryFields {
+            version,
+            locale,
+            policy_key,
+        });
         while !rest.is_empty() {
             let tag = take(&mut rest, 1, "a parameter")?[0];
             let value = take_counted(&mut rest, "a parameter")?;
+            let text = || Some(String::from_utf8_lossy(value).into_owned());
             match tag {
                 tag::OPTIONS => {
-                    save_in_sent = value.first().is_some_and(|bits| bits & SAVE_IN_SENT != 0)
+                    query.save_in_sent = value.first().is_some_and(|bits| bits & SAVE_IN_SENT != 0);
                 }
-                tag::USER => user = Some(String::from_utf8_lossy(value).into_owned()),
+                tag::USER => query.user = text(),
+                tag::ATTACHMENT_NAME => query.attachment_name = text(),
+                tag::COLLECTION_ID => query.collection_id = text(),
+                tag::ITEM_ID => query.item_id = text(),
+                tag::LONG_ID => query.long_id = text(),
                 _ => {}
             }
         }
-        Ok(Self {
-            command,
-            user,
-            device_id,
-            device_type,
-            binary: Some(BinaryFields {
-                version,
-                locale,
-                policy_key,
-            }),
-            save_in_sent,
-        })
+        Ok(query)
     }
 }
 
@@ -359,13 +419,66 @@ mod tests {
 
     fn sample(save_in_sent: bool) -> Query {
         Query {
-            command: Command::SendMail,
             user: Some("EXAMPLE\\load 0001@lab.example".to_owned()),
-            device_id: "EASLOAD00000001".to_owned(),
-            device_type: "easload".to_owned(),
-            binary: None,
             save_in_sent,
+            ..Query::new(Command::SendMail, "EASLOAD00000001", "easload")
         }
+    }
+
+    /// SmartReply and GetAttachment up to 12.1 name what they mean in the query.
+    fn samples_with_ids() -> [Query; 3] {
+        let query = |command| Query::new(command, "EASLOAD00000001", "easload");
+        [
+            Query {
+                collection_id: Some("5".to_owned()),
+                item_id: Some("5:12 & more".to_owned()),
+                save_in_sent: true,
+                ..query(Command::SmartReply)
+            },
+            Query {
+                long_id: Some("RgAAAA==".to_owned()),
+                ..query(Command::SmartForward)
+            },
+            Query {
+                attachment_name: Some("5%3a12%3a0".to_owned()),
+                ..query(Command::GetAttachment)
+            },
+        ]
+    }
+
+    #[test]
+    fn ids_of_items_round_trip_in_both_forms() {
+        let fields = BinaryFields {
+            version: ProtocolVersion::V12_1,
+            locale: 0x0409,
+            policy_key: None,
+        };
+        for query in samples_with_ids() {
+            let plain = query.to_plain();
+            assert_eq!(Query::parse(&plain), Ok(query.clone()), "{plain}");
+            let base64 = query.to_base64(&fields);
+            let expected = Query {
+                binary: Some(fields),
+                ..query
+            };
+            assert_eq!(Query::parse(&base64), Ok(expected), "{base64}");
+        }
+    }
+
+    /// The tags of ASHTTP 2.2.1.1.1.1.3, put together by hand: CollectionId 1, ItemId 3.
+    #[test]
+    fn base64_parameters_have_the_tags_of_the_specification() {
+        let [reply, ..] = samples_with_ids();
+        let fields = BinaryFields {
+            version: ProtocolVersion::V12_1,
+            locale: 0x0409,
+            policy_key: None,
+        };
+        let bytes = BASE64.decode(reply.to_base64(&fields)).unwrap();
+        assert!(
+            bytes.ends_with(b"\x07easload\x01\x015\x03\x0b5:12 & more\x07\x01\x01"),
+            "{bytes:?}"
+        );
     }
 
     #[test]

@@ -45,15 +45,18 @@ fn settings_tell_a_question_from_an_order() {
            <UserInformation><Get/></UserInformation></Settings>",
     );
     let asked = SettingsRequest::decode(&asked).unwrap();
-    assert!(asked.oof && asked.user_information && asked.device_information.is_none());
+    assert_eq!(asked.oof, Some(OofRequest::Get));
+    assert!(asked.user_information && asked.device_information.is_none());
     let told = body(
         "<Settings xmlns='Settings'><Oof><Set><OofState>0</OofState></Set></Oof>
            <DevicePassword><Set><Password>x</Password></Set></DevicePassword></Settings>",
     );
-    assert_eq!(
-        SettingsRequest::decode(&told).unwrap(),
-        SettingsRequest::default()
-    );
+    let told = SettingsRequest::decode(&told).unwrap();
+    assert_eq!(told.oof, Some(OofRequest::Set(Oof::default())));
+    let password = told.device_password.unwrap();
+    assert_eq!(password.0, "x");
+    assert!(!format!("{password:?}").contains('x'));
+    assert!(!told.user_information);
 }
 
 #[test]
@@ -149,7 +152,12 @@ fn sync_hangs_for_a_heartbeat() {
         truncation_size: Some(500),
     });
     let filter = Some(FilterType::THREE_DAYS);
-    assert_eq!(collection.options, Some(SyncOptions { filter, body }));
+    let options = SyncOptions {
+        filter,
+        body,
+        ..SyncOptions::default()
+    };
+    assert_eq!(collection.options, Some(options));
     assert_eq!(request.operations(), 0);
 }
 
@@ -184,11 +192,17 @@ fn sync_takes_the_commands_of_a_client() {
         [
             ClientCommand::Change {
                 server_id: "5:1".into(),
-                read: Some(true)
+                change: ItemChange::Email {
+                    read: Some(true),
+                    flag: Some(Flag {
+                        flag_type: "x".into(),
+                        ..Flag::default()
+                    }),
+                },
             },
             ClientCommand::Change {
                 server_id: "5:2".into(),
-                read: None
+                change: ItemChange::Nothing,
             },
             ClientCommand::Delete {
                 server_id: "5:3".into()
@@ -198,11 +212,18 @@ fn sync_takes_the_commands_of_a_client() {
             },
         ]
     );
+    let options = request.collections[0].options.unwrap();
+    assert_eq!((options.mime_support, options.conflict), (Some(2), Some(1)));
+    let contact = Contact {
+        file_as: "Ada".into(),
+        ..Contact::default()
+    };
     assert_eq!(
         request.collections[1].commands,
         [ClientCommand::Add {
             client_id: "c1".into(),
-            class: Some(Class::Contacts)
+            class: Some(Class::Contacts),
+            data: ItemData::Contact(Box::new(contact)),
         }]
     );
 }
@@ -275,12 +296,12 @@ fn sync_tells_what_became_of_the_commands() {
             CommandResponse::Fetch {
                 server_id: "5:4".into(),
                 status: SyncStatus::Success,
-                email: Some(Box::new(whole))
+                data: Some(ItemData::Email(Box::new(whole)))
             },
             CommandResponse::Fetch {
                 server_id: "5:5".into(),
                 status: SyncStatus::ObjectNotFound,
-                email: None
+                data: None
             },
         ]
     );
@@ -308,13 +329,13 @@ fn item_operations_fetch_an_item() {
     };
     let expected = ItemOperationsRequest {
         fetches: vec![fetch],
-        other_operations: 0,
+        ..ItemOperationsRequest::default()
     };
     assert_eq!(ItemOperationsRequest::decode(&body).unwrap(), expected);
 }
 
 #[test]
-fn item_operations_count_what_they_do_not_keep() {
+fn item_operations_empty_folders_and_move_conversations() {
     let others = body(
         "<ItemOperations xmlns='ItemOperations' xmlns:as='AirSync'>
            <EmptyFolderContents><as:CollectionId>5</as:CollectionId>
@@ -324,7 +345,14 @@ fn item_operations_count_what_they_do_not_keep() {
          </ItemOperations>",
     );
     let request = ItemOperationsRequest::decode(&others).unwrap();
-    assert_eq!((request.other_operations, request.operations()), (2, 3));
+    assert_eq!(request.operations(), 3);
+    assert!(request.empties[0].delete_sub_folders);
+    assert_eq!(request.empties[0].collection_id, "5");
+    assert_eq!(request.moves[0].conversation_id[..], *b"x");
+    assert_eq!(
+        (&*request.moves[0].to, request.moves[0].always),
+        ("6", false)
+    );
     let nowhere = body("<ItemOperations xmlns='ItemOperations'><Fetch/></ItemOperations>");
     assert_eq!(
         error(ItemOperationsRequest::decode(&nowhere)),
@@ -333,7 +361,7 @@ fn item_operations_count_what_they_do_not_keep() {
 }
 
 #[test]
-fn item_operations_answers_pass_over_other_operations() {
+fn item_operations_answers_tell_of_every_operation() {
     let body = body(
         "<ItemOperations xmlns='ItemOperations' xmlns:as='AirSync' xmlns:em='Email'>
            <Status>1</Status><Response>
@@ -348,15 +376,18 @@ fn item_operations_answers_pass_over_other_operations() {
     let answer = ItemOperationsAnswer::decode(&body).unwrap();
     assert_eq!(answer.status, ItemOperationsStatus::Success);
     let missing = FetchAnswer {
-        status: ItemOperationsStatus::LibraryNotFound,
-        collection_id: None,
         server_id: Some("5:12".into()),
-        class: None,
-        email: None,
+        ..FetchAnswer::failed(ItemOperationsStatus::LibraryNotFound)
     };
     assert_eq!(answer.fetches[0], missing);
     assert_eq!(answer.fetches[1].class, Some(Class::Email));
-    assert_eq!(answer.fetches[1].email.as_ref().unwrap().subject, "whole");
+    let Some(FetchedContent::Item(item)) = &answer.fetches[1].content else {
+        panic!("{answer:?}");
+    };
+    assert_eq!(item.as_email().unwrap().subject, "whole");
+    let refused = ItemOperationsStatus::InvalidDestinationFolder;
+    assert_eq!(answer.moves[0].status, refused);
+    assert_eq!(answer.empties[0].collection_id.as_deref(), Some("5"));
 }
 
 /// 155 and 156 are common to all commands too, but the table of ItemOperations lists them.
@@ -416,19 +447,165 @@ fn item_operations_status() -> impl Strategy<Value = ItemOperationsStatus> {
     (0..200_u16).prop_map(ItemOperationsStatus::from_code)
 }
 
-fn email() -> impl Strategy<Value = Box<Email<'static>>> {
-    (text(), text(), text(), text(), any::<bool>(), text()).prop_map(
-        |(from, to, subject, date_received, read, body)| {
-            Box::new(Email {
-                from,
-                to,
-                subject,
-                date_received,
-                read,
-                body,
-            })
+fn flag() -> impl Strategy<Value = Flag<'static>> {
+    let status = [FlagStatus::None, FlagStatus::Complete, FlagStatus::Active];
+    (proptest::sample::select(status.to_vec()), text(), text()).prop_map(
+        |(status, flag_type, completed)| Flag {
+            status,
+            flag_type,
+            completed,
         },
     )
+}
+
+fn attachment() -> impl Strategy<Value = Attachment<'static>> {
+    (text(), text(), any::<u32>()).prop_map(|(display_name, file_reference, size)| Attachment {
+        display_name,
+        file_reference,
+        size,
+    })
+}
+
+fn recurrence() -> impl Strategy<Value = Recurrence<'static>> {
+    (
+        any::<(u8, Option<u16>, Option<u16>)>(),
+        maybe(text()),
+        any::<(Option<u8>, Option<u8>, Option<u8>, Option<u8>)>(),
+    )
+        .prop_map(|((kind, interval, occurrences), until, days)| {
+            let (day_of_week, day_of_month, week_of_month, month_of_year) = days;
+            Recurrence {
+                kind,
+                interval,
+                occurrences,
+                until,
+                day_of_week,
+                day_of_month,
+                week_of_month,
+                month_of_year,
+            }
+        })
+}
+
+fn meeting() -> impl Strategy<Value = Box<MeetingRequest<'static>>> {
+    (
+        (text(), text(), text(), text(), text()),
+        maybe(recurrence()),
+        any::<(bool, bool, u8, u8, u8, Option<u32>)>(),
+    )
+        .prop_map(
+            |((start, end, dt_stamp, location, id), recurrence, flags)| {
+                Box::new(MeetingRequest {
+                    start,
+                    end,
+                    dt_stamp,
+                    location,
+                    global_obj_id: id,
+                    recurrence,
+                    all_day: flags.0,
+                    response_requested: flags.1,
+                    instance_type: flags.2,
+                    busy_status: flags.3,
+                    sensitivity: flags.4,
+                    reminder: flags.5,
+                    ..MeetingRequest::default()
+                })
+            },
+        )
+}
+
+fn email() -> impl Strategy<Value = ItemData<'static>> {
+    (
+        (text(), text(), text(), text(), text(), text()),
+        (maybe(flag()), few(attachment()), maybe(meeting())),
+        // Without a size: one that is the body's own counts as none.
+        any::<(bool, bool, Option<u8>, u8)>(),
+    )
+        .prop_map(|(texts, (flag, attachments, meeting), numbers)| {
+            ItemData::Email(Box::new(Email {
+                from: texts.0,
+                to: texts.1,
+                cc: texts.2,
+                subject: texts.3,
+                date_received: texts.4,
+                body: texts.5,
+                flag,
+                attachments,
+                meeting,
+                read: numbers.0,
+                truncated: numbers.1,
+                importance: numbers.2,
+                body_type: numbers.3,
+                ..Email::default()
+            }))
+        })
+}
+
+fn appointment() -> impl Strategy<Value = ItemData<'static>> {
+    let attendee = (text(), text()).prop_map(|(email, name)| Attendee { email, name });
+    (
+        (text(), text(), text(), text(), text(), text()),
+        few(attendee),
+        maybe(recurrence()),
+        any::<(bool, u8, u8, Option<u32>)>(),
+    )
+        .prop_map(|(texts, attendees, recurrence, numbers)| {
+            ItemData::Calendar(Box::new(Appointment {
+                uid: texts.0,
+                subject: texts.1,
+                start: texts.2,
+                end: texts.3,
+                location: texts.4,
+                body: texts.5,
+                attendees,
+                recurrence,
+                all_day: numbers.0,
+                busy_status: numbers.1,
+                meeting_status: numbers.2,
+                reminder: numbers.3,
+                ..Appointment::default()
+            }))
+        })
+}
+
+fn item() -> impl Strategy<Value = ItemData<'static>> {
+    prop_oneof![
+        3 => email(),
+        1 => appointment(),
+        1 => (text(), text(), text()).prop_map(|(first_name, email2, body)| {
+            ItemData::Contact(Box::new(Contact { first_name, email2, body, ..Contact::default() }))
+        }),
+        1 => (text(), text(), any::<bool>(), maybe(recurrence())).prop_map(
+            |(subject, body, complete, recurrence)| {
+                ItemData::Task(Box::new(Task {
+                    subject, body, complete, recurrence, ..Task::default()
+                }))
+            }
+        ),
+        1 => (text(), text(), text()).prop_map(|(subject, last_modified, body)| {
+            ItemData::Note(Box::new(Note { subject, last_modified, body }))
+        }),
+        1 => Just(ItemData::Other),
+    ]
+}
+
+/// A change of marks that marks nothing, and one of the whole content without content, are written
+/// as nothing, so none are generated.
+fn item_change() -> impl Strategy<Value = ItemChange<'static>> {
+    prop_oneof![
+        (any::<bool>(), maybe(flag())).prop_map(|(read, flag)| ItemChange::Email {
+            read: Some(read),
+            flag,
+        }),
+        flag().prop_map(|flag| ItemChange::Email {
+            read: None,
+            flag: Some(flag),
+        }),
+        item().prop_map(|data| match data {
+            ItemData::Other => ItemChange::Nothing,
+            data => ItemChange::Data(data),
+        }),
+    ]
 }
 
 fn device_information() -> impl Strategy<Value = DeviceInformation<'static>> {
@@ -444,21 +621,35 @@ fn device_information() -> impl Strategy<Value = DeviceInformation<'static>> {
 
 fn client_command() -> impl Strategy<Value = ClientCommand<'static>> {
     prop_oneof![
-        (text(), maybe(class()))
-            .prop_map(|(client_id, class)| ClientCommand::Add { client_id, class }),
-        (text(), any::<Option<bool>>())
-            .prop_map(|(server_id, read)| ClientCommand::Change { server_id, read }),
+        (text(), maybe(class()), item()).prop_map(|(client_id, class, data)| {
+            ClientCommand::Add {
+                client_id,
+                class,
+                data,
+            }
+        }),
+        (text(), item_change())
+            .prop_map(|(server_id, change)| ClientCommand::Change { server_id, change }),
         text().prop_map(|server_id| ClientCommand::Delete { server_id }),
         text().prop_map(|server_id| ClientCommand::Fetch { server_id }),
     ]
 }
 
 fn sync_collection() -> impl Strategy<Value = SyncCollection<'static>> {
-    let options =
-        (any::<Option<u8>>(), maybe(body_preference())).prop_map(|(filter, body)| SyncOptions {
-            filter: filter.map(FilterType),
-            body,
-        });
+    let options = (
+        any::<(Option<u8>, Option<u8>, Option<u8>)>(),
+        maybe(body_preference()),
+        maybe(class()),
+    )
+        .prop_map(
+            |((filter, conflict, mime_support), body, class)| SyncOptions {
+                filter: filter.map(FilterType),
+                body,
+                class,
+                conflict,
+                mime_support,
+            },
+        );
     (
         (text(), text()),
         any::<(Option<bool>, Option<bool>, Option<u16>)>(),
@@ -493,11 +684,11 @@ fn command_response() -> impl Strategy<Value = CommandResponse<'static>> {
             .prop_map(|(server_id, status)| CommandResponse::Change { server_id, status }),
         (text(), sync_status())
             .prop_map(|(server_id, status)| CommandResponse::Delete { server_id, status }),
-        (text(), sync_status(), maybe(email())).prop_map(|(server_id, status, email)| {
+        (text(), sync_status(), maybe(item())).prop_map(|(server_id, status, data)| {
             CommandResponse::Fetch {
                 server_id,
                 status,
-                email,
+                data,
             }
         }),
     ]
@@ -505,8 +696,9 @@ fn command_response() -> impl Strategy<Value = CommandResponse<'static>> {
 
 fn change() -> impl Strategy<Value = Change<'static>> {
     prop_oneof![
-        (text(), email()).prop_map(|(server_id, email)| Change::Add { server_id, email }),
-        text().prop_map(|server_id| Change::Update { server_id }),
+        (text(), item()).prop_map(|(server_id, data)| Change::Add { server_id, data }),
+        (text(), item_change())
+            .prop_map(|(server_id, change)| Change::Update { server_id, change }),
         text().prop_map(|server_id| Change::Delete { server_id }),
         text().prop_map(|server_id| Change::SoftDelete { server_id }),
     ]
@@ -532,7 +724,8 @@ fn collection_answer() -> impl Strategy<Value = CollectionAnswer<'static>> {
 
 fn fetch() -> impl Strategy<Value = Fetch<'static>> {
     let ids = (maybe(text()), maybe(text()), maybe(text()), maybe(text()));
-    (text(), ids, maybe(body_preference())).prop_map(|(store, ids, body)| {
+    let range = any::<Option<(u32, u32)>>();
+    (text(), ids, maybe(body_preference()), range).prop_map(|(store, ids, body, range)| {
         let (collection_id, server_id, long_id, file_reference) = ids;
         Fetch {
             store,
@@ -541,8 +734,24 @@ fn fetch() -> impl Strategy<Value = Fetch<'static>> {
             long_id,
             file_reference,
             body,
+            range,
         }
     })
+}
+
+fn fetched_content() -> impl Strategy<Value = FetchedContent<'static>> {
+    let bytes = proptest::collection::vec(any::<u8>(), 0..20).prop_map(Cow::<[u8]>::Owned);
+    prop_oneof![
+        item().prop_map(FetchedContent::Item),
+        (text(), bytes, maybe(text()), any::<Option<u32>>()).prop_map(
+            |(content_type, data, range, total)| FetchedContent::Attachment {
+                content_type,
+                data,
+                range,
+                total,
+            }
+        ),
+    ]
 }
 
 fn fetch_answer() -> impl Strategy<Value = FetchAnswer<'static>> {
@@ -550,16 +759,18 @@ fn fetch_answer() -> impl Strategy<Value = FetchAnswer<'static>> {
         item_operations_status(),
         maybe(text()),
         maybe(text()),
+        maybe(text()),
         maybe(class()),
-        maybe(email()),
+        maybe(fetched_content()),
     )
         .prop_map(
-            |(status, collection_id, server_id, class, email)| FetchAnswer {
+            |(status, collection_id, server_id, file_reference, class, content)| FetchAnswer {
                 status,
                 collection_id,
                 server_id,
+                file_reference,
                 class,
-                email,
+                content,
             },
         )
 }
@@ -569,6 +780,42 @@ fn user_information() -> impl Strategy<Value = UserInformation<'static>> {
         status,
         primary_address,
     })
+}
+
+fn oof() -> impl Strategy<Value = Oof<'static>> {
+    let message = (
+        proptest::sample::select(&OofAudience::ALL[..]),
+        any::<bool>(),
+        text(),
+        text(),
+    )
+        .prop_map(|(audience, enabled, reply, body_type)| OofMessage {
+            audience,
+            enabled,
+            reply,
+            body_type,
+        });
+    let state = [OofState::Disabled, OofState::Global, OofState::TimeBased];
+    (
+        proptest::sample::select(state.to_vec()),
+        maybe(text()),
+        maybe(text()),
+        few(message),
+    )
+        .prop_map(|(state, start, end, messages)| Oof {
+            state,
+            start,
+            end,
+            messages,
+        })
+}
+
+fn oof_request() -> impl Strategy<Value = OofRequest<'static>> {
+    prop_oneof![Just(OofRequest::Get), oof().prop_map(OofRequest::Set)]
+}
+
+fn oof_answer() -> impl Strategy<Value = OofAnswer<'static>> {
+    (settings_status(), maybe(oof())).prop_map(|(status, oof)| OofAnswer { status, oof })
 }
 
 proptest! {
@@ -600,9 +847,11 @@ proptest! {
     fn settings_requests_round_trip(
         device_information in maybe(device_information()),
         user_information in any::<bool>(),
-        oof in any::<bool>(),
+        oof in maybe(oof_request()),
+        device_password in maybe(text().prop_map(DevicePassword)),
     ) {
-        let request = SettingsRequest { device_information, user_information, oof };
+        let request =
+            SettingsRequest { device_information, user_information, oof, device_password };
         let body = request.encode().unwrap();
         prop_assert_eq!(SettingsRequest::decode(&body).unwrap(), request);
     }
@@ -612,17 +861,29 @@ proptest! {
         status in settings_status(),
         device_information in maybe(settings_status()),
         user_information in maybe(user_information()),
-        oof in maybe(settings_status()),
+        oof in maybe(oof_answer()),
+        device_password in maybe(settings_status()),
         version in proptest::sample::select(vec![ProtocolVersion::V12_1, ProtocolVersion::V14_1]),
     ) {
-        let answer = SettingsAnswer { status, device_information, user_information, oof };
+        let answer =
+            SettingsAnswer { status, device_information, user_information, oof, device_password };
         let body = answer.encode(version).unwrap();
         prop_assert_eq!(SettingsAnswer::decode(&body).unwrap(), answer);
     }
 
     #[test]
-    fn item_operations_requests_round_trip(fetches in few(fetch())) {
-        let request = ItemOperationsRequest { fetches, other_operations: 0 };
+    fn item_operations_requests_round_trip(
+        fetches in few(fetch()),
+        empties in few((text(), any::<bool>())),
+    ) {
+        let empties = empties
+            .into_iter()
+            .map(|(collection_id, delete_sub_folders)| EmptyFolderContents {
+                collection_id,
+                delete_sub_folders,
+            })
+            .collect();
+        let request = ItemOperationsRequest { fetches, empties, ..Default::default() };
         let body = request.encode().unwrap();
         prop_assert_eq!(ItemOperationsRequest::decode(&body).unwrap(), request);
     }
@@ -632,8 +893,8 @@ proptest! {
         status in item_operations_status(),
         fetches in few(fetch_answer()),
     ) {
-        let answer = ItemOperationsAnswer { status, fetches };
-        let body = answer.encode().unwrap();
+        let answer = ItemOperationsAnswer { fetches, ..ItemOperationsAnswer::failed(status) };
+        let body = answer.encode(ProtocolVersion::V14_1).unwrap();
         prop_assert_eq!(ItemOperationsAnswer::decode(&body).unwrap(), answer);
     }
 }

@@ -118,11 +118,15 @@ pub enum ToWorker {
         user: String,
         /// The folder.
         folder: u32,
+        /// The device that added it, which is not told.
+        by: Option<String>,
     },
     /// A user's folder hierarchy changed.
     HierarchyChanged {
         /// The user.
         user: String,
+        /// The device that changed it, which is not told.
+        by: Option<String>,
     },
     /// New faults, in place of all before.
     Faults(Vec<Fault>),

@@ -115,6 +115,13 @@ impl<T: Transport> Transport for Watched<T> {
         self.inner.abandon(how);
     }
 
+    fn another(&self) -> Self {
+        Self {
+            inner: self.inner.another(),
+            seen: Arc::clone(&self.seen),
+        }
+    }
+
     fn is_connected(&self) -> bool {
         self.inner.is_connected()
     }
@@ -207,6 +214,7 @@ impl Rig {
                 request_timeout: Duration::from_secs(60),
                 retry: MIN_RETRY..=MAX_RETRY,
                 all_folders: false,
+                activity: None,
             }),
             refusals: Arc::new(Refusals::new(users.len(), 3, 1.0)),
             factory: Arc::new(Lean::factory(network, 0, Limits::default(), Arc::default())),

@@ -122,21 +122,34 @@ impl<T: Transport> Client<T> {
         body: &[u8],
         held: bool,
     ) -> Result<(), Trouble> {
+        self.send_query(&self.query(command), body, held).await
+    }
+
+    /// What every request's query says. Nothing is saved in Sent Items: a copy would look like a mail
+    /// that went astray.
+    pub(super) fn query(&self, command: Command) -> Query {
+        let (identity, profile) = (&self.identity, &self.profile);
+        let is_plain = profile.query == QueryForm::Plain;
+        let user = is_plain.then(|| identity.user_name.clone());
+        let device_type = profile.device_type.clone();
+        Query {
+            user,
+            ..Query::new(command, identity.device_id.clone(), device_type)
+        }
+    }
+
+    async fn send_query(&mut self, query: &Query, body: &[u8], held: bool) -> Result<(), Trouble> {
         let identity = Arc::clone(&self.identity);
         let profile = Arc::clone(&self.profile);
-        let is_mime = command == Command::SendMail && !self.version.sends_mail_as_wbxml();
+        let command = query.command;
+        let sends_mail = matches!(
+            command,
+            Command::SendMail | Command::SmartReply | Command::SmartForward
+        );
+        let is_mime = sends_mail && !self.version.sends_mail_as_wbxml();
         // 0 until there is one; not on Ping at all (ASPROV 3.1.5.1).
         let policy_key = (command != Command::Ping).then(|| self.policy_key.unwrap_or(0));
         let is_plain = profile.query == QueryForm::Plain;
-        let query = Query {
-            command,
-            user: is_plain.then(|| identity.user_name.clone()),
-            device_id: identity.device_id.clone(),
-            device_type: profile.device_type.clone(),
-            binary: None,
-            // As with `SaveInSentItems` of later versions: a copy would look like a mail that went astray.
-            save_in_sent: false,
-        };
         let query = if is_plain {
             query.to_plain()
         } else {
@@ -196,11 +209,31 @@ impl<T: Transport> Client<T> {
         self.examine(Some(command), held, answer)
     }
 
+    /// What an answer to a held request means that was received elsewhere.
+    pub(super) fn received(
+        &self,
+        command: Command,
+        answer: Result<Answer, Failure>,
+    ) -> Result<Answer, Trouble> {
+        self.examine(Some(command), true, answer)
+    }
+
     /// Sends a command and waits for its answer.
     pub(super) async fn call(&mut self, command: Command, body: &[u8]) -> Result<Answer, Trouble> {
         self.send(command, body, false).await?;
         let deadline = Instant::now() + self.profile.request_timeout;
         self.receive(command, deadline, false).await
+    }
+
+    /// Sends a command whose query says more, and waits for its answer.
+    pub(super) async fn call_query(
+        &mut self,
+        query: &Query,
+        body: &[u8],
+    ) -> Result<Answer, Trouble> {
+        self.send_query(query, body, false).await?;
+        let deadline = Instant::now() + self.profile.request_timeout;
+        self.receive(query.command, deadline, false).await
     }
 
     fn failed(&self, command: Option<Command>, held: bool, failure: Failure) -> Trouble {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use eas::Command;
 use tokio::time::Instant;
 
+use crate::scenario::Action;
 use crate::transport::{Begun, ConnectError, ConnectionEnd, FailureKind, Timing};
 
 /// What a device is doing.
@@ -198,6 +199,13 @@ pub enum Event<'a> {
     Synced {
         /// Sent → answered.
         latency: Duration,
+    },
+    /// The user did something, or tried to: the reason of a failure is told by another event.
+    Acted {
+        /// What.
+        action: Action,
+        /// In vain.
+        failed: bool,
     },
     /// The server refused the user's credentials.
     Refused,

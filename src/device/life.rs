@@ -14,6 +14,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::time::{Instant, sleep};
 
 use super::client::{Client, Trouble};
+use super::desk::Desk;
 use super::event::{Event, State};
 use super::heartbeat::Heartbeat;
 use super::profile::Behaviour;
@@ -44,10 +45,17 @@ pub(super) enum Step {
 pub(super) struct Watched {
     pub(super) id: Box<str>,
     pub(super) class: Class,
+    pub(super) is_inbox: bool,
     /// `0` until primed.
     key: Box<str>,
     /// To be synced before the next Ping.
     pub(super) stale: bool,
+}
+
+impl Watched {
+    pub(super) fn is_primed(&self) -> bool {
+        &*self.key != "0"
+    }
 }
 
 /// A device, from its first OPTIONS on.
@@ -56,7 +64,7 @@ pub struct Life<T> {
     pub(super) behaviour: Arc<Behaviour>,
     pub(super) random: Xoshiro256PlusPlus,
     state: State,
-    folder_key: Box<str>,
+    pub(super) folder_key: Box<str>,
     pub(super) watched: Vec<Watched>,
     pub(super) heartbeat: Heartbeat,
     /// As the server taught with Status 6.
@@ -73,6 +81,8 @@ pub struct Life<T> {
     pub(super) ping_answered: Option<Instant>,
     /// Since when the next Ping is due.
     pub(super) due: Option<Instant>,
+    /// What its user does, if anything.
+    pub(super) desk: Option<Box<Desk>>,
 }
 
 impl<T: Transport> Life<T> {
@@ -83,6 +93,8 @@ impl<T: Transport> Life<T> {
         mut random: Xoshiro256PlusPlus,
     ) -> Self {
         let heartbeat = Heartbeat::new(&client.profile.heartbeat, &mut random);
+        let activity = client.profile.activity.clone();
+        let desk = activity.map(|activity| Box::new(Desk::new(activity, random.clone())));
         Self {
             client,
             behaviour,
@@ -98,6 +110,7 @@ impl<T: Transport> Life<T> {
             idle: 0,
             ping_answered: None,
             due: None,
+            desk,
         }
     }
 
@@ -177,9 +190,17 @@ impl<T: Transport> Life<T> {
         self.cached.forget();
         for id in answer.deleted {
             self.watched.retain(|folder| *folder.id != *id);
+            if let Some(desk) = &mut self.desk {
+                desk.lost_folder(&id);
+            }
         }
         for folder in answer.added {
-            let wanted = self.client.profile.all_folders || folder.folder_type == FolderType::INBOX;
+            let is_inbox = folder.folder_type == FolderType::INBOX;
+            let mut wanted = self.client.profile.all_folders || is_inbox;
+            if let Some(desk) = &mut self.desk {
+                desk.saw_folder(&folder);
+                wanted |= desk.wants(folder.folder_type);
+            }
             let known = self
                 .watched
                 .iter()
@@ -188,6 +209,7 @@ impl<T: Transport> Life<T> {
                 self.watched.push(Watched {
                     id: folder.server_id.into(),
                     class,
+                    is_inbox,
                     key: "0".into(),
                     stale: true,
                 });
@@ -203,7 +225,7 @@ impl<T: Transport> Life<T> {
     }
 
     /// Syncs stale folders until nothing more comes.
-    async fn sync(&mut self) -> Result<Step, Trouble> {
+    pub(super) async fn sync(&mut self) -> Result<Step, Trouble> {
         const COMMAND: Command = Command::Sync;
         while self.watched.iter().any(|folder| folder.stale) && !self.behaviour.is_stopping() {
             let body = self.sync_request(false).encode(self.client.version)?;
@@ -234,28 +256,32 @@ impl<T: Transport> Life<T> {
             .watched
             .iter()
             .filter(|folder| all || folder.stale)
-            .map(|folder| {
-                let primed = &*folder.key != "0";
-                SyncCollection {
-                    sync_key: folder.key.to_string().into(),
-                    id: folder.id.to_string().into(),
-                    class: Some(folder.class),
-                    deletes_as_moves: primed.then_some(true),
-                    get_changes: primed.then_some(true),
-                    window_size: primed.then_some(self.client.profile.window),
-                    options: primed.then_some(SyncOptions {
-                        filter: Some(FilterType::ALL),
-                        body: Some(BodyPreference {
-                            body_type: 1,
-                            truncation_size: Some(BODY_TRUNCATION),
-                        }),
-                    }),
-                    commands: Vec::new(),
-                }
-            });
+            .map(|folder| self.collection(folder));
         SyncRequest {
             collections: collections.collect(),
             ..SyncRequest::default()
+        }
+    }
+
+    /// A folder's part of a Sync, without anything the device did.
+    pub(super) fn collection(&self, folder: &Watched) -> SyncCollection<'static> {
+        let primed = folder.is_primed();
+        SyncCollection {
+            sync_key: folder.key.to_string().into(),
+            id: folder.id.to_string().into(),
+            class: Some(folder.class),
+            deletes_as_moves: primed.then_some(true),
+            get_changes: primed.then_some(true),
+            window_size: primed.then_some(self.client.profile.window),
+            options: primed.then_some(SyncOptions {
+                filter: Some(FilterType::ALL),
+                body: Some(BodyPreference {
+                    body_type: 1,
+                    truncation_size: Some(BODY_TRUNCATION),
+                }),
+                ..SyncOptions::default()
+            }),
+            ..SyncCollection::default()
         }
     }
 
@@ -300,18 +326,32 @@ impl<T: Transport> Life<T> {
                 trouble = Err(Trouble::Body(text));
                 continue;
             }
-            let was_priming = &*folder.key == "0";
+            let was_priming = !folder.is_primed();
             let same_key = *folder.key == *collection.sync_key;
             folder.key = collection.sync_key.as_ref().into();
             let mut items = 0;
             for change in &collection.changes {
-                if let Change::Add { email, .. } = change {
-                    items += 1;
-                    self.client.tell(Event::ItemSynced {
-                        subject: &email.subject,
-                        ping_answered: self.ping_answered,
-                        at,
-                    });
+                match change {
+                    Change::Add { server_id, data } => {
+                        items += 1;
+                        let email = data.as_email();
+                        self.client.tell(Event::ItemSynced {
+                            subject: email.map_or("", |email| &email.subject),
+                            ping_answered: self.ping_answered,
+                            at,
+                        });
+                        if let (Some(desk), Some(email), true) =
+                            (&mut self.desk, email, folder.is_inbox)
+                        {
+                            desk.saw(server_id, email);
+                        }
+                    }
+                    Change::Delete { server_id } | Change::SoftDelete { server_id } => {
+                        if let Some(desk) = &mut self.desk {
+                            desk.gone(server_id);
+                        }
+                    }
+                    Change::Update { .. } => {}
                 }
             }
             news += items;

@@ -5,14 +5,19 @@
 //! protocol names for everything a server may answer. A device knows neither sockets nor files;
 //! what it sees goes to a [`Record`].
 
+mod act;
 mod client;
+mod commands;
+mod desk;
 mod event;
 mod heartbeat;
+mod letter;
 mod life;
 mod profile;
 mod waiting;
 
 pub use client::{Client, Trouble};
+pub use desk::Activity;
 pub use event::{Event, FailureClass, PingEnd, Record, State};
 pub use life::Life;
 pub use profile::{

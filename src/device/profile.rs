@@ -1,8 +1,8 @@
 //! What devices are told: who they are, how they behave, what changes while they run.
 
 use std::ops::RangeInclusive;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eas::ProtocolVersion;
@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
+use super::desk::Activity;
 use crate::lock::lock;
 use crate::scenario::{HeartbeatPlan, PingBody, QueryForm, Wait};
 use crate::transport::Abandon;
@@ -73,6 +74,8 @@ pub struct Profile {
     pub retry: RangeInclusive<Duration>,
     /// Watch every folder that can be synced, not only the Inbox.
     pub all_folders: bool,
+    /// What their users do, if anything.
+    pub activity: Option<Arc<Activity>>,
 }
 
 /// How abandoned Pings are given up, as weights.

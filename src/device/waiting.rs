@@ -1,6 +1,8 @@
 //! How a device waits for changes: by a Ping or a Sync that the server holds, until it is answered,
 //! given up, or lost with its network.
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use eas::Command;
@@ -9,12 +11,12 @@ use eas::status::{PingStatus, Reaction, SyncStatus};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::client::{Client, Trouble};
-use super::event::{Event, PingEnd, State};
+use super::client::Trouble;
+use super::event::{Event, PingEnd, Record, State};
 use super::life::{Life, Step};
 use super::profile::{Behaviour, Fate, Grounded, NetworkLoss};
 use crate::scenario::{PingBody, Wait};
-use crate::transport::{Abandon, FailureKind, Transport};
+use crate::transport::{Abandon, Answer, Failure, FailureKind, Transport};
 
 /// What the server has cached of the last request that waited, as far as its answers show.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,9 +69,12 @@ impl Held {
 
 /// How the wait for an answer ended.
 enum Waited<A> {
-    Answered(A),
+    /// At that instant.
+    Answered(A, Instant),
     /// The device's network was switched off.
     Grounded(Grounded),
+    /// The user did something that the request cannot stay open for.
+    Interrupted,
 }
 
 impl<T: Transport> Life<T> {
@@ -95,38 +100,39 @@ impl<T: Transport> Life<T> {
         let limit = Duration::from_secs(held.seconds.into()) + self.client.profile.grace;
         let fate = self.fate(limit);
         let deadline = sent + fate.map_or(limit, |fate| fate.after);
+        // Dropping the future here, when the run ends, counts the Ping as open.
         let mut hold = Hold {
-            client: &mut self.client,
+            record: Arc::clone(&self.client.record),
+            device: self.client.identity.device,
             sent,
             limit,
             armed: true,
         };
-        // Dropping the future here, when the run ends, counts the Ping as open.
-        let waited = {
-            let mut answer = std::pin::pin!(hold.client.receive(held.command, deadline, true));
-            loop {
-                // Made before the look, so that no flight falls in between.
-                let departure = self.behaviour.departure();
-                if let Some(grounded) = boards(&self.behaviour, &mut self.flight, &mut self.random)
-                {
-                    break Waited::Grounded(grounded);
-                }
-                tokio::select! {
-                    answer = &mut answer => break Waited::Answered(answer),
-                    () = departure => {}
-                }
-            }
+        let waited = if self.desk.is_some() {
+            Box::pin(self.wait_and_act(held, deadline)).await
+        } else {
+            self.wait(held, deadline).await
         };
         hold.armed = false;
         drop(hold);
-        self.due = Some(Instant::now());
         match waited {
-            Waited::Answered(Ok(answer)) if held.command == Command::Sync => {
-                self.held_sync_answer(held, sent, &answer.body)
+            Waited::Answered(Ok(answer), at) => {
+                self.due = Some(at);
+                if held.command == Command::Sync {
+                    self.held_sync_answer(held, sent, at, &answer.body)
+                } else {
+                    self.ping_answer(held, sent, at, &answer.body)
+                }
             }
-            Waited::Answered(Ok(answer)) => self.ping_answer(held, sent, &answer.body),
-            Waited::Answered(Err(trouble)) => {
+            Waited::Answered(Err(trouble), at) => {
+                self.due = Some(at);
                 Box::pin(self.without_answer(held, sent, fate, trouble)).await
+            }
+            Waited::Interrupted => {
+                self.gave_up(held, sent, Abandon::Fin);
+                self.due = Some(Instant::now());
+                Box::pin(self.act()).await;
+                Ok(Step::Wait)
             }
             Waited::Grounded(grounded) => {
                 self.gave_up(held, sent, grounded.how);
@@ -134,6 +140,91 @@ impl<T: Transport> Life<T> {
                 Ok(Step::Wait)
             }
         }
+    }
+
+    async fn wait(&mut self, held: Held, deadline: Instant) -> Waited<Result<Answer, Trouble>> {
+        let mut answer = std::pin::pin!(self.client.receive(held.command, deadline, true));
+        loop {
+            // Made before the look, so that no flight falls in between.
+            let departure = self.behaviour.departure();
+            if let Some(grounded) = boards(&self.behaviour, &mut self.flight, &mut self.random) {
+                return Waited::Grounded(grounded);
+            }
+            tokio::select! {
+                answer = &mut answer => return Waited::Answered(answer, Instant::now()),
+                () = departure => {}
+            }
+        }
+    }
+
+    /// Waits, and lets the user act meanwhile, over another connection. The Ping stays open, as a
+    /// telephone's does; a Sync that hangs is given up, because the next one would end it.
+    async fn wait_and_act(
+        &mut self,
+        held: Held,
+        deadline: Instant,
+    ) -> Waited<Result<Answer, Trouble>> {
+        let other = self.client.transport.another();
+        let mut waiting = std::mem::replace(&mut self.client.transport, other);
+        let waited = self.attend(&mut waiting, held, deadline).await;
+        self.client.transport = waiting;
+        match waited {
+            Waited::Answered(answer, at) => {
+                Waited::Answered(self.client.received(held.command, answer), at)
+            }
+            Waited::Grounded(grounded) => Waited::Grounded(grounded),
+            Waited::Interrupted => Waited::Interrupted,
+        }
+    }
+
+    async fn attend(
+        &mut self,
+        waiting: &mut T,
+        held: Held,
+        deadline: Instant,
+    ) -> Waited<Result<Answer, Failure>> {
+        let mut answer = std::pin::pin!(waiting.answer(deadline));
+        loop {
+            let behaviour = Arc::clone(&self.behaviour);
+            // Made before the look, so that no flight falls in between.
+            let departure = behaviour.departure();
+            if let Some(grounded) = boards(&self.behaviour, &mut self.flight, &mut self.random) {
+                return Waited::Grounded(grounded);
+            }
+            let due = self.desk.as_ref().map_or(deadline, |desk| desk.due);
+            tokio::select! {
+                answer = &mut answer => return Waited::Answered(answer, Instant::now()),
+                () = departure => {}
+                () = sleep_until(due) => {
+                    if held.command == Command::Sync {
+                        return Waited::Interrupted;
+                    }
+                    if let Some((answer, at)) = self.act_beside(answer.as_mut()).await {
+                        return Waited::Answered(answer, at);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Acts, and gives the answer that came meanwhile, if one did.
+    async fn act_beside<A>(
+        &mut self,
+        mut answer: Pin<&mut impl Future<Output = A>>,
+    ) -> Option<(A, Instant)> {
+        let mut act = Box::pin(self.act());
+        let arrived = tokio::select! {
+            () = &mut act => None,
+            answer = &mut answer => Some((answer, Instant::now())),
+        };
+        if arrived.is_some() {
+            act.await;
+        } else {
+            drop(act);
+        }
+        // The next act connects anew: a telephone's second connection does not outlive its use.
+        self.client.transport.abandon(Abandon::Fin);
+        arrived
     }
 
     /// Without a network until the flight is over, and then on another one.
@@ -234,8 +325,13 @@ impl<T: Transport> Life<T> {
         })
     }
 
-    fn ping_answer(&mut self, held: Held, sent: Instant, body: &[u8]) -> Result<Step, Trouble> {
-        let now = Instant::now();
+    fn ping_answer(
+        &mut self,
+        held: Held,
+        sent: Instant,
+        now: Instant,
+        body: &[u8],
+    ) -> Result<Step, Trouble> {
         let age = now - sent;
         let decoded = PingAnswer::decode(body);
         let end = match &decoded {
@@ -295,9 +391,9 @@ impl<T: Transport> Life<T> {
         &mut self,
         held: Held,
         sent: Instant,
+        now: Instant,
         body: &[u8],
     ) -> Result<Step, Trouble> {
-        let now = Instant::now();
         let age = now - sent;
         let decoded = SyncAnswer::decode(body);
         let end = match &decoded {
@@ -471,22 +567,22 @@ fn expired(age: Duration, held: Held) -> PingEnd {
 }
 
 /// Counts the Ping as open at the end when it is dropped in between.
-struct Hold<'a, T: Transport> {
-    client: &'a mut Client<T>,
+struct Hold {
+    record: Arc<dyn Record>,
+    device: u32,
     sent: Instant,
     limit: Duration,
     armed: bool,
 }
 
-impl<T: Transport> Drop for Hold<'_, T> {
+impl Drop for Hold {
     fn drop(&mut self) {
         if self.armed {
             let age = self.sent.elapsed();
             let overdue = age > self.limit;
-            self.client.tell(Event::PingEnded {
-                end: PingEnd::OpenAtEnd { overdue },
-                age,
-            });
+            let end = PingEnd::OpenAtEnd { overdue };
+            let event = Event::PingEnded { end, age };
+            self.record.record(self.device, event);
         }
     }
 }

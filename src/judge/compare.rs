@@ -172,12 +172,7 @@ pub fn differences(a: &Plan, b: &Plan) -> Vec<String> {
     let mail = |plan: &Plan| {
         plan.mail.as_ref().map_or_else(
             || "none".to_owned(),
-            |mail| {
-                format!(
-                    "{} a second of {} bytes by {:?}",
-                    mail.rate, mail.size, mail.door
-                )
-            },
+            |mail| format!("{} by {:?}", mail.text(), mail.door),
         )
     };
     differ("mail", mail(a), mail(b));

@@ -1,6 +1,8 @@
 //! The mail source: an open-loop schedule that no slow server can bend, and the doors through
 //! which mail goes: EAS SendMail, SMTP, or the mock's control API. Knows nothing of devices' insides.
 
+mod schedule;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,34 +19,50 @@ use tokio::time::{Instant, sleep_until};
 use mock_server::control::NewMail;
 
 use crate::device::{Client, Trouble};
-use crate::fleet::Pacer;
 use crate::lock::lock;
 use crate::measure::{Marker, Recorder};
+use crate::text::lines;
 use crate::transport::Transport;
+
+pub use schedule::Schedule;
 
 /// How a mail schedule looks.
 #[derive(Debug, Clone)]
 pub struct MailPlan {
     /// When mails are meant to go.
-    pub schedule: Pacer,
+    pub schedule: Schedule,
     /// The users that get some, by number, with their names.
     pub users: Vec<(u32, String)>,
     /// Mail domain.
     pub domain: String,
-    /// Bytes of a message's text.
-    pub size: usize,
+    /// Bytes of a message's text: at least and at most.
+    pub size: (usize, usize),
 }
 
 impl MailPlan {
-    /// A user's mail address; of `DOMAIN\user`, as Windows writes logins, the user counts.
     fn address(&self, name: &str) -> String {
-        let name = name.rsplit_once('\\').map_or(name, |(_, user)| user);
-        if name.contains('@') {
-            name.to_owned()
-        } else {
-            format!("{name}@{}", self.domain)
-        }
+        address(name, &self.domain)
     }
+}
+
+/// A user's mail address; of `DOMAIN\user`, as Windows writes logins, the user counts.
+pub(crate) fn address(name: &str, domain: &str) -> String {
+    let name = name.rsplit_once('\\').map_or(name, |(_, user)| user);
+    if name.contains('@') {
+        name.to_owned()
+    } else {
+        format!("{name}@{domain}")
+    }
+}
+
+/// A size between those: every magnitude is as likely as every other, as with real mail.
+fn size((from, to): (usize, usize), random: &mut Xoshiro256PlusPlus) -> usize {
+    let point: f64 = random.random();
+    if from == to {
+        return from;
+    }
+    let (low, high) = ((from.max(1) as f64).ln(), (to.max(1) as f64).ln());
+    ((low + point * (high - low)).exp() as usize).clamp(from, to)
 }
 
 /// Where mail goes in.
@@ -122,9 +140,10 @@ pub async fn send_on_schedule<T: Transport + 'static>(
         };
         let (plan, recorder, door) = (Arc::clone(&plan), Arc::clone(&recorder), Arc::clone(&door));
         let name = name.clone();
+        let text = lines(size(plan.size, &mut random));
         // A mail that finds no free sender waits in a task of its own, so the schedule goes on.
         under_way.spawn(async move {
-            let sent = door.send(marker, &name, &plan, &recorder).await;
+            let sent = door.send(marker, &name, text, &plan, &recorder).await;
             account(&recorder, marker, due, sent);
         });
     }
@@ -148,6 +167,7 @@ impl<T: Transport> OpenDoor<T> {
         &self,
         marker: Marker,
         user: &str,
+        text: String,
         plan: &MailPlan,
         recorder: &Recorder,
     ) -> Result<(), String> {
@@ -157,7 +177,7 @@ impl<T: Transport> OpenDoor<T> {
                 let mail = NewMail {
                     to: vec![user.to_owned()],
                     subject: marker.to_string(),
-                    body: text(plan.size),
+                    body: text,
                 };
                 let sent = client.post(url).json(&mail).send().await;
                 let sent = sent.and_then(reqwest::Response::error_for_status);
@@ -174,7 +194,7 @@ impl<T: Transport> OpenDoor<T> {
                 let (from, to) = (address(SMTP_SENDER)?, address(user)?);
                 let envelope = Envelope::new(Some(from), vec![to]);
                 let envelope = envelope.map_err(|error| error.to_string())?;
-                let mime = message(marker, user, SMTP_SENDER, plan);
+                let mime = message(marker, user, SMTP_SENDER, &text, plan);
                 let sent = transport.send_raw(&envelope, mime.as_bytes()).await;
                 sent.map(drop).map_err(|error| error.to_string())
             }
@@ -191,7 +211,7 @@ impl<T: Transport> OpenDoor<T> {
                 let taken = lock(senders).pop_front();
                 let mut sender = taken.ok_or("no sender is free")?;
                 recorder.mail_sent(marker.id);
-                let sent = sender.send(marker, user, plan).await;
+                let sent = sender.send(marker, user, &text, plan).await;
                 if sender.client.is_stopped() {
                     permit.forget();
                     if left.fetch_sub(1, Ordering::SeqCst) == 1 {
@@ -224,12 +244,19 @@ pub(crate) fn explain(trouble: &Trouble) -> String {
 }
 
 impl<T: Transport> Sender<T> {
-    async fn send(&mut self, marker: Marker, user: &str, plan: &MailPlan) -> Result<(), Trouble> {
+    async fn send(
+        &mut self,
+        marker: Marker,
+        user: &str,
+        text: &str,
+        plan: &MailPlan,
+    ) -> Result<(), Trouble> {
         let id = format!("{:08x}-{}-{}", marker.run, marker.id.user, marker.id.number);
         let mime = message(
             marker,
             user,
             self.client.identity().user_name.as_str(),
+            text,
             plan,
         );
         let mut attempt = 0;
@@ -284,7 +311,7 @@ impl<T: Transport> Sender<T> {
     }
 }
 
-fn message(marker: Marker, user: &str, from: &str, plan: &MailPlan) -> String {
+fn message(marker: Marker, user: &str, from: &str, text: &str, plan: &MailPlan) -> String {
     let domain = &plan.domain;
     let date =
         jiff::fmt::rfc2822::to_string(&jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC))
@@ -298,18 +325,8 @@ fn message(marker: Marker, user: &str, from: &str, plan: &MailPlan) -> String {
         run = marker.run,
         user_number = marker.id.user,
         number = marker.id.number,
-        body = text(plan.size),
+        body = text,
     )
-}
-
-/// Lines of 72 letters, as mail programs write them.
-fn text(size: usize) -> String {
-    const LINE: &str =
-        "The quick brown fox jumps over the lazy dog and runs on to the river ok.\r\n";
-    let mut text = LINE.repeat(size.div_ceil(LINE.len()));
-    text.truncate(size);
-    text.truncate(text.trim_end().len());
-    text
 }
 
 #[cfg(test)]
@@ -319,10 +336,10 @@ mod tests {
     #[test]
     fn a_login_is_turned_into_a_mail_address() {
         let plan = MailPlan {
-            schedule: Pacer::per_second(1.0),
+            schedule: Schedule::per_second(1.0),
             users: Vec::new(),
             domain: "lab.example".to_owned(),
-            size: 0,
+            size: (0, 0),
         };
         assert_eq!(plan.address("load1"), "load1@lab.example");
         assert_eq!(plan.address("LAB\\load1"), "load1@lab.example");

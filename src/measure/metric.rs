@@ -1,5 +1,7 @@
 //! What is measured, by name. One table for code, files and terminal.
 
+use crate::scenario::Action;
+
 macro_rules! names {
     ($(#[$meta:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal),+ $(,)? }) => {
         $(#[$meta])*
@@ -40,7 +42,7 @@ names! {
         Connect = "connect",
         /// TLS handshake of a new connection.
         Tls = "tls",
-        /// OPTIONS, Provision, FolderSync: sent → answered.
+        /// Commands other than Ping, Sync and SendMail: sent → answered.
         Command = "command",
         /// Mail meant to be sent → accepted by the server.
         Accept = "accept",
@@ -114,5 +116,61 @@ names! {
         Items = "items",
         /// Mails that could not be sent.
         MailFailures = "mail_failures",
+        /// Mails written by users' activity.
+        ActSend = "act_send",
+        /// Mails answered by users' activity.
+        ActReply = "act_reply",
+        /// Mails passed on by users' activity.
+        ActForward = "act_forward",
+        /// Mails marked as read or unread by users' activity.
+        ActRead = "act_read",
+        /// Mails flagged or not any more by users' activity.
+        ActFlag = "act_flag",
+        /// Mails deleted by users' activity.
+        ActDelete = "act_delete",
+        /// Mails filed in another folder by users' activity.
+        ActMove = "act_move",
+        /// Appointments entered, changed, deleted by users' activity.
+        ActCalendar = "act_calendar",
+        /// Contacts entered, changed, deleted by users' activity.
+        ActContact = "act_contact",
+        /// Folders made, renamed, deleted by users' activity.
+        ActFolder = "act_folder",
+        /// Attachments opened and sent by users' activity.
+        ActAttachment = "act_attachment",
+        /// Searches by users' activity.
+        ActSearch = "act_search",
+        /// Automatic replies set and looked at by users' activity.
+        ActOof = "act_oof",
+        /// Meetings called by users' activity.
+        ActMeeting = "act_meeting",
+        /// Meeting requests answered by users' activity.
+        ActRespond = "act_respond",
+        /// What users tried in vain.
+        ActFailures = "act_failures",
+    }
+}
+
+impl Counter {
+    /// The count of what a user does.
+    #[must_use]
+    pub const fn of_action(action: Action) -> Self {
+        match action {
+            Action::Send => Self::ActSend,
+            Action::Reply => Self::ActReply,
+            Action::Forward => Self::ActForward,
+            Action::Read => Self::ActRead,
+            Action::Flag => Self::ActFlag,
+            Action::Delete => Self::ActDelete,
+            Action::Move => Self::ActMove,
+            Action::Calendar => Self::ActCalendar,
+            Action::Contact => Self::ActContact,
+            Action::Folder => Self::ActFolder,
+            Action::Attachment => Self::ActAttachment,
+            Action::Search => Self::ActSearch,
+            Action::Oof => Self::ActOof,
+            Action::Meeting => Self::ActMeeting,
+            Action::Respond => Self::ActRespond,
+        }
     }
 }

@@ -420,6 +420,11 @@ impl Record for Recorder {
                 shard.count(Counter::Syncs);
                 shard.latency(Metric::Sync, latency.as_secs_f64());
             }
+            Event::Acted { action, failed } => shard.count(if failed {
+                Counter::ActFailures
+            } else {
+                Counter::of_action(action)
+            }),
             Event::Refused => shard.count(Counter::Refused),
             Event::Provisioning => shard.count(Counter::Provisionings),
             Event::SyncKeyReset => {

@@ -87,6 +87,10 @@ impl<T: Transport> Transport for Tap<T> {
         self.inner.abandon(how);
     }
 
+    fn another(&self) -> Self {
+        Self::new(self.inner.another(), self.heard.clone())
+    }
+
     fn is_connected(&self) -> bool {
         self.inner.is_connected()
     }

@@ -87,7 +87,7 @@ fn mail_text(mail: &MailSchedule) -> String {
         MailDoor::Smtp => format!("by SMTP to {}", mail.smtp.as_deref().unwrap_or_default()),
         MailDoor::Control => "through the mock's control API".to_owned(),
     };
-    format!("{} a second, {} bytes, {door}", mail.rate, mail.size)
+    format!("{}, {door}", mail.text())
 }
 
 fn policy_text(policy: &PolicyPlan) -> String {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::record::{RunRecord, RunState};
 use crate::judge::{Outcome, PhaseSummary, Verdict};
 use crate::measure::{Counter, Interval, Metric};
+use crate::scenario::Action;
 use mock_server::units::time_scale_text;
 
 const MIB: f64 = 1_048_576.0;
@@ -197,18 +198,22 @@ fn counts(out: &mut String, phases: &[PhaseSummary]) {
         (Counter::HttpErrors, "HTTP errors"),
         (Counter::Malformed, "bad answers"),
     ];
-    table(
-        out,
-        "Events",
-        phases,
-        SHOWN.iter().map(|(counter, name)| {
-            let cells: Vec<Option<String>> = phases
-                .iter()
-                .map(|phase| phase.counts.get(counter.as_str()).map(u64::to_string))
-                .collect();
-            ((*name).to_owned(), cells)
-        }),
-    );
+    let cells = |counter: &Counter| -> Vec<Option<String>> {
+        let counts = phases
+            .iter()
+            .map(|phase| phase.counts.get(counter.as_str()));
+        counts.map(|count| count.map(u64::to_string)).collect()
+    };
+    let rows = SHOWN
+        .iter()
+        .map(|(counter, name)| ((*name).to_owned(), cells(counter)));
+    table(out, "Events", phases, rows);
+    let acts = Action::ALL.iter().map(|action| {
+        let counter = Counter::of_action(*action);
+        (action.as_str().to_owned(), cells(&counter))
+    });
+    let failed = ("… in vain".to_owned(), cells(&Counter::ActFailures));
+    table(out, "Activity", phases, acts.chain([failed]));
 }
 
 fn levels(out: &mut String, phases: &[PhaseSummary]) {

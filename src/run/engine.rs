@@ -17,7 +17,7 @@ use crate::device::{
     device_random,
 };
 use crate::fleet::{Fleet, FleetPlan, Pacer};
-use crate::mail::{Door, MailPlan, send_on_schedule};
+use crate::mail::{Door, MailPlan, Schedule, send_on_schedule};
 use crate::measure::{Interval, Recorder, RunFiles};
 use crate::recycle::{self, Detector, Origin};
 use crate::report::{Progress, RunRecord, RunState, digest};
@@ -171,7 +171,7 @@ impl Engine {
             ),
         };
         let plan = MailPlan {
-            schedule: Pacer::per_second(mail.rate),
+            schedule: Schedule::of(mail),
             users: (0..).zip(self.users.iter().cloned()).collect(),
             domain: mail.domain.clone(),
             size: mail.size,

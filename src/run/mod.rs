@@ -16,7 +16,10 @@ use mock_server::units::time_scale_text;
 use rand::Rng as _;
 use tokio::sync::{Notify, watch};
 
-use crate::device::{Behaviour, Client, Event, Identity, Profile, Record, Refusals, Trouble};
+use crate::device::{
+    Activity, Behaviour, Client, Event, Identity, Profile, Record, Refusals, Trouble,
+};
+use crate::mail;
 use crate::measure::{Recorder, RunFiles, TimelineError, Totals};
 use crate::observe::descriptors;
 use crate::recycle::Detector;
@@ -144,7 +147,7 @@ pub async fn run(
         TargetPlan::Server { .. } => None,
     };
     let servers = Servers::of(&plan, mock.as_ref())?;
-    let profiles = profiles(&plan, servers.path());
+    let profiles = profiles(&plan, servers.path(), addresses(&plan, &identities));
     let refusals = Arc::new(Refusals::new(
         plan.devices.users as usize,
         plan.devices.refusals,
@@ -245,8 +248,16 @@ fn check_descriptors(plan: &Plan) -> Result<(), RunError> {
     }
 }
 
+/// Mail addresses of all users, by number.
+fn addresses(plan: &Plan, identities: &[Arc<Identity>]) -> Arc<[String]> {
+    let users = identities.iter().take(plan.devices.users as usize);
+    let domain = plan.mail_domain();
+    let addresses = users.map(|identity| mail::address(&identity.user_name, domain));
+    addresses.collect()
+}
+
 /// What the devices of each kind have in common.
-fn profiles(plan: &Plan, path: &str) -> Vec<Arc<Profile>> {
+fn profiles(plan: &Plan, path: &str, addresses: Arc<[String]>) -> Vec<Arc<Profile>> {
     let devices = &plan.devices;
     let profile = |kind: &ProfilePlan| Profile {
         path: path.to_owned(),
@@ -263,6 +274,10 @@ fn profiles(plan: &Plan, path: &str) -> Vec<Arc<Profile>> {
         request_timeout: REQUEST_TIMEOUT,
         retry: devices.retry.0..=devices.retry.1,
         all_folders: kind.all_folders,
+        activity: kind.activity.clone().map(|plan| {
+            let addresses = Arc::clone(&addresses);
+            Arc::new(Activity { plan, addresses })
+        }),
     };
     let kinds = devices.profiles.iter();
     kinds.map(|kind| Arc::new(profile(kind))).collect()
@@ -287,15 +302,16 @@ pub async fn first_device(mut plan: Plan, kind: Option<&str>) -> Result<FirstDev
     };
     plan.devices.count = 1;
     plan.devices.users = 1;
-    let identity = accounts::identities(&plan).await?.swap_remove(0);
+    let identities = accounts::identities(&plan).await?;
     let mock = match &plan.target {
         TargetPlan::Mock(config) => Some(MockProcess::start(config).await?),
         TargetPlan::Server { .. } => None,
     };
     let servers = Servers::of(&plan, mock.as_ref())?;
-    let profile = profiles(&plan, servers.path()).swap_remove(chosen);
+    let addresses = addresses(&plan, &identities);
+    let profile = profiles(&plan, servers.path(), addresses).swap_remove(chosen);
     Ok(FirstDevice {
-        identity,
+        identity: identities[0].clone(),
         profile,
         servers,
         mock,

@@ -7,6 +7,7 @@ use eas::ProtocolVersion;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::activity::{ActivityPlan, activity};
 use super::heartbeat::{HeartbeatPlan, heartbeat};
 use super::reader::Section;
 use super::users::{UserNames, users};
@@ -94,6 +95,8 @@ pub struct ProfilePlan {
     pub device_type: String,
     /// User-Agent; must stay constant, or a server may block the device.
     pub user_agent: String,
+    /// What its user does besides, if anything.
+    pub activity: Option<ActivityPlan>,
 }
 
 /// Form of a request's query (ASHTTP 2.2.1.1.1).
@@ -190,6 +193,9 @@ impl ProfilePlan {
         }
         if self.all_folders {
             parts.push("all folders".to_owned());
+        }
+        if let Some(activity) = &self.activity {
+            parts.push(activity.to_string());
         }
         parts.join(", ")
     }
@@ -397,6 +403,7 @@ fn profile(section: &Section<'_>, common: Option<&ProfilePlan>) -> ProfilePlan {
         nat_timeout: nat_timeout.or(common.nat_timeout),
         device_type: device_type.unwrap_or_else(|| common.device_type.clone()),
         user_agent: user_agent.unwrap_or_else(|| common.user_agent.clone()),
+        activity: activity(section, common.activity.as_ref()),
     }
 }
 
@@ -420,6 +427,7 @@ impl Default for ProfilePlan {
             nat_timeout: None,
             device_type: "easload".to_owned(),
             user_agent: concat!("easload/", env!("CARGO_PKG_VERSION")).to_owned(),
+            activity: None,
         }
     }
 }

@@ -2,9 +2,11 @@
 //! of a file are reported at once. Everything reads the same plan: the printed text, the descriptor
 //! check, the engine. Knows no tokio.
 
+mod activity;
 mod devices;
 mod file;
 mod heartbeat;
+mod mail;
 mod mock;
 mod needs;
 mod observe;
@@ -21,9 +23,11 @@ use mock_server::{Fault, MockConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use activity::{Action, ActivityPlan};
 pub use devices::{DevicesPlan, PingBody, ProfilePlan, QueryForm, Wait};
 pub use file::read_config;
 pub use heartbeat::{Fall, HeartbeatPlan, Ladder, MAX_HEARTBEAT};
+pub use mail::{CurvePlan, MailDoor, MailSchedule};
 pub use mock_server::units::{format_duration, parse_duration, parse_size};
 pub use needs::Needs;
 pub use observe::{Format, ObservePlan, Place, RequestsPerPing, SourcePlan};
@@ -95,38 +99,6 @@ pub enum PasswordSource {
     Command(String),
     /// The column `password` of the users file.
     UsersFile(PathBuf),
-}
-
-/// A mail schedule.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct MailSchedule {
-    /// Mails per second.
-    pub rate: f64,
-    /// Through which door.
-    pub door: MailDoor,
-    /// The SMTP server, `host:port`, for that door.
-    pub smtp: Option<String>,
-    /// Mail domain of the users.
-    pub domain: String,
-    /// Bytes of text.
-    pub size: usize,
-    /// Senders at once (SendMail only).
-    pub senders: u32,
-    /// An accepted mail is late after this.
-    pub late_after: Duration,
-}
-
-/// Through which door mail goes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum MailDoor {
-    /// EAS SendMail; works on any server.
-    SendMail,
-    /// SMTP in plain text, to a relay of the lab: as real mail comes, whatever state ActiveSync is
-    /// in.
-    Smtp,
-    /// The mock's control API.
-    Control,
 }
 
 /// What a phase is for.
@@ -299,6 +271,13 @@ impl Plan {
             TargetPlan::Mock(config) => config.time_scale,
             TargetPlan::Server { .. } => 1.0,
         }
+    }
+
+    /// Mail domain of the users.
+    #[must_use]
+    pub fn mail_domain(&self) -> &str {
+        let domain = self.mail.as_ref().map(|mail| mail.domain.as_str());
+        domain.unwrap_or(mail::DOMAIN)
     }
 
     /// How long the phases last together.

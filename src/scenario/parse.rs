@@ -9,13 +9,14 @@ use mock_server::{MockConfig, Topology};
 use toml::de::DeTable;
 
 use super::devices::devices;
+use super::mail::mail;
 use super::mock::{faults, mock_config};
 use super::observe::observe;
 use super::policy::policy;
 use super::reader::{Problem, Problems, Section};
 use super::{
-    AbandonPlan, Bound, ChecksPlan, Expectation, FlightPlan, LossPlan, MailDoor, MailSchedule,
-    PhaseKind, PhasePlan, Plan, PolicyPlan, TargetPlan, Threshold, Trigger, parse_threshold,
+    AbandonPlan, Bound, ChecksPlan, Expectation, FlightPlan, LossPlan, PhaseKind, PhasePlan, Plan,
+    PolicyPlan, TargetPlan, Threshold, Trigger, parse_threshold,
 };
 use crate::transport::Target;
 
@@ -23,12 +24,6 @@ use crate::transport::Target;
 mod defaults {
     use std::time::Duration;
 
-    /// A short message.
-    pub(super) const MAIL_SIZE: u64 = 1 << 10;
-    /// Enough for 100 mails a second at 80 ms each.
-    pub(super) const SENDERS: u64 = 8;
-    /// A heartbeat's worth of patience is more than any working server needs.
-    pub(super) const LATE_AFTER: Duration = Duration::from_secs(60);
     /// Half as slow again is what users call slow.
     pub(super) const SYMPTOM_FACTOR: f64 = 1.5;
     /// A quarter is more than a healthy server varies from minute to minute.
@@ -39,8 +34,6 @@ mod defaults {
     pub(super) const RESIDUE: f64 = 0.2;
 }
 
-/// Below `maxRequestLength` of Exchange, with room for headers.
-const MAX_MAIL_SIZE: u64 = 9 << 20;
 /// Everything that is wrong with a scenario file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScenarioError {
@@ -277,61 +270,6 @@ fn target(root: &Section<'_>, folder: &Path) -> Option<TargetPlan> {
         ca_file,
         insecure,
     })
-}
-
-fn mail(section: Section<'_>, is_mock: bool) -> Option<MailSchedule> {
-    let rate = section.required("rate", section.number("rate", 0.001..=1e5), "20");
-    let doors = [
-        ("send-mail", MailDoor::SendMail),
-        ("smtp", MailDoor::Smtp),
-        ("control", MailDoor::Control),
-    ];
-    let door = section.choice("door", &doors).unwrap_or(MailDoor::SendMail);
-    let smtp = section.text("smtp");
-    if smtp.is_some() != (door == MailDoor::Smtp) {
-        section.problem(
-            "smtp",
-            "door = \"smtp\" and smtp = \"relay.lab.example:25\" belong together",
-        );
-    }
-    if let Some(server) = &smtp
-        && split_port(server).is_none()
-    {
-        section.problem(
-            "smtp",
-            "expected host:port, such as \"relay.lab.example:25\"",
-        );
-    }
-    if door == MailDoor::Control && !is_mock {
-        section.problem(
-            "door",
-            "only the mock has a control door; expected \"send-mail\" or \"smtp\"",
-        );
-    }
-    let size = section.size("size").unwrap_or(defaults::MAIL_SIZE);
-    if size > MAX_MAIL_SIZE {
-        section.problem(
-            "size",
-            "expected at most 9MiB: Exchange takes requests of 10,240 kB",
-        );
-    }
-    let plan = MailSchedule {
-        rate: rate.unwrap_or(1.0),
-        door,
-        smtp,
-        domain: section
-            .text("domain")
-            .unwrap_or_else(|| "lab.example".to_owned()),
-        size: size as usize,
-        senders: section
-            .integer("senders", 1..=1000)
-            .unwrap_or(defaults::SENDERS) as u32,
-        late_after: section
-            .duration("late_after")
-            .unwrap_or(defaults::LATE_AFTER),
-    };
-    section.finish();
-    rate.map(|_| plan)
 }
 
 fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {

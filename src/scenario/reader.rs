@@ -167,6 +167,18 @@ impl<'a> Section<'a> {
         )
     }
 
+    /// `"1KiB..64KiB"`, or one size for both ends.
+    pub(super) fn sizes(&self, name: &'static str) -> Option<(u64, u64)> {
+        self.read(
+            name,
+            "a size such as \"64KiB\" (units B, kB, MB, GB, KiB, MiB, GiB), or sizes from and to",
+            |value| match value.as_str() {
+                Some(text) => super::mail::parse_sizes(text),
+                None => integer(value).map(|size| (size, size)),
+            },
+        )
+    }
+
     /// One of some words.
     pub(super) fn choice<T: Copy>(&self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
         let words: Vec<String> = choices

@@ -287,6 +287,14 @@ impl<C: Connect> Transport for Lean<C> {
         }
     }
 
+    fn another(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            connection: None,
+            pending: None,
+        }
+    }
+
     fn is_connected(&self) -> bool {
         self.connection.is_some()
     }

@@ -187,7 +187,7 @@ pub struct Begun {
 }
 
 /// What carries a device's requests.
-pub trait Transport: Send {
+pub trait Transport: Send + Sized {
     /// Writes a request, over the kept connection or a new one.
     fn begin(
         &mut self,
@@ -202,6 +202,9 @@ pub trait Transport: Send {
 
     /// Gives the connection up.
     fn abandon(&mut self, how: Abandon);
+
+    /// Another one to the same server, without a connection yet.
+    fn another(&self) -> Self;
 
     /// Whether a connection is open.
     fn is_connected(&self) -> bool;

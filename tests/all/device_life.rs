@@ -277,6 +277,14 @@ impl Transport for Scripted {
         self.world.abandoned.lock().unwrap().push(how);
     }
 
+    fn another(&self) -> Self {
+        Self {
+            world: Arc::clone(&self.world),
+            pending: None,
+            connected: false,
+        }
+    }
+
     fn is_connected(&self) -> bool {
         self.connected
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use easload::device::{Behaviour, Record, Refusals, State, device_random};
 use easload::fleet::{Fleet, FleetPlan, Pacer};
-use easload::mail::{Door, MailPlan, send_on_schedule};
+use easload::mail::{Door, MailPlan, Schedule, send_on_schedule};
 use easload::measure::{Gauges, Recorder};
 use easload::transport::{Lean, Limits, Network, Target, TlsOptions};
 use tokio::sync::Notify;
@@ -45,13 +45,13 @@ async fn a_hundred_recycles_under_load_lose_no_mail_and_double_none() {
     .await;
     let stop = Arc::new(Notify::new());
     let plan = MailPlan {
-        schedule: Pacer::per_second(50.0),
+        schedule: Schedule::per_second(50.0),
         users: users
             .iter()
             .map(|user| (*user, format!("load{user:04}")))
             .collect(),
         domain: "lab.example".to_owned(),
-        size: 200,
+        size: (200, 200),
     };
     let door: Door<Lean<Network>> =
         Door::Control(reqwest::Client::new(), mock.addresses().control.clone());

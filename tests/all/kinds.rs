@@ -249,7 +249,7 @@ async fn a_hanging_sync_follows_limits_lost_caches_and_changes() {
         more_available: false,
         changes: vec![Change::Add {
             server_id: "5:1".into(),
-            email: Box::new(email),
+            data: ItemData::Email(Box::new(email)),
         }],
         responses: Vec::new(),
     };

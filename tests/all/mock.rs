@@ -41,12 +41,8 @@ impl Phone {
 
     fn request(&self, command: Command, body: Vec<u8>) -> reqwest::RequestBuilder {
         let query = Query {
-            command,
             user: Some(self.user.clone()),
-            device_id: format!("PHONE{}", self.user),
-            device_type: "test".to_owned(),
-            binary: None,
-            save_in_sent: false,
+            ..Query::new(command, format!("PHONE{}", self.user), "test".to_owned())
         };
         let mut request = self
             .client
@@ -246,9 +242,10 @@ async fn a_phone_is_provisioned_synced_and_woken() {
 
     let items = phone.sync(&key).await;
     let answer = SyncAnswer::decode(&items).unwrap();
-    let Change::Add { email, .. } = &answer.collections[0].changes[0] else {
+    let Change::Add { data, .. } = &answer.collections[0].changes[0] else {
         panic!("{answer:?}")
     };
+    let email = data.as_email().unwrap();
     assert_eq!(
         (email.subject.as_ref(), email.from.as_ref()),
         ("hello", "load0001")

@@ -2,37 +2,68 @@
 //! them; decoders pass over elements they do not know, as the specification asks.
 
 mod device_information;
+mod folder_change;
 mod folder_sync;
 mod get_item_estimate;
 mod item;
 mod item_operations;
+mod meeting_response;
+mod move_items;
+mod oof;
 mod options;
 mod ping;
 mod provision;
+mod resolve_recipients;
+mod search;
 mod send_mail;
 mod settings;
+mod smart_send;
 mod sync;
+mod validate_cert;
 
 use crate::status::GlobalStatus;
 use crate::wbxml::{DecodeError, EncodeError, Reader, Tag, Writer};
 
 pub use device_information::DeviceInformation;
+pub use folder_change::{
+    FolderCreateAnswer, FolderCreateRequest, FolderDeleteAnswer, FolderDeleteRequest,
+    FolderUpdateAnswer, FolderUpdateRequest,
+};
 pub use folder_sync::{Folder, FolderSyncAnswer, FolderSyncRequest, FolderType};
 pub use get_item_estimate::{Estimate, EstimateAnswer, EstimateCollection, EstimateRequest};
-pub use item::{BodyPreference, Email};
-pub use item_operations::{Fetch, FetchAnswer, ItemOperationsAnswer, ItemOperationsRequest};
+pub use item::{
+    Appointment, Attachment, Attendee, BodyPreference, Contact, Email, Flag, FlagStatus,
+    ItemChange, ItemData, MeetingRequest, Note, Recurrence, Task, UTC_TIME_ZONE,
+};
+pub use item_operations::{
+    ConversationMove, ConversationMoveAnswer, EmptyFolderContents, EmptyFolderContentsAnswer,
+    Fetch, FetchAnswer, FetchedContent, ItemOperationsAnswer, ItemOperationsRequest,
+};
+pub use meeting_response::{
+    MeetingReply, MeetingResponseAnswer, MeetingResponseRequest, MeetingResult, UserResponse,
+};
+pub use move_items::{Move, MoveItemsAnswer, MoveItemsRequest, MoveResponse};
+pub use oof::{Oof, OofAnswer, OofAudience, OofMessage, OofRequest, OofState};
 pub use options::OptionsAnswer;
 pub use ping::{PingAnswer, PingFolder, PingRequest};
 pub use provision::{
     POLICY_TYPE, POLICY_TYPE_2_5, PolicyAnswer, PolicyRequest, ProvisionAnswer, ProvisionRequest,
     policy_type,
 };
-pub use send_mail::{SendMailAnswer, SendMailRequest};
-pub use settings::{SettingsAnswer, SettingsRequest, UserInformation};
+pub use resolve_recipients::{
+    Recipient, ResolveRecipientsAnswer, ResolveRecipientsRequest, ResolvedRecipients,
+};
+pub use search::{
+    GalEntry, SearchAnswer, SearchProperties, SearchRequest, SearchResult, SearchStore,
+};
+pub use send_mail::{SendAnswer, SendMailAnswer, SendMailRequest};
+pub use settings::{DevicePassword, SettingsAnswer, SettingsRequest, UserInformation};
+pub use smart_send::{SmartSend, SmartSendRequest, SmartSource};
 pub use sync::{
     Change, ClientCommand, CollectionAnswer, CommandResponse, FilterType, SyncAnswer,
     SyncCollection, SyncOptions, SyncRequest,
 };
+pub use validate_cert::{ValidateCertAnswer, ValidateCertRequest};
 
 /// A content class (ASCMD 2.2.3.27).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

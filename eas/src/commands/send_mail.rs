@@ -1,8 +1,8 @@
 use std::borrow::Cow;
 
-use super::status_of;
+use super::{SmartSend, status_of};
 use crate::status::GlobalStatus;
-use crate::wbxml::{DecodeError, EncodeError, Reader, Writer, compose_mail as tags};
+use crate::wbxml::{DecodeError, EncodeError, Reader, Tag, Writer, compose_mail as tags};
 
 /// A SendMail request of 14.0 and later (ASCMD 2.2.1.17). Up to 12.1 the body is the MIME message
 /// itself, its media type [`crate::http::MIME`], and `SaveInSent` stands in the query.
@@ -64,36 +64,64 @@ impl<'a> SendMailRequest<'a> {
     }
 }
 
-/// A SendMail answer of 14.0 and later: an empty body means success.
+/// An answer of 14.0 and later to SendMail, SmartReply or SmartForward: an empty body means
+/// success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SendMailAnswer {
+pub struct SendAnswer {
     /// Why the message was refused; `None` when it was accepted.
     pub failure: Option<GlobalStatus>,
 }
 
-impl SendMailAnswer {
-    /// As a body, empty on success.
+/// The answer to SendMail.
+pub type SendMailAnswer = SendAnswer;
+
+impl SendAnswer {
+    /// As a body of SendMail, empty on success.
     ///
     /// # Errors
     /// Never in practice: the document is fixed.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
-        let Some(status) = self.failure else {
-            return Ok(Vec::new());
-        };
-        super::encode_status_only(tags::SEND_MAIL, tags::STATUS, status)
+        self.encode_under(tags::SEND_MAIL)
     }
 
-    /// From a body.
+    /// As a body of SmartReply or SmartForward, empty on success.
+    ///
+    /// # Errors
+    /// Never in practice: the document is fixed.
+    pub fn encode_smart(&self, kind: SmartSend) -> Result<Vec<u8>, EncodeError> {
+        self.encode_under(kind.root())
+    }
+
+    fn encode_under(&self, root: Tag) -> Result<Vec<u8>, EncodeError> {
+        match self.failure {
+            Some(status) => super::encode_status_only(root, tags::STATUS, status),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// From a body of SendMail.
     ///
     /// # Errors
     /// When it is neither empty nor a SendMail answer.
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        Self::decode_under(tags::SEND_MAIL, body)
+    }
+
+    /// From a body of SmartReply or SmartForward.
+    ///
+    /// # Errors
+    /// When it is neither empty nor such an answer.
+    pub fn decode_smart(kind: SmartSend, body: &[u8]) -> Result<Self, DecodeError> {
+        Self::decode_under(kind.root(), body)
+    }
+
+    fn decode_under(root: Tag, body: &[u8]) -> Result<Self, DecodeError> {
         /// Not in the tables, but the usual "success" of every other command.
         const SUCCESS: u16 = 1;
         if body.is_empty() {
             return Ok(Self { failure: None });
         }
-        let code = status_of(body, tags::SEND_MAIL, tags::STATUS)?;
+        let code = status_of(body, root, tags::STATUS)?;
         let failure = (code != SUCCESS).then(|| GlobalStatus::from_code(code));
         Ok(Self { failure })
     }

@@ -1,7 +1,8 @@
 use std::borrow::Cow;
+use std::fmt;
 
-use super::DeviceInformation;
 use super::device_information::{read_device_information, write_device_information};
+use super::{DeviceInformation, OofAnswer, OofRequest};
 use crate::ProtocolVersion;
 use crate::status::SettingsStatus;
 use crate::wbxml::{DecodeError, Element, EncodeError, Reader, Writer, settings as tags};
@@ -13,8 +14,10 @@ pub struct SettingsRequest<'a> {
     pub device_information: Option<DeviceInformation<'a>>,
     /// Asks for the user's addresses.
     pub user_information: bool,
-    /// Asks for the out-of-office setting.
-    pub oof: bool,
+    /// Asks for the out-of-office setting, or sets it.
+    pub oof: Option<OofRequest<'a>>,
+    /// Keeps the recovery password of the device's lock; 12.1 and later.
+    pub device_password: Option<DevicePassword<'a>>,
 }
 
 impl<'a> SettingsRequest<'a> {
@@ -25,8 +28,16 @@ impl<'a> SettingsRequest<'a> {
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         writer.start(tags::SETTINGS);
-        if self.oof {
-            writer.start(tags::OOF).empty(tags::GET).end();
+        if let Some(oof) = &self.oof {
+            oof.write(&mut writer);
+        }
+        if let Some(password) = &self.device_password {
+            writer
+                .start(tags::DEVICE_PASSWORD)
+                .start(tags::SET)
+                .element(tags::PASSWORD, &password.0)
+                .end()
+                .end();
         }
         if let Some(device) = &self.device_information {
             write_device_information(&mut writer, device);
@@ -53,13 +64,43 @@ impl<'a> SettingsRequest<'a> {
                         Some(read_device_information(&mut reader, element)?);
                 }
                 tags::USER_INFORMATION => request.user_information = gets(&mut reader, element)?,
-                tags::OOF => request.oof = gets(&mut reader, element)?,
+                tags::OOF => request.oof = OofRequest::read(&mut reader, element)?,
+                tags::DEVICE_PASSWORD => {
+                    request.device_password = password(&mut reader, element)?;
+                }
                 _ => reader.skip(element)?,
             }
         }
         reader.finish()?;
         Ok(request)
     }
+}
+
+/// The recovery password of a device's lock. It is shown nowhere.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct DevicePassword<'a>(pub Cow<'a, str>);
+
+impl fmt::Debug for DevicePassword<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("DevicePassword(..)")
+    }
+}
+
+fn password<'a>(
+    reader: &mut Reader<'a>,
+    parent: Element,
+) -> Result<Option<DevicePassword<'a>>, DecodeError> {
+    let mut password = None;
+    while let Some(set) = reader.child(parent)? {
+        while let Some(element) = reader.child(set)? {
+            if element.tag == tags::PASSWORD {
+                password = Some(DevicePassword(reader.text(element)?));
+            } else {
+                reader.skip(element)?;
+            }
+        }
+    }
+    Ok(password)
 }
 
 /// Whether a property is asked for, not set.
@@ -91,8 +132,10 @@ pub struct SettingsAnswer<'a> {
     pub device_information: Option<SettingsStatus>,
     /// The user's addresses.
     pub user_information: Option<UserInformation<'a>>,
-    /// Whether the server could say the out-of-office setting, which itself is passed over.
-    pub oof: Option<SettingsStatus>,
+    /// The out-of-office setting, or whether the server took it.
+    pub oof: Option<OofAnswer<'a>>,
+    /// Whether the server took the DevicePassword.
+    pub device_password: Option<SettingsStatus>,
 }
 
 impl<'a> SettingsAnswer<'a> {
@@ -104,6 +147,7 @@ impl<'a> SettingsAnswer<'a> {
             device_information: None,
             user_information: None,
             oof: None,
+            device_password: None,
         }
     }
 
@@ -116,8 +160,11 @@ impl<'a> SettingsAnswer<'a> {
         writer
             .start(tags::SETTINGS)
             .number(tags::STATUS, self.status.code());
+        if let Some(oof) = &self.oof {
+            oof.write(&mut writer);
+        }
         for (tag, status) in [
-            (tags::OOF, self.oof),
+            (tags::DEVICE_PASSWORD, self.device_password),
             (tags::DEVICE_INFORMATION, self.device_information),
         ] {
             if let Some(status) = status {
@@ -152,7 +199,10 @@ impl<'a> SettingsAnswer<'a> {
                 tags::DEVICE_INFORMATION => {
                     answer.device_information = Some(property(&mut reader, element)?.status);
                 }
-                tags::OOF => answer.oof = Some(property(&mut reader, element)?.status),
+                tags::OOF => answer.oof = Some(OofAnswer::read(&mut reader, element)?),
+                tags::DEVICE_PASSWORD => {
+                    answer.device_password = Some(property(&mut reader, element)?.status);
+                }
                 tags::USER_INFORMATION => {
                     answer.user_information = Some(property(&mut reader, element)?);
                 }

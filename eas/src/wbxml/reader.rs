@@ -1,6 +1,9 @@
 use std::borrow::Cow;
 use std::str;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 use super::{Tag, global};
 
 /// Bounds that a hostile body runs into before it costs anything.
@@ -516,12 +519,73 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Consumes an element and decodes its base64, white space aside; opaque data counts as bytes
+    /// that need no decoding.
+    ///
+    /// # Errors
+    /// When it holds elements, or text that is no base64.
+    pub fn base64(&mut self, element: Element) -> Result<Cow<'a, [u8]>, DecodeError> {
+        let at = self.position;
+        if let Ok(Some(Event::Opaque(_))) = self.clone().next_event()
+            && element.has_content
+        {
+            return self.bytes(element);
+        }
+        let text = self.text(element)?;
+        let mut letters = text.as_bytes().to_vec();
+        letters.retain(|letter| !letter.is_ascii_whitespace());
+        BASE64
+            .decode(letters)
+            .map(Cow::Owned)
+            .map_err(|_| self.bad_value(at, element.tag, "base64", &text))
+    }
+
+    /// Consumes an element that holds two numbers, `0-9`.
+    ///
+    /// # Errors
+    /// When the text has another form.
+    pub fn range(&mut self, element: Element) -> Result<(u32, u32), DecodeError> {
+        self.parse(element, "a range such as 0-9", |text| {
+            let (first, last) = text.split_once('-')?;
+            Some((first.parse().ok()?, last.parse().ok()?))
+        })
+    }
+
+    /// Consumes an element whose number is one of a list.
+    ///
+    /// # Errors
+    /// When the text is no number, or `choose` knows it not.
+    pub fn choice<T>(
+        &mut self,
+        element: Element,
+        expected: &'static str,
+        choose: impl FnOnce(u8) -> Option<T>,
+    ) -> Result<T, DecodeError> {
+        self.parse(element, expected, |text| text.parse().ok().and_then(choose))
+    }
+
+    /// Consumes an element whose text, without white space around it, has a form of its own.
+    ///
+    /// # Errors
+    /// When `parse` makes nothing of it.
+    pub fn parse<T>(
+        &mut self,
+        element: Element,
+        expected: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, DecodeError> {
+        let at = self.position;
+        let text = self.text(element)?;
+        parse(text.trim()).ok_or_else(|| self.bad_value(at, element.tag, expected, &text))
+    }
+
     /// An error for a required child that never came.
     #[must_use]
     pub fn missing(&self, parent: Tag, child: Tag) -> DecodeError {
         self.error_at(self.position, DecodeErrorKind::Missing { parent, child })
     }
 
+    /// An error for an element whose text has not the form it must have; `at` is where it begins.
     fn bad_value(&self, at: usize, tag: Tag, expected: &'static str, found: &str) -> DecodeError {
         const READABLE: usize = 40;
         let found = found.chars().take(READABLE).collect();

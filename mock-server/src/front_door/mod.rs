@@ -24,8 +24,9 @@ use crate::control::{Delivered, NewMail, Truth};
 use crate::fault::Fault;
 use crate::link::App;
 use crate::lock;
-use crate::store::Mail;
+use crate::store::Message;
 use crate::surfaces::sockets::{Scanner, Scope};
+use eas::commands::Email;
 
 pub use control::openapi;
 pub use http::ANSWERED;
@@ -369,13 +370,15 @@ fn url(config: &MockConfig, address: SocketAddr) -> String {
 
 impl Host {
     fn deliver(&self, mail: &NewMail) -> Delivered {
-        let item = Mail {
-            from: "mock".to_owned(),
-            to: mail.to.join(", "),
-            subject: mail.subject.clone(),
-            received: String::new(),
-            body: mail.body.clone(),
-            ..Mail::default()
+        let message = Message {
+            email: Email {
+                from: "mock".into(),
+                to: mail.to.join(", ").into(),
+                subject: mail.subject.clone().into(),
+                body: mail.body.clone().into(),
+                ..Email::default()
+            },
+            ..Message::default()
         };
         let users: Vec<String> = mail
             .to
@@ -384,7 +387,7 @@ impl Host {
             .collect();
         let accepted = users.len();
         let users = self.not_lost(users);
-        let added = lock(&self.store).deliver(&users, &item);
+        let added = lock(&self.store).deliver(&users, &message);
         self.announce(&added);
         // A server that loses mail does not say so.
         Delivered { inboxes: accepted }

@@ -22,7 +22,7 @@ use crate::fault::{Fault, FaultKind, Faults, Subject};
 use crate::link::{App, ToWorker, WireAnswer, WireRequest};
 use crate::lock;
 use crate::process;
-use crate::store::Store;
+use crate::store::{Announcement, Store};
 use crate::surfaces::sockets::{Scanner, SocketRow};
 use crate::surfaces::{PerfmonSample, PerfmonWorker};
 use crate::worker::guid;
@@ -80,21 +80,19 @@ impl Host {
         }
     }
 
-    /// Tells every worker which folders got an item: during an overlap both hold Pings.
-    pub(super) fn announce(&self, added: &[(String, u32)]) {
-        for (user, folder) in added {
-            self.tell_all(|| ToWorker::ItemAdded {
-                user: user.clone(),
-                folder: *folder,
+    /// Tells every worker what has changed: during an overlap both hold Pings.
+    pub(super) fn announce(&self, announcements: &[Announcement]) {
+        for announcement in announcements {
+            self.tell_all(|| match announcement.clone() {
+                Announcement::Item { user, folder, by } => ToWorker::ItemAdded { user, folder, by },
+                Announcement::Hierarchy { user, by } => ToWorker::HierarchyChanged { user, by },
             });
         }
     }
 
     pub(super) fn change_hierarchy(&self) {
-        let users = lock(&self.store).change_hierarchy();
-        for user in users {
-            self.tell_all(|| ToWorker::HierarchyChanged { user: user.clone() });
-        }
+        let announcements = lock(&self.store).change_hierarchy();
+        self.announce(&announcements);
     }
 
     pub(super) fn all_faults(&self) -> Vec<Fault> {

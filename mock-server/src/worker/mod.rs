@@ -235,13 +235,13 @@ impl Worker {
                     let _ = waiting.send(reply);
                 }
             }
-            ToWorker::ItemAdded { user, folder } => {
-                self.pings.item_added(&user, folder);
-                self.hanging_syncs.item_added(&user, folder);
+            ToWorker::ItemAdded { user, folder, by } => {
+                self.pings.item_added(&user, folder, by.as_deref());
+                self.hanging_syncs.item_added(&user, folder, by.as_deref());
             }
-            ToWorker::HierarchyChanged { user } => {
-                self.pings.hierarchy_changed(&user);
-                self.hanging_syncs.hierarchy_changed(&user);
+            ToWorker::HierarchyChanged { user, by } => {
+                self.pings.hierarchy_changed(&user, by.as_deref());
+                self.hanging_syncs.hierarchy_changed(&user, by.as_deref());
             }
             ToWorker::Faults(faults) => {
                 lock(&self.faults).replace(faults);

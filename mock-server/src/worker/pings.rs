@@ -60,21 +60,22 @@ impl Pings {
         }
     }
 
-    pub(super) fn item_added(&self, user: &str, folder: u32) {
-        self.each(user, |state| {
+    pub(super) fn item_added(&self, user: &str, folder: u32, by: Option<&str>) {
+        self.each(user, by, |state| {
             if !state.changed.contains(&folder) {
                 state.changed.push(folder);
             }
         });
     }
 
-    pub(super) fn hierarchy_changed(&self, user: &str) {
-        self.each(user, |state| state.hierarchy_changed = true);
+    pub(super) fn hierarchy_changed(&self, user: &str, by: Option<&str>) {
+        self.each(user, by, |state| state.hierarchy_changed = true);
     }
 
-    fn each(&self, user: &str, change: impl Fn(&mut State)) {
+    /// The Pings of a user's devices, but for the device that did it.
+    fn each(&self, user: &str, by: Option<&str>, change: impl Fn(&mut State)) {
         if let Some(list) = lock(&self.by_user).get(user) {
-            for held in list {
+            for held in list.iter().filter(|held| Some(&*held.device) != by) {
                 change(&mut lock(&held.state));
                 held.wake.notify_one();
             }

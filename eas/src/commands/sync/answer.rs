@@ -1,25 +1,27 @@
 use std::borrow::Cow;
 
 use crate::ProtocolVersion;
-use crate::commands::Email;
-use crate::commands::item::{read_email, write_email};
+use crate::commands::item::Sender;
+use crate::commands::{ItemChange, ItemData};
 use crate::status::SyncStatus;
 use crate::wbxml::{DecodeError, Element, EncodeError, Reader, Writer, air_sync as tags};
 
 /// A change the server reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change<'a> {
-    /// A new item. Items of other classes than Email have only empty fields.
+    /// A new item.
     Add {
         /// Its id.
         server_id: Cow<'a, str>,
         /// Its content.
-        email: Box<Email<'a>>,
+        data: ItemData<'a>,
     },
     /// A changed item.
     Update {
         /// Its id.
         server_id: Cow<'a, str>,
+        /// What changed.
+        change: ItemChange<'a>,
     },
     /// An item that is gone.
     Delete {
@@ -67,7 +69,7 @@ pub enum CommandResponse<'a> {
         /// How it went.
         status: SyncStatus,
         /// Its content, if it went well.
-        email: Option<Box<Email<'a>>>,
+        data: Option<ItemData<'a>>,
     },
 }
 
@@ -176,31 +178,7 @@ fn write_answer(writer: &mut Writer, collection: &CollectionAnswer<'_>, version:
     if !collection.changes.is_empty() {
         writer.start(tags::COMMANDS);
         for change in &collection.changes {
-            match change {
-                Change::Add { server_id, email } => {
-                    writer.start(tags::ADD).element(tags::SERVER_ID, server_id);
-                    write_data(writer, email, version);
-                    writer.end();
-                }
-                Change::Update { server_id } => {
-                    writer
-                        .start(tags::CHANGE)
-                        .element(tags::SERVER_ID, server_id);
-                    writer.empty(tags::APPLICATION_DATA).end();
-                }
-                Change::Delete { server_id } => {
-                    writer
-                        .start(tags::DELETE)
-                        .element(tags::SERVER_ID, server_id)
-                        .end();
-                }
-                Change::SoftDelete { server_id } => {
-                    writer
-                        .start(tags::SOFT_DELETE)
-                        .element(tags::SERVER_ID, server_id)
-                        .end();
-                }
-            }
+            write_change(writer, change, version);
         }
         writer.end();
     }
@@ -214,9 +192,23 @@ fn write_answer(writer: &mut Writer, collection: &CollectionAnswer<'_>, version:
     writer.end();
 }
 
-fn write_data(writer: &mut Writer, email: &Email<'_>, version: ProtocolVersion) {
-    writer.start(tags::APPLICATION_DATA);
-    write_email(writer, email, version);
+fn write_change(writer: &mut Writer, change: &Change<'_>, version: ProtocolVersion) {
+    let (tag, server_id) = match change {
+        Change::Add { server_id, .. } => (tags::ADD, server_id),
+        Change::Update { server_id, .. } => (tags::CHANGE, server_id),
+        Change::Delete { server_id } => (tags::DELETE, server_id),
+        Change::SoftDelete { server_id } => (tags::SOFT_DELETE, server_id),
+    };
+    writer.start(tag).element(tags::SERVER_ID, server_id);
+    match change {
+        Change::Add { data, .. } => {
+            data.write_in(tags::APPLICATION_DATA, writer, version, Sender::Server);
+        }
+        Change::Update { change, .. } => {
+            change.write_in(tags::APPLICATION_DATA, writer, version, Sender::Server);
+        }
+        Change::Delete { .. } | Change::SoftDelete { .. } => {}
+    }
     writer.end();
 }
 
@@ -248,14 +240,14 @@ fn write_response(writer: &mut Writer, response: &CommandResponse<'_>, version: 
         CommandResponse::Fetch {
             server_id,
             status,
-            email,
+            data,
         } => {
             writer
                 .start(tags::FETCH)
                 .element(tags::SERVER_ID, server_id)
                 .number(tags::STATUS, status.code());
-            if let Some(email) = email {
-                write_data(writer, email, version);
+            if let Some(data) = data {
+                data.write_in(tags::APPLICATION_DATA, writer, version, Sender::Server);
             }
         }
     }
@@ -301,18 +293,21 @@ fn change<'a>(
     command: Element,
 ) -> Result<Option<Change<'a>>, DecodeError> {
     let mut server_id = None;
-    let mut email = Box::<Email<'a>>::default();
+    let (mut data, mut change) = (ItemData::Other, ItemChange::Nothing);
     while let Some(element) = reader.child(command)? {
         match element.tag {
             tags::SERVER_ID => server_id = Some(reader.text(element)?),
-            tags::APPLICATION_DATA => read_email(reader, element, &mut email)?,
+            tags::APPLICATION_DATA if command.tag == tags::ADD => {
+                data = ItemData::read(reader, element)?;
+            }
+            tags::APPLICATION_DATA => change = ItemChange::read(reader, element)?,
             _ => reader.skip(element)?,
         }
     }
     let server_id = server_id.ok_or_else(|| reader.missing(command.tag, tags::SERVER_ID))?;
     Ok(match command.tag {
-        tags::ADD => Some(Change::Add { server_id, email }),
-        tags::CHANGE => Some(Change::Update { server_id }),
+        tags::ADD => Some(Change::Add { server_id, data }),
+        tags::CHANGE => Some(Change::Update { server_id, change }),
         tags::DELETE => Some(Change::Delete { server_id }),
         tags::SOFT_DELETE => Some(Change::SoftDelete { server_id }),
         _ => None,
@@ -324,14 +319,14 @@ fn response<'a>(
     command: Element,
 ) -> Result<Option<CommandResponse<'a>>, DecodeError> {
     let (mut client_id, mut server_id, mut status) = (None, None, None);
-    let mut email: Option<Box<Email<'a>>> = None;
+    let mut data = None;
     while let Some(element) = reader.child(command)? {
         match element.tag {
             tags::CLIENT_ID => client_id = Some(reader.text(element)?),
             tags::SERVER_ID => server_id = Some(reader.text(element)?),
             tags::STATUS => status = Some(SyncStatus::from_code(reader.number(element)?)),
             tags::APPLICATION_DATA => {
-                read_email(reader, element, email.get_or_insert_default())?;
+                data = Some(ItemData::read(reader, element)?);
             }
             _ => reader.skip(element)?,
         }
@@ -352,7 +347,7 @@ fn response<'a>(
         tags::FETCH => Some(CommandResponse::Fetch {
             server_id,
             status,
-            email,
+            data,
         }),
         _ => None,
     })

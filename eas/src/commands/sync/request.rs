@@ -2,10 +2,10 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use crate::ProtocolVersion;
-use crate::commands::item::{read_body_preference, write_body_preference};
-use crate::commands::{BodyPreference, Class};
+use crate::commands::item::{Sender, read_body_preference, write_body_preference};
+use crate::commands::{BodyPreference, Class, ItemChange, ItemData};
 use crate::wbxml::{
-    DecodeError, Element, EncodeError, Reader, Writer, air_sync as tags, air_sync_base, email,
+    DecodeError, Element, EncodeError, Reader, Writer, air_sync as tags, air_sync_base,
 };
 
 /// How far back a collection reaches (ASCMD 2.2.3.68.2).
@@ -26,10 +26,15 @@ pub struct SyncOptions {
     pub filter: Option<FilterType>,
     /// In which form.
     pub body: Option<BodyPreference>,
+    /// The class the options are for; sent from 14.0 on only.
+    pub class: Option<Class>,
+    /// Who wins where both changed an item: 0 the client, 1 the server.
+    pub conflict: Option<u8>,
+    /// Whether MIME is wanted: 0 never, 1 for S/MIME messages, 2 for all.
+    pub mime_support: Option<u8>,
 }
 
-/// A change the client reports, or an item it asks for (ASCMD 2.2.3.32). Of an item's content only
-/// the read mark of a message is kept.
+/// A change the client reports, or an item it asks for (ASCMD 2.2.3.32).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientCommand<'a> {
     /// A new item.
@@ -38,13 +43,15 @@ pub enum ClientCommand<'a> {
         client_id: Cow<'a, str>,
         /// Its class; sent from 14.0 on only.
         class: Option<Class>,
+        /// Its content.
+        data: ItemData<'a>,
     },
     /// A changed item.
     Change {
         /// Its id.
         server_id: Cow<'a, str>,
-        /// Read by the user; absent if that did not change.
-        read: Option<bool>,
+        /// What changed.
+        change: ItemChange<'a>,
     },
     /// An item that the client deleted.
     Delete {
@@ -199,21 +206,7 @@ fn write_collection(
         writer.number(tags::WINDOW_SIZE, size);
     }
     if let Some(options) = &collection.options {
-        writer.start(tags::OPTIONS);
-        if let Some(filter) = options.filter {
-            writer.number(tags::FILTER_TYPE, filter.0);
-        }
-        match options.body {
-            Some(body) if version.has_air_sync_base() => write_body_preference(writer, body),
-            Some(BodyPreference {
-                truncation_size: Some(size),
-                ..
-            }) => {
-                writer.number(tags::TRUNCATION, truncation(size));
-            }
-            _ => {}
-        }
-        writer.end();
+        write_options(writer, options, version);
     }
     if !collection.commands.is_empty() {
         writer.start(tags::COMMANDS);
@@ -221,6 +214,35 @@ fn write_collection(
             write_command(writer, command, version);
         }
         writer.end();
+    }
+    writer.end();
+}
+
+fn write_options(writer: &mut Writer, options: &SyncOptions, version: ProtocolVersion) {
+    writer.start(tags::OPTIONS);
+    if let Some(filter) = options.filter {
+        writer.number(tags::FILTER_TYPE, filter.0);
+    }
+    if let Some(class) = options.class.filter(|_| version >= ProtocolVersion::V14_0) {
+        writer.element(tags::CLASS, class.as_str());
+    }
+    match options.body {
+        Some(body) if version.has_air_sync_base() => write_body_preference(writer, body),
+        Some(BodyPreference {
+            truncation_size: Some(size),
+            ..
+        }) => {
+            writer.number(tags::TRUNCATION, truncation(size));
+        }
+        _ => {}
+    }
+    for (tag, number) in [
+        (tags::CONFLICT, options.conflict),
+        (tags::MIME_SUPPORT, options.mime_support),
+    ] {
+        if let Some(number) = number {
+            writer.number(tag, number);
+        }
     }
     writer.end();
 }
@@ -239,26 +261,23 @@ fn truncation(size: u32) -> u8 {
 
 fn write_command(writer: &mut Writer, command: &ClientCommand<'_>, version: ProtocolVersion) {
     match command {
-        ClientCommand::Add { client_id, class } => {
+        ClientCommand::Add {
+            client_id,
+            class,
+            data,
+        } => {
             writer.start(tags::ADD);
             if let Some(class) = class.filter(|_| version >= ProtocolVersion::V14_0) {
                 writer.element(tags::CLASS, class.as_str());
             }
-            writer
-                .element(tags::CLIENT_ID, client_id)
-                .empty(tags::APPLICATION_DATA);
+            writer.element(tags::CLIENT_ID, client_id);
+            data.write_in(tags::APPLICATION_DATA, writer, version, Sender::Client);
         }
-        ClientCommand::Change { server_id, read } => {
+        ClientCommand::Change { server_id, change } => {
             writer
                 .start(tags::CHANGE)
                 .element(tags::SERVER_ID, server_id);
-            match read {
-                Some(read) => writer
-                    .start(tags::APPLICATION_DATA)
-                    .flag(email::READ, *read)
-                    .end(),
-                None => writer.empty(tags::APPLICATION_DATA),
-            };
+            change.write_in(tags::APPLICATION_DATA, writer, version, Sender::Client);
         }
         ClientCommand::Delete { server_id } => {
             writer
@@ -319,6 +338,9 @@ fn request_options(reader: &mut Reader<'_>, parent: Element) -> Result<SyncOptio
             air_sync_base::BODY_PREFERENCE => {
                 options.body = Some(read_body_preference(reader, element)?);
             }
+            tags::CLASS => options.class = Class::parse(&reader.text(element)?),
+            tags::CONFLICT => options.conflict = Some(reader.number(element)?),
+            tags::MIME_SUPPORT => options.mime_support = Some(reader.number(element)?),
             _ => reader.skip(element)?,
         }
     }
@@ -329,31 +351,31 @@ fn client_command<'a>(
     reader: &mut Reader<'a>,
     command: Element,
 ) -> Result<Option<ClientCommand<'a>>, DecodeError> {
-    let (mut server_id, mut client_id, mut class, mut read) = (None, None, None, None);
+    let (mut server_id, mut client_id, mut class) = (None, None, None);
+    let (mut data, mut change) = (ItemData::Other, ItemChange::Nothing);
     while let Some(element) = reader.child(command)? {
         match element.tag {
             tags::SERVER_ID => server_id = Some(reader.text(element)?),
             tags::CLIENT_ID => client_id = Some(reader.text(element)?),
             tags::CLASS => class = Class::parse(&reader.text(element)?),
-            tags::APPLICATION_DATA => {
-                while let Some(field) = reader.child(element)? {
-                    if field.tag == email::READ {
-                        read = Some(reader.flag(field)?);
-                    } else {
-                        reader.skip(field)?;
-                    }
-                }
+            tags::APPLICATION_DATA if command.tag == tags::ADD => {
+                data = ItemData::read(reader, element)?;
             }
+            tags::APPLICATION_DATA => change = ItemChange::read(reader, element)?,
             _ => reader.skip(element)?,
         }
     }
     if command.tag == tags::ADD {
         let client_id = client_id.ok_or_else(|| reader.missing(tags::ADD, tags::CLIENT_ID))?;
-        return Ok(Some(ClientCommand::Add { client_id, class }));
+        return Ok(Some(ClientCommand::Add {
+            client_id,
+            class,
+            data,
+        }));
     }
     let server_id = server_id.ok_or_else(|| reader.missing(command.tag, tags::SERVER_ID))?;
     Ok(match command.tag {
-        tags::CHANGE => Some(ClientCommand::Change { server_id, read }),
+        tags::CHANGE => Some(ClientCommand::Change { server_id, change }),
         tags::DELETE => Some(ClientCommand::Delete { server_id }),
         tags::FETCH => Some(ClientCommand::Fetch { server_id }),
         _ => None,

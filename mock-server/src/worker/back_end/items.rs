@@ -1,17 +1,19 @@
-//! GetItemEstimate, Settings and ItemOperations.
+//! What is asked of single items: GetItemEstimate, ItemOperations, GetAttachment, MoveItems,
+//! MeetingResponse.
 
 use eas::commands::{
-    Estimate, EstimateAnswer, EstimateRequest, Fetch, FetchAnswer, ItemOperationsAnswer,
-    ItemOperationsRequest, SettingsAnswer, SettingsRequest, UserInformation,
+    ConversationMoveAnswer, EmptyFolderContentsAnswer, Estimate, EstimateAnswer, EstimateRequest,
+    Fetch, FetchAnswer, FetchedContent, ItemOperationsAnswer, ItemOperationsRequest,
+    MeetingResponseAnswer, MeetingResponseRequest, MeetingResult, MoveItemsAnswer,
+    MoveItemsRequest, MoveResponse, UserResponse,
 };
-use eas::status::{EstimateStatus, GlobalStatus, ItemOperationsStatus, SettingsStatus};
+use eas::status::{
+    EstimateStatus, GlobalStatus, ItemOperationsStatus, MeetingResponseStatus, MoveStatus,
+};
 
-use super::sync::email;
-use super::{Call, Outcome, Refusal};
-use crate::store::{Operation, StoreReply};
-
-/// Mail domain of every user.
-const DOMAIN: &str = "lab.example";
+use super::content::shown;
+use super::{Call, Outcome, Refusal, answers};
+use crate::store::{Blob, Moved, Operation, Reply, StoreReply};
 
 impl Call<'_> {
     pub(super) async fn estimate(&self) -> Outcome {
@@ -45,67 +47,190 @@ impl Call<'_> {
         )
     }
 
-    /// DeviceInformation is taken and forgotten, as nothing here shows it; Oof is always off.
-    pub(super) async fn settings(&self) -> Outcome {
-        let request = SettingsRequest::decode(self.body)?;
-        self.ask(Operation::CheckPolicy).await?;
-        let user_information = request.user_information.then(|| UserInformation {
-            status: SettingsStatus::Success,
-            primary_address: Some(format!("{}@{DOMAIN}", self.user).into()),
-        });
-        let answer = SettingsAnswer {
-            device_information: request.device_information.map(|_| SettingsStatus::Success),
-            user_information,
-            oof: request.oof.then_some(SettingsStatus::Success),
-            ..SettingsAnswer::new(SettingsStatus::Success)
-        };
-        self.body(answer.encode(self.version)?)
-    }
-
     pub(super) async fn item_operations(&self) -> Outcome {
         let request = ItemOperationsRequest::decode(self.body)?;
         if request.operations() > ItemOperationsRequest::MAX_OPERATIONS {
-            let answer = ItemOperationsAnswer::failed(ItemOperationsStatus::TooLarge);
-            return self.body(answer.encode()?);
+            return self.item_operations_failed(ItemOperationsStatus::TooLarge);
         }
-        if request.fetches.is_empty() {
-            let answer = ItemOperationsAnswer::failed(ItemOperationsStatus::ProtocolError);
-            return self.body(answer.encode()?);
+        if request.operations() == 0 {
+            return self.item_operations_failed(ItemOperationsStatus::ProtocolError);
         }
-        let mut fetches = Vec::with_capacity(request.fetches.len());
+        let mut answer = ItemOperationsAnswer::failed(ItemOperationsStatus::Success);
         for fetch in &request.fetches {
-            fetches.push(self.fetch(fetch).await?);
+            answer.fetches.push(self.fetch(fetch).await?);
         }
-        let answer = ItemOperationsAnswer {
-            status: ItemOperationsStatus::Success,
-            fetches,
-        };
-        self.body(answer.encode()?)
+        for empty in request.empties {
+            let id = empty.collection_id.into_owned();
+            let status = match self.ask(Operation::EmptyFolder(id.clone())).await? {
+                StoreReply::Emptied(true) => ItemOperationsStatus::Success,
+                _ => ItemOperationsStatus::InvalidDestinationFolder,
+            };
+            answer.empties.push(EmptyFolderContentsAnswer {
+                status,
+                collection_id: Some(id.into()),
+            });
+        }
+        // Conversations are not kept.
+        answer.moves = request
+            .moves
+            .into_iter()
+            .map(|one| ConversationMoveAnswer {
+                status: ItemOperationsStatus::MoveDisallowed,
+                conversation_id: Some(one.conversation_id.into_owned().into()),
+            })
+            .collect();
+        self.body(answer.encode(self.version)?)
+    }
+
+    fn item_operations_failed(&self, status: ItemOperationsStatus) -> Outcome {
+        self.body(ItemOperationsAnswer::failed(status).encode(self.version)?)
     }
 
     async fn fetch<'a>(&self, fetch: &Fetch<'a>) -> Result<FetchAnswer<'a>, Refusal> {
         let mut answer = FetchAnswer {
-            status: ItemOperationsStatus::Success,
             collection_id: fetch.collection_id.clone(),
             server_id: fetch.server_id.clone(),
-            class: None,
-            email: None,
-        };
-        let Some(id) = &fetch.server_id else {
-            answer.status = ItemOperationsStatus::ProtocolError;
-            return Ok(answer);
+            ..FetchAnswer::failed(ItemOperationsStatus::Success)
         };
         if !fetch.store.eq_ignore_ascii_case(Fetch::MAILBOX) {
             answer.status = ItemOperationsStatus::UnknownStore;
             return Ok(answer);
         }
+        if let Some(reference) = &fetch.file_reference {
+            answer.file_reference = Some(reference.clone());
+            match self.fetch_attachment(reference).await? {
+                None => answer.status = ItemOperationsStatus::InvalidAttachment,
+                Some(blob) => match part(blob, fetch.range) {
+                    None => answer.status = ItemOperationsStatus::InvalidRange,
+                    content => answer.content = content,
+                },
+            }
+            return Ok(answer);
+        }
+        let Some(id) = fetch.server_id.as_ref().or(fetch.long_id.as_ref()) else {
+            answer.status = ItemOperationsStatus::ProtocolError;
+            return Ok(answer);
+        };
         match self.ask(Operation::Fetch(id.to_string())).await? {
-            StoreReply::Item(Some(mail)) => {
-                answer.class = Some(eas::commands::Class::Email);
-                answer.email = Some(email(mail));
+            StoreReply::Item(Some(found)) => {
+                answer.class = found.data.class();
+                let data = shown(*found.data, self.version);
+                answer.content = Some(FetchedContent::Item(data));
             }
             _ => answer.status = ItemOperationsStatus::LibraryNotFound,
         }
         Ok(answer)
     }
+
+    async fn fetch_attachment(&self, reference: &str) -> Result<Option<Blob>, Refusal> {
+        let operation = Operation::FetchAttachment(reference.to_owned());
+        Ok(match self.ask(operation).await? {
+            StoreReply::Attachment(blob) => blob,
+            _ => None,
+        })
+    }
+
+    /// The attachment itself, as the body of the answer (ASCMD 2.2.1.9); up to 12.1.
+    pub(super) async fn get_attachment(&self) -> Outcome {
+        let reference = self.query.attachment_name.as_deref().unwrap_or_default();
+        let Some(blob) = self.fetch_attachment(reference).await? else {
+            return Ok(answers::plain(self.worker, 500));
+        };
+        let mut answer = answers::empty(self.worker);
+        answer.headers.push("Content-Type", &blob.content_type);
+        answer.body = blob.data;
+        Ok(answer)
+    }
+
+    pub(super) async fn move_items(&self) -> Outcome {
+        let request = MoveItemsRequest::decode(self.body)?;
+        let moves: Vec<(String, String, String)> = request
+            .moves
+            .iter()
+            .map(|one| {
+                (
+                    one.item.to_string(),
+                    one.from.to_string(),
+                    one.to.to_string(),
+                )
+            })
+            .collect();
+        let StoreReply::Moved(moved) = self.ask(Operation::Move(moves)).await? else {
+            return Err(Refusal::Status(GlobalStatus::ServerError));
+        };
+        let responses = request.moves.into_iter().zip(moved).map(|(one, moved)| {
+            let (status, new_id) = match moved {
+                Moved::To(id) => (MoveStatus::Success, Some(id.into())),
+                Moved::NoItem => (MoveStatus::InvalidSource, None),
+                Moved::NoFolder => (MoveStatus::InvalidDestination, None),
+                Moved::SameFolder => (MoveStatus::SameFolder, None),
+            };
+            MoveResponse {
+                item: one.item,
+                status,
+                new_id,
+            }
+        });
+        let answer = MoveItemsAnswer {
+            status: None,
+            responses: responses.collect(),
+        };
+        self.body(answer.encode()?)
+    }
+
+    pub(super) async fn meeting_response(&self) -> Outcome {
+        let request = MeetingResponseRequest::decode(self.body)?;
+        let replies: Vec<(String, String, Reply)> = request
+            .responses
+            .iter()
+            .map(|one| {
+                let reply = match one.answer {
+                    UserResponse::Accept => Reply::Accept,
+                    UserResponse::Tentative => Reply::Tentative,
+                    UserResponse::Decline => Reply::Decline,
+                };
+                let (folder, id) = (one.collection_id.to_string(), one.request_id.to_string());
+                (folder, id, reply)
+            })
+            .collect();
+        let StoreReply::Responded(responded) = self.ask(Operation::Respond(replies)).await? else {
+            return Err(Refusal::Status(GlobalStatus::ServerError));
+        };
+        let results = request.responses.into_iter().zip(responded);
+        let results = results.map(|(one, responded)| MeetingResult {
+            request_id: one.request_id,
+            status: match responded {
+                Some(_) => MeetingResponseStatus::Success,
+                None => MeetingResponseStatus::InvalidRequest,
+            },
+            calendar_id: responded.flatten().map(Into::into),
+        });
+        let answer = MeetingResponseAnswer {
+            status: None,
+            results: results.collect(),
+        };
+        self.body(answer.encode()?)
+    }
+}
+
+/// Those bytes of an attachment, or all; `None` where it has none of them.
+fn part(blob: Blob, range: Option<(u32, u32)>) -> Option<FetchedContent<'static>> {
+    let total = u32::try_from(blob.data.len()).ok()?;
+    let content_type = blob.content_type.into();
+    let Some((first, last)) = range else {
+        return Some(FetchedContent::Attachment {
+            content_type,
+            data: blob.data.into(),
+            range: None,
+            total: None,
+        });
+    };
+    let last = last.min(total.checked_sub(1)?);
+    let data = blob.data.get(first as usize..=last as usize)?.to_vec();
+    Some(FetchedContent::Attachment {
+        content_type,
+        data: data.into(),
+        range: Some(format!("{first}-{last}").into()),
+        total: Some(total),
+    })
 }

@@ -1,100 +1,232 @@
-//! SendMail.
+//! SendMail, SmartReply and SmartForward.
 
-use eas::commands::{SendMailAnswer, SendMailRequest};
+use eas::Command;
+use eas::commands::{
+    Email, MeetingRequest, SendAnswer, SendMailRequest, SmartSend, SmartSendRequest, SmartSource,
+};
 use eas::status::GlobalStatus;
+use icalendar::parser::{read_calendar, unfold};
+use mail_parser::{Address, MessageParser, MessagePart, MimeHeaders as _};
 
 use super::{Call, Outcome, Refusal, answers};
-use crate::store::{Mail, Operation};
+use crate::store::{Blob, Message, Operation, Original, StoreReply};
 use crate::worker::local_part;
+
+/// MessageClass of a meeting request (ASEMAIL 2.2.2.49).
+const MEETING_REQUEST: &str = "IPM.Schedule.Meeting.Request";
+
+/// What a request sends, whatever its form.
+struct Outgoing {
+    client_id: Option<String>,
+    message: Message,
+    to: Vec<String>,
+    save_in_sent: bool,
+    original: Option<Original>,
+}
 
 impl Call<'_> {
     pub(super) async fn send_mail(&self) -> Outcome {
-        let operation = if self.version.sends_mail_as_wbxml() {
-            let request = SendMailRequest::decode(self.body)?;
-            let (mail, to) = self.message(&request.mime)?;
-            let client_id = Some(request.client_id.into_owned());
-            Operation::Deliver {
-                client_id,
-                mail,
-                to,
-                save_in_sent: request.save_in_sent,
-            }
+        let outgoing = if self.version.sends_mail_as_wbxml() {
+            self.wbxml_mail()?
         } else {
-            let (mail, to) = self.message(self.body)?;
-            Operation::Deliver {
-                client_id: None,
-                mail,
-                to,
-                save_in_sent: self.query.save_in_sent,
+            self.mime_mail()?
+        };
+        let operation = Operation::Deliver {
+            client_id: outgoing.client_id,
+            message: Box::new(outgoing.message),
+            to: outgoing.to,
+            save_in_sent: outgoing.save_in_sent,
+            original: outgoing.original,
+        };
+        let failure = match self.ask(operation).await {
+            Ok(StoreReply::NoOriginal) => GlobalStatus::ItemNotFound,
+            Ok(_) => return Ok(answers::empty(self.worker)),
+            Err(Refusal::Status(status)) => status,
+            Err(refusal) => return Err(refusal),
+        };
+        if !self.version.sends_mail_as_wbxml() {
+            return Err(Refusal::Status(failure));
+        }
+        let answer = SendAnswer {
+            failure: Some(failure),
+        };
+        self.body(match self.query.command {
+            Command::SmartReply => answer.encode_smart(SmartSend::Reply)?,
+            Command::SmartForward => answer.encode_smart(SmartSend::Forward)?,
+            _ => answer.encode()?,
+        })
+    }
+
+    /// 14.0 and later.
+    fn wbxml_mail(&self) -> Result<Outgoing, Refusal> {
+        let kind = match self.query.command {
+            Command::SmartReply => SmartSend::Reply,
+            Command::SmartForward => SmartSend::Forward,
+            _ => {
+                let request = SendMailRequest::decode(self.body)?;
+                let (message, to) = self.message(&request.mime)?;
+                return Ok(Outgoing {
+                    client_id: Some(request.client_id.into_owned()),
+                    message,
+                    to,
+                    save_in_sent: request.save_in_sent,
+                    original: None,
+                });
             }
         };
-        match self.ask(operation).await {
-            Ok(_) => Ok(answers::empty(self.worker)),
-            Err(Refusal::Status(status)) if self.version.sends_mail_as_wbxml() => self.body(
-                SendMailAnswer {
-                    failure: Some(status),
-                }
-                .encode()?,
-            ),
-            Err(refusal) => Err(refusal),
-        }
+        let request = SmartSendRequest::decode(kind, self.body)?;
+        let item = match request.source {
+            SmartSource::Item { item_id, .. } => item_id,
+            SmartSource::LongId(id) => id,
+        };
+        let (message, to) = self.message(&request.mime)?;
+        Ok(Outgoing {
+            client_id: Some(request.client_id.into_owned()),
+            message,
+            to,
+            save_in_sent: request.save_in_sent,
+            original: Some(original(item.into_owned(), kind, request.replace_mime)),
+        })
+    }
+
+    /// Up to 12.1: the body is the message, and the query names the original.
+    fn mime_mail(&self) -> Result<Outgoing, Refusal> {
+        let kind = match self.query.command {
+            Command::SmartReply => Some(SmartSend::Reply),
+            Command::SmartForward => Some(SmartSend::Forward),
+            _ => None,
+        };
+        let item = self.query.item_id.as_ref().or(self.query.long_id.as_ref());
+        let original = match (kind, item) {
+            (None, _) => None,
+            (Some(kind), Some(item)) => Some(original(item.clone(), kind, false)),
+            (Some(_), None) => return Err(Refusal::Status(GlobalStatus::InvalidContent)),
+        };
+        let (message, to) = self.message(self.body)?;
+        Ok(Outgoing {
+            client_id: None,
+            message,
+            to,
+            save_in_sent: self.query.save_in_sent,
+            original,
+        })
     }
 
     /// Reads a message; the sender is always the user (ASCMD 2.2.1.17).
-    fn message(&self, mime: &[u8]) -> Result<(Mail, Vec<String>), Refusal> {
-        let text = String::from_utf8_lossy(mime).replace('\0', "");
-        let (head, body) = text
-            .split_once("\r\n\r\n")
-            .or_else(|| text.split_once("\n\n"))
-            .ok_or(Refusal::Status(GlobalStatus::InvalidMime))?;
-        // A line that begins with a blank goes on the one before (RFC 5322 2.2.3).
-        let head = head
-            .replace("\r\n", "\n")
-            .replace("\n ", " ")
-            .replace("\n\t", " ");
-        let headers = |wanted: &'static str| {
-            head.lines().filter_map(move |line| {
-                let (name, value) = line.split_once(':')?;
-                name.eq_ignore_ascii_case(wanted).then(|| value.trim())
-            })
-        };
-        let header = |wanted| headers(wanted).next().unwrap_or_default().to_owned();
-        let users: Vec<String> = ["To", "Cc", "Bcc"]
+    fn message(&self, mime: &[u8]) -> Result<(Message, Vec<String>), Refusal> {
+        let parsed = MessageParser::default().parse(mime);
+        let parsed = parsed.ok_or(Refusal::Status(GlobalStatus::InvalidMime))?;
+        let lists = [parsed.to(), parsed.cc(), parsed.bcc()];
+        let users: Vec<String> = lists
             .into_iter()
-            .flat_map(headers)
+            .flatten()
             .flat_map(addresses)
-            .map(recipient)
+            .map(|address| local_part(&address))
             .filter(|user| !user.is_empty())
             .collect();
         if users.is_empty() {
             return Err(Refusal::Status(GlobalStatus::MessageHasNoRecipient));
         }
-        let mail = Mail {
-            from: self.user.clone(),
-            to: header("To"),
-            subject: header("Subject"),
-            received: String::new(),
-            body: body.to_owned(),
-            read: false,
+        let listed = |list: Option<&Address<'_>>| {
+            let all: Vec<String> = list.into_iter().flat_map(addresses).collect();
+            all.join(", ")
         };
-        Ok((mail, users))
+        let meeting = meeting(&parsed.parts);
+        let email = Email {
+            from: self.user.clone().into(),
+            to: listed(parsed.to()).into(),
+            cc: listed(parsed.cc()).into(),
+            subject: clean(parsed.subject().unwrap_or_default()).into(),
+            date_received: now().into(),
+            body: clean(&parsed.body_text(0).unwrap_or_default()).into(),
+            message_class: meeting.as_ref().map_or("", |_| MEETING_REQUEST).into(),
+            meeting: meeting.map(Box::new),
+            ..Email::default()
+        };
+        let attachments = parsed.attachments().filter_map(attachment).collect();
+        Ok((Message { email, attachments }, users))
     }
 }
 
-/// The addresses of a list; a comma within quotes does not part them (RFC 5322 3.4).
-fn addresses(list: &str) -> impl Iterator<Item = &str> {
-    let mut is_quoted = false;
-    list.split(move |letter| {
-        is_quoted ^= letter == '"';
-        letter == ',' && !is_quoted
+fn original(item: String, kind: SmartSend, replace_mime: bool) -> Original {
+    Original {
+        item,
+        quoted: !replace_mime,
+        with_attachments: kind == SmartSend::Forward,
+    }
+}
+
+/// Now, as a message has it (ASDTYPE 2.3).
+pub(super) fn now() -> String {
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        .to_string()
+}
+
+/// A NUL cannot be written into an answer.
+fn clean(text: &str) -> String {
+    text.replace('\0', "")
+}
+
+fn addresses(list: &Address<'_>) -> Vec<String> {
+    let all = list.iter().filter_map(|one| one.address());
+    all.map(clean).collect()
+}
+
+fn attachment(part: &MessagePart<'_>) -> Option<Blob> {
+    let name = clean(part.attachment_name()?);
+    let content_type = part.content_type().map_or_else(
+        || "application/octet-stream".to_owned(),
+        |kind| match &kind.c_subtype {
+            Some(subtype) => format!("{}/{subtype}", kind.c_type),
+            None => kind.c_type.to_string(),
+        },
+    );
+    Some(Blob {
+        name,
+        content_type: clean(&content_type),
+        data: part.contents().to_vec(),
     })
 }
 
-/// The user of an address such as `"Load 1" <load1@lab.example>`.
-fn recipient(address: &str) -> String {
-    let address = match address.rsplit_once('<') {
-        Some((_, rest)) => rest.trim_end_matches(|letter: char| "> \t".contains(letter)),
-        None => address,
+/// The meeting of a message with a calendar part that asks for an answer (RFC 5546 3.2.2).
+fn meeting(parts: &[MessagePart<'_>]) -> Option<MeetingRequest<'static>> {
+    let calendar = parts
+        .iter()
+        .find(|part| part.is_content_type("text", "calendar"))?;
+    let text = unfold(calendar.text_contents()?);
+    let calendar = read_calendar(&text).ok()?;
+    let asks = calendar
+        .properties
+        .iter()
+        .any(|one| one.name == "METHOD" && one.val == "REQUEST");
+    let event = calendar
+        .components
+        .iter()
+        .find(|one| one.name == "VEVENT")?;
+    let value = |name: &str| {
+        let found = event.properties.iter().find(|one| one.name == name);
+        clean(found.map_or("", |one| one.val.as_str()))
     };
-    local_part(address.trim_matches(|letter: char| " \t\"".contains(letter)))
+    let organizer = value("ORGANIZER");
+    asks.then(|| MeetingRequest {
+        start: with_signs(&value("DTSTART")).into(),
+        end: with_signs(&value("DTEND")).into(),
+        dt_stamp: with_signs(&value("DTSTAMP")).into(),
+        location: value("LOCATION").into(),
+        organizer: organizer.trim_start_matches("mailto:").to_owned().into(),
+        global_obj_id: value("UID").into(),
+        response_requested: true,
+        ..MeetingRequest::default()
+    })
+}
+
+/// A calendar's `20260314T030000Z` as messages write it, `2026-03-14T03:00:00.000Z`; what is no such
+/// time stays as it is.
+fn with_signs(time: &str) -> String {
+    let parsed = jiff::fmt::strtime::parse("%Y%m%dT%H%M%SZ", time);
+    match parsed.and_then(|parsed| parsed.to_datetime()) {
+        Ok(time) => time.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string(),
+        Err(_) => time.to_owned(),
+    }
 }

@@ -1,6 +1,9 @@
 //! The back-end application: executes EAS commands.
 
 pub(super) mod answers;
+mod content;
+mod directory;
+mod folders;
 mod items;
 mod mail;
 mod ping;
@@ -27,8 +30,9 @@ use crate::lock;
 use crate::store::{Operation, StoreReply};
 
 /// The commands of this mock, in the order of MS-ASHTTP's example.
-const COMMANDS: &str =
-    "Sync,SendMail,FolderSync,GetItemEstimate,Settings,Ping,ItemOperations,Provision";
+const COMMANDS: &str = "Sync,SendMail,SmartForward,SmartReply,GetAttachment,FolderSync,FolderCreate,\
+                        FolderDelete,FolderUpdate,MoveItems,GetItemEstimate,MeetingResponse,Search,\
+                        Settings,Ping,ItemOperations,Provision,ResolveRecipients,ValidateCert";
 /// Retry-After of a throttled answer whose fault names no delay.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Faults that refuse a command, also one that is held.
@@ -236,7 +240,43 @@ fn root_of(command: Command) -> (Tag, Tag) {
             wbxml::item_operations::ITEM_OPERATIONS,
             wbxml::item_operations::STATUS,
         ),
-        _ => (wbxml::air_sync::SYNC, wbxml::air_sync::STATUS),
+        Command::SmartReply => (
+            wbxml::compose_mail::SMART_REPLY,
+            wbxml::compose_mail::STATUS,
+        ),
+        Command::SmartForward => (
+            wbxml::compose_mail::SMART_FORWARD,
+            wbxml::compose_mail::STATUS,
+        ),
+        Command::MoveItems => (wbxml::move_items::MOVE_ITEMS, wbxml::move_items::STATUS),
+        Command::FolderCreate => (
+            wbxml::folder_hierarchy::FOLDER_CREATE,
+            wbxml::folder_hierarchy::STATUS,
+        ),
+        Command::FolderUpdate => (
+            wbxml::folder_hierarchy::FOLDER_UPDATE,
+            wbxml::folder_hierarchy::STATUS,
+        ),
+        Command::FolderDelete => (
+            wbxml::folder_hierarchy::FOLDER_DELETE,
+            wbxml::folder_hierarchy::STATUS,
+        ),
+        Command::MeetingResponse => (
+            wbxml::meeting_response::MEETING_RESPONSE,
+            wbxml::meeting_response::STATUS,
+        ),
+        Command::Search => (wbxml::search::SEARCH, wbxml::search::STATUS),
+        Command::ResolveRecipients => (
+            wbxml::resolve_recipients::RESOLVE_RECIPIENTS,
+            wbxml::resolve_recipients::STATUS,
+        ),
+        Command::ValidateCert => (
+            wbxml::validate_cert::VALIDATE_CERT,
+            wbxml::validate_cert::STATUS,
+        ),
+        Command::Find => (wbxml::find::FIND, wbxml::find::STATUS),
+        // GetAttachment has no body.
+        Command::Sync | Command::GetAttachment => (wbxml::air_sync::SYNC, wbxml::air_sync::STATUS),
     }
 }
 
@@ -373,10 +413,22 @@ impl Call<'_> {
             Command::Sync => self.sync().await,
             Command::Ping => self.ping().await,
             Command::GetItemEstimate => self.estimate().await,
-            Command::SendMail => self.send_mail().await,
+            Command::SendMail | Command::SmartReply | Command::SmartForward => {
+                self.send_mail().await
+            }
             Command::Settings => self.settings().await,
             Command::ItemOperations => self.item_operations().await,
-            _ => Err(Refusal::Status(GlobalStatus::CommandNotSupported)),
+            Command::GetAttachment => self.get_attachment().await,
+            Command::MoveItems => self.move_items().await,
+            Command::FolderCreate => self.folder_create().await,
+            Command::FolderUpdate => self.folder_update().await,
+            Command::FolderDelete => self.folder_delete().await,
+            Command::MeetingResponse => self.meeting_response().await,
+            Command::Search => self.search().await,
+            Command::ResolveRecipients => self.resolve_recipients().await,
+            Command::ValidateCert => self.validate_cert().await,
+            // 16.1's successor of Search.
+            Command::Find => Err(Refusal::Status(GlobalStatus::CommandNotSupported)),
         }
     }
 

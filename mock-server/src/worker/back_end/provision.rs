@@ -1,16 +1,12 @@
-//! Provision and FolderSync.
+//! Provision.
 
 use std::borrow::Cow;
 
-use eas::commands::{
-    Folder, FolderSyncAnswer, FolderSyncRequest, FolderType, POLICY_TYPE, PolicyAnswer,
-    ProvisionAnswer, ProvisionRequest, policy_type,
-};
-use eas::http;
-use eas::status::{FolderSyncStatus, GlobalStatus, PolicyStatus, ProvisionStatus};
+use eas::commands::{POLICY_TYPE, PolicyAnswer, ProvisionAnswer, ProvisionRequest, policy_type};
+use eas::status::{GlobalStatus, PolicyStatus, ProvisionStatus};
 use eas::wbxml;
 
-use super::{COMMANDS, Call, Outcome, Refusal, answers};
+use super::{Call, Outcome, Refusal};
 use crate::store::{Operation, StoreReply};
 
 /// Policy/Status of a device that has applied the whole policy (ASPROV 2.2.2.54.1).
@@ -96,37 +92,5 @@ impl Call<'_> {
             remote_wipe: false,
         };
         self.body(answer.encode()?)
-    }
-
-    pub(super) async fn folder_sync(&self) -> Outcome {
-        let request = FolderSyncRequest::decode(self.body)?;
-        let first = request.sync_key == "0";
-        let reply = self
-            .ask(Operation::FolderSync(request.sync_key.into_owned()))
-            .await?;
-        let answer = match reply {
-            StoreReply::Folders { key, added } => FolderSyncAnswer {
-                sync_key: Some(key.into()),
-                added: added
-                    .into_iter()
-                    .map(|folder| Folder {
-                        server_id: folder.id.to_string().into(),
-                        parent_id: "0".into(),
-                        display_name: folder.name.into(),
-                        folder_type: FolderType(folder.folder_type),
-                    })
-                    .collect(),
-                ..FolderSyncAnswer::failed(FolderSyncStatus::Success)
-            },
-            _ => FolderSyncAnswer::failed(FolderSyncStatus::InvalidSyncKey),
-        };
-        let mut answer = answers::wbxml(self.worker, answer.encode()?);
-        if first {
-            let versions = self.worker.config.versions.join(",");
-            answer.headers.push(http::RESYNC_VERSIONS, &versions);
-            answer.headers.push(http::PROTOCOL_VERSIONS, &versions);
-            answer.headers.push(http::PROTOCOL_COMMANDS, COMMANDS);
-        }
-        Ok(answer)
     }
 }

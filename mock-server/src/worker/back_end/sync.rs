@@ -3,16 +3,18 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use eas::ProtocolVersion;
 use eas::commands::{
-    Change, ClientCommand, CollectionAnswer, CommandResponse, Email, SyncAnswer, SyncCollection,
+    Change, ClientCommand, CollectionAnswer, CommandResponse, SyncAnswer, SyncCollection,
     SyncRequest,
 };
 use eas::status::SyncStatus;
 use tokio::time::{Instant, sleep_until};
 
+use super::content::{owned, shown};
 use super::{Call, Outcome, Refusal, answers};
 use crate::lock;
-use crate::store::{ItemCommand, ItemResponse, Mail, Operation, StoreReply, SyncOutcome, SyncPart};
+use crate::store::{ItemCommand, ItemResponse, Operation, StoreReply, SyncOutcome, SyncPart, Told};
 use crate::worker::pings::Wake;
 
 /// The window of a Sync that names none (ASCMD 2.2.3.199).
@@ -48,7 +50,7 @@ impl Call<'_> {
                 _ => return self.sync_failed(SyncStatus::ServerError),
             };
             let folders = watched(&outcomes);
-            let answer = sync_answer(outcomes);
+            let answer = sync_answer(outcomes, self.version);
             let is_empty = answer.status.is_none() && answer.collections.is_empty();
             if !is_empty {
                 return self.body(answer.encode(self.version)?);
@@ -91,9 +93,9 @@ impl Call<'_> {
         if request.operations() > SyncRequest::MAX_OPERATIONS {
             return Ok(Err(SyncAnswer::failed(SyncStatus::ProtocolError)));
         }
-        let parts = request.collections.iter();
+        let parts = request.collections.iter().map(|part| self.sync_part(part));
         Ok(Ok(Operation::Sync {
-            parts: parts.map(|part| self.sync_part(part)).collect(),
+            parts: parts.collect::<Result<_, _>>()?,
             window: request
                 .window_size
                 .map_or(u16::MAX, |asked| self.window(asked)),
@@ -137,14 +139,16 @@ impl Call<'_> {
         size.min(self.worker.config.max_window)
     }
 
-    fn sync_part(&self, part: &SyncCollection<'_>) -> SyncPart {
-        SyncPart {
+    fn sync_part(&self, part: &SyncCollection<'_>) -> Result<SyncPart, Refusal> {
+        let commands = part.commands.iter().map(item_command);
+        Ok(SyncPart {
             id: part.id.to_string(),
             key: part.sync_key.to_string(),
             window: self.window(part.window_size.unwrap_or(DEFAULT_WINDOW)),
             get_changes: part.get_changes.unwrap_or(true),
-            commands: part.commands.iter().map(item_command).collect(),
-        }
+            deletes_as_moves: part.deletes_as_moves.unwrap_or(true),
+            commands: commands.collect::<Result<_, _>>()?,
+        })
     }
 
     /// Changes are found by polling: an answer waits for the next look (mock-fidelity G6).
@@ -159,15 +163,17 @@ impl Call<'_> {
     }
 }
 
-fn item_command(command: &ClientCommand<'_>) -> ItemCommand {
-    match command {
-        ClientCommand::Add { client_id, .. } => ItemCommand::Add(client_id.to_string()),
-        ClientCommand::Change { server_id, read } => {
-            ItemCommand::Change(server_id.to_string(), *read)
+fn item_command(command: &ClientCommand<'_>) -> Result<ItemCommand, Refusal> {
+    Ok(match command {
+        ClientCommand::Add {
+            client_id, data, ..
+        } => ItemCommand::Add(client_id.to_string(), Box::new(owned(data)?)),
+        ClientCommand::Change { server_id, change } => {
+            ItemCommand::Change(server_id.to_string(), Box::new(owned(change)?))
         }
         ClientCommand::Delete { server_id } => ItemCommand::Delete(server_id.to_string()),
         ClientCommand::Fetch { server_id } => ItemCommand::Fetch(server_id.to_string()),
-    }
+    })
 }
 
 /// The folders of a Sync that found nothing.
@@ -181,19 +187,7 @@ fn watched(outcomes: &[SyncOutcome]) -> Vec<u32> {
         .collect()
 }
 
-/// A stored message as the protocol shows it.
-pub(super) fn email(mail: Mail) -> Box<Email<'static>> {
-    Box::new(Email {
-        from: mail.from.into(),
-        to: mail.to.into(),
-        subject: mail.subject.into(),
-        date_received: mail.received.into(),
-        read: mail.read,
-        body: mail.body.into(),
-    })
-}
-
-fn sync_answer(outcomes: Vec<SyncOutcome>) -> SyncAnswer<'static> {
+fn sync_answer(outcomes: Vec<SyncOutcome>, version: ProtocolVersion) -> SyncAnswer<'static> {
     let mut answer = SyncAnswer::default();
     for outcome in outcomes {
         let collection = |id: String, key: String, status| CollectionAnswer {
@@ -214,21 +208,19 @@ fn sync_answer(outcomes: Vec<SyncOutcome>) -> SyncAnswer<'static> {
                     .collections
                     .push(collection(id, "0".to_owned(), SyncStatus::InvalidSyncKey));
             }
-            SyncOutcome::Items {
+            SyncOutcome::Changes {
                 id,
                 key,
-                items,
+                changes,
                 more,
                 responses,
             } => {
-                let changes = items.into_iter().map(|(number, mail)| Change::Add {
-                    server_id: format!("{id}:{number}").into(),
-                    email: email(mail),
-                });
+                let changes = changes.into_iter().map(|change| told(change, version));
+                let responses = responses.into_iter().map(|one| response(one, version));
                 answer.collections.push(CollectionAnswer {
                     more_available: more,
                     changes: changes.collect(),
-                    responses: responses.into_iter().map(response).collect(),
+                    responses: responses.collect(),
                     ..collection(id, key, SyncStatus::Success)
                 });
             }
@@ -237,9 +229,29 @@ fn sync_answer(outcomes: Vec<SyncOutcome>) -> SyncAnswer<'static> {
     answer
 }
 
-fn response(response: ItemResponse) -> CommandResponse<'static> {
+fn told(change: Told, version: ProtocolVersion) -> Change<'static> {
+    match change {
+        Told::Add(id, data) => Change::Add {
+            server_id: id.into(),
+            data: shown(*data, version),
+        },
+        Told::Update(id, change) => Change::Update {
+            server_id: id.into(),
+            change: *change,
+        },
+        Told::Delete(id) => Change::Delete {
+            server_id: id.into(),
+        },
+    }
+}
+
+fn response(response: ItemResponse, version: ProtocolVersion) -> CommandResponse<'static> {
     match response {
-        // A conversion error: this mock stores no items of clients.
+        ItemResponse::Added(client_id, server_id) => CommandResponse::Add {
+            client_id: client_id.into(),
+            server_id: Some(server_id.into()),
+            status: SyncStatus::Success,
+        },
         ItemResponse::NotAdded(client_id) => CommandResponse::Add {
             client_id: client_id.into(),
             server_id: None,
@@ -252,12 +264,12 @@ fn response(response: ItemResponse) -> CommandResponse<'static> {
         ItemResponse::NotFetched(server_id) => CommandResponse::Fetch {
             server_id: server_id.into(),
             status: SyncStatus::ObjectNotFound,
-            email: None,
+            data: None,
         },
-        ItemResponse::Fetched(server_id, mail) => CommandResponse::Fetch {
+        ItemResponse::Fetched(server_id, data) => CommandResponse::Fetch {
             server_id: server_id.into(),
             status: SyncStatus::Success,
-            email: Some(email(mail)),
+            data: Some(shown(*data, version)),
         },
     }
 }

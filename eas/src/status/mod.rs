@@ -117,6 +117,14 @@ macro_rules! statuses {
     };
 }
 
+mod commands;
+
+pub use commands::{
+    EstimateStatus, FolderChangeStatus, FolderSyncStatus, ItemOperationsStatus,
+    MeetingResponseStatus, MoveStatus, PingStatus, PolicyStatus, ProvisionStatus,
+    ResolveRecipientsStatus, SearchStatus, SettingsStatus, SyncStatus, ValidateCertStatus,
+};
+
 statuses! {
     /// Status values common to all commands (ASCMD 2.2.2).
     GlobalStatus {
@@ -202,127 +210,6 @@ statuses! {
 }
 
 statuses! {
-    /// Status of a Ping answer (ASCMD 2.2.3.177.11).
-    PingStatus {
-        Expired = 1 => Proceed, "the heartbeat ended without a change";
-        Changes = 2 => SyncFolders, "changes in at least one folder";
-        MissingParameters = 3 => SendFull, "parameters missing and none cached";
-        SyntaxError = 4 => FixRequest, "syntax error";
-        HeartbeatOutOfRange = 5 => AdoptLimit, "heartbeat out of range";
-        TooManyFolders = 6 => AdoptLimit, "too many folders";
-        HierarchyOutOfDate = 7 => RefreshHierarchy, "folder hierarchy out of date";
-        ServerError = 8 => RetryLater, "server error";
-    }
-    else GlobalStatus
-}
-
-statuses! {
-    /// Status of a Sync answer or of a collection in it (ASCMD 2.2.3.177.17).
-    SyncStatus {
-        Success = 1 => Proceed, "success";
-        InvalidSyncKey = 3 => ResetSyncKey, "invalid sync key";
-        ProtocolError = 4 => FixRequest, "protocol error";
-        ServerError = 5 => RetryLater, "server error";
-        ConversionError = 6 => SkipItem, "conversion error";
-        Conflict = 7 => SkipItem, "conflict, the server wins";
-        ObjectNotFound = 8 => RetryLater, "object not found, sync again";
-        OutOfDisk = 9 => GiveUp, "out of disk space";
-        HierarchyChanged = 12 => RefreshHierarchy, "folder hierarchy changed";
-        IncompleteRequest = 13 => SendFull, "empty or partial request and none cached";
-        IntervalOutOfRange = 14 => AdoptLimit, "Wait or HeartbeatInterval out of range";
-        TooManyCollections = 15 => AdoptLimit, "too many collections";
-        Retry = 16 => RetryLater, "retry";
-    }
-    else GlobalStatus
-}
-
-statuses! {
-    /// Status of a FolderSync answer (ASCMD 2.2.3.177.5).
-    FolderSyncStatus {
-        Success = 1 => Proceed, "success";
-        ServerError = 6 => RetryLater, "server error";
-        InvalidSyncKey = 9 => ResetHierarchy, "sync key mismatch or corrupt state";
-        MalformedRequest = 10 => FixRequest, "malformed request";
-        UnknownError = 11 => RetryLater, "unknown error";
-        CodeUnknown = 12 => RetryLater, "unusual back-end problem";
-    }
-    else GlobalStatus
-}
-
-statuses! {
-    /// Status of a Provision answer (ASPROV 2.2.2.54).
-    ProvisionStatus {
-        Success = 1 => Proceed, "success";
-        ProtocolError = 2 => FixRequest, "protocol error";
-        ServerError = 3 => RetryLater, "server error";
-    }
-    else GlobalStatus
-}
-
-statuses! {
-    /// Status of a policy in a Provision answer (ASPROV 2.2.2.54).
-    PolicyStatus {
-        Success = 1 => Proceed, "success";
-        NoPolicy = 2 => Proceed, "no policy for this client";
-        UnknownPolicyType = 3 => FixRequest, "unknown policy type";
-        Corrupt = 4 => RetryLater, "policy data corrupt";
-        WrongKey = 5 => Provision, "the wrong policy key was acknowledged";
-    }
-    else GlobalStatus
-}
-
-statuses! {
-    /// Status of a GetItemEstimate answer (ASCMD 2.2.3.177.7).
-    EstimateStatus {
-        Success = 1 => Proceed, "success";
-        UnknownCollection = 2 => RefreshHierarchy, "unknown collection";
-        NotPrimed = 3 => ResetSyncKey, "the collection was never synced with key 0";
-        InvalidSyncKey = 4 => ResetSyncKey, "invalid sync key";
-    }
-    else GlobalStatus
-}
-
-statuses! {
-    /// Status of a Settings answer or of a property in it (ASCMD 2.2.3.177.15).
-    SettingsStatus {
-        Success = 1 => Proceed, "success";
-        ProtocolError = 2 => FixRequest, "protocol error";
-        AccessDenied = 3 => GiveUp, "access denied";
-        Unavailable = 4 => RetryLater, "server unavailable";
-        InvalidArguments = 5 => FixRequest, "invalid arguments";
-        ConflictingArguments = 6 => FixRequest, "conflicting arguments";
-        DeniedByPolicy = 7 => GiveUp, "denied by policy";
-    }
-    else GlobalStatus
-}
-
-statuses! {
-    /// Status of an ItemOperations answer or of an operation in it (ASCMD 2.2.3.177.8).
-    ItemOperationsStatus {
-        Success = 1 => Proceed, "success";
-        ProtocolError = 2 => FixRequest, "protocol error";
-        ServerError = 3 => RetryLater, "server error";
-        LibraryUriInvalid = 4 => FixRequest, "document library: invalid URI";
-        LibraryAccessDenied = 5 => SkipItem, "document library: access denied";
-        LibraryNotFound = 6 => SkipItem, "document library: not found or access denied";
-        LibraryUnreachable = 7 => RetryLater, "document library: no connection to its server";
-        InvalidRange = 8 => FixRequest, "byte range invalid or too large";
-        UnknownStore = 9 => FixRequest, "unknown or unsupported store";
-        EmptyFile = 10 => SkipItem, "empty file";
-        TooLarge = 11 => SkipItem, "requested data too large";
-        IoFailure = 12 => RetryLater, "file could not be read";
-        ConversionFailed = 14 => SkipItem, "conversion failed";
-        InvalidAttachment = 15 => SkipItem, "invalid attachment";
-        AccessDenied = 16 => SkipItem, "access to the item denied";
-        PartialSuccess = 17 => Proceed, "partial success";
-        CredentialsRequired = 18 => Reauthenticate, "credentials required";
-        MoveDisallowed = 155 => SkipItem, "move not allowed";
-        InvalidDestinationFolder = 156 => SkipItem, "invalid destination folder";
-    }
-    else GlobalStatus
-}
-
-statuses! {
     /// HTTP statuses an EAS server uses (ASHTTP 2.2.2.1.1).
     HttpStatus {
         Ok = 200 => Proceed, "command processed";
@@ -386,6 +273,12 @@ mod tests {
             assert_eq!(FolderSyncStatus::from_code(code).code(), code);
             assert_eq!(SettingsStatus::from_code(code).code(), code);
             assert_eq!(ItemOperationsStatus::from_code(code).code(), code);
+            assert_eq!(FolderChangeStatus::from_code(code).code(), code);
+            assert_eq!(MoveStatus::from_code(code).code(), code);
+            assert_eq!(MeetingResponseStatus::from_code(code).code(), code);
+            assert_eq!(SearchStatus::from_code(code).code(), code);
+            assert_eq!(ResolveRecipientsStatus::from_code(code).code(), code);
+            assert_eq!(ValidateCertStatus::from_code(code).code(), code);
             assert_eq!(GlobalStatus::from_code(code).code(), code);
             assert_eq!(HttpStatus::from_code(code).code(), code);
         }
@@ -412,6 +305,14 @@ mod tests {
                 "Ping {code}"
             );
         }
+    }
+
+    /// 1 means success everywhere but here (ASCMD 2.2.3.177.10).
+    #[test]
+    fn a_move_succeeds_with_3() {
+        assert_eq!(MoveStatus::Success.code(), 3);
+        assert_eq!(MoveStatus::from_code(3).reaction(), Reaction::Proceed);
+        assert_eq!(MoveStatus::from_code(1), MoveStatus::InvalidSource);
     }
 
     #[test]

@@ -1,0 +1,374 @@
+use std::borrow::Cow;
+
+use super::body::{Body, PLAIN_TEXT};
+use super::meeting_request::MeetingRequest;
+use super::write_texts;
+use crate::ProtocolVersion;
+use crate::wbxml::{DecodeError, Element, Reader, Writer, air_sync_base, email as tags, tasks};
+
+/// The parts of a message that a device keeps (MS-ASEMAIL 2.2.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Email<'a> {
+    /// Sender.
+    pub from: Cow<'a, str>,
+    /// Recipients.
+    pub to: Cow<'a, str>,
+    /// Recipients of a copy.
+    pub cc: Cow<'a, str>,
+    /// Subject.
+    pub subject: Cow<'a, str>,
+    /// When the server received it, `2026-03-14T03:00:00.000Z`.
+    pub date_received: Cow<'a, str>,
+    /// Read by the user.
+    pub read: bool,
+    /// 0 low, 1 normal, 2 high.
+    pub importance: Option<u8>,
+    /// What kind of message it is; empty for `IPM.Note`, the usual one.
+    pub message_class: Cow<'a, str>,
+    /// Flagged by the user.
+    pub flag: Option<Flag<'a>>,
+    /// Its attachments.
+    pub attachments: Vec<Attachment<'a>>,
+    /// The meeting it asks for (or answers, or cancels: the message class tells).
+    pub meeting: Option<Box<MeetingRequest<'a>>>,
+    /// The body's text, cut to the wanted size.
+    pub body: Cow<'a, str>,
+    /// The form of the body: 1 plain text, 2 HTML, 3 RTF, 4 MIME.
+    pub body_type: u8,
+    /// The body was cut.
+    pub truncated: bool,
+    /// The size of the whole body in bytes; absent if it is that of `body`.
+    pub estimated_size: Option<u32>,
+}
+
+impl Default for Email<'_> {
+    fn default() -> Self {
+        Self {
+            from: Cow::Borrowed(""),
+            to: Cow::Borrowed(""),
+            cc: Cow::Borrowed(""),
+            subject: Cow::Borrowed(""),
+            date_received: Cow::Borrowed(""),
+            read: false,
+            importance: None,
+            message_class: Cow::Borrowed(""),
+            flag: None,
+            attachments: Vec::new(),
+            meeting: None,
+            body: Cow::Borrowed(""),
+            body_type: PLAIN_TEXT,
+            truncated: false,
+            estimated_size: None,
+        }
+    }
+}
+
+/// Whether and how a message is flagged (MS-ASEMAIL, Status).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum FlagStatus {
+    /// Not, or not any more.
+    #[default]
+    None,
+    /// Was, and is done.
+    Complete,
+    /// Is.
+    Active,
+}
+
+impl FlagStatus {
+    /// Its number on the wire.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Complete => 1,
+            Self::Active => 2,
+        }
+    }
+
+    /// The status of a number on the wire.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            0 => Self::None,
+            1 => Self::Complete,
+            2 => Self::Active,
+            _ => return None,
+        })
+    }
+}
+
+/// A flag (MS-ASEMAIL, Flag). The default one, an empty element on the wire, clears it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Flag<'a> {
+    /// Whether it is set.
+    pub status: FlagStatus,
+    /// What to do, in words: `Follow up`.
+    pub flag_type: Cow<'a, str>,
+    /// When it was done, `2026-03-14T03:00:00.000Z`; required with
+    /// [`FlagStatus::Complete`] (MS-ASEMAIL, CompleteTime).
+    pub completed: Cow<'a, str>,
+}
+
+impl<'a> Flag<'a> {
+    pub(super) fn write(&self, writer: &mut Writer) {
+        if *self == Self::default() {
+            writer.empty(tags::FLAG);
+            return;
+        }
+        writer
+            .start(tags::FLAG)
+            .number(tags::STATUS, self.status.code());
+        write_texts(
+            writer,
+            [
+                (tags::FLAG_TYPE, &self.flag_type),
+                (tags::COMPLETE_TIME, &self.completed),
+                // Both must be there, and say the same (MS-ASEMAIL, DateCompleted).
+                (tasks::DATE_COMPLETED, &self.completed),
+            ],
+        );
+        writer.end();
+    }
+
+    fn read(reader: &mut Reader<'a>, parent: Element) -> Result<Self, DecodeError> {
+        let mut flag = Self::default();
+        while let Some(field) = reader.child(parent)? {
+            match field.tag {
+                tags::STATUS => {
+                    flag.status = reader.choice(field, "0, 1 or 2", FlagStatus::from_code)?;
+                }
+                tags::FLAG_TYPE => flag.flag_type = reader.text(field)?,
+                tags::COMPLETE_TIME | tasks::DATE_COMPLETED => {
+                    flag.completed = reader.text(field)?;
+                }
+                _ => reader.skip(field)?,
+            }
+        }
+        Ok(flag)
+    }
+}
+
+/// What a message says of an attachment (ASAIRS, Attachment).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Attachment<'a> {
+    /// Its name for people.
+    pub display_name: Cow<'a, str>,
+    /// What to fetch it with: ItemOperations from 12.0 on, GetAttachment up to 12.1.
+    pub file_reference: Cow<'a, str>,
+    /// About so many bytes.
+    pub size: u32,
+}
+
+/// `Method` 1 is a file, as opposed to a message or an object (ASAIRS, Method).
+const METHOD_FILE: u8 = 1;
+
+impl<'a> Attachment<'a> {
+    fn write(&self, writer: &mut Writer, version: ProtocolVersion) {
+        let size = self.size.to_string();
+        if version.has_air_sync_base() {
+            writer
+                .start(air_sync_base::ATTACHMENT)
+                .element(air_sync_base::DISPLAY_NAME, &self.display_name)
+                .element(air_sync_base::FILE_REFERENCE, &self.file_reference)
+                .number(air_sync_base::METHOD, METHOD_FILE)
+                .element(air_sync_base::ESTIMATED_DATA_SIZE, &size)
+                .end();
+        } else {
+            writer
+                .start(tags::ATTACHMENT)
+                .number(tags::ATT_METHOD, METHOD_FILE)
+                .element(tags::ATT_SIZE, &size)
+                .element(tags::DISPLAY_NAME, &self.display_name)
+                .element(tags::ATT_NAME, &self.file_reference)
+                .end();
+        }
+    }
+
+    fn read(reader: &mut Reader<'a>, parent: Element) -> Result<Self, DecodeError> {
+        let mut attachment = Self::default();
+        while let Some(field) = reader.child(parent)? {
+            match field.tag {
+                air_sync_base::DISPLAY_NAME | tags::DISPLAY_NAME => {
+                    attachment.display_name = reader.text(field)?;
+                }
+                air_sync_base::FILE_REFERENCE | tags::ATT_NAME => {
+                    attachment.file_reference = reader.text(field)?;
+                }
+                air_sync_base::ESTIMATED_DATA_SIZE | tags::ATT_SIZE => {
+                    attachment.size = reader.number(field)?;
+                }
+                _ => reader.skip(field)?,
+            }
+        }
+        Ok(attachment)
+    }
+}
+
+/// The usual class of a message.
+const IPM_NOTE: &str = "IPM.Note";
+/// `Body/Type` 4 is MIME, which 2.5 keeps in elements of its own.
+const MIME: u8 = 4;
+
+/// What an element that holds parts of a message held.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// The read mark.
+    pub(super) read: bool,
+    /// A part of the message itself.
+    pub(super) message: bool,
+}
+
+impl<'a> Email<'a> {
+    /// Writes the message into the open element.
+    pub(super) fn write(&self, writer: &mut Writer, version: ProtocolVersion) {
+        writer.element(tags::TO, &self.to);
+        write_texts(writer, [(tags::CC, &self.cc)]);
+        writer
+            .element(tags::FROM, &self.from)
+            .element(tags::SUBJECT, &self.subject)
+            .element(tags::DATE_RECEIVED, &self.date_received);
+        if let Some(importance) = self.importance {
+            writer.number(tags::IMPORTANCE, importance);
+        }
+        writer.flag(tags::READ, self.read);
+        if !self.attachments.is_empty() {
+            writer.start(if version.has_air_sync_base() {
+                air_sync_base::ATTACHMENTS
+            } else {
+                tags::ATTACHMENTS
+            });
+            for attachment in &self.attachments {
+                attachment.write(writer, version);
+            }
+            writer.end();
+        }
+        self.write_body(writer, version);
+        writer.element(
+            tags::MESSAGE_CLASS,
+            match &*self.message_class {
+                "" => IPM_NOTE,
+                class => class,
+            },
+        );
+        if let Some(meeting) = &self.meeting {
+            meeting.write(writer, version);
+        }
+        // A flag is an element of 12.0 and later.
+        if let Some(flag) = self.flag.as_ref().filter(|_| version.has_air_sync_base()) {
+            flag.write(writer);
+        }
+    }
+
+    fn write_body(&self, writer: &mut Writer, version: ProtocolVersion) {
+        let body = Body {
+            text: Cow::Borrowed(&self.body),
+            body_type: self.body_type,
+            truncated: self.truncated,
+            size: self.estimated_size,
+        };
+        if version.has_air_sync_base() {
+            body.write(writer);
+            return;
+        }
+        let (text, size, truncated) = if self.body_type == MIME {
+            (tags::MIME_DATA, tags::MIME_SIZE, tags::MIME_TRUNCATED)
+        } else {
+            (tags::BODY, tags::BODY_SIZE, tags::BODY_TRUNCATED)
+        };
+        writer
+            .element(text, &body.text)
+            .element(size, &body.size_text())
+            .flag(truncated, body.truncated);
+    }
+
+    /// Consumes an element that holds a message or parts of one.
+    pub(super) fn read(
+        reader: &mut Reader<'a>,
+        parent: Element,
+    ) -> Result<(Box<Self>, Seen), DecodeError> {
+        let mut email = Box::<Self>::default();
+        let mut seen = Seen::default();
+        while let Some(element) = reader.child(parent)? {
+            match element.tag {
+                tags::READ => {
+                    seen.read = true;
+                    email.read = reader.flag(element)?;
+                    continue;
+                }
+                tags::FLAG => {
+                    email.flag = Some(Flag::read(reader, element)?);
+                    continue;
+                }
+                tags::FROM => email.from = reader.text(element)?,
+                tags::TO => email.to = reader.text(element)?,
+                tags::CC => email.cc = reader.text(element)?,
+                tags::SUBJECT => email.subject = reader.text(element)?,
+                tags::DATE_RECEIVED => email.date_received = reader.text(element)?,
+                tags::IMPORTANCE => email.importance = Some(reader.number(element)?),
+                tags::MESSAGE_CLASS => {
+                    let class = reader.text(element)?;
+                    email.message_class = if class == IPM_NOTE {
+                        Cow::Borrowed("")
+                    } else {
+                        class
+                    };
+                }
+                tags::MEETING_REQUEST => {
+                    email.meeting = Some(Box::new(MeetingRequest::read(reader, element)?));
+                }
+                air_sync_base::ATTACHMENTS | tags::ATTACHMENTS => {
+                    while let Some(attachment) = reader.child(element)? {
+                        email
+                            .attachments
+                            .push(Attachment::read(reader, attachment)?);
+                    }
+                }
+                air_sync_base::BODY => {
+                    let body = Body::read(reader, element)?;
+                    email.body = body.text;
+                    email.body_type = body.body_type;
+                    email.truncated = body.truncated;
+                    email.estimated_size = body.size;
+                }
+                _ if email.read_old_body(reader, element)? => {}
+                // Marks that are not kept: categories, the last verb.
+                _ => {
+                    reader.skip(element)?;
+                    continue;
+                }
+            }
+            seen.message = true;
+        }
+        let length = email.body.len();
+        email.estimated_size = email
+            .estimated_size
+            .filter(|size| usize::try_from(*size) != Ok(length));
+        Ok((email, seen))
+    }
+
+    /// Consumes an element of a body of 2.5, if it is one.
+    fn read_old_body(
+        &mut self,
+        reader: &mut Reader<'a>,
+        element: Element,
+    ) -> Result<bool, DecodeError> {
+        match element.tag {
+            tags::BODY => self.body = reader.text(element)?,
+            tags::MIME_DATA => {
+                self.body = reader.text(element)?;
+                self.body_type = MIME;
+            }
+            tags::BODY_SIZE | tags::MIME_SIZE => {
+                self.estimated_size = Some(reader.number(element)?);
+            }
+            tags::BODY_TRUNCATED | tags::MIME_TRUNCATED => self.truncated = reader.flag(element)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}

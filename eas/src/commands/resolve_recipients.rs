@@ -1,0 +1,171 @@
+use std::borrow::Cow;
+
+use crate::status::ResolveRecipientsStatus;
+use crate::wbxml::{DecodeError, Element, EncodeError, Reader, Writer, resolve_recipients as tags};
+
+/// A ResolveRecipients request (ASCMD 2.2.1.15), without options: neither certificates nor free
+/// times nor pictures are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResolveRecipientsRequest<'a> {
+    /// Names and addresses, whole or in part; at most 20.
+    pub to: Vec<Cow<'a, str>>,
+}
+
+impl<'a> ResolveRecipientsRequest<'a> {
+    /// As a body.
+    ///
+    /// # Errors
+    /// When a text cannot be a WBXML string.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::new();
+        writer.start(tags::RESOLVE_RECIPIENTS);
+        for to in &self.to {
+            writer.element(tags::TO, to);
+        }
+        writer.end();
+        writer.finish()
+    }
+
+    /// From a body.
+    ///
+    /// # Errors
+    /// When it is no ResolveRecipients request.
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(body)?;
+        let root = reader.root(tags::RESOLVE_RECIPIENTS)?;
+        let mut request = Self::default();
+        while let Some(element) = reader.child(root)? {
+            if element.tag == tags::TO {
+                request.to.push(reader.text(element)?);
+            } else {
+                reader.skip(element)?;
+            }
+        }
+        reader.finish()?;
+        Ok(request)
+    }
+}
+
+/// Someone a name or an address stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recipient<'a> {
+    /// Where it was found: 1 in the global address list, 2 in the user's contacts.
+    pub kind: u8,
+    /// Name for people.
+    pub display_name: Cow<'a, str>,
+    /// Address.
+    pub email: Cow<'a, str>,
+}
+
+/// What one name or address stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedRecipients<'a> {
+    /// The text of the request.
+    pub to: Cow<'a, str>,
+    /// Whether it is known, and whether it means one only.
+    pub status: ResolveRecipientsStatus,
+    /// Whom it stands for.
+    pub recipients: Vec<Recipient<'a>>,
+}
+
+/// A ResolveRecipients answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolveRecipientsAnswer<'a> {
+    /// The command's status.
+    pub status: ResolveRecipientsStatus,
+    /// One per text of the request.
+    pub responses: Vec<ResolvedRecipients<'a>>,
+}
+
+impl<'a> ResolveRecipientsAnswer<'a> {
+    /// As a body.
+    ///
+    /// # Errors
+    /// When a text cannot be a WBXML string.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::new();
+        writer
+            .start(tags::RESOLVE_RECIPIENTS)
+            .number(tags::STATUS, self.status.code());
+        for response in &self.responses {
+            writer
+                .start(tags::RESPONSE)
+                .element(tags::TO, &response.to)
+                .number(tags::STATUS, response.status.code())
+                .element(
+                    tags::RECIPIENT_COUNT,
+                    &response.recipients.len().to_string(),
+                );
+            for recipient in &response.recipients {
+                writer
+                    .start(tags::RECIPIENT)
+                    .number(tags::TYPE, recipient.kind)
+                    .element(tags::DISPLAY_NAME, &recipient.display_name)
+                    .element(tags::EMAIL_ADDRESS, &recipient.email)
+                    .end();
+            }
+            writer.end();
+        }
+        writer.end();
+        writer.finish()
+    }
+
+    /// From a body.
+    ///
+    /// # Errors
+    /// When it is no ResolveRecipients answer, or a status is missing.
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(body)?;
+        let root = reader.root(tags::RESOLVE_RECIPIENTS)?;
+        let mut status = None;
+        let mut responses = Vec::new();
+        while let Some(element) = reader.child(root)? {
+            match element.tag {
+                tags::STATUS => status = Some(reader.number(element)?),
+                tags::RESPONSE => responses.push(response(&mut reader, element)?),
+                _ => reader.skip(element)?,
+            }
+        }
+        let status =
+            status.ok_or_else(|| reader.missing(tags::RESOLVE_RECIPIENTS, tags::STATUS))?;
+        reader.finish()?;
+        Ok(Self {
+            status: ResolveRecipientsStatus::from_code(status),
+            responses,
+        })
+    }
+}
+
+fn response<'a>(
+    reader: &mut Reader<'a>,
+    parent: Element,
+) -> Result<ResolvedRecipients<'a>, DecodeError> {
+    let (mut to, mut status, mut recipients) = (Cow::Borrowed(""), None, Vec::new());
+    while let Some(element) = reader.child(parent)? {
+        match element.tag {
+            tags::TO => to = reader.text(element)?,
+            tags::STATUS => status = Some(reader.number(element)?),
+            tags::RECIPIENT => recipients.push(recipient(reader, element)?),
+            _ => reader.skip(element)?,
+        }
+    }
+    let status = status.ok_or_else(|| reader.missing(tags::RESPONSE, tags::STATUS))?;
+    Ok(ResolvedRecipients {
+        to,
+        status: ResolveRecipientsStatus::from_code(status),
+        recipients,
+    })
+}
+
+fn recipient<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<Recipient<'a>, DecodeError> {
+    let mut recipient = Recipient::default();
+    while let Some(element) = reader.child(parent)? {
+        match element.tag {
+            tags::TYPE => recipient.kind = reader.number(element)?,
+            tags::DISPLAY_NAME => recipient.display_name = reader.text(element)?,
+            tags::EMAIL_ADDRESS => recipient.email = reader.text(element)?,
+            _ => reader.skip(element)?,
+        }
+    }
+    Ok(recipient)
+}

@@ -1,0 +1,243 @@
+//! The commands that a phone sends when its user does something.
+
+use eas::ProtocolVersion;
+use eas::commands::*;
+use eas::status::*;
+use eas::wbxml::EncodeError;
+
+use super::items;
+
+type Named = (&'static str, Result<Vec<u8>, EncodeError>);
+
+pub(super) fn bodies() -> Vec<Named> {
+    let mut bodies = folders();
+    bodies.extend(messages());
+    bodies.extend(searches());
+    bodies.extend(people());
+    bodies
+}
+
+fn folders() -> Vec<Named> {
+    let create = FolderCreateRequest {
+        sync_key: "3".into(),
+        parent_id: "0".into(),
+        name: "Projects".into(),
+        folder_type: FolderType::USER_MAIL,
+    };
+    let update = FolderUpdateRequest {
+        sync_key: "3".into(),
+        server_id: "25".into(),
+        parent_id: "5".into(),
+        name: "Projects 2".into(),
+    };
+    let delete = FolderDeleteRequest {
+        sync_key: "3".into(),
+        server_id: "25".into(),
+    };
+    let created = FolderCreateAnswer {
+        status: FolderChangeStatus::Success,
+        sync_key: Some("4".into()),
+        server_id: Some("25".into()),
+    };
+    let updated = FolderUpdateAnswer {
+        status: FolderChangeStatus::Success,
+        sync_key: Some("5".into()),
+    };
+    let deleted = FolderDeleteAnswer::failed(FolderChangeStatus::SpecialFolder);
+    let moves = MoveItemsRequest {
+        moves: vec![Move {
+            item: "5:1".into(),
+            from: "5".into(),
+            to: "6".into(),
+        }],
+    };
+    let moved = MoveItemsAnswer {
+        status: None,
+        responses: vec![
+            MoveResponse {
+                item: "5:1".into(),
+                status: MoveStatus::Success,
+                new_id: Some("6:1".into()),
+            },
+            MoveResponse {
+                item: "5:2".into(),
+                status: MoveStatus::InvalidSource,
+                new_id: None,
+            },
+        ],
+    };
+    vec![
+        ("FolderCreate", create.encode()),
+        ("FolderCreate answer", created.encode()),
+        ("FolderUpdate", update.encode()),
+        ("FolderUpdate answer", updated.encode()),
+        ("FolderDelete", delete.encode()),
+        ("FolderDelete answer", deleted.encode()),
+        ("MoveItems", moves.encode()),
+        ("MoveItems answer", moved.encode()),
+    ]
+}
+
+fn messages() -> Vec<Named> {
+    let reply = SmartSendRequest {
+        kind: SmartSend::Reply,
+        client_id: "h-000002".into(),
+        source: SmartSource::Item {
+            folder_id: "5".into(),
+            item_id: "5:1".into(),
+        },
+        save_in_sent: true,
+        replace_mime: true,
+        mime: b"Subject: x\r\n\r\nbody \xFF\r\n"[..].into(),
+    };
+    let forward = SmartSendRequest {
+        kind: SmartSend::Forward,
+        source: SmartSource::LongId("RgAAAA==".into()),
+        save_in_sent: false,
+        replace_mime: false,
+        ..reply.clone()
+    };
+    let refused = SendAnswer {
+        failure: Some(GlobalStatus::ItemNotFound),
+    };
+    let meeting = MeetingResponseRequest {
+        responses: vec![MeetingReply {
+            answer: UserResponse::Tentative,
+            collection_id: "5".into(),
+            request_id: "5:1".into(),
+            instance_id: Some("2026-03-14T03:00:00.000Z".into()),
+        }],
+    };
+    let answered = MeetingResponseAnswer {
+        status: None,
+        results: vec![
+            MeetingResult {
+                request_id: "5:1".into(),
+                status: MeetingResponseStatus::Success,
+                calendar_id: Some("1:7".into()),
+            },
+            MeetingResult {
+                request_id: "5:2".into(),
+                status: MeetingResponseStatus::InvalidRequest,
+                calendar_id: None,
+            },
+        ],
+    };
+    vec![
+        ("SmartReply", reply.encode()),
+        ("SmartReply answer", refused.encode_smart(SmartSend::Reply)),
+        ("SmartForward", forward.encode()),
+        (
+            "SmartForward answer",
+            refused.encode_smart(SmartSend::Forward),
+        ),
+        ("MeetingResponse", meeting.encode()),
+        ("MeetingResponse answer", answered.encode()),
+    ]
+}
+
+fn searches() -> Vec<Named> {
+    let mailbox = SearchRequest {
+        store: SearchStore::Mailbox {
+            free_text: "figures".into(),
+            collection_id: Some("5".into()),
+            class: Some(Class::Email),
+        },
+        range: (0, 9),
+        rebuild: true,
+        deep: true,
+        body: Some(BodyPreference {
+            body_type: 1,
+            truncation_size: Some(500),
+        }),
+    };
+    let gal = SearchRequest {
+        store: SearchStore::Gal {
+            text: "load".into(),
+        },
+        range: SearchRequest::DEFAULT_RANGE,
+        rebuild: false,
+        deep: false,
+        body: None,
+    };
+    let entry = GalEntry {
+        display_name: "Load 1".into(),
+        phone: "+44 1".into(),
+        office: "1/23".into(),
+        title: "Engineer".into(),
+        company: "Lab".into(),
+        alias: "load1".into(),
+        first_name: "Load".into(),
+        last_name: "One".into(),
+        home_phone: "+44 2".into(),
+        mobile_phone: "+44 3".into(),
+        email: "load1@lab.example".into(),
+    };
+    let item = SearchResult {
+        long_id: Some("RgAAAA==".into()),
+        collection_id: Some("5".into()),
+        class: Some(Class::Email),
+        properties: SearchProperties::Item(items::email("found")),
+    };
+    let person = SearchResult {
+        long_id: None,
+        collection_id: None,
+        class: None,
+        properties: SearchProperties::Gal(Box::new(entry)),
+    };
+    let found = |result| SearchAnswer {
+        results: vec![result],
+        range: Some((0, 0)),
+        total: Some(1),
+        ..SearchAnswer::new(SearchStatus::Success, SearchStatus::Success)
+    };
+    let nothing = SearchAnswer::new(SearchStatus::Success, SearchStatus::Success);
+    let version = ProtocolVersion::V14_1;
+    vec![
+        ("Search mailbox", mailbox.encode()),
+        ("Search mailbox answer", found(item).encode(version)),
+        ("Search GAL", gal.encode()),
+        ("Search GAL answer", found(person).encode(version)),
+        ("Search nothing answer", nothing.encode(version)),
+    ]
+}
+
+fn people() -> Vec<Named> {
+    let resolve = ResolveRecipientsRequest {
+        to: vec!["load".into(), "load1@lab.example".into()],
+    };
+    let resolved = ResolveRecipientsAnswer {
+        status: ResolveRecipientsStatus::Success,
+        responses: vec![
+            ResolvedRecipients {
+                to: "load".into(),
+                status: ResolveRecipientsStatus::Ambiguous,
+                recipients: vec![Recipient {
+                    kind: 1,
+                    display_name: "Load 1".into(),
+                    email: "load1@lab.example".into(),
+                }],
+            },
+            ResolvedRecipients {
+                to: "nobody".into(),
+                status: ResolveRecipientsStatus::NotFound,
+                recipients: Vec::new(),
+            },
+        ],
+    };
+    let validate = ValidateCertRequest {
+        chain: vec!["MIIBAA==".into()],
+        certificates: vec!["MIIBAQ==".into()],
+        check_crl: true,
+    };
+    let validated = ValidateCertAnswer {
+        status: ValidateCertStatus::Success,
+        certificates: vec![ValidateCertStatus::NotValidNow],
+    };
+    vec![
+        ("ResolveRecipients", resolve.encode()),
+        ("ResolveRecipients answer", resolved.encode()),
+        ("ValidateCert", validate.encode()),
+        ("ValidateCert answer", validated.encode()),
+    ]
+}

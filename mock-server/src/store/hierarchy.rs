@@ -1,0 +1,313 @@
+//! The folder hierarchy, and what of it a device knows.
+
+use eas::commands::FolderType;
+
+use super::folder::Folder;
+use super::mailbox::Turn;
+use super::{FolderChange, FolderRecord, FolderRefusal, Generation, StoreReply, find, folder_mut};
+
+/// Ids of folders that were made later begin here, beyond those of every mailbox.
+const FIRST_ID: u32 = 100;
+
+/// What happened to the folders of a mailbox.
+#[derive(Debug, Default)]
+pub(super) struct Hierarchy {
+    log: Vec<Entry>,
+    made: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    folder: u32,
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Created,
+    Updated,
+    Deleted,
+}
+
+impl Hierarchy {
+    /// The id that the next folder gets.
+    pub(super) fn free_id(&self) -> u32 {
+        FIRST_ID + self.made
+    }
+
+    /// A new folder of mail, or of that type; its id.
+    pub(super) fn add(
+        &mut self,
+        folders: &mut Vec<Folder>,
+        parent: u32,
+        name: String,
+        folder_type: Option<u8>,
+    ) -> u32 {
+        let id = self.free_id();
+        self.made += 1;
+        folders.push(Folder::new(FolderRecord {
+            id,
+            parent,
+            name,
+            folder_type: folder_type.unwrap_or(FolderType::USER_MAIL.0),
+        }));
+        self.note(id, What::Created);
+        id
+    }
+
+    fn note(&mut self, folder: u32, what: What) {
+        self.log.push(Entry { folder, what });
+    }
+}
+
+impl Turn<'_> {
+    /// A device that has never asked is sent to FolderSync by its lack of keys, not by this.
+    pub(super) fn knows_hierarchy(&self) -> bool {
+        let current = self.device.hierarchy.map(|(current, _)| current);
+        current.is_none_or(|current| current.known == self.hierarchy.log.len())
+    }
+
+    /// What the device knows with that key; key 0 knows nothing.
+    fn known_with(&self, key: &str) -> Option<usize> {
+        let (current, previous) = self.device.hierarchy?;
+        let mut generations = [current, previous].into_iter();
+        let found = generations.find(|one| one.key.to_string() == key)?;
+        Some(found.known)
+    }
+
+    pub(super) fn folder_sync(&mut self, key: &str) -> StoreReply {
+        let all = self.hierarchy.log.len();
+        let is_new = key == "0";
+        let Some(from) = (if is_new {
+            Some(0)
+        } else {
+            self.known_with(key)
+        }) else {
+            return StoreReply::BadFolderKey;
+        };
+        let current = self
+            .device
+            .hierarchy
+            .map_or(Generation::default(), |(now, _)| now);
+        // A key changes only with the hierarchy, so that an answer can be asked for again; key 0 begins
+        // anew.
+        let next = match key {
+            "0" => Generation { key: 1, known: all },
+            _ if current.known == all && current.key != 0 => current,
+            _ => Generation {
+                key: current.key + 1,
+                known: all,
+            },
+        };
+        if next != current {
+            let previous = if is_new { next } else { current };
+            self.device.hierarchy = Some((next, previous));
+        }
+        let (mut added, mut updated, mut deleted) = (Vec::new(), Vec::new(), Vec::new());
+        if is_new {
+            added = self.folders.iter().map(|one| one.record.clone()).collect();
+        } else {
+            let mut told = Vec::new();
+            for entry in &self.hierarchy.log[from.min(all)..] {
+                if told.contains(&entry.folder) {
+                    continue;
+                }
+                told.push(entry.folder);
+                let record = self.record(entry.folder);
+                match (record, entry.what) {
+                    (Some(record), What::Created) => added.push(record),
+                    (Some(record), _) => updated.push(record),
+                    // It came and went.
+                    (None, What::Created) => {}
+                    (None, _) => deleted.push(entry.folder),
+                }
+            }
+        }
+        StoreReply::Folders {
+            key: next.key.to_string(),
+            added,
+            updated,
+            deleted,
+        }
+    }
+
+    fn record(&self, id: u32) -> Option<FolderRecord> {
+        let folder = self.folders.iter().find(|folder| folder.record.id == id)?;
+        Some(folder.record.clone())
+    }
+
+    pub(super) fn change_folder(&mut self, key: &str, change: FolderChange) -> StoreReply {
+        let Some(known) = self.known_with(key) else {
+            return StoreReply::BadFolderKey;
+        };
+        let id = match self.apply(change) {
+            Ok(id) => id,
+            Err(refusal) => return StoreReply::FolderRefused(refusal),
+        };
+        let all = self.hierarchy.log.len();
+        let (current, _) = self.device.hierarchy.unwrap_or_default();
+        // Where others changed something before, that is still to be told of, and this with it.
+        let known = if known + 1 == all { all } else { known };
+        let next = Generation {
+            key: current.key + 1,
+            known,
+        };
+        self.device.hierarchy = Some((next, current));
+        self.announce_hierarchy();
+        StoreReply::FolderChanged {
+            key: next.key.to_string(),
+            id,
+        }
+    }
+
+    fn apply(&mut self, change: FolderChange) -> Result<u32, FolderRefusal> {
+        match change {
+            FolderChange::Create {
+                parent,
+                name,
+                folder_type,
+            } => {
+                let parent = self.parent(&parent)?;
+                self.free_name(parent, &name, None)?;
+                let folder_type = Some(folder_type);
+                Ok(self.hierarchy.add(self.folders, parent, name, folder_type))
+            }
+            FolderChange::Update { id, parent, name } => {
+                let id = self.own_folder(&id)?;
+                let parent = self.parent(&parent)?;
+                self.free_name(parent, &name, Some(id))?;
+                if let Some(folder) = folder_mut(self.folders, id) {
+                    (folder.record.parent, folder.record.name) = (parent, name);
+                }
+                self.hierarchy.note(id, What::Updated);
+                Ok(id)
+            }
+            FolderChange::Delete(id) => {
+                let id = self.own_folder(&id)?;
+                self.folders.retain(|folder| folder.record.id != id);
+                self.device.collections.remove(&id);
+                self.hierarchy.note(id, What::Deleted);
+                Ok(id)
+            }
+        }
+    }
+
+    fn parent(&self, id: &str) -> Result<u32, FolderRefusal> {
+        match id {
+            "0" => Ok(0),
+            id => match find(self.folders, id) {
+                Some(folder) => Ok(folder.record.id),
+                None => Err(FolderRefusal::NoParent),
+            },
+        }
+    }
+
+    fn free_name(&self, parent: u32, name: &str, but: Option<u32>) -> Result<(), FolderRefusal> {
+        let is_taken = self.folders.iter().any(|folder| {
+            let FolderRecord {
+                id,
+                parent: other,
+                name: taken,
+                ..
+            } = &folder.record;
+            *other == parent && taken.eq_ignore_ascii_case(name) && Some(*id) != but
+        });
+        if is_taken {
+            Err(FolderRefusal::Exists)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A folder that may be changed.
+    fn own_folder(&self, id: &str) -> Result<u32, FolderRefusal> {
+        let folder = find(self.folders, id).ok_or(FolderRefusal::NotFound)?;
+        if folder.record.id < FIRST_ID {
+            return Err(FolderRefusal::Special);
+        }
+        Ok(folder.record.id)
+    }
+}
+
+/// Whether a user may make folders of that type.
+pub(crate) fn is_user_type(folder_type: u8) -> bool {
+    /// User-created folders of every class (ASCMD 2.2.3.186.2).
+    const USER_TYPES: [u8; 7] = [1, 12, 13, 14, 15, 16, 17];
+    USER_TYPES.contains(&folder_type)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Mailbox;
+    use super::*;
+
+    fn key_of(reply: StoreReply) -> String {
+        match reply {
+            StoreReply::Folders { key, .. } | StoreReply::FolderChanged { key, .. } => key,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn other_devices_are_told_and_the_one_that_did_it_is_not() {
+        let mut mailbox = Mailbox::new();
+        fn turn<'a>(mailbox: &'a mut Mailbox, device: &'a str) -> Turn<'a> {
+            Turn::new(mailbox, ("u", device), 7)
+        }
+        let all = &mut mailbox;
+        let own = key_of(turn(all, "a").folder_sync("0"));
+        let other = key_of(turn(all, "b").folder_sync("0"));
+        let create = FolderChange::Create {
+            parent: "0".to_owned(),
+            name: "Plans".to_owned(),
+            folder_type: 12,
+        };
+        let own = key_of(turn(all, "a").change_folder(&own, create.clone()));
+        assert!(turn(all, "a").knows_hierarchy());
+        assert!(!turn(all, "b").knows_hierarchy());
+        let reply = turn(all, "b").folder_sync(&other);
+        let StoreReply::Folders { key, added, .. } = reply else {
+            panic!("{reply:?}")
+        };
+        assert_eq!(added[0].name, "Plans");
+        assert_ne!(key, other);
+        let reply = turn(all, "a").change_folder(&own, create);
+        assert!(matches!(
+            reply,
+            StoreReply::FolderRefused(FolderRefusal::Exists)
+        ));
+        // Renamed and deleted: told of as it is.
+        let rename = FolderChange::Update {
+            id: "100".to_owned(),
+            parent: "0".to_owned(),
+            name: "Old plans".to_owned(),
+        };
+        let renamed = key_of(turn(all, "a").change_folder(&own, rename));
+        let reply = turn(all, "b").folder_sync(&key);
+        let StoreReply::Folders { key, updated, .. } = reply else {
+            panic!("{reply:?}")
+        };
+        assert_eq!(updated[0].name, "Old plans");
+        let delete = FolderChange::Delete("100".to_owned());
+        turn(all, "a").change_folder(&renamed, delete);
+        let reply = turn(all, "b").folder_sync(&key);
+        let StoreReply::Folders { deleted, .. } = reply else {
+            panic!("{reply:?}")
+        };
+        assert_eq!(deleted, [100]);
+    }
+
+    #[test]
+    fn folders_of_every_mailbox_stay() {
+        let mut mailbox = Mailbox::new();
+        let mut turn = Turn::new(&mut mailbox, ("u", "a"), 7);
+        let key = key_of(turn.folder_sync("0"));
+        let reply = turn.change_folder(&key, FolderChange::Delete("5".to_owned()));
+        assert!(matches!(
+            reply,
+            StoreReply::FolderRefused(FolderRefusal::Special)
+        ));
+        let reply = turn.change_folder("99", FolderChange::Delete("5".to_owned()));
+        assert!(matches!(reply, StoreReply::BadFolderKey));
+    }
+}

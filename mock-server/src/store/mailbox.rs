@@ -1,0 +1,315 @@
+//! What a device does with its user's mailbox.
+
+use eas::commands::{Email, ItemData, Oof};
+use eas::status::PingStatus;
+
+use super::folder::{DeviceNumber, Folder};
+use super::hierarchy::Hierarchy;
+use super::{
+    Announcement, DELETED, Device, Found, Mailbox, Message, Moved, Operation, Original, StoreReply,
+    find, folder_mut, place, sync,
+};
+
+/// Most items that a Search finds (ASCMD 2.2.3.143.8: ranges end at 99).
+const MOST_FOUND: usize = 100;
+
+/// One call of one device.
+pub(super) struct Turn<'a> {
+    pub(super) folders: &'a mut Vec<Folder>,
+    pub(super) hierarchy: &'a mut Hierarchy,
+    pub(super) device: &'a mut Device,
+    oof: &'a mut Oof<'static>,
+    user: &'a str,
+    device_id: &'a str,
+    /// A number that was not there before.
+    pub(super) fresh: u32,
+    /// What devices that wait are to be told.
+    pub(super) announcements: Vec<Announcement>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(
+        mailbox: &'a mut Mailbox,
+        (user, device_id): (&'a str, &'a str),
+        fresh: u32,
+    ) -> Self {
+        Self {
+            folders: &mut mailbox.folders,
+            hierarchy: &mut mailbox.hierarchy,
+            device: mailbox.devices.entry(device_id.to_owned()).or_default(),
+            oof: &mut mailbox.oof,
+            user,
+            device_id,
+            fresh,
+            announcements: Vec::new(),
+        }
+    }
+
+    pub(super) fn execute(&mut self, operation: Operation) -> Result<StoreReply, u16> {
+        Ok(match operation {
+            Operation::AskPolicy => {
+                self.device.temporary_key = Some(self.fresh);
+                StoreReply::PolicyKey(self.fresh)
+            }
+            Operation::AcknowledgePolicy(key) if self.device.temporary_key == Some(key) => {
+                self.device.temporary_key = None;
+                self.device.refresh = false;
+                self.device.policy_key = Some(self.fresh);
+                StoreReply::PolicyKey(self.fresh)
+            }
+            Operation::AcknowledgePolicy(_) => StoreReply::WrongPolicyKey,
+            Operation::FolderSync(key) => self.folder_sync(&key),
+            Operation::ChangeFolder { key, change } => self.change_folder(&key, change),
+            Operation::Sync {
+                parts,
+                window,
+                hang,
+                partial,
+            } => self.sync(sync::LastSync::new(parts, window, hang), partial),
+            Operation::RepeatSync => self.repeat_sync(),
+            Operation::Ping { heartbeat, folders } => return self.ping(heartbeat, folders),
+            Operation::Estimate(collections) => {
+                let estimates = collections.iter();
+                StoreReply::Estimates(estimates.map(|(id, key)| self.estimate(id, key)).collect())
+            }
+            Operation::Fetch(id) => StoreReply::Item(self.item(&id)),
+            Operation::FetchAttachment(reference) => {
+                StoreReply::Attachment(self.attachment(&reference))
+            }
+            Operation::EmptyFolder(id) => StoreReply::Emptied(self.empty(&id)),
+            Operation::Move(moves) => StoreReply::Moved(
+                moves
+                    .iter()
+                    .map(|(item, from, to)| self.move_item(item, from, to))
+                    .collect(),
+            ),
+            Operation::Search { text, folder } => {
+                StoreReply::Found(self.search(&text, folder.as_deref()))
+            }
+            Operation::Respond(replies) => StoreReply::Responded(
+                replies
+                    .iter()
+                    .map(|(folder, request, reply)| self.respond(folder, request, *reply))
+                    .collect(),
+            ),
+            Operation::Oof => StoreReply::Oof(Box::new(self.oof.clone())),
+            Operation::SetOof(oof) => {
+                *self.oof = *oof;
+                StoreReply::Done
+            }
+            Operation::AskWipe => StoreReply::Wipe(!self.device.wiped),
+            Operation::Wiped => {
+                *self.device = Device {
+                    number: self.device.number,
+                    wiped: true,
+                    ..Device::default()
+                };
+                StoreReply::Done
+            }
+            // The last two are for all mailboxes, and answered before.
+            Operation::CheckPolicy | Operation::SearchAddresses(_) | Operation::Deliver { .. } => {
+                StoreReply::Done
+            }
+        })
+    }
+
+    /// Devices that wait are to be told of a new item; this one not, if it is its own.
+    pub(super) fn announce(&mut self, folder: u32, is_own: bool) {
+        self.announcements.push(Announcement::Item {
+            user: self.user.to_owned(),
+            folder,
+            by: is_own.then(|| self.device_id.to_owned()),
+        });
+    }
+
+    pub(super) fn announce_hierarchy(&mut self) {
+        self.announcements.push(Announcement::Hierarchy {
+            user: self.user.to_owned(),
+            by: Some(self.device_id.to_owned()),
+        });
+    }
+
+    /// A Ping counts as acknowledgement of the last Sync answer, so what the device has is what its
+    /// current key says (ASCMD 3.1.5.8).
+    fn ping(
+        &mut self,
+        heartbeat: Option<u32>,
+        wanted: Option<Vec<String>>,
+    ) -> Result<StoreReply, u16> {
+        if let Some(heartbeat) = heartbeat {
+            self.device.heartbeat = Some(heartbeat);
+        }
+        if let Some(wanted) = wanted {
+            let wanted = wanted.iter().filter_map(|id| id.parse().ok());
+            self.device.ping_folders = Some(wanted.collect());
+        }
+        let (Some(heartbeat), Some(wanted)) =
+            (self.device.heartbeat, self.device.ping_folders.clone())
+        else {
+            return Err(PingStatus::MissingParameters.code());
+        };
+        if self.device.hierarchy.is_none() || !self.knows_hierarchy() {
+            return Ok(StoreReply::HierarchyChanged);
+        }
+        let number = self.device.number;
+        let has_news = |id: &u32| {
+            let folder = self.folders.iter().find(|folder| folder.record.id == *id);
+            let collection = self.device.collections.get(id);
+            matches!((folder, collection), (Some(folder), Some(collection))
+                if folder.has_news(collection.view(number)))
+        };
+        let changed: Vec<u32> = wanted.iter().copied().filter(has_news).collect();
+        Ok(if changed.is_empty() {
+            StoreReply::Hold {
+                heartbeat,
+                folders: wanted,
+            }
+        } else {
+            StoreReply::Changed(changed)
+        })
+    }
+
+    fn item(&self, id: &str) -> Option<Found> {
+        let (folder, number) = place(id)?;
+        let data = find_number(self.folders, folder)?.get(number)?;
+        Some(Found {
+            id: id.to_owned(),
+            folder,
+            data: Box::new(data.clone()),
+        })
+    }
+
+    /// Of a reference `5:12:0`: the item's id and the number of the attachment.
+    fn attachment(&self, reference: &str) -> Option<super::Blob> {
+        let (item, index) = reference.rsplit_once(':')?;
+        let (folder, number) = place(item)?;
+        let attachments = find_number(self.folders, folder)?.attachments(number);
+        attachments.get(index.parse::<usize>().ok()?).cloned()
+    }
+
+    fn empty(&mut self, id: &str) -> bool {
+        let number = self.device.number;
+        let Some(folder) = find(self.folders, id).map(|folder| folder.record.id) else {
+            return false;
+        };
+        if let Some(folder) = folder_mut(self.folders, folder) {
+            folder.clear(Some(number));
+        }
+        true
+    }
+
+    fn move_item(&mut self, item: &str, from: &str, to: &str) -> Moved {
+        let Some(target) = find(self.folders, to).map(|folder| folder.record.id) else {
+            return Moved::NoFolder;
+        };
+        match place(item) {
+            Some((source, _)) if source.to_string() != from => Moved::NoItem,
+            Some((source, _)) if source == target => Moved::SameFolder,
+            // The answer names the new id, so this device is not told again.
+            Some((source, number)) => self
+                .carry(source, number, target, Some(self.device.number))
+                .map_or(Moved::NoItem, Moved::To),
+            None => Moved::NoItem,
+        }
+    }
+
+    /// Takes an item to another folder, where it is the work of `by`; its id there.
+    fn carry(
+        &mut self,
+        from: u32,
+        number: u32,
+        to: u32,
+        by: Option<DeviceNumber>,
+    ) -> Option<String> {
+        let source = folder_mut(self.folders, from)?;
+        let is_mail = matches!(source.get(number)?, ItemData::Email(_));
+        let data = source.get(number)?.clone();
+        let message = source.take(number, Some(self.device.number))?;
+        let target = folder_mut(self.folders, to)?;
+        let number = if is_mail {
+            target.add_message(message, by)
+        } else {
+            target.add(data, by)
+        };
+        self.announce(to, by.is_some());
+        Some(format!("{to}:{number}"))
+    }
+
+    /// Deletes an item; `false` if there is none.
+    pub(super) fn delete(&mut self, id: &str, as_move: bool) -> bool {
+        let Some((folder, number)) = place(id) else {
+            return false;
+        };
+        if as_move && folder != DELETED {
+            return self.carry(folder, number, DELETED, None).is_some();
+        }
+        let by = Some(self.device.number);
+        folder_mut(self.folders, folder).is_some_and(|one| one.take(number, by).is_some())
+    }
+
+    fn search(&self, text: &str, folder: Option<&str>) -> Vec<Found> {
+        let wanted = text.to_lowercase();
+        let folders = self
+            .folders
+            .iter()
+            .filter(|one| folder.is_none_or(|id| one.record.id.to_string() == id));
+        let items = folders.flat_map(|one| {
+            let id = one.record.id;
+            one.newest().map(move |(item, data)| (id, item, data))
+        });
+        let found = items.filter(|(_, _, data)| {
+            data.as_email().is_some_and(|email| {
+                [&email.subject, &email.body, &email.from]
+                    .into_iter()
+                    .any(|field| field.to_lowercase().contains(&wanted))
+            })
+        });
+        found
+            .take(MOST_FOUND)
+            .map(|(folder, id, data)| Found {
+                id,
+                folder,
+                data: Box::new(data.clone()),
+            })
+            .collect()
+    }
+}
+
+impl Mailbox {
+    /// A folder that no device of this mailbox has made.
+    pub(super) fn add_project(&mut self) {
+        let id = self.hierarchy.free_id();
+        let name = format!("Project {id}");
+        self.hierarchy.add(&mut self.folders, 0, name, None);
+    }
+}
+
+pub(super) fn find_number(folders: &[Folder], id: u32) -> Option<&Folder> {
+    folders.iter().find(|folder| folder.record.id == id)
+}
+
+/// Puts the message that is answered or forwarded into the new one; `false` if it is not there.
+pub(super) fn add_original(folders: &[Folder], message: &mut Message, original: &Original) -> bool {
+    let Some((folder, number)) = place(&original.item) else {
+        return false;
+    };
+    let Some(folder) = find_number(folders, folder) else {
+        return false;
+    };
+    let Some(ItemData::Email(old)) = folder.get(number) else {
+        return false;
+    };
+    if original.quoted {
+        let Email { body, .. } = &mut message.email;
+        let text = format!(
+            "{body}\r\n-----Original Message-----\r\nFrom: {}\r\nTo: {}\r\nSubject: {}\r\n\r\n{}",
+            old.from, old.to, old.subject, old.body
+        );
+        *body = text.into();
+    }
+    if original.with_attachments {
+        let attachments = folder.attachments(number).iter().cloned();
+        message.attachments.extend(attachments);
+    }
+    true
+}

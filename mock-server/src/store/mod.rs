@@ -1,0 +1,366 @@
+//! The Information Store: mailboxes, folders, items, and what the server remembers of each device
+//! (sync keys, policy key, cached Ping). It lives in the front door, so a recycle loses none of
+//! it, as on Exchange, where this is in the mailbox database (mock-fidelity R14).
+
+mod call;
+mod folder;
+mod hierarchy;
+mod mailbox;
+mod meeting;
+mod sync;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use eas::commands::{Email, FolderType, Oof};
+use eas::status::GlobalStatus;
+use rand::Rng as _;
+use rand::SeedableRng as _;
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use crate::config::MockConfig;
+use crate::control::UserSettings;
+pub(crate) use call::{
+    Blob, FolderChange, FolderRecord, FolderRefusal, Found, ItemCommand, ItemResponse, Message,
+    Moved, Operation, Original, Reply, StoreCall, StoreReply, SyncOutcome, SyncPart, Told,
+};
+use folder::{DeviceNumber, Folder};
+use hierarchy::Hierarchy;
+pub(crate) use hierarchy::is_user_type;
+use sync::{Collection, LastSync};
+
+/// Folder ids of every mailbox.
+const INBOX: u32 = 5;
+const SENT: u32 = 4;
+const DELETED: u32 = 3;
+pub(crate) const CALENDAR: u32 = 1;
+pub(crate) const CONTACTS: u32 = 6;
+pub(crate) const TASKS: u32 = 7;
+const NOTES: u32 = 8;
+/// The folders of a new mailbox.
+const FOLDERS: [(u32, &str, FolderType); 8] = [
+    (INBOX, "Inbox", FolderType::INBOX),
+    (2, "Drafts", FolderType::DRAFTS),
+    (DELETED, "Deleted Items", FolderType::DELETED_ITEMS),
+    (SENT, "Sent Items", FolderType::SENT_ITEMS),
+    (CALENDAR, "Calendar", FolderType::CALENDAR),
+    (CONTACTS, "Contacts", FolderType::CONTACTS),
+    (TASKS, "Tasks", FolderType::TASKS),
+    (NOTES, "Notes", FolderType::NOTES),
+];
+/// SendMail repetitions are recognised within so many messages of a device.
+const REMEMBERED_CLIENT_IDS: usize = 64;
+
+/// All mailboxes.
+#[derive(Debug)]
+pub(crate) struct Store {
+    mailboxes: HashMap<String, Mailbox>,
+    users: HashMap<String, UserSettings>,
+    require_provisioning: bool,
+    max_devices: usize,
+    random: Xoshiro256PlusPlus,
+    mails: u64,
+}
+
+#[derive(Debug)]
+struct Mailbox {
+    folders: Vec<Folder>,
+    hierarchy: Hierarchy,
+    devices: HashMap<String, Device>,
+    oof: Oof<'static>,
+}
+
+#[derive(Debug, Default)]
+struct Device {
+    number: DeviceNumber,
+    policy_key: Option<u32>,
+    temporary_key: Option<u32>,
+    /// It had a key, and the policy has changed since.
+    refresh: bool,
+    /// It was wiped, and starts anew.
+    wiped: bool,
+    /// What it knows of the folder hierarchy: current and previous.
+    hierarchy: Option<(Generation, Generation)>,
+    collections: HashMap<u32, Collection>,
+    last_sync: LastSync,
+    heartbeat: Option<u32>,
+    ping_folders: Option<Vec<u32>>,
+    client_ids: VecDeque<String>,
+}
+
+/// A key and how much of a log the client knows when it uses it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Generation {
+    key: u32,
+    known: usize,
+}
+
+/// What devices that wait are told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Announcement {
+    /// An item was added to a folder.
+    Item {
+        user: String,
+        folder: u32,
+        /// The device that added it, which knows.
+        by: Option<String>,
+    },
+    /// The hierarchy changed.
+    Hierarchy { user: String, by: Option<String> },
+}
+
+impl Mailbox {
+    fn new() -> Self {
+        let folders = FOLDERS.into_iter().map(|(id, name, folder_type)| {
+            Folder::new(FolderRecord {
+                id,
+                parent: 0,
+                name: name.to_owned(),
+                folder_type: folder_type.0,
+            })
+        });
+        Self {
+            folders: folders.collect(),
+            hierarchy: Hierarchy::default(),
+            devices: HashMap::new(),
+            oof: Oof::default(),
+        }
+    }
+}
+
+impl Store {
+    pub(crate) fn new(config: &MockConfig) -> Self {
+        Self {
+            mailboxes: HashMap::new(),
+            users: HashMap::new(),
+            require_provisioning: config.require_provisioning,
+            max_devices: config.max_devices,
+            random: Xoshiro256PlusPlus::seed_from_u64(config.seed),
+            mails: 0,
+        }
+    }
+
+    pub(crate) fn set_user(&mut self, user: &str, settings: UserSettings) {
+        // An order to wipe that is taken back can be given again.
+        if !settings.wipe
+            && let Some(mailbox) = self.mailboxes.get_mut(user)
+        {
+            for device in mailbox.devices.values_mut() {
+                device.wiped = false;
+            }
+        }
+        self.users.insert(user.to_owned(), settings);
+    }
+
+    pub(crate) fn devices(&self) -> u64 {
+        self.mailboxes
+            .values()
+            .map(|mailbox| mailbox.devices.len() as u64)
+            .sum()
+    }
+
+    pub(crate) fn mails(&self) -> u64 {
+        self.mails
+    }
+
+    fn mailbox(&mut self, user: &str) -> &mut Mailbox {
+        if !self.mailboxes.contains_key(user) {
+            self.mailboxes.insert(user.to_owned(), Mailbox::new());
+        }
+        self.mailboxes.get_mut(user).expect("inserted above")
+    }
+
+    /// Puts a mail into the inboxes of those users.
+    pub(crate) fn deliver(&mut self, to: &[String], message: &Message) -> Vec<Announcement> {
+        let mut announcements = Vec::with_capacity(to.len());
+        for user in to {
+            let inbox = folder_mut(&mut self.mailbox(user).folders, INBOX)
+                .expect("every mailbox has one, and it cannot be deleted");
+            inbox.add_message(message.clone(), None);
+            self.mails += 1;
+            announcements.push(Announcement::Item {
+                user: user.clone(),
+                folder: INBOX,
+                by: None,
+            });
+        }
+        announcements
+    }
+
+    /// Adds a folder to every mailbox.
+    pub(crate) fn change_hierarchy(&mut self) -> Vec<Announcement> {
+        for mailbox in self.mailboxes.values_mut() {
+            mailbox.add_project();
+        }
+        let users = self.mailboxes.keys().cloned();
+        let announcements = users.map(|user| Announcement::Hierarchy { user, by: None });
+        announcements.collect()
+    }
+
+    /// Forgets every policy key.
+    pub(crate) fn unprovision(&mut self) {
+        for mailbox in self.mailboxes.values_mut() {
+            for device in mailbox.devices.values_mut() {
+                device.refresh |= device.policy_key.take().is_some();
+            }
+        }
+    }
+
+    /// Forgets every Sync key.
+    pub(crate) fn lose_sync_state(&mut self) {
+        for mailbox in self.mailboxes.values_mut() {
+            for device in mailbox.devices.values_mut() {
+                device.collections.clear();
+            }
+        }
+    }
+
+    /// Executes a worker's call, and says what devices that wait are to be told.
+    pub(crate) fn call(&mut self, call: StoreCall) -> (Result<StoreReply, u16>, Vec<Announcement>) {
+        let fresh = self.random.random_range(1..=u32::MAX);
+        let settings = self.users.get(&call.user).copied().unwrap_or_default();
+        let needs_policy = self.require_provisioning && settings.policy;
+        let max_devices = self.max_devices;
+        if let Operation::SearchAddresses(text) = &call.operation {
+            return (Ok(self.addresses(text)), Vec::new());
+        }
+        let mailbox = self.mailbox(&call.user);
+        let count = mailbox.devices.len();
+        if !mailbox.devices.contains_key(&call.device) && count >= max_devices {
+            let status = GlobalStatus::MaximumDevicesReached;
+            return (Err(status.code()), Vec::new());
+        }
+        let device = mailbox
+            .devices
+            .entry(call.device.clone())
+            .or_insert_with(|| Device {
+                number: count as DeviceNumber,
+                ..Device::default()
+            });
+        if let Some(sent) = call.policy_key
+            && let Some(status) = refusal(device, sent, needs_policy, settings.wipe)
+        {
+            return (Err(status.code()), Vec::new());
+        }
+        match call.operation {
+            Operation::Deliver {
+                client_id,
+                message,
+                to,
+                save_in_sent,
+                original,
+            } => self.send(
+                (&call.user, &call.device),
+                client_id,
+                *message,
+                &to,
+                save_in_sent,
+                original.as_ref(),
+            ),
+            operation => {
+                let mut turn = mailbox::Turn::new(mailbox, (&call.user, &call.device), fresh);
+                let reply = turn.execute(operation);
+                (reply, turn.announcements)
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        (user, device): (&str, &str),
+        client_id: Option<String>,
+        mut message: Message,
+        to: &[String],
+        save_in_sent: bool,
+        original: Option<&Original>,
+    ) -> (Result<StoreReply, u16>, Vec<Announcement>) {
+        let mailbox = self.mailbox(user);
+        if let Some(original) = original
+            && !mailbox::add_original(&mailbox.folders, &mut message, original)
+        {
+            return (Ok(StoreReply::NoOriginal), Vec::new());
+        }
+        if let (Some(id), Some(device)) = (client_id, mailbox.devices.get_mut(device)) {
+            if device.client_ids.contains(&id) {
+                return (Err(GlobalStatus::MessagePreviouslySent.code()), Vec::new());
+            }
+            if device.client_ids.len() == REMEMBERED_CLIENT_IDS {
+                device.client_ids.pop_front();
+            }
+            device.client_ids.push_back(id);
+        }
+        let mut announcements = Vec::new();
+        if save_in_sent && let Some(sent) = folder_mut(&mut mailbox.folders, SENT) {
+            let copy = Message {
+                email: Email {
+                    read: true,
+                    ..message.email.clone()
+                },
+                attachments: message.attachments.clone(),
+            };
+            // The device does not have it: it comes with the next Sync of Sent Items.
+            sent.add_message(copy, None);
+            announcements.push(Announcement::Item {
+                user: user.to_owned(),
+                folder: SENT,
+                by: None,
+            });
+        }
+        let to: Vec<String> = to
+            .iter()
+            .cloned()
+            .collect::<HashSet<_>>()
+            .into_iter()
+            .collect();
+        announcements.extend(self.deliver(&to, &message));
+        (Ok(StoreReply::Delivered), announcements)
+    }
+
+    /// Users whose name holds that text; all mailboxes there are make up the address list.
+    fn addresses(&self, text: &str) -> StoreReply {
+        let wanted = text.to_lowercase();
+        let users = self.mailboxes.keys();
+        let mut found: Vec<String> = users
+            .filter(|user| user.to_lowercase().contains(&wanted))
+            .cloned()
+            .collect();
+        found.sort_unstable();
+        StoreReply::Addresses(found)
+    }
+}
+
+fn folder_mut(folders: &mut [Folder], id: u32) -> Option<&mut Folder> {
+    folders.iter_mut().find(|folder| folder.record.id == id)
+}
+
+/// A folder by its id on the wire.
+fn find<'a>(folders: &'a [Folder], id: &str) -> Option<&'a Folder> {
+    let id: u32 = id.parse().ok()?;
+    folders.iter().find(|folder| folder.record.id == id)
+}
+
+/// Where a server id points, `5:12`: folder and number.
+fn place(id: &str) -> Option<(u32, u32)> {
+    let (folder, number) = id.split_once(':')?;
+    Some((folder.parse().ok()?, number.parse().ok()?))
+}
+
+/// Why a command that needs the policy key is refused, if it is.
+fn refusal(
+    device: &Device,
+    sent: Option<u32>,
+    needs_policy: bool,
+    wipe: bool,
+) -> Option<GlobalStatus> {
+    if wipe && !device.wiped {
+        return Some(GlobalStatus::RemoteWipeRequested);
+    }
+    if !needs_policy {
+        return None;
+    }
+    match (device.policy_key, sent) {
+        (None, _) if device.refresh => Some(GlobalStatus::PolicyRefresh),
+        (None, _) | (_, None) => Some(GlobalStatus::DeviceNotProvisioned),
+        (Some(known), Some(sent)) if known != sent => Some(GlobalStatus::InvalidPolicyKey),
+        _ => None,
+    }
+}

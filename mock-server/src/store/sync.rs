@@ -1,0 +1,277 @@
+//! Sync and GetItemEstimate: keys, and what a device is told with them.
+
+use eas::commands::{Class, ItemData};
+use eas::status::EstimateStatus;
+
+use super::folder::{DeviceNumber, Folder, View};
+use super::mailbox::{Turn, find_number};
+use super::{
+    Device, Generation, ItemCommand, ItemResponse, StoreReply, SyncOutcome, SyncPart, find,
+    folder_mut, place,
+};
+
+/// What a device has of a folder.
+#[derive(Debug)]
+pub(super) struct Collection {
+    current: Generation,
+    /// The key before: a client that lost the answer sends it again.
+    previous: Option<Generation>,
+    /// Length of the folder's log when the device began with key 0.
+    base: usize,
+    /// What the last request's commands were answered with: a repeated request does nothing again.
+    responses: Vec<ItemResponse>,
+}
+
+impl Collection {
+    pub(super) fn view(&self, device: DeviceNumber) -> View {
+        self.view_from(self.current, device)
+    }
+
+    fn view_from(&self, generation: Generation, device: DeviceNumber) -> View {
+        View {
+            device,
+            known: generation.known,
+            base: self.base,
+        }
+    }
+}
+
+/// The last Sync request, without what the device did.
+#[derive(Debug, Default)]
+pub(super) struct LastSync {
+    parts: Vec<SyncPart>,
+    window: u16,
+    hang: Option<u32>,
+}
+
+impl LastSync {
+    pub(super) fn new(parts: Vec<SyncPart>, window: u16, hang: Option<u32>) -> Self {
+        Self {
+            parts,
+            window,
+            hang,
+        }
+    }
+}
+
+/// How a request's key relates to those the server knows.
+enum Key {
+    /// The one that was given out last.
+    Current,
+    /// The one before: the answer was lost.
+    Previous(Generation),
+}
+
+impl Turn<'_> {
+    pub(super) fn sync(&mut self, mut request: LastSync, partial: bool) -> StoreReply {
+        if partial {
+            if self.device.last_sync.parts.is_empty() {
+                return StoreReply::NothingCached;
+            }
+            let mut rest = current_keys(self.device);
+            rest.retain(|old| request.parts.iter().all(|new| new.id != old.id));
+            request.parts.append(&mut rest);
+        }
+        let parts = request.parts.clone();
+        for part in &mut request.parts {
+            part.commands.clear();
+        }
+        self.device.last_sync = request;
+        self.sync_parts(&parts)
+    }
+
+    /// With the keys that the request had: where an answer was lost on the way, they bring it
+    /// again (Y2).
+    pub(super) fn repeat_sync(&mut self) -> StoreReply {
+        if self.device.last_sync.parts.is_empty() {
+            return StoreReply::NothingCached;
+        }
+        let parts = self.device.last_sync.parts.clone();
+        self.sync_parts(&parts)
+    }
+
+    fn sync_parts(&mut self, parts: &[SyncPart]) -> StoreReply {
+        if !self.knows_hierarchy() {
+            return StoreReply::HierarchyChanged;
+        }
+        let mut room = usize::from(self.device.last_sync.window);
+        let mut outcomes = Vec::with_capacity(parts.len());
+        for part in parts {
+            let outcome = self.sync_part(part, usize::from(part.window).min(room));
+            if let SyncOutcome::Changes { changes, .. } = &outcome {
+                room = room.saturating_sub(changes.len());
+            }
+            outcomes.push(outcome);
+        }
+        StoreReply::Sync {
+            outcomes,
+            hang: self.device.last_sync.hang,
+        }
+    }
+
+    fn sync_part(&mut self, part: &SyncPart, window: usize) -> SyncOutcome {
+        let Some(folder) = find(self.folders, &part.id) else {
+            return SyncOutcome::NoFolder(part.id.clone());
+        };
+        let id = folder.record.id;
+        if part.key == "0" {
+            let key = self.prime(id);
+            return changes(part, key, Vec::new(), false, Vec::new());
+        }
+        let Some(key) = self.key(id, &part.key) else {
+            return SyncOutcome::BadKey(part.id.clone());
+        };
+        let responses = match key {
+            Key::Current => part
+                .commands
+                .iter()
+                .filter_map(|command| self.execute_command(id, command))
+                .collect(),
+            Key::Previous(_) => Vec::new(),
+        };
+        let number = self.device.number;
+        let (Some(folder), Some(collection)) = (
+            find_number(self.folders, id),
+            self.device.collections.get_mut(&id),
+        ) else {
+            return SyncOutcome::NoFolder(part.id.clone());
+        };
+        let window = if part.get_changes { window } else { 0 };
+        let next = match key {
+            Key::Current => folder.next(collection.view(number), window),
+            Key::Previous(previous) => {
+                let view = collection.view_from(previous, number);
+                folder.again(view, collection.current.known)
+            }
+        };
+        let more = part.get_changes && next.more;
+        if matches!(key, Key::Current) {
+            if next.changes.is_empty() && part.commands.is_empty() && !more {
+                // Only what the device did itself was passed over.
+                collection.current.known = next.known;
+                return SyncOutcome::Unchanged(id);
+            }
+            let current = Generation {
+                key: collection.current.key.wrapping_add(1).max(1),
+                known: next.known,
+            };
+            collection.previous = Some(std::mem::replace(&mut collection.current, current));
+            collection.responses = responses;
+        }
+        let key = collection.current.key;
+        let responses = collection.responses.clone();
+        changes(part, key, next.changes, more, responses)
+    }
+
+    /// Begins a collection anew; its first key.
+    fn prime(&mut self, folder: u32) -> u32 {
+        let key = self.fresh;
+        let base = find_number(self.folders, folder).map_or(0, Folder::length);
+        let collection = Collection {
+            current: Generation { key, known: 0 },
+            previous: None,
+            base,
+            responses: Vec::new(),
+        };
+        self.device.collections.insert(folder, collection);
+        key
+    }
+
+    fn key(&self, folder: u32, sent: &str) -> Option<Key> {
+        let collection = self.device.collections.get(&folder)?;
+        if collection.current.key.to_string() == sent {
+            return Some(Key::Current);
+        }
+        let previous = collection.previous?;
+        (previous.key.to_string() == sent).then_some(Key::Previous(previous))
+    }
+
+    fn execute_command(&mut self, folder: u32, command: &ItemCommand) -> Option<ItemResponse> {
+        let by = Some(self.device.number);
+        match command {
+            ItemCommand::Add(client_id, data) => {
+                let class = find_number(self.folders, folder).and_then(class_of);
+                // Clients make no mails (but by SendMail), and nothing that does not belong there.
+                if data.class().is_none() || data.class() != class || class == Some(Class::Email) {
+                    return Some(ItemResponse::NotAdded(client_id.clone()));
+                }
+                let data = ItemData::clone(data);
+                let number = folder_mut(self.folders, folder)?.add(data, by);
+                self.announce(folder, true);
+                let id = format!("{folder}:{number}");
+                Some(ItemResponse::Added(client_id.clone(), id))
+            }
+            ItemCommand::Change(id, change) => {
+                let changed = place(id).is_some_and(|(at, number)| {
+                    let one = folder_mut(self.folders, at);
+                    one.is_some_and(|one| one.change(number, change, by))
+                });
+                (!changed).then(|| ItemResponse::NotFound(id.clone()))
+            }
+            ItemCommand::Delete(id) => {
+                // What is gone already is as it should be.
+                self.delete(id, self.deletes_as_moves(folder));
+                None
+            }
+            ItemCommand::Fetch(id) => Some(match self.data(id) {
+                Some(data) => ItemResponse::Fetched(id.clone(), Box::new(data)),
+                None => ItemResponse::NotFetched(id.clone()),
+            }),
+        }
+    }
+
+    /// As the request that is being answered has it.
+    fn deletes_as_moves(&self, folder: u32) -> bool {
+        let mut parts = self.device.last_sync.parts.iter();
+        let part = parts.find(|part| part.id == folder.to_string());
+        part.is_none_or(|part| part.deletes_as_moves)
+    }
+
+    fn data(&self, id: &str) -> Option<ItemData<'static>> {
+        let (folder, number) = place(id)?;
+        find_number(self.folders, folder)?.get(number).cloned()
+    }
+
+    pub(super) fn estimate(&self, id: &str, key: &str) -> Result<u32, u16> {
+        let folder = find(self.folders, id).ok_or(EstimateStatus::UnknownCollection.code())?;
+        let collection = self.device.collections.get(&folder.record.id);
+        let collection = collection.ok_or(EstimateStatus::NotPrimed.code())?;
+        if collection.current.key.to_string() != key {
+            return Err(EstimateStatus::InvalidSyncKey.code());
+        }
+        let count = folder.count(collection.view(self.device.number));
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+}
+
+fn class_of(folder: &Folder) -> Option<Class> {
+    eas::commands::FolderType(folder.record.folder_type).class()
+}
+
+fn changes(
+    part: &SyncPart,
+    key: u32,
+    changes: Vec<super::Told>,
+    more: bool,
+    responses: Vec<ItemResponse>,
+) -> SyncOutcome {
+    SyncOutcome::Changes {
+        id: part.id.clone(),
+        key: key.to_string(),
+        changes,
+        more,
+        responses,
+    }
+}
+
+/// The last Sync request with the keys the device has by now.
+fn current_keys(device: &Device) -> Vec<SyncPart> {
+    let mut parts = device.last_sync.parts.clone();
+    for part in &mut parts {
+        let id: u32 = part.id.parse().unwrap_or(0);
+        if let Some(collection) = device.collections.get(&id) {
+            part.key = collection.current.key.to_string();
+        }
+    }
+    parts
+}

@@ -1,0 +1,103 @@
+//! What users do with their devices, against the whole mock in memory under a paused clock: every
+//! action on every version, nothing refused, and every device of a user told of what another did.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eas::ProtocolVersion;
+use easload::device::{Activity, Behaviour, Profile, Record, Refusals};
+use easload::fleet::{Fleet, FleetPlan, Pacer};
+use easload::measure::{Counter, Gauges, Interval, Recorder, Totals};
+use easload::scenario::{Action, ActivityPlan, HeartbeatPlan, Wait};
+use easload::transport::{Lean, Limits};
+use mock_server::{FrontDoor, MockConfig, Topology, WorkerLauncher};
+use tokio::time::sleep;
+
+use crate::device_life::{HOUR, InMemory};
+use crate::fixtures::{identity, profile};
+
+/// Users that do something of every kind about every five minutes.
+fn busy(users: u32, actions: &[Action]) -> Arc<Activity> {
+    let addresses = (0..users).map(|user| format!("load{user:04}@lab.example"));
+    Arc::new(Activity {
+        plan: ActivityPlan {
+            name: String::new(),
+            per_day: actions.iter().map(|action| (*action, 96.0)).collect(),
+            speed: 1.0,
+        },
+        addresses: addresses.collect(),
+    })
+}
+
+/// How a fleet fared: one device a user, unless two are wanted.
+struct Fared {
+    interval: Interval,
+    totals: Totals,
+    errors: String,
+}
+
+async fn fare(kinds: Vec<Arc<Profile>>, hours: u32) -> Fared {
+    let config = MockConfig {
+        topology: Topology::Direct,
+        ..MockConfig::default()
+    };
+    let mock = FrontDoor::start(config, WorkerLauncher::InProcess).await;
+    let mock = Arc::new(mock.unwrap());
+    let users: Vec<u32> = (0..kinds.len() as u32).collect();
+    let recorder = Arc::new(Recorder::new(1, &users, Duration::from_secs(60)));
+    let connector = InMemory(Arc::clone(&mock));
+    let factory = Lean::factory(connector, 0, Limits::default(), Arc::default());
+    let fleet = Fleet::start(
+        FleetPlan {
+            devices: users
+                .iter()
+                .zip(&kinds)
+                .map(|(device, kind)| (identity(*device, "secret"), Arc::clone(kind)))
+                .collect(),
+            refusals: Arc::new(Refusals::new(users.len(), 3, 1.0)),
+            behaviour: Arc::new(Behaviour::default()),
+            seed: 1,
+            ramp: Pacer::per_second(100.0),
+        },
+        Arc::clone(&recorder) as Arc<dyn Record>,
+        move |_| factory.make(),
+    );
+    sleep(HOUR * hours).await;
+    let interval = recorder.interval("all", Gauges::new());
+    let totals = recorder.totals();
+    fleet.stop(Duration::from_secs(1)).await;
+    Fared {
+        errors: format!("{:?} {:?}", totals.errors, totals.statuses),
+        interval,
+        totals,
+    }
+}
+
+fn kind(version: ProtocolVersion, wait: Wait, activity: &Arc<Activity>) -> Arc<Profile> {
+    let mut kind = (*profile(470)).clone();
+    kind.versions = vec![version];
+    kind.wait = wait;
+    kind.heartbeat = HeartbeatPlan::Drawn { from: 300, to: 900 };
+    kind.activity = Some(Arc::clone(activity));
+    Arc::new(kind)
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_action_works_on_every_version() {
+    let count = ProtocolVersion::ALL.len() as u32 * 2;
+    let activity = busy(count, Action::ALL);
+    let kinds = ProtocolVersion::ALL
+        .iter()
+        .flat_map(|version| [Wait::Ping, Wait::Sync].map(|wait| kind(*version, wait, &activity)));
+    let fared = fare(kinds.collect(), 5).await;
+    let interval = &fared.interval;
+    for action in Action::ALL {
+        let counter = Counter::of_action(*action);
+        let done = interval.count(counter);
+        assert!(done > 40, "{}: {done}, {}", action.as_str(), fared.errors);
+    }
+    assert_eq!(interval.count(Counter::ActFailures), 0, "{}", fared.errors);
+    assert_eq!(interval.count(Counter::Malformed), 0, "{}", fared.errors);
+    assert!(fared.totals.errors.is_empty(), "{}", fared.errors);
+    assert_eq!(interval.count(Counter::PingsOverdue), 0);
+}
