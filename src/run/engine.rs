@@ -203,7 +203,12 @@ impl Engine {
                 .map(|mock| mock.addresses().control.clone());
             let (trigger, recorder) = (phase.trigger.clone(), Arc::clone(&self.recorder));
             background.spawn(async move {
-                let pulled = recycle::pull(&trigger, control.as_deref(), &local_client()).await;
+                // Only a hook may be on another machine, behind TLS.
+                let client = match trigger {
+                    Trigger::Hook { .. } => web_client().build().unwrap_or_else(|_| local_client()),
+                    _ => local_client(),
+                };
+                let pulled = recycle::pull(&trigger, control.as_deref(), &client).await;
                 if let Err(error) = pulled {
                     recorder.text(&error.to_string());
                     say(&error.to_string());
