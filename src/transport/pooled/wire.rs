@@ -134,9 +134,10 @@ pub(super) struct Watched<S> {
 
 impl<S, R> Service<R> for Watched<S>
 where
-    S: Service<R, Error = BoxError>,
+    S: Service<R, Error = BoxError> + 'static,
     S::Response: Connection + 'static,
     S::Future: Send + 'static,
+    R: 'static,
 {
     type Response = S::Response;
     type Error = BoxError;
