@@ -7,6 +7,7 @@ use mock_server::fault::StrandTrigger;
 use mock_server::{Fault, FaultKind, MockConfig, Tls, Topology};
 
 use super::file::read_config;
+use super::carrier::refuse_for_mock;
 use super::reader::Section;
 
 /// Seconds of pool life in one second: above this a worker's start takes days.
@@ -108,6 +109,7 @@ pub(super) fn mock_config(section: Section<'_>, folder: &Path) -> MockConfig {
     }
     // Each was looked at with its place in the file.
     config.faults = faults;
+    refuse_for_mock(&section);
     section.finish();
     config
 }

@@ -2,6 +2,7 @@
 //! of a file are reported at once. Everything reads the same plan: the printed text, the descriptor
 //! check, the engine. Knows no tokio.
 
+mod carrier;
 mod devices;
 mod file;
 mod heartbeat;
@@ -21,6 +22,7 @@ use mock_server::{Fault, MockConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use carrier::{CarrierPlan, ProxyLoginPlan, ProxyPlan, TransportKind};
 pub use devices::{DevicesPlan, PingBody, ProfilePlan, QueryForm, Wait};
 pub use file::read_config;
 pub use heartbeat::{Fall, HeartbeatPlan, Ladder, MAX_HEARTBEAT};
@@ -78,6 +80,9 @@ pub enum TargetPlan {
         ca_file: Option<PathBuf>,
         /// Trust any certificate.
         insecure: bool,
+        /// How requests get there.
+        #[serde(default)]
+        carrier: CarrierPlan,
     },
 }
 
