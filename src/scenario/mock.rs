@@ -6,8 +6,8 @@ use std::time::Duration;
 use mock_server::fault::StrandTrigger;
 use mock_server::{Fault, FaultKind, MockConfig, Tls, Topology};
 
-use super::file::read_config;
 use super::carrier::refuse_for_mock;
+use super::file::read_config;
 use super::reader::Section;
 
 /// Seconds of pool life in one second: above this a worker's start takes days.

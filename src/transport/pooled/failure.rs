@@ -20,31 +20,29 @@ pub(super) struct At {
 
 /// An error and its causes, the outermost first. An `io::Error` hides the one that it was made of from
 /// `source`.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| {
-        let inner = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        match inner {
-            Some(inner) => {
-                let inner: &(dyn Error + 'static) = inner;
-                Some(inner)
-            }
-            None => error.source(),
-        }
+fn causes(error: &(dyn Error + 'static)) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let cause = next?;
+        let io = cause.downcast_ref::<io::Error>();
+        next = match io.and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => cause.source(),
+        };
+        Some(cause)
     })
 }
 
 /// The innermost cause, for people: the outer ones only repeat the URL.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    causes(error)
-        .last()
-        .map_or_else(String::new, ToString::to_string)
+pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
+    let last = causes(error).last();
+    last.map_or_else(String::new, |cause| cause.to_string())
 }
 
 /// The innermost error of the operating system, or of TLS in its clothes.
-fn io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
-    causes(error).filter_map(<dyn Error>::downcast_ref).last()
+fn io_error(error: &(dyn Error + 'static)) -> Option<&io::Error> {
+    let of_io = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    of_io.last()
 }
 
 /// What a failure was.
@@ -67,21 +65,13 @@ pub(super) fn kind(error: &reqwest::Error, at: At, limits: &Limits) -> FailureKi
                 return closed(at);
             }
         }
-        if let Some(error) = cause.downcast_ref::<h2::Error>()
-            && error.get_io().is_none()
-        {
-            return if error.is_reset() || error.is_go_away() {
-                FailureKind::Reset
-            } else {
-                FailureKind::Malformed("the server breaks the rules of HTTP/2")
+        if let Some(error) = cause.downcast_ref::<h2::Error>() {
+            return match error.get_io() {
+                // h2 does not show it as a cause.
+                Some(error) => io_kind(error, at),
+                None if error.is_reset() || error.is_go_away() => FailureKind::Reset,
+                None => FailureKind::Malformed("the server breaks the rules of HTTP/2"),
             };
-        }
-        // h2 does not show it as a cause.
-        let of_h2 = cause
-            .downcast_ref::<h2::Error>()
-            .and_then(h2::Error::get_io);
-        if let Some(error) = of_h2 {
-            return io_kind(error, at);
         }
     }
     match io_error(error) {
@@ -91,9 +81,8 @@ pub(super) fn kind(error: &reqwest::Error, at: At, limits: &Limits) -> FailureKi
 }
 
 fn io_kind(error: &io::Error, at: At) -> FailureKind {
-    let of_tls = error
-        .get_ref()
-        .is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>);
+    let inner = error.get_ref();
+    let of_tls = inner.is_some_and(|inner| inner.is::<rustls::Error>());
     match error.kind() {
         // hyper's words for a broken chunk.
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData if !of_tls => {
@@ -113,8 +102,8 @@ fn closed(at: At) -> FailureKind {
 
 fn connect(error: &reqwest::Error, at: At) -> ConnectError {
     let io = io_error(error);
-    if let Some(no) = causes(error).find_map(<dyn Error>::downcast_ref::<NoHttp2>) {
-        return ConnectError::Tls(no.to_string());
+    if causes(error).any(|cause| cause.is::<NoHttp2>()) {
+        return ConnectError::Tls(NoHttp2.to_string());
     }
     if at.in_tls {
         return ConnectError::Tls(match io {

@@ -130,7 +130,7 @@ enum Stage {
     /// For the head of the answer.
     Waiting(Sending),
     /// The head was here before the request was completely written.
-    Early(reqwest::Result<Response>),
+    Early(Box<reqwest::Result<Response>>),
     /// The body.
     Reading(Box<Response>),
 }
@@ -175,7 +175,7 @@ impl Reqwest {
         // What is wrong with the proxy's URL is said now, not by every device.
         match factory.0.open() {
             Ok(_) => Ok(factory),
-            Err(error) => Err(TlsError::Setup(error.to_string())),
+            Err(error) => Err(TlsError::Setup(failure::innermost(&error))),
         }
     }
 
@@ -323,7 +323,7 @@ impl Transport for Reqwest {
             None => self
                 .shared
                 .open()
-                .map_err(|error| setup(error.to_string()))?,
+                .map_err(|error| setup(failure::innermost(&error)))?,
         };
         let (body, mut told) = Told::new(Bytes::copy_from_slice(request.body));
         let is_options = request.method == Method::Options;
@@ -370,7 +370,7 @@ impl Transport for Reqwest {
         self.shared.uses.set(port, now);
         self.pending = Some(Pending {
             stage: match early {
-                Some(early) => Stage::Early(early),
+                Some(early) => Stage::Early(Box::new(early)),
                 None => Stage::Waiting(sending),
             },
             sent,
@@ -457,7 +457,7 @@ impl Pending {
         if let Stage::Waiting(sending) = &mut self.stage {
             let came = sending.await;
             self.first_byte = self.sent.elapsed();
-            self.stage = Stage::Early(came);
+            self.stage = Stage::Early(Box::new(came));
         }
         if matches!(self.stage, Stage::Early(_)) {
             // The future that takes its place is never polled.
@@ -466,7 +466,7 @@ impl Pending {
             let Stage::Early(came) = stage else {
                 return Err(FailureKind::ClosedWithoutAnswer);
             };
-            let response = came.map_err(|error| failed(error, 0))?;
+            let response = (*came).map_err(|error| failed(error, 0))?;
             self.head = head_length(&response);
             if self.head > limits.head {
                 return Err(FailureKind::TooLarge {
