@@ -1,6 +1,7 @@
 //! Whole-program tests: one binary, a module per concern. Those that play whole scenarios are in
 //! `tests/played`.
 
+mod carriers;
 mod cli;
 mod compare;
 mod contract;

@@ -175,7 +175,9 @@ fn held(truth: &Truth) -> u64 {
 
 async fn post(mock: &FrontDoor, path: &str) -> reqwest::StatusCode {
     let url = format!("{}/{path}", mock.addresses().control);
-    mock_server::plain_http().build().unwrap()
+    mock_server::plain_http()
+        .build()
+        .unwrap()
         .post(url)
         .send()
         .await
@@ -361,7 +363,16 @@ fn scope(mock: &FrontDoor) -> Scope {
 /// What the harness reads of one of the mock's texts.
 async fn read(mock: &FrontDoor, format: Format, path: &str) -> easload::measure::Gauges {
     let url = format!("{}{path}", mock.addresses().control);
-    let text = mock_server::plain_http().build().unwrap().get(url).send().await.unwrap().bytes().await.unwrap();
+    let text = mock_server::plain_http()
+        .build()
+        .unwrap()
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap();
     observe::parse(format, &text, &scope(mock)).unwrap()
 }
 
@@ -732,7 +743,13 @@ async fn the_program_stops_when_it_is_told_to() {
     let mut mock = MockProgram::start(&[]);
     let workers = children(mock.child.id());
     let url = format!("{}/shutdown", mock.addresses.control);
-    mock_server::plain_http().build().unwrap().post(url).send().await.unwrap();
+    mock_server::plain_http()
+        .build()
+        .unwrap()
+        .post(url)
+        .send()
+        .await
+        .unwrap();
     let status =
         tokio::task::spawn_blocking(move || mock.child.wait().map(|status| (status, mock)));
     let (status, _mock) = status.await.unwrap().unwrap();
