@@ -248,7 +248,7 @@ impl Shared {
         builder = match &self.carrier.proxy {
             None => builder.no_proxy(),
             Some(proxy) => {
-                let mut by = reqwest::Proxy::all(&proxy.url)?;
+                let mut by = reqwest::Proxy::all(proxy.url.as_str())?;
                 if let Some(login) = &proxy.login {
                     by = by.basic_auth(&login.user, &login.password);
                 }
@@ -344,7 +344,10 @@ impl Transport for Reqwest {
         let at = open.at(&self.shared.carrier, 0);
         let (made, port) = open.wire.found();
         let reused = had_one && made.is_none();
-        open.port = port;
+        if port != open.port {
+            self.shared.uses.set(open.port, Use::Closed);
+            open.port = port;
+        }
         let sent = match (sent, &early) {
             (Some(sent), _) => sent,
             (None, early) => {
@@ -355,6 +358,7 @@ impl Transport for Reqwest {
                 };
                 match (failed, written) {
                     (Some(kind @ FailureKind::Connect(_)), _) => {
+                        self.shared.uses.set(port, Use::Closed);
                         return Err(fail(kind, None, false));
                     }
                     (Some(kind), None) => {

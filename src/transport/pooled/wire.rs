@@ -26,7 +26,7 @@ use crate::lock::lock;
 /// The pool gets a connection back from a task of its own, some microseconds after the answer's last
 /// byte. A request that comes sooner would make a second connection for the device; it waits so long
 /// for the first.
-const GIVE_BACK: Duration = Duration::from_millis(20);
+const GIVE_BACK: Duration = Duration::from_millis(50);
 
 /// Bytes of a request's body that are handed over at once, so that those of a large mail are counted
 /// as written when they mostly are.
