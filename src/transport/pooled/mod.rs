@@ -6,6 +6,7 @@
 //! could give up its own. What is large in a client, roots and sessions of TLS, is shared.
 
 mod failure;
+mod reading;
 mod wire;
 
 use std::future::Future;
@@ -14,16 +15,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue,
-    TRANSFER_ENCODING,
-};
-use reqwest::{Client, Response, Url, Version};
+use reqwest::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use reqwest::{Client, Response, Url};
 use rustls::ClientConfig;
 use rustls::client::{ClientSessionMemoryCache, ClientSessionStore, Resumption};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::answer::{decompress, too_large};
+use super::answer::too_large;
 use super::connect::CONNECT_TIMEOUT;
 use super::tls::client_config;
 use super::{
@@ -32,6 +31,7 @@ use super::{
 };
 use crate::lock::lock;
 use failure::At;
+use reading::{Framing, finish, head_length};
 use wire::{Made, Sessions, Told, Watch, Wire};
 
 /// Servers whose sessions are kept, as rustls itself does.
@@ -309,6 +309,20 @@ impl Open {
     }
 }
 
+/// Until the request is written, or failed, or answered before that: a body that is let go without
+/// having been sent means nothing, so what came of the request is asked first.
+async fn hand_over(
+    sending: &mut Sending,
+    told: &mut oneshot::Receiver<Instant>,
+) -> (Option<Instant>, Option<reqwest::Result<Response>>) {
+    let early = tokio::select! {
+        biased;
+        early = sending => early,
+        Ok(sent) = &mut *told => return (Some(sent), None),
+    };
+    (told.try_recv().ok(), Some(early))
+}
+
 impl Transport for Reqwest {
     async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
         // Whatever a former request left cannot be told from this one's answer.
@@ -330,15 +344,8 @@ impl Transport for Reqwest {
         let asked = self.shared.request(&request, body).map_err(setup)?;
         let mut sending: Sending = Box::pin(open.client.execute(asked));
         open.wire.look();
-        // The answer comes first where both are there: a failure is no written request.
-        let begun = timeout(BEGIN_TIMEOUT, async {
-            tokio::select! {
-                biased;
-                early = &mut sending => (None, Some(early)),
-                Ok(sent) = &mut told => (Some(sent), None),
-            }
-        });
-        let Ok((sent, early)) = begun.await else {
+        let begun = timeout(BEGIN_TIMEOUT, hand_over(&mut sending, &mut told)).await;
+        let Ok((written, early)) = begun else {
             return Err(fail(FailureKind::TimedOut { received: 0 }, None, had_one));
         };
         let at = open.at(&self.shared.carrier, 0);
@@ -348,28 +355,17 @@ impl Transport for Reqwest {
             self.shared.uses.set(open.port, Use::Closed);
             open.port = port;
         }
-        let sent = match (sent, &early) {
-            (Some(sent), _) => sent,
-            (None, early) => {
-                let written = told.try_recv().ok();
-                let failed = match early {
-                    Some(Err(error)) => Some(failure::kind(error, at, &self.shared.limits)),
-                    _ => None,
-                };
-                match (failed, written) {
-                    (Some(kind @ FailureKind::Connect(_)), _) => {
-                        self.shared.uses.set(port, Use::Closed);
-                        return Err(fail(kind, None, false));
-                    }
-                    (Some(kind), None) => {
-                        self.shared.uses.set(port, Use::Closed);
-                        return Err(fail(kind, None, reused));
-                    }
-                    // An answer to a part of the request counts as one to the whole.
-                    (_, written) => written.unwrap_or_else(Instant::now),
-                }
+        if let Some(Err(error)) = &early {
+            let kind = failure::kind(error, at, &self.shared.limits);
+            let is_connect = matches!(kind, FailureKind::Connect(_));
+            // Of one that was written, the answer tells.
+            if is_connect || written.is_none() {
+                self.shared.uses.set(port, Use::Closed);
+                return Err(fail(kind, None, reused && !is_connect));
             }
-        };
+        }
+        // An answer to a part of the request counts as one to the whole.
+        let sent = written.unwrap_or_else(Instant::now);
         let now = if request.held { Use::Held } else { Use::Asking };
         self.shared.uses.set(port, now);
         self.pending = Some(Pending {
@@ -520,93 +516,4 @@ impl Pending {
             limits,
         )
     }
-}
-
-/// How an answer's body ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Framing {
-    /// By its length, chunks or stream.
-    Told,
-    /// With the connection.
-    UntilClose,
-    /// It is not read: hyper would wait for the end of a connection that is kept.
-    Nothing,
-}
-
-impl Framing {
-    fn of(response: &Response, is_options: bool) -> Self {
-        let headers = response.headers();
-        let is_told = headers.contains_key(CONTENT_LENGTH)
-            || headers.contains_key(TRANSFER_ENCODING)
-            || response.version() >= Version::HTTP_2
-            || matches!(response.status().as_u16(), 204 | 304);
-        match is_told {
-            true => Self::Told,
-            // IIS and hyper omit the length of an empty answer to OPTIONS on a kept connection.
-            false if is_options && !closes(response) => Self::Nothing,
-            false => Self::UntilClose,
-        }
-    }
-}
-
-/// Whether the server says that it closes the connection.
-fn closes(response: &Response) -> bool {
-    let values = response.headers().get_all(CONNECTION).into_iter();
-    let words: Vec<&str> = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .collect();
-    let has = |word: &str| words.iter().any(|one| one.eq_ignore_ascii_case(word));
-    has("close") || (response.version() <= Version::HTTP_10 && !has("keep-alive"))
-}
-
-/// Bytes that the head has in HTTP/1.1.
-fn head_length(response: &Response) -> usize {
-    let reason = response.status().canonical_reason().unwrap_or_default();
-    let line = "HTTP/1.1 200 \r\n".len() + reason.len();
-    let headers = response.headers().iter();
-    let headers: usize = headers
-        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
-        .sum();
-    line + headers + "\r\n".len()
-}
-
-fn texts(headers: &HeaderMap) -> Vec<(&str, &str)> {
-    let texts = headers.iter().filter_map(|(name, value)| {
-        let value = std::str::from_utf8(value.as_bytes()).ok()?;
-        Some((name.as_str(), value))
-    });
-    texts.collect()
-}
-
-fn finish(
-    response: &Response,
-    body: Vec<u8>,
-    framing: Framing,
-    timing: Timing,
-    limits: &Limits,
-) -> Result<Answer, FailureKind> {
-    let mut gzip = false;
-    for value in response.headers().get_all(CONTENT_ENCODING) {
-        match value.to_str().unwrap_or_default().trim() {
-            text if text.eq_ignore_ascii_case("gzip") => gzip = true,
-            text if text.is_empty() || text.eq_ignore_ascii_case("identity") => {}
-            _ => return Err(FailureKind::Malformed("a Content-Encoding other than gzip")),
-        }
-    }
-    let body = if gzip && !body.is_empty() {
-        decompress(&body, limits)?
-    } else {
-        body
-    };
-    let end = match framing {
-        Framing::UntilClose => ConnectionEnd::ClosedByServer,
-        Framing::Nothing => ConnectionEnd::ClosedByUs,
-        Framing::Told if closes(response) => ConnectionEnd::ClosedByServer,
-        Framing::Told => ConnectionEnd::Kept,
-    };
-    let status = response.status().as_u16();
-    let headers = texts(response.headers());
-    Ok(Answer::from_parts(status, &headers, body, timing, end))
 }
