@@ -14,7 +14,7 @@ use mock_server::{Fault, FrontDoor, StartError, Topology, WorkerLauncher};
 
 use crate::fixtures::{MockProgram, eventually, mock};
 
-/// A client that shares no code with the harness's own: reqwest.
+/// A client that shares no code with the lean transport: reqwest.
 struct Phone {
     client: reqwest::Client,
     url: String,
