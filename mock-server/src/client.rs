@@ -47,8 +47,8 @@ fn innermost(error: &dyn std::error::Error) -> String {
 pub fn plain_http() -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder().no_proxy();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions();
+    let versions =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     match versions {
         Ok(config) => builder.tls_backend_preconfigured(
             config
