@@ -1,5 +1,6 @@
 //! A typed client of the control API, for the harness and for tests.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -39,6 +40,25 @@ fn innermost(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
+/// A client for HTTP without TLS, through no proxy. reqwest is built with TLS for the devices' sake,
+/// and a client that is told nothing of it looks for a cryptography provider of the process, of which
+/// there is none, and panics. This one trusts no certificate.
+pub fn plain_http() -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder().no_proxy();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    match versions {
+        Ok(config) => builder.tls_backend_preconfigured(
+            config
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth(),
+        ),
+        // What is no configuration is refused when the client is built.
+        Err(error) => builder.tls_backend_preconfigured(error),
+    }
+}
+
 /// The control API of a running mock.
 #[derive(Debug, Clone)]
 pub struct Control {
@@ -54,10 +74,7 @@ impl Control {
     /// # Errors
     /// When no HTTP client can be made.
     pub fn new(base: &str) -> Called<Self> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(CALL_LIMIT)
-            .build()?;
+        let client = plain_http().timeout(CALL_LIMIT).build()?;
         Ok(Self {
             base: base.trim_end_matches('/').to_owned(),
             client,

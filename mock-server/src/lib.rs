@@ -28,7 +28,7 @@ mod surfaces;
 pub mod units;
 pub mod worker;
 
-pub use client::{Control, ControlError};
+pub use client::{Control, ControlError, plain_http};
 pub use config::{MockConfig, Tls, Topology};
 pub use fault::{Fault, FaultKind, StrandTrigger};
 pub use front_door::{

@@ -9,7 +9,7 @@ use super::{Exit, print_or_fail};
 use crate::recycle::{Origin, due, outlook};
 use crate::report::plan_text;
 use crate::run::check_passwords;
-use crate::scenario::{DEFAULT_SCENARIO, PhaseKind, Plan, PolicyPlan, Trigger, parse};
+use crate::scenario::{DEFAULT_SCENARIO, PhaseKind, Plan, PolicyPlan, TargetPlan, Trigger, parse};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -35,6 +35,18 @@ fn of_now(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Err(error) = check_passwords(plan) {
         warnings.push(error.to_string());
+    }
+    if let TargetPlan::Server { carrier, .. } = &plan.target
+        && let Some(login) = carrier
+            .proxy
+            .as_ref()
+            .and_then(|proxy| proxy.login.as_ref())
+        && std::env::var(&login.password_env).is_err()
+    {
+        warnings.push(format!(
+            "the environment variable {}, named by proxy_password_env, is not set",
+            login.password_env
+        ));
     }
     for phase in &plan.phases {
         if let Trigger::Hook {

@@ -41,6 +41,21 @@ pub(super) struct Arguments {
     /// Trust any certificate, for a URL.
     #[arg(long)]
     insecure: bool,
+    /// What carries the requests, for a URL.
+    #[arg(long, value_name = "NAME", value_parser = ["lean", "reqwest"])]
+    transport: Option<String>,
+    /// Go through this HTTP proxy, for a URL: `http://proxy.lab:3128`.
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
+    /// User for the proxy, for a URL.
+    #[arg(long, value_name = "USER", requires_all = ["proxy", "proxy_password_env"])]
+    proxy_user: Option<String>,
+    /// Environment variable that holds the password for the proxy, for a URL.
+    #[arg(long, value_name = "NAME", requires = "proxy_user")]
+    proxy_password_env: Option<String>,
+    /// Speak HTTP/2, for a URL.
+    #[arg(long)]
+    http2: bool,
     /// Protocol versions to choose from, for a URL: `14.1`, `16.1,14.1`.
     #[arg(
         long,
@@ -125,6 +140,35 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     }
 }
 
+/// The keys of `[target]` that say how requests get there. A proxy and HTTP/2 are had from reqwest, so
+/// nobody has to name it beside them; who names the other is told.
+fn carrier(arguments: &Arguments) -> String {
+    let asked = arguments.proxy.is_some() || arguments.http2;
+    let transport = match &arguments.transport {
+        None if asked => Some("reqwest"),
+        transport => transport.as_deref(),
+    };
+    let keys = [
+        ("transport", transport),
+        ("proxy", arguments.proxy.as_deref()),
+        ("proxy_user", arguments.proxy_user.as_deref()),
+        (
+            "proxy_password_env",
+            arguments.proxy_password_env.as_deref(),
+        ),
+    ];
+    let named = keys
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)));
+    let mut text: String = named
+        .map(|(key, value)| format!("{key} = {}\n", toml::Value::String(value.to_owned())))
+        .collect();
+    if arguments.http2 {
+        text.push_str("http2 = true\n");
+    }
+    text
+}
+
 /// The plan of a scenario, or one of one device for a URL.
 fn plan(arguments: &Arguments) -> Result<Plan, Exit> {
     let url = match &arguments.target {
@@ -144,9 +188,10 @@ fn plan(arguments: &Arguments) -> Result<Plan, Exit> {
     let ca_file = arguments.ca_file.as_ref().map_or_else(String::new, |file| {
         format!("ca_file = {}\n", quoted(&file.display().to_string()))
     });
+    let carrier = carrier(arguments);
     let versions: Vec<String> = arguments.versions.iter().map(|one| quoted(one)).collect();
     let text = format!(
-        "name = \"probe\"\n[target]\nurl = {}\ninsecure = {}\n{ca_file}[devices]\ncount = 1\nuser = {}\n\
+        "name = \"probe\"\n[target]\nurl = {}\ninsecure = {}\n{ca_file}{carrier}[devices]\ncount = 1\nuser = {}\n\
          {} = {}\nversions = [{}]\nwait = {}\nquery = {}\n[[phase]]\nkind = \"baseline\"\nduration = \"1s\"\n",
         quoted(url),
         arguments.insecure,

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::command;
 use crate::scenario::{Format, Place};
+use crate::transport::web_client;
 
 /// Nothing that a source prints is larger: a full windows_exporter answer is some 300 kB, netstat
 /// with 20,000 sockets 1.5 MB.
@@ -38,9 +39,8 @@ pub(super) struct Fetcher {
 
 impl Fetcher {
     pub(super) fn new(place: Place) -> Result<Self, String> {
-        let client = reqwest::Client::builder()
+        let client = web_client()
             .timeout(URL_LIMIT)
-            .no_proxy()
             .build()
             .map_err(|error| error.to_string())?;
         Ok(Self {

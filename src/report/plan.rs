@@ -55,13 +55,20 @@ fn target(target: &TargetPlan) -> String {
             format!("the bundled mock, {} servers", config.servers)
         }
         TargetPlan::Mock(_) => "the bundled mock".to_owned(),
-        TargetPlan::Server { urls, insecure, .. } => {
+        TargetPlan::Server {
+            urls,
+            insecure,
+            carrier,
+            ..
+        } => {
             let verified = if *insecure {
                 " (certificate not verified)"
             } else {
                 ""
             };
-            format!("{}{verified}", urls.join(", "))
+            let carrier = carrier.text();
+            let carrier = carrier.map_or_else(String::new, |text| format!("; {text}"));
+            format!("{}{verified}{carrier}", urls.join(", "))
         }
     }
 }

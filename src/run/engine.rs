@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::endpoint::Endpoint;
 use super::mock::local_client;
 use super::observers::Observers;
-use super::{Interrupt, MockProcess, RunError, Servers, Unrecorded, accounts};
+use super::{Interrupt, MakeTransport, MockProcess, RunError, Servers, Unrecorded, accounts};
 use crate::device::{
     AbandonShares, Abandonment, Behaviour, Client, Identity, Profile, Record, Refusals,
     device_random,
@@ -25,7 +25,7 @@ use crate::scenario::{
     AbandonPlan, LossPlan, MailDoor, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger, split_port,
 };
 use crate::terminal::say;
-use crate::transport::{Lean, Network};
+use crate::transport::web_client;
 
 /// Devices get so long to finish a Sync when the run ends.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -84,10 +84,10 @@ enum End {
 
 impl Engine {
     /// Plays all phases and writes the record.
-    pub(super) async fn play(
+    pub(super) async fn play<F: MakeTransport>(
         mut self,
         devices: Vec<(Arc<Identity>, Arc<Profile>)>,
-        servers: Servers,
+        servers: Servers<F>,
     ) -> Result<RunRecord, RunError> {
         let plan = self.record.plan.clone();
         let first_of_each = devices.iter().take(plan.devices.users as usize);
@@ -140,12 +140,12 @@ impl Engine {
     }
 
     /// Senders are devices of their own, one per user from the first on.
-    fn senders(
+    fn senders<F: MakeTransport>(
         &self,
         plan: &Plan,
         devices: &[(Arc<Identity>, Arc<Profile>)],
-        servers: &Servers,
-    ) -> Option<(MailPlan, Door<Lean<Network>>)> {
+        servers: &Servers<F>,
+    ) -> Option<(MailPlan, Door<F::Transport>)> {
         let Some(mail) = &plan.mail else { return None };
         let door = match (mail.door, &self.mock) {
             (MailDoor::Control, Some(mock)) => {
@@ -203,7 +203,12 @@ impl Engine {
                 .map(|mock| mock.addresses().control.clone());
             let (trigger, recorder) = (phase.trigger.clone(), Arc::clone(&self.recorder));
             background.spawn(async move {
-                let pulled = recycle::pull(&trigger, control.as_deref(), &local_client()).await;
+                // Only a hook may be on another machine, behind TLS.
+                let client = match trigger {
+                    Trigger::Hook { .. } => web_client().build().unwrap_or_else(|_| local_client()),
+                    _ => local_client(),
+                };
+                let pulled = recycle::pull(&trigger, control.as_deref(), &client).await;
                 if let Err(error) = pulled {
                     recorder.text(&error.to_string());
                     say(&error.to_string());

@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use mock_server::control::Truth;
-use mock_server::{Addresses, Control, ControlError, Fault, MockConfig};
+use mock_server::{Addresses, Control, ControlError, Fault, MockConfig, plain_http};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
@@ -29,12 +29,10 @@ const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// For the mock's control API: never through a proxy, never for ever.
 pub(super) fn local_client() -> reqwest::Client {
-    let client = reqwest::Client::builder()
-        .no_proxy()
+    plain_http()
         .timeout(CALL_LIMIT)
-        .build();
-    // Fails only without a TLS backend or resolver, and the default has neither more nor less.
-    client.unwrap_or_default()
+        .build()
+        .expect("it needs nothing of the system")
 }
 
 /// A mock that was started for this run. It ends when its standard input closes, so it cannot be

@@ -24,16 +24,17 @@ use crate::measure::{Recorder, RunFiles, TimelineError, Totals};
 use crate::observe::descriptors;
 use crate::recycle::Detector;
 use crate::report::{RunRecord, RunState, SCHEMA_VERSION};
-use crate::scenario::{Needs, Plan, ProfilePlan, TargetPlan};
+use crate::scenario::{Needs, Plan, ProfilePlan, TargetPlan, TransportKind};
 use crate::terminal::say;
-use crate::transport::{FailureKind, Lean, Network};
+use crate::transport::{FailureKind, LeanFactory, Network, ReqwestFactory};
 
 pub use accounts::{AccountError, check_passwords};
 use endpoint::Endpoint;
 use engine::Engine;
 pub use mock::{MockError, MockProcess};
 use observers::Observers;
-use servers::Servers;
+pub use servers::AnyTransport;
+use servers::{AnyFactory, MakeTransport, Servers, transport_of};
 
 /// What the user chose for this run.
 #[derive(Debug, Clone)]
@@ -122,6 +123,17 @@ pub async fn run(
     options: &Options,
     interrupt: watch::Receiver<Interrupt>,
 ) -> Result<Finished, RunError> {
+    match transport_of(&plan) {
+        TransportKind::Lean => run_over::<LeanFactory<Network>>(plan, options, interrupt).await,
+        TransportKind::Reqwest => run_over::<ReqwestFactory>(plan, options, interrupt).await,
+    }
+}
+
+async fn run_over<F: MakeTransport>(
+    plan: Plan,
+    options: &Options,
+    interrupt: watch::Receiver<Interrupt>,
+) -> Result<Finished, RunError> {
     let seed = options
         .seed
         .or(plan.seed)
@@ -146,7 +158,7 @@ pub async fn run(
         }
         TargetPlan::Server { .. } => None,
     };
-    let servers = Servers::of(&plan, mock.as_ref())?;
+    let servers = Servers::<F>::of(&plan, mock.as_ref())?;
     let profiles = profiles(&plan, servers.path(), addresses(&plan, &identities));
     let refusals = Arc::new(Refusals::new(
         plan.devices.users as usize,
@@ -307,7 +319,7 @@ pub async fn first_device(mut plan: Plan, kind: Option<&str>) -> Result<FirstDev
         TargetPlan::Mock(config) => Some(MockProcess::start(config).await?),
         TargetPlan::Server { .. } => None,
     };
-    let servers = Servers::of(&plan, mock.as_ref())?;
+    let servers = AnyFactory::servers(&plan, mock.as_ref())?;
     let addresses = addresses(&plan, &identities);
     let profile = profiles(&plan, servers.path(), addresses).swap_remove(chosen);
     Ok(FirstDevice {
@@ -324,15 +336,15 @@ pub struct FirstDevice {
     pub identity: Arc<Identity>,
     /// Its kind.
     pub profile: Arc<Profile>,
-    servers: Servers,
+    servers: Servers<AnyFactory>,
     mock: Option<MockProcess>,
 }
 
 impl FirstDevice {
     /// A transport to its server.
     #[must_use]
-    pub fn transport(&self) -> Lean<Network> {
-        self.servers.transport(0)
+    pub fn transport(&self) -> AnyTransport {
+        self.servers.first()
     }
 
     /// The server's URL.
@@ -360,8 +372,8 @@ impl Record for Unrecorded {
 }
 
 /// One OPTIONS to each server before the load: a run against nothing is no run.
-async fn preflight(
-    servers: &Servers,
+async fn preflight<F: MakeTransport>(
+    servers: &Servers<F>,
     devices: &[(Arc<Identity>, Arc<Profile>)],
     refusals: &Arc<Refusals>,
 ) -> Result<(), RunError> {

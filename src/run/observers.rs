@@ -22,9 +22,9 @@ pub(super) struct Observers {
 }
 
 impl Observers {
-    pub(super) fn start(
+    pub(super) fn start<F>(
         plan: &Plan,
-        servers: &Servers,
+        servers: &Servers<F>,
         mock: Option<&MockProcess>,
         recorder: &Arc<Recorder>,
     ) -> Self {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mock_server::fault::StrandTrigger;
 use mock_server::{Fault, FaultKind, MockConfig, Tls, Topology};
 
+use super::carrier::refuse_for_mock;
 use super::file::read_config;
 use super::reader::Section;
 
@@ -108,6 +109,7 @@ pub(super) fn mock_config(section: Section<'_>, folder: &Path) -> MockConfig {
     }
     // Each was looked at with its place in the file.
     config.faults = faults;
+    refuse_for_mock(&section);
     section.finish();
     config
 }

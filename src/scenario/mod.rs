@@ -3,6 +3,7 @@
 //! check, the engine. Knows no tokio.
 
 mod activity;
+mod carrier;
 mod devices;
 mod file;
 mod heartbeat;
@@ -24,6 +25,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use activity::{Action, ActivityPlan};
+pub use carrier::{CarrierPlan, ProxyLoginPlan, ProxyPlan, TransportKind};
 pub use devices::{DevicesPlan, PingBody, ProfilePlan, QueryForm, Wait};
 pub use file::read_config;
 pub use heartbeat::{Fall, HeartbeatPlan, Ladder, MAX_HEARTBEAT};
@@ -82,6 +84,9 @@ pub enum TargetPlan {
         ca_file: Option<PathBuf>,
         /// Trust any certificate.
         insecure: bool,
+        /// How requests get there.
+        #[serde(default)]
+        carrier: CarrierPlan,
     },
 }
 

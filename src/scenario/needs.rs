@@ -2,7 +2,7 @@
 
 use mock_server::{Tls, Topology};
 
-use super::{MailDoor, Plan, TargetPlan};
+use super::{MailDoor, Plan, TargetPlan, TransportKind};
 
 /// Resources of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,10 @@ impl Needs {
     /// Measured (docs/performance.md), rounded up.
     const BYTES_PER_DEVICE: u64 = 4_000;
     const BYTES_PER_DEVICE_TLS: u64 = 12_000;
+    /// 26 kB for a held request (docs/performance.md), and the device's own client.
+    const BYTES_PER_DEVICE_REQWEST: u64 = 40_000;
+    /// TLS takes the same from whoever uses it.
+    const BYTES_PER_DEVICE_REQWEST_TLS: u64 = 50_000;
     /// Pings given up in silence keep their descriptor; at most this share of the fleet at once.
     const SILENT_SHARE: f64 = 0.1;
 
@@ -51,10 +55,15 @@ impl Needs {
             }
             TargetPlan::Server { urls, .. } => (urls.iter().any(|url| url.starts_with("https")), 0),
         };
-        let per_device = if tls {
-            Self::BYTES_PER_DEVICE_TLS
-        } else {
-            Self::BYTES_PER_DEVICE
+        let is_reqwest = matches!(
+            &plan.target,
+            TargetPlan::Server { carrier, .. } if carrier.transport == TransportKind::Reqwest
+        );
+        let per_device = match (is_reqwest, tls) {
+            (false, false) => Self::BYTES_PER_DEVICE,
+            (false, true) => Self::BYTES_PER_DEVICE_TLS,
+            (true, false) => Self::BYTES_PER_DEVICE_REQWEST,
+            (true, true) => Self::BYTES_PER_DEVICE_REQWEST_TLS,
         };
         Self {
             connections,

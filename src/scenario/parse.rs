@@ -8,6 +8,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use mock_server::{MockConfig, Topology};
 use toml::de::DeTable;
 
+use super::carrier::{carrier, refuse_resets};
 use super::devices::devices;
 use super::mail::mail;
 use super::mock::{faults, mock_config};
@@ -183,6 +184,7 @@ fn read(root: Section<'_>, folder: &Path) -> Option<Plan> {
             "is missing; write at least one [[phase]] with kind and duration",
         );
     }
+    refuse_resets(&root, target.as_ref(), &phases);
     let devices = match root.section("devices") {
         Some(section) => devices(section, is_mock, folder),
         None => {
@@ -264,11 +266,13 @@ fn target(root: &Section<'_>, folder: &Path) -> Option<TargetPlan> {
     }
     let ca_file = section.text("ca_file").map(PathBuf::from);
     let insecure = section.flag("insecure").unwrap_or(false);
+    let carrier = carrier(&section, urls.as_deref().unwrap_or_default());
     section.finish();
     Some(TargetPlan::Server {
         urls: urls?,
         ca_file,
         insecure,
+        carrier,
     })
 }
 

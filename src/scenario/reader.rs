@@ -110,6 +110,20 @@ impl<'a> Section<'a> {
         self.table.contains_key(name)
     }
 
+    /// Whether a key is there and a mistake at it is reported already.
+    pub(super) fn is_wrong(&self, name: &str) -> bool {
+        let key = self.key(name);
+        let problems = self.problems.borrow();
+        problems.iter().any(|problem| problem.key == key)
+    }
+
+    /// Reports a key that is known, and does not belong here.
+    pub(super) fn refuse(&self, name: &'static str, message: &str) {
+        if self.take(name).is_some() {
+            self.problem(name, message);
+        }
+    }
+
     pub(super) fn is_table(&self, name: &str) -> bool {
         let value = self.table.get(name);
         value.is_some_and(|value| matches!(value.get_ref(), DeValue::Table(_)))

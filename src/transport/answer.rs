@@ -19,7 +19,7 @@ impl Limits {
     /// Twice Exchange's largest request, as for WBXML documents.
     pub const BODY: usize = 20 << 20;
     /// Headers of one answer; Exchange sends about twenty.
-    const HEADERS: usize = 64;
+    pub(super) const HEADERS: usize = 64;
 }
 
 impl Default for Limits {
@@ -380,7 +380,7 @@ impl Parser {
     }
 }
 
-fn too_large(limits: &Limits) -> FailureKind {
+pub(super) fn too_large(limits: &Limits) -> FailureKind {
     FailureKind::TooLarge {
         what: "the body of the answer",
         limit: limits.body,
@@ -388,7 +388,7 @@ fn too_large(limits: &Limits) -> FailureKind {
 }
 
 /// Never trusts the stream's own idea of its size.
-fn decompress(body: &[u8], limits: &Limits) -> Result<Vec<u8>, FailureKind> {
+pub(super) fn decompress(body: &[u8], limits: &Limits) -> Result<Vec<u8>, FailureKind> {
     let mut out = Vec::new();
     flate2::read::GzDecoder::new(body)
         .take(limits.body as u64 + 1)

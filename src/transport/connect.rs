@@ -81,13 +81,16 @@ pub enum ConnectError {
     /// TLS.
     #[error("TLS: {0}")]
     Tls(String),
+    /// The proxy: it cannot be reached, or leads nowhere.
+    #[error("proxy: {0}")]
+    Proxy(String),
     /// Anything else.
     #[error("cannot connect: {0}")]
     Other(String),
 }
 
 impl ConnectError {
-    fn from_io(error: &io::Error) -> Self {
+    pub(super) fn from_io(error: &io::Error) -> Self {
         /// EMFILE and ENFILE, which `io::ErrorKind` does not name.
         const NO_DESCRIPTOR: [i32; 2] = [24, 23];
         match error.kind() {
@@ -163,13 +166,18 @@ impl Target {
     /// Itself as a URL.
     #[must_use]
     pub fn url(&self) -> String {
+        format!("{}{}", self.origin(), self.path)
+    }
+
+    /// The URL without its path.
+    pub(super) fn origin(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         let host = if self.host.contains(':') {
             format!("[{}]", self.host)
         } else {
             self.host.clone()
         };
-        format!("{scheme}://{host}:{}{}", self.port, self.path)
+        format!("{scheme}://{host}:{}", self.port)
     }
 }
 

@@ -8,6 +8,7 @@
 mod answer;
 mod connect;
 mod lean;
+mod pooled;
 mod ports;
 mod tls;
 mod uses;
@@ -21,6 +22,8 @@ pub use answer::{Answer, Limits};
 pub use connect::{CONNECT_TIMEOUT, Connected};
 pub use connect::{Connect, ConnectError, NetStream, Network, Stream, Target, TargetError};
 pub use lean::{Lean, LeanFactory, Silenced};
+pub use pooled::{Carrier, Proxy, ProxyLogin, Reqwest, ReqwestFactory};
+pub(crate) use tls::web_client;
 pub use tls::{TlsError, TlsOptions};
 pub use uses::{PortUses, Use};
 

@@ -43,6 +43,17 @@ pub enum TlsError {
     Setup(String),
 }
 
+/// A client for what is not a device's: sources of figures and web hooks, through no proxy. It trusts
+/// the system's authorities; where there are none it does plain HTTP only.
+pub(crate) fn web_client() -> reqwest::ClientBuilder {
+    match client_config(&TlsOptions::default()) {
+        Ok(config) => reqwest::Client::builder()
+            .no_proxy()
+            .tls_backend_preconfigured(config),
+        Err(_) => mock_server::plain_http(),
+    }
+}
+
 /// One configuration for all devices: roots and session cache are too large to have one each.
 pub(super) fn client_config(options: &TlsOptions) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use easload::transport::{
-    Abandon, Answer, ConnectError, ConnectionEnd, Failure, FailureKind, Lean, LeanFactory, Limits,
-    Method, Network, Request, Target, TlsOptions, Transport,
+    Abandon, Answer, Carrier, ConnectError, ConnectionEnd, Failure, FailureKind, Lean, LeanFactory,
+    Limits, Method, Network, Request, Reqwest, ReqwestFactory, Target, TlsOptions, Transport,
 };
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -27,6 +27,38 @@ const SOON: Duration = Duration::from_secs(5);
 trait Make {
     type Transport: Transport;
     fn make(&self, address: SocketAddr) -> Self::Transport;
+
+    /// Whether a connection can be reset; it is closed otherwise.
+    fn can_reset(&self) -> bool;
+
+    /// Whether it sees bytes as they come, and not only whole heads and pieces of bodies.
+    fn sees_bytes(&self) -> bool;
+}
+
+struct MakeReqwest;
+
+impl MakeReqwest {
+    fn factory(address: SocketAddr) -> ReqwestFactory {
+        let target = Target::parse(&format!("http://{address}")).unwrap();
+        let (tls, carrier) = (TlsOptions::default(), Carrier::default());
+        Reqwest::factory(&target, &tls, carrier, 4, LIMITS, Arc::default()).unwrap()
+    }
+}
+
+impl Make for MakeReqwest {
+    type Transport = Reqwest;
+
+    fn make(&self, address: SocketAddr) -> Self::Transport {
+        Self::factory(address).make()
+    }
+
+    fn can_reset(&self) -> bool {
+        false
+    }
+
+    fn sees_bytes(&self) -> bool {
+        false
+    }
 }
 
 struct MakeLean;
@@ -44,6 +76,14 @@ impl Make for MakeLean {
 
     fn make(&self, address: SocketAddr) -> Self::Transport {
         Self::factory(address).make()
+    }
+
+    fn can_reset(&self) -> bool {
+        true
+    }
+
+    fn sees_bytes(&self) -> bool {
+        true
     }
 }
 
@@ -256,10 +296,8 @@ async fn limits(make: &impl Make) {
     for send in [
         text(&format!("{ok}{many}\r\n")),
         text(&long),
-        text(&endless),
         text(&announced),
         text(&huge),
-        text(&chunk),
         with_head(&bomb_head, &bomb),
         text(&endless_body),
     ] {
@@ -271,15 +309,41 @@ async fn limits(make: &impl Make) {
             "{send:?}: {kind:?}"
         );
     }
+    // What is too large and does not come is known to who reads the announcement.
+    for send in [text(&endless), text(&chunk)] {
+        let address = raw_server(vec![vec![Do::Read, send.clone(), Do::Hold]]).await;
+        let mut transport = make.make(address);
+        transport.begin(GET).await.unwrap();
+        let soon = if make.sees_bytes() {
+            SOON
+        } else {
+            Duration::from_millis(200)
+        };
+        let answer = transport.answer(Instant::now() + soon).await;
+        let kind = answer.unwrap_err().kind;
+        let is_seen = matches!(kind, FailureKind::TooLarge { .. });
+        let in_vain = matches!(kind, FailureKind::TimedOut { .. });
+        assert_eq!(
+            (is_seen, in_vain),
+            (make.sees_bytes(), !make.sees_bytes()),
+            "{send:?}: {kind:?}"
+        );
+    }
 }
 
 async fn connection_ends(make: &impl Make) {
     let good = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let close = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
     let extra = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokEXTRA";
+    // Without a look at the bytes it is not known that the connection is of no use any more.
+    let end_of_extra = if make.sees_bytes() {
+        ConnectionEnd::ClosedByUs
+    } else {
+        ConnectionEnd::Kept
+    };
     for (first, end) in [
         (close, ConnectionEnd::ClosedByServer),
-        (extra, ConnectionEnd::ClosedByUs),
+        (extra, end_of_extra),
     ] {
         let scripts = vec![
             vec![Do::Read, text(first), Do::Hold],
@@ -288,7 +352,7 @@ async fn connection_ends(make: &impl Make) {
         let mut transport = make.make(raw_server(scripts).await);
         let answer = call(&mut transport).await.unwrap();
         assert_eq!((answer.body.as_slice(), answer.end), (&b"ok"[..], end));
-        assert!(!transport.is_connected());
+        assert_eq!(transport.is_connected(), end == ConnectionEnd::Kept);
         let answer = call(&mut transport).await.unwrap();
         assert!(!answer.timing.reused);
     }
@@ -322,7 +386,7 @@ async fn deadlines(make: &impl Make) {
     // What the server sees of each way to give up; `None` is nothing at all.
     for (how, seen) in [
         (Abandon::Fin, Some(true)),
-        (Abandon::Rst, Some(false)),
+        (Abandon::Rst, Some(!make.can_reset())),
         (Abandon::Silence, None),
     ] {
         let (report, mut reports) = mpsc::unbounded_channel();
@@ -354,9 +418,25 @@ async fn deadlines(make: &impl Make) {
         .await
         .unwrap_err();
     assert!(
-        matches!(failure.kind, FailureKind::TimedOut { received } if received > 0),
+        matches!(failure.kind, FailureKind::TimedOut { received } if (received > 0) == make.sees_bytes()),
         "{failure:?}"
     );
+    // A body that does: what came is counted.
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
+    let drip = Do::Drip(b"okok".to_vec(), Duration::from_millis(300));
+    let script = vec![Do::Read, text(head), drip, Do::Hold];
+    let mut transport = make.make(raw_server(vec![script]).await);
+    transport.begin(GET).await.unwrap();
+    let failure = transport
+        .answer(Instant::now() + Duration::from_millis(450))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(failure.kind, FailureKind::TimedOut { received } if received >= head.len()),
+        "{failure:?}"
+    );
+    assert!(transport.is_connected());
+    transport.abandon(Abandon::Fin);
 }
 
 async fn refused(make: &impl Make) {
@@ -373,6 +453,48 @@ async fn refused(make: &impl Make) {
 #[tokio::test]
 async fn lean_passes_the_contract() {
     suite(&MakeLean).await;
+}
+
+#[tokio::test]
+async fn reqwest_passes_the_contract() {
+    suite(&MakeReqwest).await;
+}
+
+/// The pool may have a connection back a moment after the answer: the device's next request is not to
+/// make another one meanwhile. On several threads, where that happens.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_over_reqwest_has_one_connection() {
+    let server = MockServer::start().await;
+    let answer = ResponseTemplate::new(200).set_body_bytes(vec![b'x'; 40 << 10]);
+    Mock::given(method("GET"))
+        .respond_with(answer)
+        .mount(&server)
+        .await;
+    let mut transport = MakeReqwest.make(*server.address());
+    let first = call(&mut transport).await.unwrap();
+    for _ in 0..200 {
+        let next = call(&mut transport).await.unwrap();
+        assert!(next.timing.reused);
+        assert_eq!(next.timing.local_port, first.timing.local_port);
+    }
+}
+
+#[tokio::test]
+async fn silent_connections_over_reqwest_are_bounded() {
+    let (report, mut reports) = mpsc::unbounded_channel();
+    let address = raw_server(vec![vec![Do::Read, Do::Watch(report)]]).await;
+    let factory = MakeReqwest::factory(address);
+    for _ in 0..5 {
+        let mut transport = factory.make();
+        transport.begin(GET).await.unwrap();
+        transport.abandon(Abandon::Silence);
+    }
+    assert_eq!(factory.silenced(), 4);
+    let end = tokio::time::timeout(SOON, reports.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(end.is_ok(), "the oldest is closed");
 }
 
 /// Silence is bounded: beyond the limit the oldest connection is reset.

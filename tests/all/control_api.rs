@@ -43,7 +43,7 @@ struct Caller {
 impl Caller {
     fn new(mock: &FrontDoor) -> Self {
         Self {
-            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            client: mock_server::plain_http().build().unwrap(),
             base: mock.addresses().control.clone(),
         }
     }

@@ -2,6 +2,7 @@
 //! `tests/played`.
 
 mod activity;
+mod carriers;
 mod cli;
 mod compare;
 mod contract;

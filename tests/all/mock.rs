@@ -14,7 +14,7 @@ use mock_server::{Fault, FrontDoor, StartError, Topology, WorkerLauncher};
 
 use crate::fixtures::{MockProgram, eventually, mock};
 
-/// A client that shares no code with the harness's own: reqwest.
+/// A client that shares no code with the lean transport: reqwest.
 struct Phone {
     client: reqwest::Client,
     url: String,
@@ -25,9 +25,8 @@ struct Phone {
 
 impl Phone {
     fn new(mock: &FrontDoor, user: &str) -> Self {
-        let client = reqwest::Client::builder()
+        let client = mock_server::plain_http()
             .pool_max_idle_per_host(1)
-            .no_proxy()
             .build()
             .unwrap();
         Self {
@@ -172,7 +171,9 @@ fn held(truth: &Truth) -> u64 {
 
 async fn post(mock: &FrontDoor, path: &str) -> reqwest::StatusCode {
     let url = format!("{}/{path}", mock.addresses().control);
-    reqwest::Client::new()
+    mock_server::plain_http()
+        .build()
+        .unwrap()
         .post(url)
         .send()
         .await
@@ -359,7 +360,16 @@ fn scope(mock: &FrontDoor) -> Scope {
 /// What the harness reads of one of the mock's texts.
 async fn read(mock: &FrontDoor, format: Format, path: &str) -> easload::measure::Gauges {
     let url = format!("{}{path}", mock.addresses().control);
-    let text = reqwest::get(url).await.unwrap().bytes().await.unwrap();
+    let text = mock_server::plain_http()
+        .build()
+        .unwrap()
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap();
     observe::parse(format, &text, &scope(mock)).unwrap()
 }
 
@@ -630,7 +640,7 @@ async fn ports_of_the_outgoing_side_run_out() {
 async fn control_calls_with_wrong_values_are_refused() {
     let mock = mock(|_| {}).await;
     let url = |path: &str| format!("{}/{path}", mock.addresses().control);
-    let client = reqwest::Client::new();
+    let client = mock_server::plain_http().build().unwrap();
     for (path, body) in [
         ("faults", "{\"fault\": \"strand\", \"probability\": 2}"),
         ("faults", "{\"fault\": \"starnd\"}"),
@@ -730,7 +740,13 @@ async fn the_program_stops_when_it_is_told_to() {
     let mut mock = MockProgram::start(&[]);
     let workers = children(mock.child.id());
     let url = format!("{}/shutdown", mock.addresses.control);
-    reqwest::Client::new().post(url).send().await.unwrap();
+    mock_server::plain_http()
+        .build()
+        .unwrap()
+        .post(url)
+        .send()
+        .await
+        .unwrap();
     let status =
         tokio::task::spawn_blocking(move || mock.child.wait().map(|status| (status, mock)));
     let (status, _mock) = status.await.unwrap().unwrap();
@@ -766,7 +782,7 @@ async fn a_port_file_appears_when_the_mock_serves_and_goes_with_it() {
     .await;
     let addresses: mock_server::Addresses =
         serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = mock_server::plain_http().build().unwrap();
     let health = client.get(format!("{}/health", addresses.control)).send();
     assert_eq!(health.await.unwrap().status(), 200, "it serves by then");
     let killed = std::process::Command::new("kill")
@@ -895,7 +911,7 @@ async fn options_of_the_mock_take_effect() {
     ]);
     assert_eq!(mock.addresses.servers.len(), 2);
     assert_eq!(mock.addresses.time_scale, 60.0);
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = mock_server::plain_http().build().unwrap();
     for server in &mock.addresses.servers {
         let request = client.request(reqwest::Method::OPTIONS, &server.url);
         let answer = request.bearer_auth("load1.token").send().await.unwrap();
@@ -941,7 +957,7 @@ async fn a_mock_without_descriptors_survives() {
     // More wait in the backlog than were accepted; the mock tries again all the while.
     tokio::time::sleep(Duration::from_secs(6)).await;
     drop(connections);
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = mock_server::plain_http().build().unwrap();
     eventually("it serves again", || async {
         let request = client.request(reqwest::Method::OPTIONS, &addresses.url);
         let answer = request.basic_auth("load1", Some("secret")).send().await;

@@ -107,7 +107,13 @@ fn scrape(stderr: impl std::io::Read + Send + 'static) -> String {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         loop {
-            let answer = reqwest::get(&address).await.unwrap();
+            let answer = mock_server::plain_http()
+                .build()
+                .unwrap()
+                .get(&address)
+                .send()
+                .await
+                .unwrap();
             let kind = answer.headers()["content-type"]
                 .to_str()
                 .unwrap()

@@ -87,6 +87,7 @@ fn without_a_mail_a_ping_is_held_and_given_up() {
         (&["--versions", "2.5"][..], "Ping"),
         (&["--versions", "16.1,14.1", "--base64"], "Ping"),
         (&["--hanging-sync", "--brief"], "Sync"),
+        (&["--transport", "reqwest"], "Ping"),
     ] {
         let mut arguments = vec![url, "--user", "load0001", "--hold", "300ms"];
         arguments.extend(more);

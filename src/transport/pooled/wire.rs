@@ -1,0 +1,303 @@
+//! What reqwest does not tell of its connections: when one was made, how long each handshake took,
+//! from which port, and when a request was written.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper_util::client::legacy::connect::{Connection, HttpInfo};
+use rustls::NamedGroup;
+use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
+use rustls::pki_types::ServerName;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::lock::lock;
+
+/// The pool gets a connection back from a task of its own, some microseconds after the answer's last
+/// byte. A request that comes sooner would make a second connection for the device; it waits so long
+/// for the first.
+const GIVE_BACK: Duration = Duration::from_millis(50);
+
+/// Bytes of a request's body that are handed over at once, so that those of a large mail are counted
+/// as written when they mostly are.
+const PIECE: usize = 64 << 10;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// The notes of one device's connection.
+#[derive(Debug, Default)]
+pub(super) struct Wire {
+    notes: Mutex<Notes>,
+    /// A server without HTTP/2 is no server.
+    only_http2: bool,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    /// Odd while a request looks for its connection.
+    turn: u64,
+    /// The connection is kept, and the pool has it or is about to.
+    kept: bool,
+    tls_began: Option<Instant>,
+    made: Option<Made>,
+    port: u16,
+}
+
+/// A connection that was made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Made {
+    /// TCP handshake; through a proxy, with the way through it.
+    pub(super) connect: Duration,
+    /// TLS handshake.
+    pub(super) tls: Option<Duration>,
+}
+
+impl Wire {
+    pub(super) fn new(only_http2: bool) -> Self {
+        Self {
+            notes: Mutex::default(),
+            only_http2,
+        }
+    }
+
+    /// A request looks for its connection.
+    pub(super) fn look(&self) {
+        let mut notes = lock(&self.notes);
+        notes.turn += 1;
+        (notes.made, notes.tls_began) = (None, None);
+    }
+
+    /// It has one: whether and how it was made for it, and its port.
+    pub(super) fn found(&self) -> (Option<Made>, u16) {
+        let mut notes = lock(&self.notes);
+        notes.turn += 1;
+        (notes.made, notes.port)
+    }
+
+    /// The answer is here and the connection kept.
+    pub(super) fn keep(&self) {
+        lock(&self.notes).kept = true;
+    }
+
+    /// Whether a TLS handshake had begun on the connection that is being made.
+    pub(super) fn is_in_tls(&self) -> bool {
+        lock(&self.notes).tls_began.is_some()
+    }
+
+    fn tls_begins(&self) {
+        lock(&self.notes).tls_began.get_or_insert_with(Instant::now);
+    }
+}
+
+/// The server did not choose HTTP/2.
+#[derive(Debug)]
+pub(super) struct NoHttp2;
+
+impl fmt::Display for NoHttp2 {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the server does not offer HTTP/2 (ALPN h2)")
+    }
+}
+
+impl Error for NoHttp2 {}
+
+/// The layer around reqwest's connector that takes the notes.
+#[derive(Debug, Clone)]
+pub(super) struct Watch(pub(super) Arc<Wire>);
+
+impl<S> Layer<S> for Watch {
+    type Service = Watched<S>;
+
+    fn layer(&self, inner: S) -> Watched<S> {
+        Watched {
+            inner,
+            wire: Arc::clone(&self.0),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Watched<S> {
+    inner: S,
+    wire: Arc<Wire>,
+}
+
+impl<S, R> Service<R> for Watched<S>
+where
+    S: Service<R, Error = BoxError> + 'static,
+    S::Response: Connection + 'static,
+    S::Future: Send + 'static,
+    R: 'static,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        // It does nothing before it is polled.
+        let connecting = self.inner.call(request);
+        let wire = Arc::clone(&self.wire);
+        Box::pin(async move {
+            wire.wait_for_the_kept().await?;
+            let began = Instant::now();
+            let connection = connecting.await?;
+            wire.connected(&connection, began)?;
+            Ok(connection)
+        })
+    }
+}
+
+impl Wire {
+    /// Fails when the request has got the kept connection meanwhile; the attempt then goes on for
+    /// nobody.
+    async fn wait_for_the_kept(&self) -> Result<(), BoxError> {
+        let turn = {
+            let notes = lock(&self.notes);
+            notes.kept.then_some(notes.turn)
+        };
+        let Some(turn) = turn else { return Ok(()) };
+        sleep(GIVE_BACK).await;
+        let mut notes = lock(&self.notes);
+        if notes.turn != turn {
+            return Err("the kept connection came back".into());
+        }
+        notes.kept = false;
+        Ok(())
+    }
+
+    fn connected(&self, connection: &impl Connection, began: Instant) -> Result<(), BoxError> {
+        let ended = Instant::now();
+        let connected = connection.connected();
+        if self.only_http2 && !connected.is_negotiated_h2() {
+            return Err(Box::new(NoHttp2));
+        }
+        let mut extras = http::Extensions::new();
+        connected.get_extras(&mut extras);
+        let mut notes = lock(&self.notes);
+        let tls_began = notes.tls_began;
+        notes.made = Some(Made {
+            connect: tls_began.unwrap_or(ended).saturating_duration_since(began),
+            tls: tls_began.map(|tls_began| ended.saturating_duration_since(tls_began)),
+        });
+        notes.port = extras
+            .get::<HttpInfo>()
+            .map_or(0, |info| info.local_addr().port());
+        Ok(())
+    }
+}
+
+/// The TLS sessions of all devices, with a note of when a handshake looks for one: reqwest has no
+/// other sign of where TCP ends and TLS begins.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    pub(super) inner: Arc<dyn ClientSessionStore>,
+    pub(super) wire: Arc<Wire>,
+}
+
+impl ClientSessionStore for Sessions {
+    fn set_kx_hint(&self, server_name: ServerName<'static>, group: NamedGroup) {
+        self.inner.set_kx_hint(server_name, group);
+    }
+
+    fn kx_hint(&self, server_name: &ServerName<'_>) -> Option<NamedGroup> {
+        self.wire.tls_begins();
+        self.inner.kx_hint(server_name)
+    }
+
+    fn set_tls12_session(&self, server_name: ServerName<'static>, value: Tls12ClientSessionValue) {
+        self.inner.set_tls12_session(server_name, value);
+    }
+
+    fn tls12_session(&self, server_name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.inner.tls12_session(server_name)
+    }
+
+    fn remove_tls12_session(&self, server_name: &ServerName<'static>) {
+        self.inner.remove_tls12_session(server_name);
+    }
+
+    fn insert_tls13_ticket(
+        &self,
+        server_name: ServerName<'static>,
+        value: Tls13ClientSessionValue,
+    ) {
+        self.inner.insert_tls13_ticket(server_name, value);
+    }
+
+    fn take_tls13_ticket(
+        &self,
+        server_name: &ServerName<'static>,
+    ) -> Option<Tls13ClientSessionValue> {
+        self.wire.tls_begins();
+        self.inner.take_tls13_ticket(server_name)
+    }
+}
+
+/// A request's body that tells when the connection has taken all of it.
+pub(super) struct Told {
+    bytes: Bytes,
+    tell: Option<oneshot::Sender<Instant>>,
+}
+
+impl Told {
+    pub(super) fn new(bytes: Bytes) -> (Self, oneshot::Receiver<Instant>) {
+        let (tell, told) = oneshot::channel();
+        let body = Self {
+            bytes,
+            tell: Some(tell),
+        };
+        (body, told)
+    }
+}
+
+impl Body for Told {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.bytes.is_empty() {
+            return Poll::Ready(None);
+        }
+        let length = self.bytes.len().min(PIECE);
+        let piece = self.bytes.split_to(length);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.len() as u64)
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        // hyper lets go of a body when its last bytes, or the head of a request without any, are in the
+        // buffer that it writes next; of one that is not sent it lets go with bytes left.
+        if self.bytes.is_empty()
+            && let Some(tell) = self.tell.take()
+        {
+            // Nobody asks any more.
+            let _ = tell.send(Instant::now());
+        }
+    }
+}
