@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::lock::lock;
 use crate::measure::{Counter, Gauges, Metric};
 use crate::observe::descriptors;
+use crate::scenario::Action;
 use rig::{Costs, Rig};
 
 /// What to measure.
@@ -23,6 +24,9 @@ pub enum Bench {
     RoundTrips,
     /// A recycle with every Ping held: when the last is cut, and when all are held again.
     Recycle,
+    /// Commands of heavy activity, bodies written and answers checked, per second of each side's
+    /// processor time.
+    Activity,
     /// What recording, the journal and judging cost; no devices.
     Journal,
 }
@@ -50,6 +54,8 @@ pub struct Options {
     pub overshoot: bool,
     /// Length of the made-up run in seconds ([`Bench::Journal`]).
     pub seconds: u32,
+    /// Things that all users together do in a second ([`Bench::Activity`]).
+    pub acts: u32,
 }
 
 /// Memory settles after the last provisioning.
@@ -81,6 +87,7 @@ pub async fn measure(bench: Bench, options: &Options) -> Result<String, String> 
         Bench::Hold => hold(options).await,
         Bench::RoundTrips => round_trips(options).await,
         Bench::Recycle => recycle(options).await,
+        Bench::Activity => activity(options).await,
         Bench::Journal => journal::journal(options.devices, options.seconds),
     }
 }
@@ -92,7 +99,7 @@ async fn hold(options: &Options) -> Result<String, String> {
     if options.from >= options.devices || options.from == 0 {
         return Err("--from must be above 0 and below --devices".to_owned());
     }
-    let rig = Rig::start(options, options.heartbeat, SHUTDOWN_LIMIT).await?;
+    let rig = Rig::start(options, options.heartbeat, 0, SHUTDOWN_LIMIT).await?;
     let began = Instant::now();
     let small = rig.fleet(0..options.from);
     rig.held(options.from).await?;
@@ -164,7 +171,7 @@ async fn overshoot(rig: &Rig, options: &Options) -> String {
 }
 
 async fn round_trips(options: &Options) -> Result<String, String> {
-    let rig = Rig::start(options, 1, SHUTDOWN_LIMIT).await?;
+    let rig = Rig::start(options, 1, 0, SHUTDOWN_LIMIT).await?;
     let fleet = rig.fleet(0..options.devices);
     rig.held((f64::from(options.devices) * MOST) as u32).await?;
     sleep(SETTLE).await;
@@ -198,8 +205,56 @@ async fn round_trips(options: &Options) -> Result<String, String> {
     Ok(text)
 }
 
+async fn activity(options: &Options) -> Result<String, String> {
+    let rig = Rig::start(options, LONG_HEARTBEAT, options.acts, SHUTDOWN_LIMIT).await?;
+    let fleet = rig.fleet(0..options.devices);
+    rig.held((f64::from(options.devices) * MOST) as u32).await?;
+    // Mails to act on, and folders primed.
+    sleep(COUNTED).await;
+    rig.recorder.interval("", Gauges::new());
+    let before = rig.costs().await?;
+    let began = Instant::now();
+    sleep(COUNTED).await;
+    let interval = rig.recorder.interval("", Gauges::new());
+    let elapsed = began.elapsed().as_secs_f64();
+    let after = rig.costs().await?;
+    let used = |of: fn(&Costs) -> Duration| (of(&after).saturating_sub(of(&before))).as_secs_f64();
+    let (mock, harness) = (
+        used(|costs| costs.mock.cpu),
+        used(|costs| costs.harness.cpu),
+    );
+    let commands = interval.count(Counter::Answers) as f64;
+    let acts: u64 = Action::ALL
+        .iter()
+        .map(|action| interval.count(Counter::of_action(*action)))
+        .sum();
+    let totals = rig.recorder.totals();
+    let text = format!(
+        "devices with heavy activity          {}\n\
+         things that users did                {:.0} a second, {} in vain\n\
+         commands answered and checked        {:.0} a second\n\
+         of the harness's processor time      {:.0} per core second ({:.2} cores in use)\n\
+         of the mock's processor time         {:.0} per core second ({:.2} cores in use)\n\
+         connections made                     {:.0} a second\n\
+         errors                               {:?}\n",
+        options.devices,
+        acts as f64 / elapsed,
+        interval.count(Counter::ActFailures),
+        commands / elapsed,
+        commands / harness,
+        harness / elapsed,
+        commands / mock,
+        mock / elapsed,
+        interval.count(Counter::Connects) as f64 / elapsed,
+        totals.errors,
+    );
+    drop(fleet);
+    rig.mock.stop().await;
+    Ok(text)
+}
+
 async fn recycle(options: &Options) -> Result<String, String> {
-    let rig = Rig::start(options, LONG_HEARTBEAT, SHUTDOWN_LIMIT).await?;
+    let rig = Rig::start(options, LONG_HEARTBEAT, 0, SHUTDOWN_LIMIT).await?;
     let fleet = rig.fleet(0..options.devices);
     rig.held(options.devices).await?;
     sleep(SETTLE).await;

@@ -8,13 +8,13 @@ use mock_server::{MockConfig, Tls, Topology};
 use tokio::time::{Instant, sleep};
 
 use super::Options;
-use crate::device::{Behaviour, Identity, Profile, Refusals, State};
+use crate::device::{Activity, Behaviour, Identity, Profile, Refusals, State};
 use crate::fleet::{Fleet, FleetPlan, Pacer};
 use crate::lock::lock;
 use crate::measure::Recorder;
 use crate::observe::{cpu_time, resident_bytes};
 use crate::run::MockProcess;
-use crate::scenario::{HeartbeatPlan, PingBody, QueryForm, Wait};
+use crate::scenario::{ActivityPlan, HeartbeatPlan, PingBody, QueryForm, Wait};
 use crate::transport::{
     Abandon, Answer, Begun, Failure, Lean, LeanFactory, Limits, Network, Request, Target,
     TlsOptions, Transport,
@@ -160,6 +160,7 @@ impl Rig {
     pub(super) async fn start(
         options: &Options,
         heartbeat: u32,
+        acts: u32,
         shutdown_time_limit: Duration,
     ) -> Result<Self, String> {
         let mut config = MockConfig {
@@ -214,7 +215,7 @@ impl Rig {
                 request_timeout: Duration::from_secs(60),
                 retry: MIN_RETRY..=MAX_RETRY,
                 all_folders: false,
-                activity: None,
+                activity: activity(acts, &users),
             }),
             refusals: Arc::new(Refusals::new(users.len(), 3, 1.0)),
             factory: Arc::new(Lean::factory(network, 0, Limits::default(), Arc::default())),
@@ -314,7 +315,7 @@ impl Rig {
 
 fn identity(device: u32, password: &str) -> Arc<Identity> {
     use base64::Engine as _;
-    let user_name = format!("load{device:05}");
+    let user_name = user_name(device);
     let credentials =
         base64::engine::general_purpose::STANDARD.encode(format!("{user_name}:{password}"));
     Arc::new(Identity {
@@ -324,4 +325,21 @@ fn identity(device: u32, password: &str) -> Arc<Identity> {
         authorization: format!("Basic {credentials}"),
         device_id: format!("EASLOAD{device:08}"),
     })
+}
+
+fn user_name(device: u32) -> String {
+    format!("load{device:05}")
+}
+
+/// Heavy users who do so much a second together; none if that is nothing.
+fn activity(acts: u32, users: &[u32]) -> Option<Arc<Activity>> {
+    let mut plan = ActivityPlan::named("heavy").filter(|_| acts > 0)?;
+    plan.speed = f64::from(acts) / users.len() as f64 / plan.per_second();
+    let addresses = users
+        .iter()
+        .map(|user| format!("{}@lab.example", user_name(*user)));
+    Some(Arc::new(Activity {
+        plan,
+        addresses: addresses.collect(),
+    }))
 }

@@ -34,6 +34,9 @@ pub(super) struct Arguments {
     /// Length of the made-up run (journal).
     #[arg(long, default_value_t = A_DAY)]
     seconds: u32,
+    /// Things that all users together do in a second (activity).
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    acts: u32,
     /// Leave out the wait for the heartbeats to end (hold).
     #[arg(long)]
     no_overshoot: bool,
@@ -47,6 +50,8 @@ enum What {
     RoundTrips,
     /// A recycle with every Ping held: when the last is cut, and when all are held again.
     Recycle,
+    /// Commands of heavy activity per second of each side's processor time.
+    Activity,
     /// What recording, the journal and judging cost, with made-up events.
     Journal,
 }
@@ -56,6 +61,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         What::Hold => Bench::Hold,
         What::RoundTrips => Bench::RoundTrips,
         What::Recycle => Bench::Recycle,
+        What::Activity => Bench::Activity,
         What::Journal => Bench::Journal,
     };
     let options = Options {
@@ -68,6 +74,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         full: arguments.full,
         overshoot: !arguments.no_overshoot,
         seconds: arguments.seconds,
+        acts: arguments.acts,
     };
     match measure(bench, &options).await {
         Ok(text) => print_or_fail(&text, Exit::Passed),
