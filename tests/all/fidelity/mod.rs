@@ -1,6 +1,7 @@
 //! What a device sees of the mock, beside what is known of Exchange 2016. A test bears the id of
 //! the behaviour it checks: `docs/mock-server.md` lists them.
 
+mod activity;
 mod faults;
 mod folder_sync;
 mod headers;
