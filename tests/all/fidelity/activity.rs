@@ -141,7 +141,7 @@ async fn f4_a_folder_of_one_device_makes_the_others_fetch_the_hierarchy() {
     assert_eq!(other.sync(&other_key, "").await.statuses(), ["12"]);
     one.sync(&key, "").await.assert_empty();
     let told = other.folder_sync("1").await.xml();
-    assert_eq!(texts_of(&told, "Add/ServerId"), [id.clone()]);
+    assert_eq!(texts_of(&told, "Add/ServerId"), std::slice::from_ref(&id));
     other.sync(&other_key, "").await.assert_empty();
 
     let again = one.request("FolderCreate", create).await.statuses();
