@@ -63,8 +63,8 @@ pub struct Life<T> {
     pub(super) max_folders: Option<u32>,
     /// What the server has cached of the last request that waited.
     pub(super) cached: Cached,
-    /// The last flight that the device was asked to take.
-    pub(super) flight: u32,
+    /// What its chances of planned absences follow from.
+    pub(super) luck: u64,
     /// In a row. Only a request that was held shows that the device is where it should be: a server
     /// that asks for Provision after every Provision succeeds half of the time.
     pub(super) failures: u32,
@@ -82,6 +82,8 @@ impl<T: Transport> Life<T> {
         behaviour: Arc<Behaviour>,
         mut random: Xoshiro256PlusPlus,
     ) -> Self {
+        // Of a copy, so that all other chances are what they would be without.
+        let luck = random.clone().random();
         let heartbeat = Heartbeat::new(&client.profile.heartbeat, &mut random);
         Self {
             client,
@@ -93,7 +95,7 @@ impl<T: Transport> Life<T> {
             heartbeat,
             max_folders: None,
             cached: Cached::default(),
-            flight: 0,
+            luck,
             failures: 0,
             idle: 0,
             ping_answered: None,

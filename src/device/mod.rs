@@ -16,5 +16,5 @@ pub use client::{Client, Trouble};
 pub use event::{Event, FailureClass, PingEnd, Record, State};
 pub use life::Life;
 pub use profile::{
-    AbandonShares, Abandonment, Behaviour, Identity, Profile, Refusals, device_random,
+    AbandonShares, Abandonment, Behaviour, Flight, Identity, Profile, Refusals, device_random,
 };

@@ -6,13 +6,12 @@ use std::time::Duration;
 use eas::Command;
 use eas::commands::{PingAnswer, PingFolder, PingRequest, SyncAnswer, SyncRequest};
 use eas::status::{PingStatus, Reaction, SyncStatus};
-use rand_xoshiro::Xoshiro256PlusPlus;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use super::client::{Client, Trouble};
 use super::event::{Event, PingEnd, State};
 use super::life::{Life, Step};
-use super::profile::{Behaviour, Fate, Grounded, NetworkLoss};
+use super::profile::{Fate, NetworkLoss};
 use crate::scenario::{PingBody, Wait};
 use crate::transport::{Abandon, FailureKind, Transport};
 
@@ -65,22 +64,17 @@ impl Held {
     }
 }
 
-/// How the wait for an answer ended.
-enum Waited<A> {
-    Answered(A),
-    /// The device's network was switched off.
-    Grounded(Grounded),
-}
-
 impl<T: Transport> Life<T> {
     /// Waits for changes once.
     pub(super) async fn hold(&mut self) -> Result<Step, Trouble> {
         if self.watched.iter().any(|folder| folder.stale) {
             return Ok(Step::Sync);
         }
-        if let Some(grounded) = boards(&self.behaviour, &mut self.flight, &mut self.random) {
-            self.client.transport.abandon(grounded.how);
-            Box::pin(self.fly(grounded)).await;
+        if let Some(fate) = self.absence(Instant::now())
+            && fate.after.is_zero()
+        {
+            self.client.transport.abandon(fate.how);
+            Box::pin(self.go_away(fate)).await;
             // Whether the fleet or the user was stopped meanwhile is asked before the next.
             return Ok(Step::Wait);
         }
@@ -93,7 +87,7 @@ impl<T: Transport> Life<T> {
             hangs: held.command == Command::Sync,
         });
         let limit = Duration::from_secs(held.seconds.into()) + self.client.profile.grace;
-        let fate = self.fate(limit);
+        let fate = self.fate(sent, limit);
         let deadline = sent + fate.map_or(limit, |fate| fate.after);
         let mut hold = Hold {
             client: &mut self.client,
@@ -102,68 +96,50 @@ impl<T: Transport> Life<T> {
             armed: true,
         };
         // Dropping the future here, when the run ends, counts the Ping as open.
-        let waited = {
-            let mut answer = std::pin::pin!(hold.client.receive(held.command, deadline, true));
-            loop {
-                // Made before the look, so that no flight falls in between.
-                let departure = self.behaviour.departure();
-                if let Some(grounded) = boards(&self.behaviour, &mut self.flight, &mut self.random)
-                {
-                    break Waited::Grounded(grounded);
-                }
-                tokio::select! {
-                    answer = &mut answer => break Waited::Answered(answer),
-                    () = departure => {}
-                }
-            }
-        };
+        let answer = hold.client.receive(held.command, deadline, true).await;
         hold.armed = false;
         drop(hold);
         self.due = Some(Instant::now());
-        match waited {
-            Waited::Answered(Ok(answer)) if held.command == Command::Sync => {
+        match answer {
+            Ok(answer) if held.command == Command::Sync => {
                 self.held_sync_answer(held, sent, &answer.body)
             }
-            Waited::Answered(Ok(answer)) => self.ping_answer(held, sent, &answer.body),
-            Waited::Answered(Err(trouble)) => {
-                Box::pin(self.without_answer(held, sent, fate, trouble)).await
-            }
-            Waited::Grounded(grounded) => {
-                self.gave_up(held, sent, grounded.how);
-                Box::pin(self.fly(grounded)).await;
-                Ok(Step::Wait)
-            }
+            Ok(answer) => self.ping_answer(held, sent, &answer.body),
+            Err(trouble) => Box::pin(self.without_answer(held, sent, fate, trouble)).await,
         }
     }
 
-    /// Without a network until the flight is over, and then on another one.
-    async fn fly(&mut self, grounded: Grounded) {
+    /// When the device will be without a network by plan, the next time from then on.
+    fn absence(&self, now: Instant) -> Option<Fate> {
+        self.behaviour.flight(self.luck, now)
+    }
+
+    /// Without a network, and then with one again.
+    async fn go_away(&mut self, fate: Fate) {
         self.enter(State::Away);
-        sleep_until(grounded.until).await;
-        self.heartbeat.new_network(&self.client.profile.heartbeat);
+        sleep(fate.away).await;
+        match fate.loss {
+            NetworkLoss::Moved => self.heartbeat.new_network(&self.client.profile.heartbeat),
+            NetworkLoss::Forgotten => self.heartbeat.failed(&self.client.profile.heartbeat),
+        }
         // Without a network no Ping could be sent.
         self.due = Some(Instant::now());
     }
 
-    /// What the network does to the request, whichever comes first.
-    fn fate(&mut self, limit: Duration) -> Option<Fate> {
+    /// What the network does to the request sent then, whichever comes first.
+    fn fate(&mut self, sent: Instant, limit: Duration) -> Option<Fate> {
         let drawn = self.behaviour.fate(&mut self.random);
-        let drawn = drawn.filter(|fate| fate.after < limit);
-        let forgotten = self
-            .client
-            .profile
-            .nat_timeout
-            .filter(|after| *after < limit);
-        match (forgotten, drawn) {
-            (Some(after), drawn) if drawn.is_none_or(|fate| after < fate.after) => Some(Fate {
-                after,
-                how: Abandon::Silence,
-                // Nobody tells the device; it waits as long as for any Ping.
-                away: limit - after,
-                loss: NetworkLoss::Forgotten,
-            }),
-            (_, drawn) => drawn,
-        }
+        let forgotten = self.client.profile.nat_timeout.map(|after| Fate {
+            after,
+            how: Abandon::Silence,
+            // Nobody tells the device; it waits as long as for any Ping.
+            away: limit.saturating_sub(after),
+            loss: NetworkLoss::Forgotten,
+        });
+        let fates = [drawn, forgotten, self.absence(sent)].into_iter().flatten();
+        fates
+            .filter(|fate| fate.after < limit)
+            .min_by_key(|fate| fate.after)
     }
 
     async fn send_held(&mut self) -> Result<Held, Trouble> {
@@ -405,16 +381,7 @@ impl<T: Transport> Life<T> {
         match (timed_out, fate) {
             (true, Some(fate)) => {
                 self.gave_up(held, sent, fate.how);
-                self.enter(State::Away);
-                sleep(fate.away).await;
-                match fate.loss {
-                    NetworkLoss::Moved => {
-                        self.heartbeat.new_network(&self.client.profile.heartbeat);
-                    }
-                    NetworkLoss::Forgotten => self.heartbeat.failed(&self.client.profile.heartbeat),
-                }
-                // Without a network no Ping could be sent.
-                self.due = Some(Instant::now());
+                self.go_away(fate).await;
                 Ok(Step::Wait)
             }
             (true, None) => {
@@ -448,20 +415,6 @@ impl<T: Transport> Life<T> {
             }
         }
     }
-}
-
-/// Asks once for each flight whether the device is on it.
-fn boards(
-    behaviour: &Behaviour,
-    asked: &mut u32,
-    random: &mut Xoshiro256PlusPlus,
-) -> Option<Grounded> {
-    let flight = behaviour.flight()?;
-    if flight.number == *asked {
-        return None;
-    }
-    *asked = flight.number;
-    flight.takes(random)
 }
 
 fn expired(age: Duration, held: Held) -> PingEnd {

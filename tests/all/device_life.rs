@@ -11,8 +11,8 @@ use eas::status::*;
 use eas::wbxml::{self, Tag};
 use eas::{Command, ProtocolVersion};
 use easload::device::{
-    AbandonShares, Abandonment, Behaviour, Client, Event, Life, PingEnd, Profile, Record, Refusals,
-    device_random,
+    AbandonShares, Abandonment, Behaviour, Client, Event, Flight, Life, PingEnd, Profile, Record,
+    Refusals, device_random,
 };
 use easload::fleet::{Fleet, FleetPlan, Pacer};
 use easload::measure::{Counter, Gauges, Metric, Recorder};
@@ -362,6 +362,17 @@ impl Setup {
         let refusals = Arc::new(Refusals::new(1, 3, 1.0));
         let behaviour = Arc::new(Behaviour::default());
         behaviour.set_abandonment(self.abandonment);
+        let flights = self.flight.into_iter().map(|(start, duration)| Flight {
+            start: world.start + start,
+            end: world.start + start + duration,
+            share: 1.0,
+            how: AbandonShares {
+                fin: 0.0,
+                rst: 0.0,
+                silence: 1.0,
+            },
+        });
+        behaviour.announce(flights.collect());
         let transport = Scripted {
             world: Arc::clone(&world),
             pending: None,
@@ -375,22 +386,7 @@ impl Setup {
             Arc::clone(&ends) as Arc<dyn Record>,
         );
         let life = Life::new(client, Arc::clone(&behaviour), device_random(self.seed, 0));
-        let flight = async {
-            if let Some((start, duration)) = self.flight {
-                sleep(start).await;
-                let how = AbandonShares {
-                    fin: 0.0,
-                    rst: 0.0,
-                    silence: 1.0,
-                };
-                behaviour.take_off(1.0, how, duration);
-            }
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            _ = timeout(time, life.run()) => {}
-            () = flight => {}
-        }
+        let _ = timeout(time, life.run()).await;
         let seen = world.seen.lock().unwrap().clone();
         let abandoned = world.abandoned.lock().unwrap().clone();
         let ends = ends.0.lock().unwrap().clone();
