@@ -144,6 +144,7 @@ pub async fn run(
         TargetPlan::Server { .. } => None,
     };
     let servers = Servers::of(&plan, mock.as_ref())?;
+    servers.check_sources().await?;
     let profiles = profiles(&plan, servers.path());
     let refusals = Arc::new(Refusals::new(
         plan.devices.users as usize,
@@ -293,6 +294,7 @@ pub async fn first_device(mut plan: Plan, kind: Option<&str>) -> Result<FirstDev
         TargetPlan::Server { .. } => None,
     };
     let servers = Servers::of(&plan, mock.as_ref())?;
+    servers.check_sources().await?;
     let profile = profiles(&plan, servers.path()).swap_remove(chosen);
     Ok(FirstDevice {
         identity,

@@ -3,12 +3,16 @@
 
 use super::{MockProcess, RunError};
 use crate::scenario::{Needs, Plan, TargetPlan};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::transport::{Lean, LeanFactory, Limits, Network, PortUses, Target, TlsOptions};
+use crate::transport::{
+    Lean, LeanFactory, Limits, Network, PortUses, Target, TlsOptions, check_sources,
+};
 
 pub(super) struct Servers {
     servers: Vec<(Target, LeanFactory<Network>)>,
+    sources: Vec<IpAddr>,
     uses: Arc<PortUses>,
 }
 
@@ -41,19 +45,36 @@ impl Servers {
         // Pings given up in silence are spread as the devices are.
         let silent = (Needs::silent(plan) as usize).div_ceil(urls.len().max(1));
         let mut servers = Vec::new();
-        let uses = Arc::new(PortUses::default());
+        let sources = plan.devices.sources();
+        let uses = Arc::new(PortUses::new(&sources));
+        // Devices are dealt out to servers first, and to addresses then.
+        let stride = urls.len() as u32;
         for url in urls {
             let wrong = |problem: String| RunError::Target(problem);
             let target = Target::parse(&url).map_err(|error| wrong(error.to_string()))?;
             let network =
                 Network::new(target.clone(), &tls).map_err(|error| wrong(error.to_string()))?;
+            let network = network.with_sources(&sources, stride);
             let factory = Lean::factory(network, silent, Limits::default(), Arc::clone(&uses));
             servers.push((target, factory));
         }
         if servers.is_empty() {
             return Err(RunError::Target("the plan names no server".to_owned()));
         }
-        Ok(Self { servers, uses })
+        Ok(Self {
+            servers,
+            sources,
+            uses,
+        })
+    }
+
+    /// Finds source addresses that cannot be used.
+    pub(super) async fn check_sources(&self) -> Result<(), RunError> {
+        for target in self.targets() {
+            let checked = check_sources(target, &self.sources).await;
+            checked.map_err(|error| RunError::Target(error.to_string()))?;
+        }
+        Ok(())
     }
 
     pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
@@ -76,6 +97,7 @@ impl Servers {
 
     /// A transport to the server of that device.
     pub(super) fn transport(&self, device: usize) -> Lean<Network> {
-        self.servers[device % self.servers.len()].1.make()
+        let (_, factory) = &self.servers[device % self.servers.len()];
+        factory.make_for(device as u32)
     }
 }

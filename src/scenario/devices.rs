@@ -1,5 +1,6 @@
 //! The `[devices]` table: how many, whose, and what kinds of devices they are.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::heartbeat::{HeartbeatPlan, heartbeat};
+use super::network::{SourceRange, addresses, source_addresses};
 use super::reader::Section;
 use super::users::{UserNames, users};
 use super::{PasswordSource, format_duration};
@@ -61,6 +63,10 @@ pub struct DevicesPlan {
     pub refusals: u32,
     /// Share of users that are stopped at which all are.
     pub refused_share: f64,
+    /// Addresses of this machine that connections are made from, in turn; whichever the system chooses
+    /// if there are none.
+    #[serde(default)]
+    pub source_addresses: Vec<SourceRange>,
     /// The kinds of devices; at least one.
     pub profiles: Vec<ProfilePlan>,
 }
@@ -129,6 +135,12 @@ pub enum PingBody {
 }
 
 impl DevicesPlan {
+    /// All addresses that connections are made from.
+    #[must_use]
+    pub fn sources(&self) -> Vec<IpAddr> {
+        addresses(&self.source_addresses)
+    }
+
     /// The profile of a device, by number: the same in every run and however a fleet is split, and
     /// in any stretch of devices about as the weights say.
     #[must_use]
@@ -270,6 +282,7 @@ pub(super) fn devices(section: Section<'_>, is_mock: bool, folder: &Path) -> Opt
         refused_share: section
             .number("refused_share", 0.0..=1.0)
             .unwrap_or(defaults::REFUSED_SHARE),
+        source_addresses: source_addresses(&section),
         profiles,
     };
     section.finish();
@@ -468,6 +481,7 @@ mod tests {
             ramp_per_second: 1.0,
             refusals: 1,
             refused_share: 1.0,
+            source_addresses: Vec::new(),
             profiles: vec![profile("a", 6.0), profile("b", 3.0), profile("c", 1.0)],
         };
         for start in [0, 1, 777, 9_900] {

@@ -9,6 +9,7 @@ mod answer;
 mod connect;
 mod lean;
 mod ports;
+mod sources;
 mod tls;
 mod uses;
 
@@ -21,8 +22,10 @@ pub use answer::{Answer, Limits};
 pub use connect::{CONNECT_TIMEOUT, Connected};
 pub use connect::{Connect, ConnectError, NetStream, Network, Stream, Target, TargetError};
 pub use lean::{Lean, LeanFactory, Silenced};
+pub use ports::local_ports;
+pub use sources::{SourceError, check_sources};
 pub use tls::{TlsError, TlsOptions};
-pub use uses::{PortUses, Use};
+pub use uses::{LocalEnd, PortUses, Use};
 
 /// A method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +70,8 @@ pub struct Request<'a> {
 pub struct Timing {
     /// When the request was completely written.
     pub sent: Instant,
-    /// Port on this side, 0 when there is none (streams in memory).
-    pub local_port: u16,
+    /// The connection's end on this side.
+    pub local: LocalEnd,
     /// An earlier request's connection.
     pub reused: bool,
     /// TCP handshake, of a new connection.

@@ -126,7 +126,7 @@ async fn ordinary_requests(make: &impl Make) {
         assert_eq!(answer.timing.connect.is_some(), !reused);
         assert!(answer.timing.tls.is_none());
         assert!(answer.timing.first_byte <= answer.timing.total);
-        ports.push(answer.timing.local_port);
+        ports.push(answer.timing.local.port);
     }
     assert!(
         ports[0] != 0 && ports[0] == ports[1],

@@ -18,7 +18,7 @@ use easload::fleet::{Fleet, FleetPlan, Pacer};
 use easload::measure::{Counter, Gauges, Metric, Recorder};
 use easload::transport::{
     Abandon, Answer, Begun, Connect, ConnectError, Connected, ConnectionEnd, Failure, FailureKind,
-    Lean, Limits, Request, Timing, Transport,
+    Lean, Limits, LocalEnd, Request, Timing, Transport,
 };
 use mock_server::control::NewMail;
 use mock_server::{FrontDoor, MockConfig, Topology, WorkerLauncher};
@@ -242,7 +242,7 @@ impl Transport for Scripted {
         sleep_until(due).await;
         let timing = Timing {
             sent,
-            local_port: 1,
+            local: LocalEnd::default(),
             reused: false,
             connect: None,
             tls: None,
@@ -808,12 +808,12 @@ pub(crate) struct InMemory(pub(crate) Arc<FrontDoor>);
 impl Connect for InMemory {
     type Stream = DuplexStream;
 
-    async fn connect(&self) -> Result<Connected<DuplexStream>, ConnectError> {
+    async fn connect(&self, _: u32) -> Result<Connected<DuplexStream>, ConnectError> {
         let (here, there) = tokio::io::duplex(64 << 10);
         self.0.serve_stream(there);
         Ok(Connected {
             stream: here,
-            local_port: 0,
+            local: LocalEnd::default(),
             connect: Duration::ZERO,
             tls: None,
         })

@@ -1,0 +1,167 @@
+//! The network between devices and server, as a plan has it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::reader::Section;
+
+/// So many can be told apart by 16 bits, and each has 28,000 ports and more.
+const MAX_SOURCES: u128 = 65_536;
+
+/// Addresses in a row that connections are made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceRange {
+    /// The first.
+    pub first: IpAddr,
+    /// The last; the same for a single address.
+    pub last: IpAddr,
+}
+
+impl fmt::Display for SourceRange {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.first)?;
+        if self.first != self.last {
+            write!(formatter, "..{}", self.last)?;
+        }
+        Ok(())
+    }
+}
+
+impl SourceRange {
+    /// `"10.0.0.7"` or `"10.0.0.7..10.0.0.20"`, the last included.
+    fn parse(text: &str) -> Result<Self, String> {
+        let (first, last) = text.split_once("..").unwrap_or((text, text));
+        let address = |text: &str| {
+            // Sockets know the IPv4 address inside a mapped one.
+            let address = text.trim().parse::<IpAddr>();
+            address.map(|address| address.to_canonical()).map_err(|_| {
+                format!(
+                    "`{text}` is no IP address; expected \"10.0.0.7\" or \"10.0.0.7..10.0.0.20\""
+                )
+            })
+        };
+        let range = Self {
+            first: address(first)?,
+            last: address(last)?,
+        };
+        if range.first.is_ipv4() != range.last.is_ipv4() {
+            return Err(format!("`{text}` goes from one family to the other"));
+        }
+        if number(range.first) > number(range.last) {
+            return Err(format!("`{text}` ends before it begins"));
+        }
+        let unusable = |address: &IpAddr| address.is_unspecified() || address.is_multicast();
+        if unusable(&range.first) || unusable(&range.last) {
+            return Err(format!("`{text}`: expected addresses of this machine"));
+        }
+        Ok(range)
+    }
+
+    /// How many less one: all addresses of IPv6 together have no number.
+    fn span(&self) -> u128 {
+        number(self.last) - number(self.first)
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        let is_ipv4 = self.first.is_ipv4();
+        (number(self.first)..=number(self.last)).map(move |number| {
+            if is_ipv4 {
+                // It was 32 bits before.
+                Ipv4Addr::from_bits(number as u32).into()
+            } else {
+                Ipv6Addr::from_bits(number).into()
+            }
+        })
+    }
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// All addresses of those ranges, in their order.
+pub(super) fn addresses(ranges: &[SourceRange]) -> Vec<IpAddr> {
+    ranges.iter().flat_map(SourceRange::addresses).collect()
+}
+
+/// The key `source_addresses`.
+pub(super) fn source_addresses(section: &Section<'_>) -> Vec<SourceRange> {
+    const KEY: &str = "source_addresses";
+    let mut ranges = Vec::new();
+    for text in section.texts(KEY).unwrap_or_default() {
+        match SourceRange::parse(&text) {
+            Ok(range) => ranges.push(range),
+            Err(problem) => section.problem(KEY, problem),
+        }
+    }
+    let count = ranges.iter().fold(0_u128, |sum, range| {
+        sum.saturating_add(range.span()).saturating_add(1)
+    });
+    if count > MAX_SOURCES {
+        section.problem(KEY, format!("expected at most {MAX_SOURCES} addresses"));
+        return Vec::new();
+    }
+    let mut sorted = ranges.clone();
+    sorted.sort_by_key(|range| (range.first.is_ipv6(), number(range.first)));
+    for pair in sorted.windows(2) {
+        let same_family = pair[0].first.is_ipv4() == pair[1].first.is_ipv4();
+        if same_family && number(pair[0].last) >= number(pair[1].first) {
+            let again = pair[1].first;
+            section.problem(KEY, format!("{again} is there twice"));
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_inclusive_and_cross_any_border() {
+        let range = |text: &str| SourceRange::parse(text).unwrap();
+        let all = addresses(&[
+            range("10.0.0.254..10.0.1.1"),
+            range("::1"),
+            range("fd00::ffff..fd00::1:1"),
+            range("::ffff:10.0.0.7"),
+        ]);
+        let texts: Vec<String> = all.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "10.0.0.254",
+                "10.0.0.255",
+                "10.0.1.0",
+                "10.0.1.1",
+                "::1",
+                "fd00::ffff",
+                "fd00::1:0",
+                "fd00::1:1",
+                "10.0.0.7",
+            ]
+        );
+        assert_eq!(
+            range("10.0.0.1..10.0.0.2").to_string(),
+            "10.0.0.1..10.0.0.2"
+        );
+        for (text, problem) in [
+            ("10.0.0", "no IP address"),
+            ("10.0.0.9..10.0.0.1", "ends before"),
+            ("10.0.0.9..::1", "family"),
+            ("0.0.0.0", "addresses of this machine"),
+            ("224.0.0.1", "addresses of this machine"),
+        ] {
+            let error = SourceRange::parse(text).unwrap_err();
+            assert!(error.contains(problem), "{text}: {error}");
+        }
+        let all = range("::2..ff00::");
+        assert!(all.span() > MAX_SOURCES);
+    }
+}
