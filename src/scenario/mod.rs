@@ -341,6 +341,7 @@ impl Plan {
                     .to_owned(),
             );
         }
+        warnings.extend(self.too_many_devices());
         let ramp = f64::from(self.devices.count) / self.devices.ramp_per_second;
         let unjudged: f64 = self
             .phases
@@ -355,6 +356,39 @@ impl Plan {
             ));
         }
         warnings
+    }
+
+    /// What is wrong if a user has more devices than the target lets him have. Their ids are the same
+    /// in every run, so they do not gather.
+    fn too_many_devices(&self) -> Option<String> {
+        /// EasMaxDevices of Exchange 2010's policy; from 2013 on it is 100, more than the devices of one
+        /// user that may hold a request at once.
+        const OLDEST_DEFAULT: u64 = 10;
+        let devices = u64::from(self.devices.count.div_ceil(self.devices.users.max(1)));
+        let sends = self
+            .mail
+            .as_ref()
+            .is_some_and(|mail| mail.door == MailDoor::SendMail);
+        let (most, whose) = match &self.target {
+            TargetPlan::Mock(config) => (config.max_devices as u64, "the mock's max_devices"),
+            TargetPlan::Server { .. } => (
+                OLDEST_DEFAULT,
+                "EasMaxDevices of Exchange 2010 (100 from 2013 on); every other device of these users \
+                 counts too",
+            ),
+        };
+        let needed = devices + u64::from(sends);
+        (needed > most).then(|| {
+            let sender = if sends {
+                ", the one that sends included"
+            } else {
+                ""
+            };
+            format!(
+                "a user has up to {needed} devices{sender}, and more than {most} are refused \
+                 (EasMaxDevices, Status 177): {whose}"
+            )
+        })
     }
 
     /// The phase that is played so many seconds after the start.
