@@ -201,6 +201,7 @@ impl Rig {
                 wait: Wait::Ping,
                 ping_body: PingBody::Full,
                 nat_timeout: None,
+                sleep: None,
                 heartbeat: HeartbeatPlan::Fixed(heartbeat),
                 grace: Duration::from_secs(60),
                 window: 25,

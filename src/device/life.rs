@@ -17,6 +17,7 @@ use super::client::{Client, Trouble};
 use super::event::{Event, State};
 use super::heartbeat::Heartbeat;
 use super::profile::Behaviour;
+use super::sleep::Sleep;
 use super::waiting::Cached;
 use crate::transport::{Abandon, FailureKind, Transport};
 
@@ -65,6 +66,8 @@ pub struct Life<T> {
     pub(super) cached: Cached,
     /// What its chances of planned absences follow from.
     pub(super) luck: u64,
+    /// Boxed: few devices do.
+    pub(super) sleep: Option<Box<Sleep>>,
     /// In a row. Only a request that was held shows that the device is where it should be: a server
     /// that asks for Provision after every Provision succeeds half of the time.
     pub(super) failures: u32,
@@ -84,6 +87,8 @@ impl<T: Transport> Life<T> {
     ) -> Self {
         // Of a copy, so that all other chances are what they would be without.
         let luck = random.clone().random();
+        let plan = client.profile.sleep.as_ref();
+        let sleep = plan.map(|plan| Box::new(Sleep::new(plan, luck)));
         let heartbeat = Heartbeat::new(&client.profile.heartbeat, &mut random);
         Self {
             client,
@@ -96,6 +101,7 @@ impl<T: Transport> Life<T> {
             max_folders: None,
             cached: Cached::default(),
             luck,
+            sleep,
             failures: 0,
             idle: 0,
             ping_answered: None,

@@ -10,6 +10,7 @@ mod event;
 mod heartbeat;
 mod life;
 mod profile;
+mod sleep;
 mod waiting;
 
 pub use client::{Client, Trouble};

@@ -11,7 +11,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::time::Instant;
 
 use crate::lock::lock;
-use crate::scenario::{HeartbeatPlan, PingBody, QueryForm, Wait};
+use crate::scenario::{HeartbeatPlan, PingBody, QueryForm, SleepPlan, Wait};
 use crate::transport::Abandon;
 
 /// Who a device is.
@@ -55,6 +55,8 @@ pub struct Profile {
     pub ping_body: PingBody,
     /// The network forgets a connection that says nothing for so long.
     pub nat_timeout: Option<Duration>,
+    /// They fall asleep now and then.
+    pub sleep: Option<SleepPlan>,
     /// DeviceType.
     pub device_type: String,
     /// User-Agent; must stay constant, or a server may block the device.
@@ -157,6 +159,8 @@ pub(super) enum NetworkLoss {
     Moved,
     /// Nothing: a gateway has forgotten the connection.
     Forgotten,
+    /// It slept, and nobody told it of what came meanwhile.
+    Slept,
 }
 
 /// Many devices lose their network at once, and come back at once: the herd of an airliner, a

@@ -111,7 +111,10 @@ impl<T: Transport> Life<T> {
 
     /// When the device will be without a network by plan, the next time from then on.
     fn absence(&self, now: Instant) -> Option<Fate> {
-        self.behaviour.flight(self.luck, now)
+        let flight = self.behaviour.flight(self.luck, now);
+        let sleep = self.sleep.as_ref().map(|sleep| sleep.fate(now));
+        let absences = [flight, sleep].into_iter().flatten();
+        absences.min_by_key(|fate| fate.after)
     }
 
     /// Without a network, and then with one again.
@@ -121,9 +124,20 @@ impl<T: Transport> Life<T> {
         match fate.loss {
             NetworkLoss::Moved => self.heartbeat.new_network(&self.client.profile.heartbeat),
             NetworkLoss::Forgotten => self.heartbeat.failed(&self.client.profile.heartbeat),
+            NetworkLoss::Slept => self.wake(),
         }
         // Without a network no Ping could be sent.
         self.due = Some(Instant::now());
+    }
+
+    /// On the network that it had, with whatever has come to be fetched before the next wait.
+    fn wake(&mut self) {
+        if let (Some(sleep), Some(plan)) = (&mut self.sleep, &self.client.profile.sleep) {
+            sleep.wake(plan);
+        }
+        self.watched
+            .iter_mut()
+            .for_each(|folder| folder.stale = true);
     }
 
     /// What the network does to the request sent then, whichever comes first.

@@ -256,6 +256,7 @@ fn profiles(plan: &Plan, path: &str) -> Vec<Arc<Profile>> {
         wait: kind.wait,
         ping_body: kind.ping_body,
         nat_timeout: kind.nat_timeout,
+        sleep: kind.sleep,
         device_type: kind.device_type.clone(),
         user_agent: kind.user_agent.clone(),
         heartbeat: kind.heartbeat.clone(),

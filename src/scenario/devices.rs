@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::heartbeat::{HeartbeatPlan, heartbeat};
-use super::network::{SourceRange, addresses, source_addresses};
+use super::network::{SleepPlan, SourceRange, addresses, sleep, source_addresses};
 use super::reader::Section;
 use super::users::{UserNames, users};
 use super::{PasswordSource, format_duration};
@@ -96,6 +96,9 @@ pub struct ProfilePlan {
     pub all_folders: bool,
     /// The network forgets a connection that says nothing for so long: neither side is told.
     pub nat_timeout: Option<Duration>,
+    /// It falls asleep now and then.
+    #[serde(default)]
+    pub sleep: Option<SleepPlan>,
     /// DeviceType.
     pub device_type: String,
     /// User-Agent; must stay constant, or a server may block the device.
@@ -199,6 +202,11 @@ impl ProfilePlan {
         if let Some(timeout) = self.nat_timeout {
             let timeout = format_duration(timeout);
             parts.push(format!("its network forgets it after {timeout}"));
+        }
+        if let Some(sleep) = self.sleep {
+            let [awake, asleep] = [sleep.awake, sleep.asleep]
+                .map(|(from, to)| format!("{} to {}", format_duration(from), format_duration(to)));
+            parts.push(format!("awake for {awake}, then asleep for {asleep}"));
         }
         if self.all_folders {
             parts.push("all folders".to_owned());
@@ -408,6 +416,7 @@ fn profile(section: &Section<'_>, common: Option<&ProfilePlan>) -> ProfilePlan {
             .map_or(common.window, |window| window as u16),
         all_folders: section.flag("all_folders").unwrap_or(common.all_folders),
         nat_timeout: nat_timeout.or(common.nat_timeout),
+        sleep: sleep(section).or(common.sleep),
         device_type: device_type.unwrap_or_else(|| common.device_type.clone()),
         user_agent: user_agent.unwrap_or_else(|| common.user_agent.clone()),
     }
@@ -431,6 +440,7 @@ impl Default for ProfilePlan {
             window: defaults::WINDOW as u16,
             all_folders: false,
             nat_timeout: None,
+            sleep: None,
             device_type: "easload".to_owned(),
             user_agent: concat!("easload/", env!("CARGO_PKG_VERSION")).to_owned(),
         }

@@ -27,7 +27,7 @@ pub use file::read_config;
 pub use heartbeat::{Fall, HeartbeatPlan, Ladder, MAX_HEARTBEAT};
 pub use mock_server::units::{format_duration, parse_duration, parse_size};
 pub use needs::Needs;
-pub use network::SourceRange;
+pub use network::{SleepPlan, SourceRange};
 pub use observe::{Format, ObservePlan, Place, RequestsPerPing, SourcePlan};
 pub(crate) use parse::split_port;
 pub use parse::{ScenarioError, parse, parse_mock};
@@ -342,6 +342,17 @@ impl Plan {
             );
         }
         warnings.extend(self.too_many_devices());
+        let longest = self.devices.profiles.iter().filter_map(|kind| kind.sleep);
+        let longest = longest.map(|sleep| sleep.asleep.1).max();
+        if let (Some(asleep), Some(mail)) = (longest, &self.mail)
+            && asleep > mail.late_after
+        {
+            warnings.push(format!(
+                "devices sleep up to {} and mail counts as late after {}: what waits for them is late",
+                format_duration(asleep),
+                format_duration(mail.late_after)
+            ));
+        }
         let ramp = f64::from(self.devices.count) / self.devices.ramp_per_second;
         let unjudged: f64 = self
             .phases

@@ -92,14 +92,16 @@ impl Needs {
                 devices * flight.share * flight.how.silence / weights
             })
             .fold(0.0, f64::max);
-        // Each device whose gateway forgets has one such connection while it waits, and the last.
+        // Each device whose gateway forgets has one such connection while it waits, and the last; one that
+        // sleeps, the one with which it fell asleep.
         let grace = plan.devices.grace.as_secs();
         let forgotten = plan.devices.profiles.iter().zip(plan.devices.mix());
         let forgotten = forgotten.filter(|(profile, _)| {
             let longest = u64::from(profile.heartbeat.longest()) + grace;
-            profile
+            let forgets = profile
                 .nat_timeout
-                .is_some_and(|timeout| timeout.as_secs() < longest)
+                .is_some_and(|timeout| timeout.as_secs() < longest);
+            forgets || profile.sleep.is_some()
         });
         let forgotten: u64 = forgotten.map(|(_, count)| u64::from(count)).sum();
         (abandoned + flown).ceil() as u64 + forgotten

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,33 @@ use super::reader::Section;
 
 /// So many can be told apart by 16 bits, and each has 28,000 ports and more.
 const MAX_SOURCES: u128 = 65_536;
+
+/// How a device sleeps: its radio is off, and it says nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SleepPlan {
+    /// How long it is awake, drawn anew each time.
+    pub awake: (Duration, Duration),
+    /// How long it sleeps then, drawn anew each time.
+    pub asleep: (Duration, Duration),
+}
+
+/// The table `sleep` of a kind.
+pub(super) fn sleep(section: &Section<'_>) -> Option<SleepPlan> {
+    let section = section.section("sleep")?;
+    let awake = section.required("awake", section.durations("awake"), "\"10m..20m\"");
+    let asleep = section.required("asleep", section.durations("asleep"), "\"30m..2h\"");
+    if awake.is_some_and(|(least, _)| least.is_zero()) {
+        section.problem(
+            "awake",
+            "expected more than 0s: a device has to wake to be one",
+        );
+    }
+    section.finish();
+    Some(SleepPlan {
+        awake: awake?,
+        asleep: asleep?,
+    })
+}
 
 /// Addresses in a row that connections are made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

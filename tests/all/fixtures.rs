@@ -63,6 +63,7 @@ pub(crate) fn profile(heartbeat: u32) -> Arc<Profile> {
         wait: Wait::Ping,
         ping_body: PingBody::Full,
         nat_timeout: None,
+        sleep: None,
         heartbeat: HeartbeatPlan::Fixed(heartbeat),
         grace: Duration::from_secs(5),
         window: 25,

@@ -9,7 +9,7 @@ use eas::{Command, ProtocolVersion};
 use easload::device::{Behaviour, PingEnd, Profile, Record, Refusals};
 use easload::fleet::{Fleet, FleetPlan, Pacer};
 use easload::measure::{Counter, Gauges, Recorder};
-use easload::scenario::{HeartbeatPlan, Ladder, PingBody, QueryForm, Wait};
+use easload::scenario::{HeartbeatPlan, Ladder, PingBody, QueryForm, SleepPlan, Wait};
 use easload::transport::{Abandon, Lean, Limits};
 use mock_server::control::NewMail;
 use mock_server::{FrontDoor, MockConfig, Topology, WorkerLauncher};
@@ -331,6 +331,50 @@ async fn a_flight_takes_the_network_and_gives_another() {
     assert!((1300.0..1300.1).contains(&pings[2].at), "{}", pings[2].at);
     // 650 s had worked on the network before.
     assert_eq!(heartbeats(&lived)[..4], [470, 650, 470, 650]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_falls_asleep_in_silence_and_syncs_first_when_it_wakes() {
+    for wait in [Wait::Ping, Wait::Sync] {
+        let lived = setup([], |profile| {
+            profile.wait = wait;
+            let seconds = Duration::from_secs;
+            profile.sleep = Some(SleepPlan {
+                awake: (seconds(600), seconds(600)),
+                asleep: (seconds(1800), seconds(1800)),
+            });
+        })
+        .live(3 * HOUR)
+        .await;
+        // Awake and asleep for 2,400 s together.
+        assert_eq!(lived.abandoned, [Abandon::Silence; 5], "{wait:?}");
+        let slept = |end: &&PingEnd| matches!(end, PingEnd::Abandoned { .. });
+        assert_eq!(lived.ends.iter().filter(slept).count(), 5);
+        // The second heartbeat of 470 s began at 470 s.
+        assert!(
+            matches!(lived.ends[1], PingEnd::Abandoned { left } if (339.0..342.0).contains(&left)),
+            "{:?}",
+            lived.ends[1]
+        );
+        let woken = lived.seen.iter().find(|seen| seen.at > 600.0).unwrap();
+        assert!((2400.0..2400.1).contains(&woken.at), "{}", woken.at);
+        assert_eq!(woken.command, Some(Command::Sync));
+        assert!(!woken.body.is_empty());
+        assert_eq!(hang(&woken.body), Some((None, None)), "it does not hang");
+    }
+    // Drawn from a source of its own: an awake device lives as one that never sleeps.
+    let seen = async |sleep: Option<SleepPlan>| {
+        let lived = setup([], |profile| {
+            profile.sleep = sleep;
+            profile.heartbeat = HeartbeatPlan::Drawn { from: 300, to: 900 };
+        });
+        lived.live(HOUR).await.seen
+    };
+    let late = SleepPlan {
+        awake: (HOUR * 2, HOUR * 3),
+        asleep: (HOUR, HOUR * 2),
+    };
+    assert_eq!(seen(None).await, seen(Some(late)).await);
 }
 
 /// Every version, form of query and way to wait, against the whole mock: mail arrives everywhere,
