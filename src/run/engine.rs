@@ -178,7 +178,7 @@ impl Engine {
                     .into_iter()
                     .map(|(identity, profile)| {
                         Client::new(
-                            servers.transport(identity.device as usize),
+                            servers.sender(identity.device as usize),
                             identity,
                             profile,
                             Arc::clone(&self.refusals),

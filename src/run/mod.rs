@@ -143,7 +143,7 @@ pub async fn run(
         }
         TargetPlan::Server { .. } => None,
     };
-    let servers = Servers::of(&plan, mock.as_ref())?;
+    let servers = Servers::of(&plan, mock.as_ref(), seed)?;
     servers.check_sources().await?;
     let profiles = profiles(&plan, servers.path());
     let refusals = Arc::new(Refusals::new(
@@ -287,6 +287,7 @@ pub async fn first_device(mut plan: Plan, kind: Option<&str>) -> Result<FirstDev
             ))
         })?,
     };
+    plan.devices.profiles = vec![plan.devices.profiles.swap_remove(chosen)];
     plan.devices.count = 1;
     plan.devices.users = 1;
     let identity = accounts::identities(&plan).await?.swap_remove(0);
@@ -294,9 +295,9 @@ pub async fn first_device(mut plan: Plan, kind: Option<&str>) -> Result<FirstDev
         TargetPlan::Mock(config) => Some(MockProcess::start(config).await?),
         TargetPlan::Server { .. } => None,
     };
-    let servers = Servers::of(&plan, mock.as_ref())?;
+    let servers = Servers::of(&plan, mock.as_ref(), plan.seed.unwrap_or_default())?;
     servers.check_sources().await?;
-    let profile = profiles(&plan, servers.path()).swap_remove(chosen);
+    let profile = profiles(&plan, servers.path()).swap_remove(0);
     Ok(FirstDevice {
         identity,
         profile,

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::heartbeat::{HeartbeatPlan, heartbeat};
-use super::network::{SleepPlan, SourceRange, addresses, sleep, source_addresses};
+use super::network::{LinkPlan, SleepPlan, SourceRange, addresses, link, sleep, source_addresses};
 use super::reader::Section;
 use super::users::{UserNames, users};
 use super::{PasswordSource, format_duration};
@@ -96,6 +96,9 @@ pub struct ProfilePlan {
     pub all_folders: bool,
     /// The network forgets a connection that says nothing for so long: neither side is told.
     pub nat_timeout: Option<Duration>,
+    /// Its own link.
+    #[serde(default)]
+    pub link: LinkPlan,
     /// It falls asleep now and then.
     #[serde(default)]
     pub sleep: Option<SleepPlan>,
@@ -202,6 +205,15 @@ impl ProfilePlan {
         if let Some(timeout) = self.nat_timeout {
             let timeout = format_duration(timeout);
             parts.push(format!("its network forgets it after {timeout}"));
+        }
+        if self.link.is_there() {
+            let (from, to) = self.link.latency;
+            let [from, to] = [from, to].map(format_duration);
+            let bandwidth = self.link.bandwidth;
+            let bandwidth = bandwidth.map_or_else(String::new, |bytes| {
+                format!(" and {} kbit a second", bytes * 8 / 1000)
+            });
+            parts.push(format!("a link of {from} to {to}{bandwidth}"));
         }
         if let Some(sleep) = self.sleep {
             let [awake, asleep] = [sleep.awake, sleep.asleep]
@@ -416,6 +428,7 @@ fn profile(section: &Section<'_>, common: Option<&ProfilePlan>) -> ProfilePlan {
             .map_or(common.window, |window| window as u16),
         all_folders: section.flag("all_folders").unwrap_or(common.all_folders),
         nat_timeout: nat_timeout.or(common.nat_timeout),
+        link: link(section, common.link),
         sleep: sleep(section).or(common.sleep),
         device_type: device_type.unwrap_or_else(|| common.device_type.clone()),
         user_agent: user_agent.unwrap_or_else(|| common.user_agent.clone()),
@@ -440,6 +453,7 @@ impl Default for ProfilePlan {
             window: defaults::WINDOW as u16,
             all_folders: false,
             nat_timeout: None,
+            link: LinkPlan::default(),
             sleep: None,
             device_type: "easload".to_owned(),
             user_agent: concat!("easload/", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -27,7 +27,7 @@ pub use file::read_config;
 pub use heartbeat::{Fall, HeartbeatPlan, Ladder, MAX_HEARTBEAT};
 pub use mock_server::units::{format_duration, parse_duration, parse_size};
 pub use needs::Needs;
-pub use network::{SleepPlan, SourceRange};
+pub use network::{LinkPlan, SleepPlan, SourceRange};
 pub use observe::{Format, ObservePlan, Place, RequestsPerPing, SourcePlan};
 pub(crate) use parse::split_port;
 pub use parse::{ScenarioError, parse, parse_mock};

@@ -7,10 +7,69 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use mock_server::units::parse_size;
+
 use super::reader::Section;
 
 /// So many can be told apart by 16 bits, and each has 28,000 ports and more.
 const MAX_SOURCES: u128 = 65_536;
+
+/// Longer round trips are no network that a phone would wait for.
+const MAX_LATENCY: Duration = Duration::from_secs(10);
+/// Bytes a second; on a slower link no request would be through in its time.
+const MIN_BANDWIDTH: u64 = 1000;
+
+/// A device's own link.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkPlan {
+    /// Added to every round trip, drawn once for each device.
+    pub latency: (Duration, Duration),
+    /// Bytes a second, each way.
+    pub bandwidth: Option<u64>,
+}
+
+impl LinkPlan {
+    /// Whether it differs from none.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// The keys `latency` and `bandwidth` of a kind.
+pub(super) fn link(section: &Section<'_>, common: LinkPlan) -> LinkPlan {
+    let latency = section.durations("latency");
+    if latency.is_some_and(|(_, most)| most > MAX_LATENCY) {
+        section.problem("latency", "expected at most 10s");
+    }
+    let text = section.text("bandwidth");
+    let bandwidth = text.as_deref().and_then(bandwidth);
+    if text.is_some() && bandwidth.is_none_or(|bytes| bytes < MIN_BANDWIDTH) {
+        section.problem(
+            "bandwidth",
+            "expected a rate such as \"1Mbit\" (bit, kbit, Mbit, Gbit a second) or \"125kB\" (bytes a \
+             second), at least \"8kbit\"",
+        );
+    }
+    LinkPlan {
+        latency: latency.unwrap_or(common.latency),
+        bandwidth: bandwidth.or(common.bandwidth),
+    }
+}
+
+/// Bytes a second.
+fn bandwidth(text: &str) -> Option<u64> {
+    let Some(bits) = text.strip_suffix("bit") else {
+        return parse_size(text);
+    };
+    let units = [("k", 1e3), ("M", 1e6), ("G", 1e9)];
+    let unit = units
+        .iter()
+        .find_map(|(unit, factor)| Some((bits.strip_suffix(*unit)?, *factor)));
+    let (number, factor) = unit.unwrap_or((bits, 1.0));
+    let bits = number.trim().parse::<f64>().ok()? * factor;
+    (bits.is_finite() && bits > 0.0).then_some((bits / 8.0) as u64)
+}
 
 /// How a device sleeps: its radio is off, and it says nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -150,6 +209,22 @@ pub(super) fn source_addresses(section: &Section<'_>) -> Vec<SourceRange> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_are_read_in_bits_and_bytes() {
+        for (text, bytes) in [
+            ("1Mbit", Some(125_000)),
+            ("256 kbit", Some(32_000)),
+            ("1.5Gbit", Some(187_500_000)),
+            ("8000bit", Some(1000)),
+            ("125kB", Some(125_000)),
+            ("-1Mbit", None),
+            ("Mbit", None),
+            ("fast", None),
+        ] {
+            assert_eq!(bandwidth(text), bytes, "{text}");
+        }
+    }
 
     #[test]
     fn ranges_are_inclusive_and_cross_any_border() {

@@ -12,11 +12,12 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::LocalEnd;
+use super::link::{Link, LinkSpeed};
 use super::ports::{LocalPorts, system_range};
 use super::tls::{TlsError, TlsOptions, client_config, describe};
 
@@ -188,6 +189,8 @@ pub struct Network {
     ports: Vec<LocalPorts>,
     /// Devices in a row that have the same source address.
     stride: u32,
+    /// The devices' links, by number; devices without one have none here.
+    links: Arc<[Option<LinkSpeed>]>,
 }
 
 impl Network {
@@ -216,7 +219,15 @@ impl Network {
             tls,
             ports: vec![LocalPorts::of_system(None, system_range())],
             stride: 1,
+            links: Arc::default(),
         })
+    }
+
+    /// With those links of devices, by number; further devices have none.
+    #[must_use]
+    pub fn with_links(mut self, links: Arc<[Option<LinkSpeed>]>) -> Self {
+        self.links = links;
+        self
     }
 
     /// Connects from those addresses, if there are any: device n from that of number n / `stride`, in
@@ -286,6 +297,10 @@ impl Connect for Network {
         let source = (device / self.stride) as usize % self.ports.len();
         let began = Instant::now();
         let tcp = self.tcp(&self.ports[source]).await?;
+        let link = self.links.get(device as usize).copied().flatten();
+        if let Some(link) = link {
+            sleep(link.latency).await;
+        }
         let connect = began.elapsed();
         // Without it, Nagle's algorithm delays requests that span two segments by 40 ms.
         tcp.set_nodelay(true)
@@ -296,26 +311,30 @@ impl Connect for Network {
             port: tcp.local_addr().map_or(0, |address| address.port()),
         };
         let Some((connector, name)) = &self.tls else {
+            let stream = match link {
+                None => NetStream::Plain(tcp),
+                Some(speed) => NetStream::Slow(Box::new(Link::new(tcp, speed))),
+            };
             return Ok(Connected {
-                stream: NetStream::Plain(tcp),
+                stream,
                 local,
                 connect,
                 tls: None,
             });
         };
         let began = Instant::now();
-        let handshake = timeout(CONNECT_TIMEOUT, connector.connect(name.clone(), tcp));
-        let stream = match handshake.await {
-            Err(_) => return Err(ConnectError::Tls("the handshake timed out".to_owned())),
-            Ok(Err(error)) => return Err(ConnectError::Tls(describe(&error))),
-            Ok(Ok(stream)) => stream,
+        let stream = match link {
+            None => NetStream::Tls(Box::new(handshake(connector, name, tcp).await?)),
+            Some(speed) => {
+                let link = Link::new(tcp, speed);
+                NetStream::SlowTls(Box::new(handshake(connector, name, link).await?))
+            }
         };
-        let tls = Some(began.elapsed());
         Ok(Connected {
-            stream: NetStream::Tls(Box::new(stream)),
+            stream,
             local,
             connect,
-            tls,
+            tls: Some(began.elapsed()),
         })
     }
 
@@ -324,25 +343,65 @@ impl Connect for Network {
     }
 }
 
-/// A connection over the network.
+async fn handshake<S: Stream>(
+    connector: &TlsConnector,
+    name: &ServerName<'static>,
+    stream: S,
+) -> Result<TlsStream<S>, ConnectError> {
+    let handshake = timeout(CONNECT_TIMEOUT, connector.connect(name.clone(), stream));
+    match handshake.await {
+        Err(_) => Err(ConnectError::Tls("the handshake timed out".to_owned())),
+        Ok(Err(error)) => Err(ConnectError::Tls(describe(&error))),
+        Ok(Ok(stream)) => Ok(stream),
+    }
+}
+
+/// A connection over the network. Boxed are those that few devices have, or that are large.
 #[derive(Debug)]
 pub enum NetStream {
     /// Plain TCP.
     Plain(TcpStream),
     /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
+    /// Plain TCP over a link of its own.
+    Slow(Box<Link<TcpStream>>),
+    /// TLS over such a link.
+    SlowTls(Box<TlsStream<Link<TcpStream>>>),
+}
+
+/// What reads and writes.
+trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
+
+impl NetStream {
+    fn duplex(self: Pin<&mut Self>) -> Pin<&mut dyn Duplex> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream),
+            Self::Tls(stream) => Pin::new(stream.as_mut()),
+            Self::Slow(stream) => Pin::new(stream.as_mut()),
+            Self::SlowTls(stream) => Pin::new(stream.as_mut()),
+        }
+    }
+}
+
+impl Stream for TcpStream {
+    fn reset(self) {
+        // With a linger time of zero the close that follows is a reset. If it cannot be set, the
+        // connection ends with a FIN, which the caller's account would then call by the wrong name;
+        // on an open TCP socket it does not fail.
+        let _ = self.set_zero_linger();
+    }
 }
 
 impl Stream for NetStream {
     fn reset(self) {
-        let tcp = match &self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
-        };
-        // With a linger time of zero the close that follows is a reset. If it cannot be set, the
-        // connection ends with a FIN, which the caller's account would then call by the wrong name;
-        // on an open TCP socket it does not fail.
-        let _ = tcp.set_zero_linger();
+        match self {
+            Self::Plain(tcp) => tcp.reset(),
+            Self::Tls(tls) => tls.into_inner().0.reset(),
+            Self::Slow(link) => link.reset(),
+            Self::SlowTls(tls) => tls.into_inner().0.reset(),
+        }
     }
 }
 
@@ -352,10 +411,7 @@ impl AsyncRead for NetStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
-        }
+        self.duplex().poll_read(context, buffer)
     }
 }
 
@@ -365,24 +421,15 @@ impl AsyncWrite for NetStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
-        }
+        self.duplex().poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
-        }
+        self.duplex().poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
-        }
+        self.duplex().poll_shutdown(context)
     }
 }
 

@@ -8,6 +8,7 @@
 mod answer;
 mod connect;
 mod lean;
+mod link;
 mod ports;
 mod sources;
 mod tls;
@@ -22,6 +23,7 @@ pub use answer::{Answer, Limits};
 pub use connect::{CONNECT_TIMEOUT, Connected};
 pub use connect::{Connect, ConnectError, NetStream, Network, Stream, Target, TargetError};
 pub use lean::{Lean, LeanFactory, Silenced};
+pub use link::{Link, LinkSpeed};
 pub use ports::local_ports;
 pub use sources::{SourceError, check_sources};
 pub use tls::{TlsError, TlsOptions};

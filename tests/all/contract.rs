@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use easload::transport::{
     Abandon, Answer, ConnectError, ConnectionEnd, Failure, FailureKind, Lean, LeanFactory, Limits,
-    Method, Network, Request, Target, TlsOptions, Transport,
+    LinkSpeed, Method, Network, Request, Target, TlsOptions, Transport,
 };
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -373,6 +373,30 @@ async fn refused(make: &impl Make) {
 #[tokio::test]
 async fn lean_passes_the_contract() {
     suite(&MakeLean).await;
+}
+
+/// Over a link of a megabyte a second.
+struct MakeLinked;
+
+impl Make for MakeLinked {
+    type Transport = Lean<Network>;
+
+    fn make(&self, address: SocketAddr) -> Self::Transport {
+        let target = Target::parse(&format!("http://{address}")).unwrap();
+        let speed = LinkSpeed {
+            // The suite asks at once whether a connection was closed.
+            latency: Duration::ZERO,
+            bandwidth: Some(1_000_000),
+        };
+        let network = Network::new(target, &TlsOptions::default()).unwrap();
+        let network = network.with_links(Arc::new([Some(speed)]));
+        Lean::factory(network, 4, LIMITS, Arc::default()).make()
+    }
+}
+
+#[tokio::test]
+async fn lean_over_a_link_passes_the_contract() {
+    suite(&MakeLinked).await;
 }
 
 /// Silence is bounded: beyond the limit the oldest connection is reset.
