@@ -74,6 +74,13 @@ struct Watched<T> {
 }
 
 impl<T: Transport> Transport for Watched<T> {
+    fn another(&self) -> Self {
+        Self {
+            inner: self.inner.another(),
+            seen: Arc::clone(&self.seen),
+        }
+    }
+
     async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
         let begun = self.inner.begin(request).await;
         if begun.as_ref().is_ok_and(|begun| begun.connect.is_some()) {
@@ -202,6 +209,7 @@ impl Rig {
                 ping_body: PingBody::Full,
                 nat_timeout: None,
                 sleep: None,
+                second_ping: 0.0,
                 heartbeat: HeartbeatPlan::Fixed(heartbeat),
                 grace: Duration::from_secs(60),
                 window: 25,

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::client::{Client, Trouble};
 use super::event::{Event, State};
 use super::heartbeat::Heartbeat;
-use super::profile::Behaviour;
+use super::profile::{Behaviour, device_random};
 use super::sleep::Sleep;
 use super::waiting::Cached;
 use crate::transport::{Abandon, FailureKind, Transport};
@@ -28,6 +28,10 @@ const BODY_TRUNCATION: u32 = 500;
 const GIVE_UP_PAUSE: Duration = Duration::from_secs(60);
 /// Failures in a row after which a device starts again with key 0 where the protocol asks for that.
 const FAILURES_UNTIL_RESET: u32 = 5;
+
+/// The source of chance of second Pings: apart from those of flights, which are numbered from 0, and of
+/// sleep, the last number.
+const SECOND_PINGS: u32 = u32::MAX - 1;
 
 /// What a device does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +72,8 @@ pub struct Life<T> {
     pub(super) luck: u64,
     /// Boxed: few devices do.
     pub(super) sleep: Option<Box<Sleep>>,
+    /// Chances of second Pings, for kinds that send some.
+    pub(super) second: Option<Box<Xoshiro256PlusPlus>>,
     /// In a row. Only a request that was held shows that the device is where it should be: a server
     /// that asks for Provision after every Provision succeeds half of the time.
     pub(super) failures: u32,
@@ -87,6 +93,8 @@ impl<T: Transport> Life<T> {
     ) -> Self {
         // Of a copy, so that all other chances are what they would be without.
         let luck = random.clone().random();
+        let second =
+            (client.profile.second_ping > 0.0).then(|| Box::new(device_random(luck, SECOND_PINGS)));
         let plan = client.profile.sleep.as_ref();
         let sleep = plan.map(|plan| Box::new(Sleep::new(plan, luck)));
         let heartbeat = Heartbeat::new(&client.profile.heartbeat, &mut random);
@@ -102,6 +110,7 @@ impl<T: Transport> Life<T> {
             cached: Cached::default(),
             luck,
             sleep,
+            second,
             failures: 0,
             idle: 0,
             ping_answered: None,

@@ -10,6 +10,7 @@ mod event;
 mod heartbeat;
 mod life;
 mod profile;
+mod second;
 mod sleep;
 mod waiting;
 

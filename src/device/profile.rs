@@ -57,6 +57,8 @@ pub struct Profile {
     pub nat_timeout: Option<Duration>,
     /// They fall asleep now and then.
     pub sleep: Option<SleepPlan>,
+    /// Share of Pings during which they send another, 0 to 1.
+    pub second_ping: f64,
     /// DeviceType.
     pub device_type: String,
     /// User-Agent; must stay constant, or a server may block the device.
@@ -159,6 +161,8 @@ pub(super) enum NetworkLoss {
     Moved,
     /// Nothing: a gateway has forgotten the connection.
     Forgotten,
+    /// There is none: it has lost track of its Ping, and sends another.
+    LostTrack,
     /// It slept, and nobody told it of what came meanwhile.
     Slept,
 }

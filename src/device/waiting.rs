@@ -12,6 +12,7 @@ use super::client::{Client, Trouble};
 use super::event::{Event, PingEnd, State};
 use super::life::{Life, Step};
 use super::profile::{Fate, NetworkLoss};
+use super::second::asks_again;
 use crate::scenario::{PingBody, Wait};
 use crate::transport::{Abandon, FailureKind, Transport};
 
@@ -49,10 +50,10 @@ const MAX_IDLE: u8 = 3;
 
 /// A request that the server is asked to hold.
 #[derive(Debug, Clone, Copy)]
-struct Held {
-    command: Command,
+pub(super) struct Held {
+    pub(super) command: Command,
     /// For so many seconds.
-    seconds: u32,
+    pub(super) seconds: u32,
     /// Its body is empty: the server has cached what it says.
     is_repeated: bool,
 }
@@ -87,25 +88,32 @@ impl<T: Transport> Life<T> {
             hangs: held.command == Command::Sync,
         });
         let limit = Duration::from_secs(held.seconds.into()) + self.client.profile.grace;
-        let fate = self.fate(sent, limit);
+        let fate = self.fate(sent, limit, held.command == Command::Ping);
         let deadline = sent + fate.map_or(limit, |fate| fate.after);
-        let mut hold = Hold {
-            client: &mut self.client,
-            sent,
-            limit,
-            armed: true,
-        };
+        let hold = Hold::new(&mut self.client, sent, limit);
         // Dropping the future here, when the run ends, counts the Ping as open.
         let answer = hold.client.receive(held.command, deadline, true).await;
-        hold.armed = false;
-        drop(hold);
+        hold.end();
         self.due = Some(Instant::now());
         match answer {
-            Ok(answer) if held.command == Command::Sync => {
-                self.held_sync_answer(held, sent, &answer.body)
+            Ok(answer) => self.answered(held, sent, &answer.body),
+            Err(trouble) if asks_again(&trouble, fate) => {
+                Box::pin(self.ask_again(held, sent)).await
             }
-            Ok(answer) => self.ping_answer(held, sent, &answer.body),
             Err(trouble) => Box::pin(self.without_answer(held, sent, fate, trouble)).await,
+        }
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        held: Held,
+        sent: Instant,
+        body: &[u8],
+    ) -> Result<Step, Trouble> {
+        if held.command == Command::Sync {
+            self.held_sync_answer(held, sent, body)
+        } else {
+            self.ping_answer(held, sent, body)
         }
     }
 
@@ -124,6 +132,7 @@ impl<T: Transport> Life<T> {
         match fate.loss {
             NetworkLoss::Moved => self.heartbeat.new_network(&self.client.profile.heartbeat),
             NetworkLoss::Forgotten => self.heartbeat.failed(&self.client.profile.heartbeat),
+            NetworkLoss::LostTrack => {}
             NetworkLoss::Slept => self.wake(),
         }
         // Without a network no Ping could be sent.
@@ -140,8 +149,9 @@ impl<T: Transport> Life<T> {
             .for_each(|folder| folder.stale = true);
     }
 
-    /// What the network does to the request sent then, whichever comes first.
-    fn fate(&mut self, sent: Instant, limit: Duration) -> Option<Fate> {
+    /// What the network does to the request sent then, or `again` the device itself, whichever comes
+    /// first.
+    pub(super) fn fate(&mut self, sent: Instant, limit: Duration, again: bool) -> Option<Fate> {
         let drawn = self.behaviour.fate(&mut self.random);
         let forgotten = self.client.profile.nat_timeout.map(|after| Fate {
             after,
@@ -150,13 +160,15 @@ impl<T: Transport> Life<T> {
             away: limit.saturating_sub(after),
             loss: NetworkLoss::Forgotten,
         });
-        let fates = [drawn, forgotten, self.absence(sent)].into_iter().flatten();
+        let again = again.then(|| self.loses_track(limit)).flatten();
+        let fates = [drawn, forgotten, self.absence(sent), again];
+        let fates = fates.into_iter().flatten();
         fates
             .filter(|fate| fate.after < limit)
             .min_by_key(|fate| fate.after)
     }
 
-    async fn send_held(&mut self) -> Result<Held, Trouble> {
+    pub(super) async fn send_held(&mut self) -> Result<Held, Trouble> {
         let hangs =
             self.client.profile.wait == Wait::Sync && self.client.version.has_hanging_sync();
         if hangs {
@@ -380,7 +392,7 @@ impl<T: Transport> Life<T> {
         self.failures = 0;
     }
 
-    async fn without_answer(
+    pub(super) async fn without_answer(
         &mut self,
         held: Held,
         sent: Instant,
@@ -431,18 +443,34 @@ impl<T: Transport> Life<T> {
     }
 }
 
-fn expired(age: Duration, held: Held) -> PingEnd {
+pub(super) fn expired(age: Duration, held: Held) -> PingEnd {
     PingEnd::Expired {
         overshoot: age.as_secs_f64() - f64::from(held.seconds),
     }
 }
 
 /// Counts the Ping as open at the end when it is dropped in between.
-struct Hold<'a, T: Transport> {
-    client: &'a mut Client<T>,
+pub(super) struct Hold<'a, T: Transport> {
+    pub(super) client: &'a mut Client<T>,
     sent: Instant,
     limit: Duration,
     armed: bool,
+}
+
+impl<'a, T: Transport> Hold<'a, T> {
+    pub(super) fn new(client: &'a mut Client<T>, sent: Instant, limit: Duration) -> Self {
+        Self {
+            client,
+            sent,
+            limit,
+            armed: true,
+        }
+    }
+
+    /// The wait is over.
+    pub(super) fn end(mut self) {
+        self.armed = false;
+    }
 }
 
 impl<T: Transport> Drop for Hold<'_, T> {

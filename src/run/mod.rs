@@ -257,6 +257,7 @@ fn profiles(plan: &Plan, path: &str) -> Vec<Arc<Profile>> {
         ping_body: kind.ping_body,
         nat_timeout: kind.nat_timeout,
         sleep: kind.sleep,
+        second_ping: kind.second_ping,
         device_type: kind.device_type.clone(),
         user_agent: kind.user_agent.clone(),
         heartbeat: kind.heartbeat.clone(),

@@ -102,6 +102,9 @@ pub struct ProfilePlan {
     /// It falls asleep now and then.
     #[serde(default)]
     pub sleep: Option<SleepPlan>,
+    /// Share of Pings during which it sends another over another connection.
+    #[serde(default)]
+    pub second_ping: f64,
     /// DeviceType.
     pub device_type: String,
     /// User-Agent; must stay constant, or a server may block the device.
@@ -205,6 +208,10 @@ impl ProfilePlan {
         if let Some(timeout) = self.nat_timeout {
             let timeout = format_duration(timeout);
             parts.push(format!("its network forgets it after {timeout}"));
+        }
+        if self.second_ping > 0.0 {
+            let share = self.second_ping * 100.0;
+            parts.push(format!("a second Ping during {share:.0} % of them"));
         }
         if self.link.is_there() {
             let (from, to) = self.link.latency;
@@ -430,6 +437,9 @@ fn profile(section: &Section<'_>, common: Option<&ProfilePlan>) -> ProfilePlan {
         nat_timeout: nat_timeout.or(common.nat_timeout),
         link: link(section, common.link),
         sleep: sleep(section).or(common.sleep),
+        second_ping: section
+            .number("second_ping", 0.0..=1.0)
+            .unwrap_or(common.second_ping),
         device_type: device_type.unwrap_or_else(|| common.device_type.clone()),
         user_agent: user_agent.unwrap_or_else(|| common.user_agent.clone()),
     }
@@ -455,6 +465,7 @@ impl Default for ProfilePlan {
             nat_timeout: None,
             link: LinkPlan::default(),
             sleep: None,
+            second_ping: 0.0,
             device_type: "easload".to_owned(),
             user_agent: concat!("easload/", env!("CARGO_PKG_VERSION")).to_owned(),
         }

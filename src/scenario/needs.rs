@@ -38,7 +38,7 @@ impl Needs {
             .as_ref()
             .filter(|mail| mail.door == MailDoor::SendMail)
             .map_or(0, |mail| u64::from(mail.senders));
-        let connections = devices + senders + Self::silent(plan);
+        let connections = devices + senders + Self::silent(plan) + Self::second_pings(plan);
         let (tls, per_connection) = match &plan.target {
             TargetPlan::Mock(config) => {
                 // The front door has the back end's end of each forwarded request too.
@@ -69,6 +69,13 @@ impl Needs {
             },
             memory: devices * per_device,
         }
+    }
+
+    /// Pings that are open beside another at once, were they all open for as long as they may.
+    fn second_pings(plan: &Plan) -> u64 {
+        let kinds = plan.devices.profiles.iter().zip(plan.devices.mix());
+        let pings = kinds.map(|(kind, count)| kind.second_ping * f64::from(count));
+        pings.sum::<f64>().ceil() as u64
     }
 
     /// Connections given up in silence that are kept at most.

@@ -160,6 +160,10 @@ impl<C: Connect> LeanFactory<C> {
 }
 
 impl<C: Connect> Transport for Lean<C> {
+    fn another(&self) -> Self {
+        LeanFactory(Arc::clone(&self.shared)).make_for(self.device)
+    }
+
     async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
         // Whatever a former request left on the connection cannot be told from this one's answer.
         if self.pending.take().is_some() {

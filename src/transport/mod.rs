@@ -205,6 +205,9 @@ pub trait Transport: Send {
     fn answer(&mut self, deadline: Instant)
     -> impl Future<Output = Result<Answer, Failure>> + Send;
 
+    /// Another transport of the same device, without a connection.
+    fn another(&self) -> Self;
+
     /// Gives the connection up.
     fn abandon(&mut self, how: Abandon);
 

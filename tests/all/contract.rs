@@ -86,6 +86,47 @@ async fn suite(make: &impl Make) {
     connection_ends(make).await;
     deadlines(make).await;
     refused(make).await;
+    another(make).await;
+    answers_after_a_deadline(make).await;
+}
+
+/// Another transport of the same device has a connection of its own.
+async fn another(make: &impl Make) {
+    let good = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let scripts = vec![
+        vec![Do::Read, Do::Hold],
+        vec![Do::Read, text(good), Do::Hold],
+    ];
+    let mut first = make.make(raw_server(scripts).await);
+    first.begin(GET).await.unwrap();
+    let mut second = first.another();
+    assert!(!second.is_connected());
+    let answer = call(&mut second).await.unwrap();
+    assert_eq!(
+        (answer.body.as_slice(), answer.timing.reused),
+        (&b"ok"[..], false)
+    );
+    // The first is as open as before, also after a wait in vain.
+    let failure = first.answer(Instant::now()).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::TimedOut { received: 0 });
+    assert!(first.is_connected());
+    second.abandon(Abandon::Fin);
+    assert!(first.is_connected() && !second.is_connected());
+}
+
+/// A deadline may be followed by another wait: what comes later is the whole answer.
+async fn answers_after_a_deadline(make: &impl Make) {
+    let good = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec();
+    let (report, mut reports) = mpsc::unbounded_channel();
+    let address = raw_server(vec![vec![Do::Read, Do::Wait(report), Do::Send(good)]]).await;
+    let mut transport = make.make(address);
+    transport.begin(GET).await.unwrap();
+    let begun = reports.recv().await.unwrap();
+    let failure = transport.answer(Instant::now()).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::TimedOut { received: 0 });
+    begun.send(()).unwrap();
+    let answer = transport.answer(Instant::now() + SOON).await.unwrap();
+    assert_eq!(answer.body, b"ok");
 }
 
 async fn ordinary_requests(make: &impl Make) {

@@ -186,6 +186,14 @@ impl World {
 }
 
 impl Transport for Scripted {
+    fn another(&self) -> Self {
+        Self {
+            world: Arc::clone(&self.world),
+            pending: None,
+            connected: false,
+        }
+    }
+
     async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
         let header = |name: &str| {
             request
