@@ -210,6 +210,66 @@ pub(super) fn source_addresses(section: &Section<'_>) -> Vec<SourceRange> {
 mod tests {
     use super::*;
 
+    fn read(keys: &str) -> Result<crate::scenario::DevicesPlan, String> {
+        let text = format!(
+            "name = \"x\"\n[mock]\n[devices]\ncount = 10\n{keys}\n[[phase]]\nkind = \"baseline\"\n\
+             duration = \"10m\"\n"
+        );
+        let plan = crate::scenario::parse("x.toml", &text);
+        plan.map(|plan| plan.devices)
+            .map_err(|error| error.lines().join("\n"))
+    }
+
+    #[test]
+    fn kinds_take_over_what_they_do_not_say_and_mistakes_name_their_key() {
+        let devices = read(
+            "latency = \"40ms\"\nbandwidth = \"1Mbit\"\nsource_addresses = [\"127.0.0.2..127.0.0.4\"]\n\
+             [[devices.profile]]\nname = \"a\"\nlatency = \"20ms..80ms\"\n\
+             sleep = { awake = \"10m..20m\", asleep = \"1h\" }\n\
+             [[devices.profile]]\nname = \"b\"\nsecond_ping = 0.05",
+        )
+        .unwrap();
+        assert_eq!(devices.sources().len(), 3);
+        let (a, b) = (&devices.profiles[0], &devices.profiles[1]);
+        assert_eq!(a.link.latency.1, Duration::from_millis(80));
+        assert_eq!(
+            (a.link.bandwidth, b.link.bandwidth),
+            (Some(125_000), Some(125_000))
+        );
+        assert_eq!(b.link.latency.1, Duration::from_millis(40));
+        let hour = Duration::from_secs(3600);
+        assert_eq!(a.sleep.map(|sleep| sleep.asleep), Some((hour, hour)));
+        assert!(b.sleep.is_none() && b.second_ping > 0.0);
+        for (keys, problem) in [
+            ("latency = \"1m\"", "devices.latency: expected at most 10s"),
+            (
+                "bandwidth = \"10bit\"",
+                "devices.bandwidth: expected a rate",
+            ),
+            ("second_ping = 2", "devices.second_ping: expected a number"),
+            (
+                "sleep = { awake = \"1m\" }",
+                "devices.sleep.asleep: is missing",
+            ),
+            (
+                "sleep = { awake = \"0s\", asleep = \"1m\" }",
+                "devices.sleep.awake: expected",
+            ),
+            ("source_addresses = [\"x\"]", "`x` is no IP address"),
+            (
+                "source_addresses = [\"10.0.0.1\", \"10.0.0.0..10.0.0.9\"]",
+                "10.0.0.1 is there twice",
+            ),
+            (
+                "source_addresses = [\"10.0.0.0..10.9.0.0\"]",
+                "at most 65536",
+            ),
+        ] {
+            let error = read(keys).unwrap_err();
+            assert!(error.contains(problem), "{keys}: {error}");
+        }
+    }
+
     #[test]
     fn rates_are_read_in_bits_and_bytes() {
         for (text, bytes) in [
