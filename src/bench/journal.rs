@@ -71,7 +71,10 @@ fn sample_sockets(out: &mut String) -> Result<(), String> {
     };
     let uses = Arc::new(PortUses::default());
     for stream in streams.iter().step_by(2) {
-        uses.set(stream.local_addr().map_err(wrong)?.port(), Use::Held);
+        let address = stream.local_addr().map_err(wrong)?;
+        if let Some(end) = uses.end(address) {
+            uses.set(end, Use::Held);
+        }
     }
     let table = SocketTable::new([groups], uses);
     /// Enough that single ones do not matter.

@@ -74,6 +74,13 @@ struct Watched<T> {
 }
 
 impl<T: Transport> Transport for Watched<T> {
+    fn another(&self) -> Self {
+        Self {
+            inner: self.inner.another(),
+            seen: Arc::clone(&self.seen),
+        }
+    }
+
     async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
         let begun = self.inner.begin(request).await;
         if begun.as_ref().is_ok_and(|begun| begun.connect.is_some()) {
@@ -113,13 +120,6 @@ impl<T: Transport> Transport for Watched<T> {
 
     fn abandon(&mut self, how: Abandon) {
         self.inner.abandon(how);
-    }
-
-    fn another(&self) -> Self {
-        Self {
-            inner: self.inner.another(),
-            seen: Arc::clone(&self.seen),
-        }
     }
 
     fn is_connected(&self) -> bool {
@@ -209,6 +209,8 @@ impl Rig {
                 wait: Wait::Ping,
                 ping_body: PingBody::Full,
                 nat_timeout: None,
+                sleep: None,
+                second_ping: 0.0,
                 heartbeat: HeartbeatPlan::Fixed(heartbeat),
                 grace: Duration::from_secs(60),
                 window: 25,

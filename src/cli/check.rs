@@ -9,7 +9,10 @@ use super::{Exit, print_or_fail};
 use crate::recycle::{Origin, due, outlook};
 use crate::report::plan_text;
 use crate::run::check_passwords;
-use crate::scenario::{DEFAULT_SCENARIO, PhaseKind, Plan, PolicyPlan, TargetPlan, Trigger, parse};
+use crate::scenario::{
+    DEFAULT_SCENARIO, Needs, PhaseKind, Plan, PolicyPlan, TargetPlan, Trigger, parse,
+};
+use crate::transport::local_ports;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -24,15 +27,32 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
             let warnings: String = warnings
                 .map(|warning| format!("warning   {warning}\n"))
                 .collect();
-            print_or_fail(&(plan_text(&plan) + &warnings), Exit::Passed)
+            print_or_fail(
+                &(plan_text(&plan) + &ports(&plan) + &warnings),
+                Exit::Passed,
+            )
         }
         Err(exit) => exit,
     }
 }
 
+/// How many connections fit on this machine, where that is known.
+fn ports(plan: &Plan) -> String {
+    let sources = plan.devices.sources().len().max(1) as u64;
+    local_ports().map_or_else(String::new, |each| {
+        format!(
+            "ports     {} local ports towards each server on {sources} source address{}, {} needed\n",
+            each * sources,
+            if sources == 1 { "" } else { "es" },
+            Needs::local_ports(plan)
+        )
+    })
+}
+
 /// What a run that started now would meet: secrets that are not there, a recycle that is not due.
 fn of_now(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
+    warnings.extend(local_ports().and_then(|each| Needs::port_shortage(plan, each)));
     if let Err(error) = check_passwords(plan) {
         warnings.push(error.to_string());
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Exit, check, print};
-use crate::probe::{Outcome, Probe, probe};
+use crate::probe::{Outcome, Probe, probe, try_commands};
 use crate::run::{RunError, first_device};
 use crate::scenario::{Plan, parse, parse_duration};
 
@@ -79,6 +79,9 @@ pub(super) struct Arguments {
     /// Send a mail to this address, the user's own, while the Ping is held, and see it arrive.
     #[arg(long, value_name = "ADDRESS")]
     mail_to: Option<String>,
+    /// Then try everything that a user can do, once, and tell what the server said to each command.
+    #[arg(long, requires = "mail_to")]
+    commands: bool,
     /// Leave the bodies out.
     #[arg(long, short)]
     brief: bool,
@@ -128,6 +131,22 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         },
     )
     .await;
+    let outcome = match (&outcome, &asked.mail_to) {
+        (Outcome::Alive, Some(address)) if arguments.commands => {
+            let transport = device.transport();
+            let print_it = |text: &str| {
+                if written.is_ok() {
+                    written = print(text);
+                }
+            };
+            if try_commands(&asked, address, transport, print_it).await {
+                outcome
+            } else {
+                Outcome::Stuck("a command failed".to_owned())
+            }
+        }
+        _ => outcome,
+    };
     device.stop().await;
     if let Err(error) = written {
         eprintln!("cannot write to standard output: {error}");

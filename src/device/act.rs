@@ -12,7 +12,7 @@ use rand::Rng as _;
 use tokio::time::Instant;
 
 use super::client::Trouble;
-use super::desk::{Desk, Letter};
+use super::desk::{Desk, Letter, Turn};
 use super::event::Event;
 use super::letter::{self, Enclosed};
 use super::life::Life;
@@ -41,23 +41,8 @@ impl<T: Transport> Life<T> {
     pub(super) async fn act(&mut self) {
         let Some(desk) = &mut self.desk else { return };
         let Some(action) = desk.draw() else { return };
-        let done = match action {
-            Action::Send => self.write(Enclosed::Nothing).await,
-            Action::Reply => self.pass_on(SmartSend::Reply).await,
-            Action::Forward => self.pass_on(SmartSend::Forward).await,
-            Action::Read => self.mark(true).await,
-            Action::Flag => self.mark(false).await,
-            Action::Delete => self.delete().await,
-            Action::Move => self.file().await,
-            Action::Calendar => self.keep(Class::Calendar).await,
-            Action::Contact => self.keep(Class::Contacts).await,
-            Action::Folder => self.folder().await,
-            Action::Attachment => self.attachment().await,
-            Action::Search => self.search().await,
-            Action::Oof => self.oof().await,
-            Action::Meeting => self.call_meeting().await,
-            Action::Respond => self.respond().await,
-        };
+        let turn = desk.turn(action);
+        let done = self.perform(action, turn).await;
         let done = match done {
             // News that came along, and what they promise, are fetched before the device rests.
             Ok(true) => self.sync().await.map(|_| true),
@@ -75,6 +60,27 @@ impl<T: Transport> Life<T> {
                 action,
                 failed: true,
             }),
+        }
+    }
+
+    /// Does that; `false` if there was nothing to do it with.
+    pub(super) async fn perform(&mut self, action: Action, turn: Turn) -> Result<bool, Trouble> {
+        match action {
+            Action::Send => self.write(Enclosed::Nothing).await,
+            Action::Reply => self.pass_on(SmartSend::Reply).await,
+            Action::Forward => self.pass_on(SmartSend::Forward).await,
+            Action::Read => self.mark(true).await,
+            Action::Flag => self.mark(false).await,
+            Action::Delete => self.delete().await,
+            Action::Move => self.file().await,
+            Action::Calendar => self.keep(Class::Calendar, turn).await,
+            Action::Contact => self.keep(Class::Contacts, turn).await,
+            Action::Folder => self.folder(turn).await,
+            Action::Attachment => self.attachment().await,
+            Action::Search => self.search(turn).await,
+            Action::Oof => self.oof().await,
+            Action::Meeting => self.call_meeting().await,
+            Action::Respond => self.respond().await,
         }
     }
 
@@ -264,41 +270,38 @@ impl<T: Transport> Life<T> {
         Ok(true)
     }
 
-    /// Enters an appointment or a contact, changes the last one, or deletes the oldest of many.
-    async fn keep(&mut self, class: Class) -> Result<bool, Trouble> {
+    /// Enters an appointment or a contact, changes the last one, or deletes the oldest.
+    async fn keep(&mut self, class: Class, turn: Turn) -> Result<bool, Trouble> {
         let version = self.client.version;
         let desk = self.desk()?;
         let data = item(class, desk.number);
-        let changes = desk.random.random::<bool>();
         let own = match class {
             Class::Calendar => &mut desk.appointments,
             _ => &mut desk.contacts,
         };
+        let server_id = |id: &str| Cow::Owned(id.to_owned());
         let client_id = desk.number.to_string();
-        let (command, is_new) = if let Some(oldest) = own.surplus() {
-            let server_id = Cow::Owned(oldest.to_string());
-            (ClientCommand::Delete { server_id }, false)
-        } else if let Some(newest) = own.newest().filter(|_| changes) {
-            let server_id = Cow::Owned(newest.to_owned());
-            let change = ItemChange::Data(data);
-            (ClientCommand::Change { server_id, change }, false)
-        } else {
-            let class = Some(class).filter(|_| version >= eas::ProtocolVersion::V14_0);
-            let client_id = client_id.into();
-            (
-                ClientCommand::Add {
-                    client_id,
-                    class,
-                    data,
-                },
-                true,
-            )
+        let command = match turn {
+            Turn::Add => Some(ClientCommand::Add {
+                client_id: client_id.into(),
+                class: Some(class).filter(|_| version >= eas::ProtocolVersion::V14_0),
+                data,
+            }),
+            Turn::Change => own.newest().map(|newest| ClientCommand::Change {
+                server_id: server_id(newest),
+                change: ItemChange::Data(data),
+            }),
+            Turn::Delete => own.take_oldest().map(|oldest| ClientCommand::Delete {
+                server_id: server_id(&oldest),
+            }),
+        };
+        let Some(command) = command else {
+            return Ok(false);
         };
         let Some(said) = self.change(|one| one.class == class, command).await? else {
             return Ok(false);
         };
-        let is_missing = is_new && said.added.is_none();
-        if is_missing {
+        if turn == Turn::Add && said.added.is_none() {
             let text = "an Add without a ServerId in its Response";
             return Err(self.client.wrong(Command::Sync, text));
         }
@@ -312,27 +315,31 @@ impl<T: Transport> Life<T> {
         Ok(true)
     }
 
-    /// Makes a folder, renames the last one, or deletes the oldest of many.
-    async fn folder(&mut self) -> Result<bool, Trouble> {
+    /// Makes a folder, renames the last one, or deletes the oldest.
+    async fn folder(&mut self, turn: Turn) -> Result<bool, Trouble> {
         let device = self.client.identity.device;
         let desk = self.desk()?;
         let name = format!("easload {device}-{}", desk.number);
-        let renames = desk.random.random::<bool>();
+        let own: Option<Box<str>> = match turn {
+            Turn::Add => None,
+            Turn::Change => desk.folders.newest().map(Into::into),
+            Turn::Delete => desk.folders.take_oldest(),
+        };
         let key = self.folder_key.to_string();
-        let desk = self.desk()?;
-        let (key, made) = if let Some(oldest) = desk.folders.surplus() {
-            desk.lost_folder(&oldest);
-            (self.client.folder_delete(&key, &oldest).await?, None)
-        } else if let Some(newest) = desk.folders.newest().map(str::to_owned).filter(|_| renames) {
-            (self.client.folder_rename(&key, &newest, &name).await?, None)
-        } else {
-            let (key, id) = self.client.folder_create(&key, &name).await?;
-            (key, Some(id))
+        let key = match (turn, own) {
+            (Turn::Add, _) => {
+                let (key, id) = self.client.folder_create(&key, &name).await?;
+                self.desk()?.folders.push(id.into());
+                key
+            }
+            (_, None) => return Ok(false),
+            (Turn::Change, Some(newest)) => self.client.folder_rename(&key, &newest, &name).await?,
+            (Turn::Delete, Some(oldest)) => {
+                self.desk()?.lost_folder(&oldest);
+                self.client.folder_delete(&key, &oldest).await?
+            }
         };
         self.folder_key = key.into();
-        if let Some(id) = made {
-            self.desk()?.folders.push(id.into());
-        }
         Ok(true)
     }
 
@@ -346,9 +353,9 @@ impl<T: Transport> Life<T> {
         self.write(Enclosed::Attachment(size)).await
     }
 
-    async fn search(&mut self) -> Result<bool, Trouble> {
-        let in_mailbox = self.desk()?.random.random::<bool>();
-        if in_mailbox && self.client.version >= eas::ProtocolVersion::V12_0 {
+    /// In the mailbox, or in the address list.
+    async fn search(&mut self, turn: Turn) -> Result<bool, Trouble> {
+        if turn == Turn::Add && self.client.version >= eas::ProtocolVersion::V12_0 {
             self.client.search_mailbox(letter::SUBJECT).await?;
         } else {
             let name = self.client.identity.user_name.clone();

@@ -48,11 +48,7 @@ impl Own {
         self.0.push_back(id);
     }
 
-    /// The oldest, once there are many.
-    pub(super) fn surplus(&mut self) -> Option<Box<str>> {
-        if self.0.len() < OWN {
-            return None;
-        }
+    pub(super) fn take_oldest(&mut self) -> Option<Box<str>> {
         self.0.pop_front()
     }
 
@@ -63,6 +59,16 @@ impl Own {
     fn forget(&mut self, id: &str) {
         self.0.retain(|known| **known != *id);
     }
+}
+
+/// What is done with things of the user's own making.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    Add,
+    /// The newest.
+    Change,
+    /// The oldest.
+    Delete,
 }
 
 /// The state of one device's activity.
@@ -119,6 +125,22 @@ impl Desk {
         self.activity.plan.at(place)
     }
 
+    /// Whether the next thing of that kind is made, changed or deleted.
+    pub(super) fn turn(&mut self, action: Action) -> Turn {
+        let changes = self.random.random::<bool>();
+        let count = match action {
+            Action::Search => 1,
+            Action::Calendar => self.appointments.0.len(),
+            Action::Contact => self.contacts.0.len(),
+            _ => self.folders.0.len(),
+        };
+        match count {
+            OWN.. => Turn::Delete,
+            1.. if changes => Turn::Change,
+            _ => Turn::Add,
+        }
+    }
+
     /// Another user's address.
     pub(super) fn peer(&mut self, user: u32) -> String {
         let addresses = &self.activity.addresses;
@@ -163,7 +185,7 @@ impl Desk {
     }
 
     pub(super) fn file(&self) -> Option<&str> {
-        self.file.as_deref()
+        self.folders.newest().or(self.file.as_deref())
     }
 
     /// A mail of the Inbox.
@@ -191,6 +213,11 @@ impl Desk {
         self.letters.retain(|letter| *letter.id != *id);
         self.appointments.forget(id);
         self.contacts.forget(id);
+    }
+
+    /// Mails that activity wrote.
+    pub(super) fn own(&self) -> usize {
+        self.letters.iter().filter(|one| one.may_go).count()
     }
 
     /// One of the mails for which that holds, if there is one.

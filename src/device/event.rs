@@ -66,6 +66,8 @@ pub enum PingEnd {
     },
     /// Status 2.
     Changes,
+    /// Status 1 before its heartbeat, because the device sent another Ping.
+    Superseded,
     /// Another status.
     Status(u16),
     /// The device gave it up.
@@ -185,6 +187,11 @@ pub enum Event<'a> {
         end: PingEnd,
         /// How old it was.
         age: Duration,
+    },
+    /// The device has a Ping open beside the one that its state tells of, or no more.
+    SecondPing {
+        /// Whether it has.
+        open: bool,
     },
     /// A new item came in a Sync answer.
     ItemSynced {

@@ -17,7 +17,8 @@ use super::client::{Client, Trouble};
 use super::desk::Desk;
 use super::event::{Event, State};
 use super::heartbeat::Heartbeat;
-use super::profile::Behaviour;
+use super::profile::{Behaviour, device_random};
+use super::sleep::Sleep;
 use super::waiting::Cached;
 use crate::transport::{Abandon, FailureKind, Transport};
 
@@ -28,6 +29,10 @@ const BODY_TRUNCATION: u32 = 500;
 const GIVE_UP_PAUSE: Duration = Duration::from_secs(60);
 /// Failures in a row after which a device starts again with key 0 where the protocol asks for that.
 const FAILURES_UNTIL_RESET: u32 = 5;
+
+/// The source of chance of second Pings: apart from those of flights, which are numbered from 0, and of
+/// sleep, the last number.
+const SECOND_PINGS: u32 = u32::MAX - 1;
 
 /// What a device does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +76,12 @@ pub struct Life<T> {
     pub(super) max_folders: Option<u32>,
     /// What the server has cached of the last request that waited.
     pub(super) cached: Cached,
-    /// The last flight that the device was asked to take.
-    pub(super) flight: u32,
+    /// What its chances of planned absences follow from.
+    pub(super) luck: u64,
+    /// Boxed: few devices do.
+    pub(super) sleep: Option<Box<Sleep>>,
+    /// Chances of second Pings, for kinds that send some.
+    pub(super) second: Option<Box<Xoshiro256PlusPlus>>,
     /// In a row. Only a request that was held shows that the device is where it should be: a server
     /// that asks for Provision after every Provision succeeds half of the time.
     pub(super) failures: u32,
@@ -92,6 +101,12 @@ impl<T: Transport> Life<T> {
         behaviour: Arc<Behaviour>,
         mut random: Xoshiro256PlusPlus,
     ) -> Self {
+        // Of a copy, so that all other chances are what they would be without.
+        let luck = random.clone().random();
+        let second =
+            (client.profile.second_ping > 0.0).then(|| Box::new(device_random(luck, SECOND_PINGS)));
+        let plan = client.profile.sleep.as_ref();
+        let sleep = plan.map(|plan| Box::new(Sleep::new(plan, luck)));
         let heartbeat = Heartbeat::new(&client.profile.heartbeat, &mut random);
         let activity = client.profile.activity.clone();
         let desk = activity.map(|activity| Box::new(Desk::new(activity, random.clone())));
@@ -105,7 +120,9 @@ impl<T: Transport> Life<T> {
             heartbeat,
             max_folders: None,
             cached: Cached::default(),
-            flight: 0,
+            luck,
+            sleep,
+            second,
             failures: 0,
             idle: 0,
             ping_answered: None,
@@ -133,6 +150,15 @@ impl<T: Transport> Life<T> {
                 Err(trouble) => Box::pin(self.recover(step, trouble)).await,
             };
         }
+    }
+
+    /// As far as a device that has its folders.
+    pub(super) async fn introduce(&mut self) -> Result<(), Trouble> {
+        let mut step = Step::Options;
+        while step != Step::Wait {
+            step = self.work(step).await?;
+        }
+        Ok(())
     }
 
     pub(super) fn enter(&mut self, to: State) {

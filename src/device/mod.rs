@@ -6,6 +6,7 @@
 //! what it sees goes to a [`Record`].
 
 mod act;
+mod beside;
 mod client;
 mod commands;
 mod desk;
@@ -14,6 +15,9 @@ mod heartbeat;
 mod letter;
 mod life;
 mod profile;
+mod rehearsal;
+mod second;
+mod sleep;
 mod waiting;
 
 pub use client::{Client, Trouble};
@@ -21,5 +25,6 @@ pub use desk::Activity;
 pub use event::{Event, FailureClass, PingEnd, Record, State};
 pub use life::Life;
 pub use profile::{
-    AbandonShares, Abandonment, Behaviour, Identity, Profile, Refusals, device_random,
+    AbandonShares, Abandonment, Behaviour, Flight, Identity, Profile, Refusals, device_random,
 };
+pub use rehearsal::Rehearsed;

@@ -8,13 +8,11 @@ use std::time::Duration;
 use eas::ProtocolVersion;
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 use super::desk::Activity;
 use crate::lock::lock;
-use crate::scenario::{HeartbeatPlan, PingBody, QueryForm, Wait};
+use crate::scenario::{HeartbeatPlan, PingBody, QueryForm, SleepPlan, Wait};
 use crate::transport::Abandon;
 
 /// Who a device is.
@@ -58,6 +56,10 @@ pub struct Profile {
     pub ping_body: PingBody,
     /// The network forgets a connection that says nothing for so long.
     pub nat_timeout: Option<Duration>,
+    /// They fall asleep now and then.
+    pub sleep: Option<SleepPlan>,
+    /// Share of Pings during which they send another, 0 to 1.
+    pub second_ping: f64,
     /// DeviceType.
     pub device_type: String,
     /// User-Agent; must stay constant, or a server may block the device.
@@ -162,33 +164,39 @@ pub(super) enum NetworkLoss {
     Moved,
     /// Nothing: a gateway has forgotten the connection.
     Forgotten,
+    /// There is none: it has lost track of its Ping, and sends another.
+    LostTrack,
+    /// It slept, and nobody told it of what came meanwhile.
+    Slept,
 }
 
 /// Many devices lose their network at once, and come back at once: the herd of an airliner, a
 /// tunnel, a base station.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Flight {
-    /// Counts flights, so that each device is asked once for each.
-    pub(super) number: u32,
-    share: f64,
-    how: AbandonShares,
-    until: Instant,
-}
-
-/// A device's part of a flight.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Grounded {
-    pub(super) how: Abandon,
-    pub(super) until: Instant,
+pub struct Flight {
+    /// When they lose it.
+    pub start: Instant,
+    /// When they have one again.
+    pub end: Instant,
+    /// Share of all devices, 0 to 1.
+    pub share: f64,
+    /// How their connections end.
+    pub how: AbandonShares,
 }
 
 impl Flight {
-    pub(super) fn takes(&self, random: &mut Xoshiro256PlusPlus) -> Option<Grounded> {
+    /// What the flight of that number does to a device, unless it is not on it.
+    fn takes(&self, luck: u64, number: u32, now: Instant) -> Option<Fate> {
+        // A source of its own: a device that asks again gets the same answer, and no other chance
+        // depends on how often it asks.
+        let mut random = device_random(luck, number);
         let chosen = random.random::<f64>() < self.share;
-        let how = self.how.draw(random);
-        (chosen && Instant::now() < self.until).then_some(Grounded {
+        let how = self.how.draw(&mut random);
+        chosen.then(|| Fate {
+            after: self.start.saturating_duration_since(now),
             how,
-            until: self.until,
+            away: self.end.saturating_duration_since(self.start.max(now)),
+            loss: NetworkLoss::Moved,
         })
     }
 }
@@ -205,8 +213,7 @@ pub(super) fn between(
 #[derive(Debug)]
 pub struct Behaviour {
     abandonment: Mutex<Abandonment>,
-    flight: Mutex<Option<Flight>>,
-    departure: Notify,
+    flights: Mutex<Vec<Flight>>,
     stopping: AtomicBool,
 }
 
@@ -214,8 +221,7 @@ impl Default for Behaviour {
     fn default() -> Self {
         Self {
             abandonment: Mutex::new(Abandonment::none()),
-            flight: Mutex::default(),
-            departure: Notify::new(),
+            flights: Mutex::default(),
             stopping: AtomicBool::new(false),
         }
     }
@@ -231,28 +237,20 @@ impl Behaviour {
         lock(&self.abandonment).draw(random)
     }
 
-    /// From now on, for so long, that share of the devices has no network; all of them lose it and
-    /// get it back at once.
-    pub fn take_off(&self, share: f64, how: AbandonShares, duration: Duration) {
-        let mut flight = lock(&self.flight);
-        *flight = Some(Flight {
-            number: flight.map_or(1, |last| last.number + 1),
-            share,
-            how,
-            until: Instant::now() + duration,
-        });
-        drop(flight);
-        self.departure.notify_waiters();
+    /// All flights of the run, in their order. A device looks when it begins to wait, and then knows
+    /// how long it may: told of a flight only when it takes off, each would have to listen as well,
+    /// which costs more memory than the waiting itself.
+    pub fn announce(&self, flights: Vec<Flight>) {
+        *lock(&self.flights) = flights;
     }
 
-    /// The flight that is on, or was the last.
-    pub(super) fn flight(&self) -> Option<Flight> {
-        *lock(&self.flight)
-    }
-
-    /// Ends when another flight takes off after this was called.
-    pub(super) fn departure(&self) -> Notified<'_> {
-        self.departure.notified()
+    /// What the flight that is under way, or the next, does to a device of that luck.
+    pub(super) fn flight(&self, luck: u64, now: Instant) -> Option<Fate> {
+        let flights = lock(&self.flights);
+        (0..)
+            .zip(flights.iter())
+            .filter(|(_, flight)| now < flight.end)
+            .find_map(|(number, flight)| flight.takes(luck, number, now))
     }
 
     /// Devices end when they would send another Ping.
@@ -347,4 +345,56 @@ pub fn device_random(seed: u64, device: u32) -> Xoshiro256PlusPlus {
     /// far apart.
     const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
     Xoshiro256PlusPlus::seed_from_u64(seed ^ SPREAD.wrapping_mul(u64::from(device) + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn flight(start: Instant, share: f64) -> Flight {
+        Flight {
+            start,
+            end: start + MINUTE,
+            share,
+            how: AbandonShares {
+                fin: 0.0,
+                rst: 0.0,
+                silence: 1.0,
+            },
+        }
+    }
+
+    #[test]
+    fn a_device_is_told_the_same_of_its_flights_whenever_it_asks() {
+        let now = Instant::now();
+        let behaviour = Behaviour::default();
+        behaviour.announce(vec![
+            flight(now + MINUTE, 0.5),
+            flight(now + 10 * MINUTE, 1.0),
+        ]);
+        let devices = 0..1000_u64;
+        let of = |luck: u64, at: Instant| behaviour.flight(luck, at).unwrap();
+        let first = devices
+            .clone()
+            .filter(|luck| of(*luck, now).after == MINUTE);
+        let first: Vec<u64> = first.collect();
+        assert!((400..600).contains(&first.len()), "{}", first.len());
+        for luck in devices {
+            let expected = if first.contains(&luck) { 1 } else { 10 };
+            assert_eq!(of(luck, now).after, expected * MINUTE);
+            // In the middle of it, what is left of it.
+            let middle = of(luck, now + 90 * Duration::from_secs(1));
+            if first.contains(&luck) {
+                assert_eq!((middle.after, middle.away), (Duration::ZERO, MINUTE / 2));
+            } else {
+                assert_eq!(middle.away, MINUTE);
+            }
+            assert_eq!(of(luck, now + 2 * MINUTE).after, 8 * MINUTE);
+            assert_eq!(behaviour.flight(luck, now + 11 * MINUTE), None);
+        }
+        behaviour.announce(Vec::new());
+        assert_eq!(behaviour.flight(1, now), None);
+    }
 }

@@ -1,22 +1,22 @@
 //! How a device waits for changes: by a Ping or a Sync that the server holds, until it is answered,
 //! given up, or lost with its network.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use eas::Command;
 use eas::commands::{PingAnswer, PingFolder, PingRequest, SyncAnswer, SyncRequest};
 use eas::status::{PingStatus, Reaction, SyncStatus};
-use rand_xoshiro::Xoshiro256PlusPlus;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
-use super::client::Trouble;
+use super::beside::Waited;
+use super::client::{Client, Trouble};
 use super::event::{Event, PingEnd, Record, State};
 use super::life::{Life, Step};
-use super::profile::{Behaviour, Fate, Grounded, NetworkLoss};
+use super::profile::{Fate, NetworkLoss};
+use super::second::asks_again;
 use crate::scenario::{PingBody, Wait};
-use crate::transport::{Abandon, Answer, Failure, FailureKind, Transport};
+use crate::transport::{Abandon, FailureKind, Transport};
 
 /// What the server has cached of the last request that waited, as far as its answers show.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,10 +52,10 @@ const MAX_IDLE: u8 = 3;
 
 /// A request that the server is asked to hold.
 #[derive(Debug, Clone, Copy)]
-struct Held {
-    command: Command,
+pub(super) struct Held {
+    pub(super) command: Command,
     /// For so many seconds.
-    seconds: u32,
+    pub(super) seconds: u32,
     /// Its body is empty: the server has cached what it says.
     is_repeated: bool,
 }
@@ -67,25 +67,17 @@ impl Held {
     }
 }
 
-/// How the wait for an answer ended.
-enum Waited<A> {
-    /// At that instant.
-    Answered(A, Instant),
-    /// The device's network was switched off.
-    Grounded(Grounded),
-    /// The user did something that the request cannot stay open for.
-    Interrupted,
-}
-
 impl<T: Transport> Life<T> {
     /// Waits for changes once.
     pub(super) async fn hold(&mut self) -> Result<Step, Trouble> {
         if self.watched.iter().any(|folder| folder.stale) {
             return Ok(Step::Sync);
         }
-        if let Some(grounded) = boards(&self.behaviour, &mut self.flight, &mut self.random) {
-            self.client.transport.abandon(grounded.how);
-            Box::pin(self.fly(grounded)).await;
+        if let Some(fate) = self.absence(Instant::now())
+            && fate.after.is_zero()
+        {
+            self.client.transport.abandon(fate.how);
+            Box::pin(self.go_away(fate)).await;
             // Whether the fleet or the user was stopped meanwhile is asked before the next.
             return Ok(Step::Wait);
         }
@@ -98,35 +90,26 @@ impl<T: Transport> Life<T> {
             hangs: held.command == Command::Sync,
         });
         let limit = Duration::from_secs(held.seconds.into()) + self.client.profile.grace;
-        let fate = self.fate(limit);
+        let fate = self.fate(sent, limit, held.command == Command::Ping);
         let deadline = sent + fate.map_or(limit, |fate| fate.after);
         // Dropping the future here, when the run ends, counts the Ping as open.
-        let mut hold = Hold {
-            record: Arc::clone(&self.client.record),
-            device: self.client.identity.device,
-            sent,
-            limit,
-            armed: true,
-        };
+        let hold = Hold::new(&self.client, sent, limit);
         let waited = if self.desk.is_some() {
             Box::pin(self.wait_and_act(held, deadline)).await
         } else {
-            self.wait(held, deadline).await
+            let answer = self.client.receive(held.command, deadline, true).await;
+            Waited::Answered(answer, Instant::now())
         };
-        hold.armed = false;
-        drop(hold);
+        hold.end();
         match waited {
-            Waited::Answered(Ok(answer), at) => {
-                self.due = Some(at);
-                if held.command == Command::Sync {
-                    self.held_sync_answer(held, sent, at, &answer.body)
-                } else {
-                    self.ping_answer(held, sent, at, &answer.body)
-                }
-            }
+            Waited::Answered(Ok(answer), at) => self.answered(held, sent, at, &answer.body),
             Waited::Answered(Err(trouble), at) => {
                 self.due = Some(at);
-                Box::pin(self.without_answer(held, sent, fate, trouble)).await
+                if asks_again(&trouble, fate) {
+                    Box::pin(self.ask_again(held, sent)).await
+                } else {
+                    Box::pin(self.without_answer(held, sent, fate, trouble)).await
+                }
             }
             Waited::Interrupted => {
                 self.gave_up(held, sent, Abandon::Fin);
@@ -134,130 +117,76 @@ impl<T: Transport> Life<T> {
                 Box::pin(self.act()).await;
                 Ok(Step::Wait)
             }
-            Waited::Grounded(grounded) => {
-                self.gave_up(held, sent, grounded.how);
-                Box::pin(self.fly(grounded)).await;
-                Ok(Step::Wait)
-            }
         }
     }
 
-    async fn wait(&mut self, held: Held, deadline: Instant) -> Waited<Result<Answer, Trouble>> {
-        let mut answer = std::pin::pin!(self.client.receive(held.command, deadline, true));
-        loop {
-            // Made before the look, so that no flight falls in between.
-            let departure = self.behaviour.departure();
-            if let Some(grounded) = boards(&self.behaviour, &mut self.flight, &mut self.random) {
-                return Waited::Grounded(grounded);
-            }
-            tokio::select! {
-                answer = &mut answer => return Waited::Answered(answer, Instant::now()),
-                () = departure => {}
-            }
-        }
-    }
-
-    /// Waits, and lets the user act meanwhile, over another connection. The Ping stays open, as a
-    /// telephone's does; a Sync that hangs is given up, because the next one would end it.
-    async fn wait_and_act(
+    pub(super) fn answered(
         &mut self,
         held: Held,
-        deadline: Instant,
-    ) -> Waited<Result<Answer, Trouble>> {
-        let other = self.client.transport.another();
-        let mut waiting = std::mem::replace(&mut self.client.transport, other);
-        let waited = self.attend(&mut waiting, held, deadline).await;
-        self.client.transport = waiting;
-        match waited {
-            Waited::Answered(answer, at) => {
-                Waited::Answered(self.client.received(held.command, answer), at)
-            }
-            Waited::Grounded(grounded) => Waited::Grounded(grounded),
-            Waited::Interrupted => Waited::Interrupted,
-        }
-    }
-
-    async fn attend(
-        &mut self,
-        waiting: &mut T,
-        held: Held,
-        deadline: Instant,
-    ) -> Waited<Result<Answer, Failure>> {
-        let mut answer = std::pin::pin!(waiting.answer(deadline));
-        loop {
-            let behaviour = Arc::clone(&self.behaviour);
-            // Made before the look, so that no flight falls in between.
-            let departure = behaviour.departure();
-            if let Some(grounded) = boards(&self.behaviour, &mut self.flight, &mut self.random) {
-                return Waited::Grounded(grounded);
-            }
-            let due = self.desk.as_ref().map_or(deadline, |desk| desk.due);
-            tokio::select! {
-                answer = &mut answer => return Waited::Answered(answer, Instant::now()),
-                () = departure => {}
-                () = sleep_until(due) => {
-                    if held.command == Command::Sync {
-                        return Waited::Interrupted;
-                    }
-                    if let Some((answer, at)) = self.act_beside(answer.as_mut()).await {
-                        return Waited::Answered(answer, at);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Acts, and gives the answer that came meanwhile, if one did.
-    async fn act_beside<A>(
-        &mut self,
-        mut answer: Pin<&mut impl Future<Output = A>>,
-    ) -> Option<(A, Instant)> {
-        let mut act = Box::pin(self.act());
-        let arrived = tokio::select! {
-            () = &mut act => None,
-            answer = &mut answer => Some((answer, Instant::now())),
-        };
-        if arrived.is_some() {
-            act.await;
+        sent: Instant,
+        at: Instant,
+        body: &[u8],
+    ) -> Result<Step, Trouble> {
+        self.due = Some(at);
+        if held.command == Command::Sync {
+            self.held_sync_answer(held, sent, at, body)
         } else {
-            drop(act);
+            self.ping_answer(held, sent, at, body)
         }
-        // The next act connects anew: a telephone's second connection does not outlive its use.
-        self.client.transport.abandon(Abandon::Fin);
-        arrived
     }
 
-    /// Without a network until the flight is over, and then on another one.
-    async fn fly(&mut self, grounded: Grounded) {
+    /// When the device will be without a network by plan, the next time from then on.
+    fn absence(&self, now: Instant) -> Option<Fate> {
+        let flight = self.behaviour.flight(self.luck, now);
+        let sleep = self.sleep.as_ref().map(|sleep| sleep.fate(now));
+        let absences = [flight, sleep].into_iter().flatten();
+        absences.min_by_key(|fate| fate.after)
+    }
+
+    /// Without a network, and then with one again.
+    async fn go_away(&mut self, fate: Fate) {
         self.enter(State::Away);
-        sleep_until(grounded.until).await;
-        self.heartbeat.new_network(&self.client.profile.heartbeat);
+        sleep(fate.away).await;
+        match fate.loss {
+            NetworkLoss::Moved => self.heartbeat.new_network(&self.client.profile.heartbeat),
+            NetworkLoss::Forgotten => self.heartbeat.failed(&self.client.profile.heartbeat),
+            NetworkLoss::LostTrack => {}
+            NetworkLoss::Slept => self.wake(),
+        }
         // Without a network no Ping could be sent.
         self.due = Some(Instant::now());
     }
 
-    /// What the network does to the request, whichever comes first.
-    fn fate(&mut self, limit: Duration) -> Option<Fate> {
-        let drawn = self.behaviour.fate(&mut self.random);
-        let drawn = drawn.filter(|fate| fate.after < limit);
-        let forgotten = self
-            .client
-            .profile
-            .nat_timeout
-            .filter(|after| *after < limit);
-        match (forgotten, drawn) {
-            (Some(after), drawn) if drawn.is_none_or(|fate| after < fate.after) => Some(Fate {
-                after,
-                how: Abandon::Silence,
-                // Nobody tells the device; it waits as long as for any Ping.
-                away: limit - after,
-                loss: NetworkLoss::Forgotten,
-            }),
-            (_, drawn) => drawn,
+    /// On the network that it had, with whatever has come to be fetched before the next wait.
+    fn wake(&mut self) {
+        if let (Some(sleep), Some(plan)) = (&mut self.sleep, &self.client.profile.sleep) {
+            sleep.wake(plan);
         }
+        self.watched
+            .iter_mut()
+            .for_each(|folder| folder.stale = true);
     }
 
-    async fn send_held(&mut self) -> Result<Held, Trouble> {
+    /// What the network does to the request sent then, or `again` the device itself, whichever comes
+    /// first.
+    pub(super) fn fate(&mut self, sent: Instant, limit: Duration, again: bool) -> Option<Fate> {
+        let drawn = self.behaviour.fate(&mut self.random);
+        let forgotten = self.client.profile.nat_timeout.map(|after| Fate {
+            after,
+            how: Abandon::Silence,
+            // Nobody tells the device; it waits as long as for any Ping.
+            away: limit.saturating_sub(after),
+            loss: NetworkLoss::Forgotten,
+        });
+        let again = again.then(|| self.loses_track(limit)).flatten();
+        let fates = [drawn, forgotten, self.absence(sent), again];
+        let fates = fates.into_iter().flatten();
+        fates
+            .filter(|fate| fate.after < limit)
+            .min_by_key(|fate| fate.after)
+    }
+
+    pub(super) async fn send_held(&mut self) -> Result<Held, Trouble> {
         let hangs =
             self.client.profile.wait == Wait::Sync && self.client.version.has_hanging_sync();
         if hangs {
@@ -486,7 +415,7 @@ impl<T: Transport> Life<T> {
         self.failures = 0;
     }
 
-    async fn without_answer(
+    pub(super) async fn without_answer(
         &mut self,
         held: Held,
         sent: Instant,
@@ -501,16 +430,7 @@ impl<T: Transport> Life<T> {
         match (timed_out, fate) {
             (true, Some(fate)) => {
                 self.gave_up(held, sent, fate.how);
-                self.enter(State::Away);
-                sleep(fate.away).await;
-                match fate.loss {
-                    NetworkLoss::Moved => {
-                        self.heartbeat.new_network(&self.client.profile.heartbeat);
-                    }
-                    NetworkLoss::Forgotten => self.heartbeat.failed(&self.client.profile.heartbeat),
-                }
-                // Without a network no Ping could be sent.
-                self.due = Some(Instant::now());
+                self.go_away(fate).await;
                 Ok(Step::Wait)
             }
             (true, None) => {
@@ -546,33 +466,36 @@ impl<T: Transport> Life<T> {
     }
 }
 
-/// Asks once for each flight whether the device is on it.
-fn boards(
-    behaviour: &Behaviour,
-    asked: &mut u32,
-    random: &mut Xoshiro256PlusPlus,
-) -> Option<Grounded> {
-    let flight = behaviour.flight()?;
-    if flight.number == *asked {
-        return None;
-    }
-    *asked = flight.number;
-    flight.takes(random)
-}
-
-fn expired(age: Duration, held: Held) -> PingEnd {
+pub(super) fn expired(age: Duration, held: Held) -> PingEnd {
     PingEnd::Expired {
         overshoot: age.as_secs_f64() - f64::from(held.seconds),
     }
 }
 
 /// Counts the Ping as open at the end when it is dropped in between.
-struct Hold {
+pub(super) struct Hold {
     record: Arc<dyn Record>,
     device: u32,
     sent: Instant,
     limit: Duration,
     armed: bool,
+}
+
+impl Hold {
+    pub(super) fn new<T>(client: &Client<T>, sent: Instant, limit: Duration) -> Self {
+        Self {
+            record: Arc::clone(&client.record),
+            device: client.identity.device,
+            sent,
+            limit,
+            armed: true,
+        }
+    }
+
+    /// The wait is over.
+    pub(super) fn end(mut self) {
+        self.armed = false;
+    }
 }
 
 impl Drop for Hold {

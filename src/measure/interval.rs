@@ -87,6 +87,9 @@ impl Latency {
     }
 }
 
+/// The gauge of Pings that devices have open beside another.
+pub(super) const SECOND_PINGS: &str = "devices.second_pings";
+
 /// Values at the end of the second. What could not be read is absent.
 pub type Gauges = BTreeMap<String, f64>;
 
@@ -153,7 +156,7 @@ impl Interval {
     pub fn open_requests(&self) -> f64 {
         let open = State::ALL.iter().filter(|state| state.has_request_open());
         let level = |state: &State| self.gauge(&format!("devices.{}", state.as_str()));
-        open.filter_map(level).sum()
+        open.filter_map(level).sum::<f64>() + self.gauge(SECOND_PINGS).unwrap_or(0.0)
     }
 
     /// A latency.

@@ -102,6 +102,8 @@ names! {
         PingsCut = "pings_cut",
         /// Pings that a gateway answered with 502: its server went away.
         PingsLost = "pings_lost",
+        /// Pings that ended because their device sent another.
+        PingsSuperseded = "pings_superseded",
         /// Pings answered before their heartbeat though nothing had changed.
         PingsEarly = "pings_early",
         /// Syncs answered.

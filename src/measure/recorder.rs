@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::interval::{Gauges, Interval, Latency, LedgerCounts, rounded};
+use super::interval::{Gauges, Interval, Latency, LedgerCounts, SECOND_PINGS, rounded};
 use super::ledger::{Ledger, MailId, Marker};
 use super::metric::{Counter, Metric};
 use crate::device::{Event, FailureClass, PingEnd, Record, State};
@@ -63,6 +63,8 @@ pub struct Recorder {
     start: Instant,
     shards: Vec<Mutex<Shard>>,
     census: [AtomicI64; State::ALL.len()],
+    /// Pings open beside those that the census tells of.
+    second_pings: AtomicI64,
     /// Pings held now, and Pings that end with the run.
     open_at_end: AtomicU64,
     overdue_at_end: AtomicU64,
@@ -103,6 +105,7 @@ impl Recorder {
             start: Instant::now(),
             shards: (0..SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
             census,
+            second_pings: AtomicI64::new(0),
             open_at_end: AtomicU64::new(0),
             overdue_at_end: AtomicU64::new(0),
             oldest_at_end_ms: AtomicU64::new(0),
@@ -132,7 +135,14 @@ impl Recorder {
             .into_iter()
             .filter(|state| state.has_request_open())
             .map(|state| self.devices_in(state))
-            .sum()
+            .sum::<u64>()
+            + self.second_pings()
+    }
+
+    /// Pings that devices have open beside another.
+    #[must_use]
+    pub fn second_pings(&self) -> u64 {
+        u64::try_from(self.second_pings.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
     /// Pings that devices gave up and whose heartbeat is not over: a server that does not notice may
@@ -201,6 +211,11 @@ impl Recorder {
                 format!("devices.{}", state.as_str()),
                 self.devices_in(state) as f64,
             );
+        }
+        let second = self.second_pings();
+        // Most plans have none.
+        if second > 0 {
+            gauges.insert(SECOND_PINGS.to_owned(), second as f64);
         }
         let counts = Counter::ALL
             .iter()
@@ -299,6 +314,7 @@ impl Recorder {
                 Counter::PingsExpired
             }
             PingEnd::Changes => Counter::PingsChanged,
+            PingEnd::Superseded => Counter::PingsSuperseded,
             PingEnd::Status(_) => Counter::PingsOther,
             PingEnd::Lost => Counter::PingsLost,
             PingEnd::Abandoned { left } => {
@@ -334,9 +350,14 @@ impl Record for Recorder {
             self.census[to as usize].fetch_add(1, Ordering::Relaxed);
             return;
         }
+        if let Event::SecondPing { open } = event {
+            let change = if open { 1 } else { -1 };
+            self.second_pings.fetch_add(change, Ordering::Relaxed);
+            return;
+        }
         let mut shard = lock(&self.shards[device as usize % SHARDS]);
         match event {
-            Event::State { .. } => {}
+            Event::State { .. } | Event::SecondPing { .. } => {}
             Event::Begun(begun) => {
                 shard.count(if begun.connect.is_some() {
                     Counter::Connects

@@ -2,6 +2,7 @@
 //! the worker's outgoing side. The last two exist only where the server runs on this machine. Those
 //! of the devices are also told apart by what each connection is used for.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -123,10 +124,13 @@ impl SocketTable {
 
     fn add_devices(&self, gauges: &mut Gauges, rows: &[Row]) {
         let mut counts = [[0_u32; State::ALL.len()]; Use::ALL.len()];
-        let mut seen = vec![false; 1 << 16];
+        let mut seen = HashSet::with_capacity(rows.len());
         for row in rows {
-            seen[usize::from(row.local.port())] = true;
-            let told = self.uses.get(row.local.port());
+            let Some(end) = self.uses.end(row.local) else {
+                continue;
+            };
+            seen.insert(end);
+            let told = self.uses.get(end);
             let what = match (told, row.state) {
                 // The port was used before, and its device has not come further than this.
                 (Use::Closed, State::SynSent) => Use::Connecting,
@@ -134,9 +138,8 @@ impl SocketTable {
             };
             counts[what as usize][row.state as usize] += 1;
         }
-        for port in 0..=u16::MAX {
-            let what = self.uses.get(port);
-            if what.is_open() && !seen[usize::from(port)] {
+        for (end, what) in self.uses.open() {
+            if !seen.contains(&end) {
                 counts[what as usize][State::Established as usize] += 1;
             }
         }
@@ -206,9 +209,10 @@ mod tests {
             .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
             .collect();
         let mut servers: Vec<_> = (0..3).map(|_| listener.accept().unwrap().0).collect();
-        uses.set(clients[0].local_addr().unwrap().port(), Use::Idle);
-        uses.set(clients[1].local_addr().unwrap().port(), Use::Held);
-        uses.set(clients[2].local_addr().unwrap().port(), Use::Held);
+        let end = |address| uses.end(address).unwrap();
+        uses.set(end(clients[0].local_addr().unwrap()), Use::Idle);
+        uses.set(end(clients[1].local_addr().unwrap()), Use::Held);
+        uses.set(end(clients[2].local_addr().unwrap()), Use::Held);
         let gauges = table.sample();
         assert_eq!(gauges["tcp.devices.established"], 3.0);
         assert_eq!(gauges["tcp.devices.held.established"], 2.0);
@@ -219,7 +223,7 @@ mod tests {
         assert_eq!(gauges["tcp.outgoing.close_wait"], 0.0);
 
         let last = servers.pop().unwrap();
-        let closed = last.peer_addr().unwrap().port();
+        let closed = end(last.peer_addr().unwrap());
         drop(last);
         // The kernel takes its time, and its own thread, where the machine is busy.
         let mut gauges = table.sample();

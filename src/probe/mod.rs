@@ -2,6 +2,7 @@
 //! against a new server. The device is the one that runs live in their thousands ([`Life`]), with a
 //! tap on its transport.
 
+mod commands;
 mod tap;
 mod transcript;
 
@@ -17,6 +18,7 @@ use crate::device::{
     Behaviour, Client, Event, Identity, Life, Profile, Record, Refusals, Trouble, device_random,
 };
 use crate::transport::{FailureKind, Transport};
+pub use commands::try_commands;
 use tap::{Received, Sent, Tap};
 
 /// A probe that is not through by then shows enough of what is wrong.

@@ -51,6 +51,10 @@ impl<T> Tap<T> {
 }
 
 impl<T: Transport> Transport for Tap<T> {
+    fn another(&self) -> Self {
+        Self::new(self.inner.another(), self.heard.clone())
+    }
+
     async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
         let begun = self.inner.begin(request).await;
         self.since = Instant::now();
@@ -85,10 +89,6 @@ impl<T: Transport> Transport for Tap<T> {
 
     fn abandon(&mut self, how: Abandon) {
         self.inner.abandon(how);
-    }
-
-    fn another(&self) -> Self {
-        Self::new(self.inner.another(), self.heard.clone())
     }
 
     fn is_connected(&self) -> bool {

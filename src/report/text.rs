@@ -183,12 +183,13 @@ fn latencies(out: &mut String, phases: &[PhaseSummary]) {
 }
 
 fn counts(out: &mut String, phases: &[PhaseSummary]) {
-    const SHOWN: [(Counter, &str); 13] = [
+    const SHOWN: [(Counter, &str); 14] = [
         (Counter::PingsSent, "Pings sent"),
         (Counter::HangingSyncs, "… hanging Syncs"),
         (Counter::PingsExpired, "… expired"),
         (Counter::PingsChanged, "… with changes"),
         (Counter::PingsAbandoned, "… abandoned"),
+        (Counter::PingsSuperseded, "… superseded"),
         (Counter::PingsCut, "… cut"),
         (Counter::PingsOverdue, "… overdue"),
         (Counter::Syncs, "Syncs"),

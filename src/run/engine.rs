@@ -13,7 +13,7 @@ use super::mock::local_client;
 use super::observers::Observers;
 use super::{Interrupt, MakeTransport, MockProcess, RunError, Servers, Unrecorded, accounts};
 use crate::device::{
-    AbandonShares, Abandonment, Behaviour, Client, Identity, Profile, Record, Refusals,
+    AbandonShares, Abandonment, Behaviour, Client, Flight, Identity, Profile, Record, Refusals,
     device_random,
 };
 use crate::fleet::{Fleet, FleetPlan, Pacer};
@@ -45,6 +45,22 @@ fn shares(plan: &LossPlan) -> AbandonShares {
         rst: plan.rst,
         silence: plan.silence,
     }
+}
+
+/// The flights of all phases, each at its phase's start by the clock.
+fn flights(phases: &[PhasePlan], start: Instant) -> Vec<Flight> {
+    let mut at = start;
+    let mut flights = Vec::new();
+    for phase in phases {
+        flights.extend(phase.flight.as_ref().map(|flight| Flight {
+            start: at,
+            end: at + flight.duration,
+            share: flight.share,
+            how: shares(&flight.how),
+        }));
+        at += phase.duration;
+    }
+    flights
 }
 
 /// A run under way.
@@ -95,6 +111,8 @@ impl Engine {
             .map(|(identity, _)| identity.user_name.clone())
             .collect();
         let mut senders = self.senders(&plan, &devices, &servers);
+        let flights = flights(&plan.phases, self.recorder.start());
+        self.behaviour.announce(flights);
         let record: Arc<dyn Record> = Arc::clone(&self.recorder) as Arc<dyn Record>;
         let fleet = Fleet::start(
             FleetPlan {
@@ -160,7 +178,7 @@ impl Engine {
                     .into_iter()
                     .map(|(identity, profile)| {
                         Client::new(
-                            servers.transport(identity.device as usize),
+                            servers.sender(identity.device as usize),
                             identity,
                             profile,
                             Arc::clone(&self.refusals),
@@ -187,10 +205,6 @@ impl Engine {
             .as_ref()
             .map_or_else(Abandonment::none, abandonment);
         self.behaviour.set_abandonment(chosen);
-        if let Some(flight) = &phase.flight {
-            let how = shares(&flight.how);
-            self.behaviour.take_off(flight.share, how, flight.duration);
-        }
         if let Some(mock) = &self.mock
             && let Err(error) = mock.set_faults(&self.faults(phase)).await
         {
@@ -352,6 +366,8 @@ impl Engine {
     async fn settle(&mut self, background: &mut JoinSet<()>, end: End) -> Result<End, RunError> {
         "drain".clone_into(&mut self.phase);
         self.behaviour.set_abandonment(Abandonment::none());
+        // Those of phases that are not played any more.
+        self.behaviour.announce(Vec::new());
         self.stop_mail.notify_one();
         let mut end = end;
         if let (End::Complete, Some(mail)) = (end, self.record.plan.mail.clone()) {

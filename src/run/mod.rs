@@ -158,7 +158,8 @@ async fn run_over<F: MakeTransport>(
         }
         TargetPlan::Server { .. } => None,
     };
-    let servers = Servers::<F>::of(&plan, mock.as_ref())?;
+    let servers = Servers::<F>::of(&plan, mock.as_ref(), seed)?;
+    servers.check_sources().await?;
     let profiles = profiles(&plan, servers.path(), addresses(&plan, &identities));
     let refusals = Arc::new(Refusals::new(
         plan.devices.users as usize,
@@ -278,6 +279,8 @@ fn profiles(plan: &Plan, path: &str, addresses: Arc<[String]>) -> Vec<Arc<Profil
         wait: kind.wait,
         ping_body: kind.ping_body,
         nat_timeout: kind.nat_timeout,
+        sleep: kind.sleep,
+        second_ping: kind.second_ping,
         device_type: kind.device_type.clone(),
         user_agent: kind.user_agent.clone(),
         heartbeat: kind.heartbeat.clone(),
@@ -312,6 +315,7 @@ pub async fn first_device(mut plan: Plan, kind: Option<&str>) -> Result<FirstDev
             ))
         })?,
     };
+    plan.devices.profiles = vec![plan.devices.profiles.swap_remove(chosen)];
     plan.devices.count = 1;
     plan.devices.users = 1;
     let identities = accounts::identities(&plan).await?;
@@ -319,9 +323,10 @@ pub async fn first_device(mut plan: Plan, kind: Option<&str>) -> Result<FirstDev
         TargetPlan::Mock(config) => Some(MockProcess::start(config).await?),
         TargetPlan::Server { .. } => None,
     };
-    let servers = AnyFactory::servers(&plan, mock.as_ref())?;
+    let servers = AnyFactory::servers(&plan, mock.as_ref(), plan.seed.unwrap_or_default())?;
+    servers.check_sources().await?;
     let addresses = addresses(&plan, &identities);
-    let profile = profiles(&plan, servers.path(), addresses).swap_remove(chosen);
+    let profile = profiles(&plan, servers.path(), addresses).swap_remove(0);
     Ok(FirstDevice {
         identity: identities[0].clone(),
         profile,

@@ -80,7 +80,7 @@ impl Observers {
         let now = self.recorder.really_open() as f64;
         let census = Census {
             open: open.unwrap_or((now, now)),
-            held: self.recorder.devices_in(State::Holding) as f64,
+            held: (self.recorder.devices_in(State::Holding) + self.recorder.second_pings()) as f64,
             given_up: self.recorder.given_up() as f64,
         };
         gauges.insert("devices.given_up".to_owned(), census.given_up);

@@ -1,15 +1,20 @@
 //! The servers of a run: devices are dealt out to them in turn, by number, so that the same device
 //! meets the same server in every run.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use rand::Rng as _;
+
 use super::{MockProcess, RunError};
+use crate::device::device_random;
 use crate::scenario::{
     CarrierPlan, Needs, Plan, ProxyLoginPlan, ProxyPlan, TargetPlan, TransportKind,
 };
 use crate::transport::{
-    Abandon, Answer, Begun, Carrier, Failure, Lean, LeanFactory, Limits, Network, PortUses, Proxy,
-    ProxyLogin, Request, Reqwest, ReqwestFactory, Target, TlsOptions, Transport,
+    Abandon, Answer, Begun, Carrier, Failure, Lean, LeanFactory, Limits, LinkSpeed, Network,
+    PortUses, Proxy, ProxyLogin, Request, Reqwest, ReqwestFactory, Target, TlsOptions, Transport,
+    check_sources,
 };
 
 /// What a factory of transports to one server is made of.
@@ -19,6 +24,10 @@ pub(super) struct Parts<'a> {
     carrier: &'a Carrier,
     silent: usize,
     uses: &'a Arc<PortUses>,
+    sources: &'a [IpAddr],
+    /// Devices are dealt out to servers first, and to addresses then.
+    stride: u32,
+    links: &'a Arc<[Option<LinkSpeed>]>,
 }
 
 /// Makes the transports of a run. Which kind is fixed when the run begins: a device that could have
@@ -30,8 +39,8 @@ pub(super) trait MakeTransport: Send + Sync + Sized + 'static {
     /// A factory for one server; says what is wrong with its options.
     fn of(parts: &Parts<'_>) -> Result<Self, String>;
 
-    /// A transport without a connection.
-    fn make(&self) -> Self::Transport;
+    /// The transport of the device of that number, without a connection.
+    fn make_for(&self, device: u32) -> Self::Transport;
 }
 
 impl MakeTransport for LeanFactory<Network> {
@@ -41,15 +50,17 @@ impl MakeTransport for LeanFactory<Network> {
         let network = Network::new(parts.target.clone(), parts.tls);
         let network = network.map_err(|error| error.to_string())?;
         Ok(Lean::factory(
-            network,
+            network
+                .with_sources(parts.sources, parts.stride)
+                .with_links(Arc::clone(parts.links)),
             parts.silent,
             Limits::default(),
             Arc::clone(parts.uses),
         ))
     }
 
-    fn make(&self) -> Self::Transport {
-        Self::make(self)
+    fn make_for(&self, device: u32) -> Self::Transport {
+        Self::make_for(self, device)
     }
 }
 
@@ -68,8 +79,8 @@ impl MakeTransport for ReqwestFactory {
         .map_err(|error| error.to_string())
     }
 
-    fn make(&self) -> Self::Transport {
-        Self::make(self)
+    fn make_for(&self, _: u32) -> Self::Transport {
+        self.make()
     }
 }
 
@@ -84,10 +95,15 @@ impl AnyFactory {
     pub(super) fn servers(
         plan: &Plan,
         mock: Option<&MockProcess>,
+        seed: u64,
     ) -> Result<Servers<Self>, RunError> {
         Ok(match transport_of(plan) {
-            TransportKind::Lean => Servers::<LeanFactory<Network>>::of(plan, mock)?.map(Self::Lean),
-            TransportKind::Reqwest => Servers::<ReqwestFactory>::of(plan, mock)?.map(Self::Reqwest),
+            TransportKind::Lean => {
+                Servers::<LeanFactory<Network>>::of(plan, mock, seed)?.map(Self::Lean)
+            }
+            TransportKind::Reqwest => {
+                Servers::<ReqwestFactory>::of(plan, mock, seed)?.map(Self::Reqwest)
+            }
         })
     }
 
@@ -154,10 +170,22 @@ pub(super) fn transport_of(plan: &Plan) -> TransportKind {
 
 pub(super) struct Servers<F> {
     servers: Vec<(Target, F)>,
+    sources: Vec<IpAddr>,
+    /// Devices of the plan; numbers from here on are senders'.
+    devices: u32,
     uses: Arc<PortUses>,
 }
 
 impl<F> Servers<F> {
+    /// Finds source addresses that cannot be used.
+    pub(super) async fn check_sources(&self) -> Result<(), RunError> {
+        for target in self.targets() {
+            let checked = check_sources(target, &self.sources).await;
+            checked.map_err(|error| RunError::Target(error.to_string()))?;
+        }
+        Ok(())
+    }
+
     pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
         self.servers.iter().map(|(target, _)| target)
     }
@@ -182,6 +210,8 @@ impl<F> Servers<F> {
             servers: servers
                 .map(|(target, factory)| (target, change(factory)))
                 .collect(),
+            sources: self.sources,
+            devices: self.devices,
             uses: self.uses,
         }
     }
@@ -196,7 +226,7 @@ impl Servers<AnyFactory> {
 
 impl<F: MakeTransport> Servers<F> {
     /// Those that the plan names, or those of the mock that was started for it.
-    pub(super) fn of(plan: &Plan, mock: Option<&MockProcess>) -> Result<Self, RunError> {
+    pub(super) fn of(plan: &Plan, mock: Option<&MockProcess>, seed: u64) -> Result<Self, RunError> {
         let (urls, tls, carrier) = match &plan.target {
             TargetPlan::Server {
                 urls,
@@ -226,7 +256,10 @@ impl<F: MakeTransport> Servers<F> {
         // Pings given up in silence are spread as the devices are.
         let silent = (Needs::silent(plan) as usize).div_ceil(urls.len().max(1));
         let mut servers = Vec::new();
-        let uses = Arc::new(PortUses::default());
+        let sources = plan.devices.sources();
+        let uses = Arc::new(PortUses::new(&sources));
+        let stride = urls.len() as u32;
+        let links: Arc<[Option<LinkSpeed>]> = links(plan, seed).into();
         for url in urls {
             let target =
                 Target::parse(&url).map_err(|error| RunError::Target(error.to_string()))?;
@@ -236,6 +269,9 @@ impl<F: MakeTransport> Servers<F> {
                 carrier: &carrier,
                 silent,
                 uses: &uses,
+                sources: &sources,
+                stride,
+                links: &links,
             };
             let factory = F::of(&parts).map_err(RunError::Target)?;
             servers.push((target, factory));
@@ -243,12 +279,25 @@ impl<F: MakeTransport> Servers<F> {
         if servers.is_empty() {
             return Err(RunError::Target("the plan names no server".to_owned()));
         }
-        Ok(Self { servers, uses })
+        Ok(Self {
+            servers,
+            sources,
+            devices: plan.devices.count,
+            uses,
+        })
     }
 
     /// A transport to the server of that device.
     pub(super) fn transport(&self, device: usize) -> F::Transport {
-        self.servers[device % self.servers.len()].1.make()
+        let (_, factory) = &self.servers[device % self.servers.len()];
+        factory.make_for(device as u32)
+    }
+
+    /// A transport of the sender that belongs to that device's user. It has no link: mail comes from
+    /// elsewhere.
+    pub(super) fn sender(&self, device: usize) -> F::Transport {
+        let (_, factory) = &self.servers[device % self.servers.len()];
+        factory.make_for(self.devices + device as u32)
     }
 }
 
@@ -278,4 +327,24 @@ fn login_of(plan: &ProxyLoginPlan) -> Result<ProxyLogin, RunError> {
         user: plan.user.clone(),
         password,
     })
+}
+
+/// The link of each device, drawn once; none at all where no kind has any.
+fn links(plan: &Plan, seed: u64) -> Vec<Option<LinkSpeed>> {
+    /// Any fixed number: the same source as the device's other chances, begun elsewhere.
+    const APART: u64 = 0x6c69_6e6b;
+    let devices = &plan.devices;
+    if !devices.profiles.iter().any(|kind| kind.link.is_there()) {
+        return Vec::new();
+    }
+    let link = |device: u32| {
+        let link = devices.profiles[devices.profile_of(device)].link;
+        let (from, to) = link.latency;
+        let drawn: f64 = device_random(seed ^ APART, device).random();
+        link.is_there().then(|| LinkSpeed {
+            latency: from + to.saturating_sub(from).mul_f64(drawn),
+            bandwidth: link.bandwidth,
+        })
+    };
+    (0..devices.count).map(link).collect()
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::reader::Section;
-use super::{PhasePlan, TargetPlan};
+use super::{DevicesPlan, PhasePlan, TargetPlan};
 
 /// How requests get to a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -163,13 +163,37 @@ pub(super) fn refuse_for_mock(section: &Section<'_>) {
     }
 }
 
-/// reqwest gives its sockets to nobody, so a connection cannot be reset over it.
-pub(super) fn refuse_resets(root: &Section<'_>, target: Option<&TargetPlan>, phases: &[PhasePlan]) {
+/// What only the lean transport can: reqwest gives its sockets to nobody, so over it no connection can
+/// be bound, slowed down or reset.
+pub(super) fn refuse_what_only_lean_can(
+    root: &Section<'_>,
+    target: Option<&TargetPlan>,
+    devices: Option<&DevicesPlan>,
+    phases: &[PhasePlan],
+) {
     let is_reqwest = matches!(
         target,
         Some(TargetPlan::Server { carrier, .. }) if carrier.transport == TransportKind::Reqwest
     );
-    if !is_reqwest || phases.is_empty() {
+    if !is_reqwest {
+        return;
+    }
+    if let (Some(devices), Some(section)) = (devices, root.section("devices")) {
+        let only_lean = "belongs to transport = \"lean\": reqwest gives its sockets to nobody";
+        if !devices.source_addresses.is_empty() {
+            section.problem("source_addresses", only_lean);
+        }
+        if devices.profiles.iter().any(|kind| kind.link.is_there()) {
+            let keys = ["latency", "bandwidth"];
+            let key = keys.into_iter().find(|key| section.has(key));
+            section.problem(key.unwrap_or("profile"), only_lean);
+        }
+    }
+    refuse_resets(root, phases);
+}
+
+fn refuse_resets(root: &Section<'_>, phases: &[PhasePlan]) {
+    if phases.is_empty() {
         return;
     }
     let sections = root.sections("phase");
@@ -201,7 +225,7 @@ mod tests {
 
     fn scenario(target: &str, phase: &str) -> String {
         format!(
-            "name = \"x\"\n[target]\n{target}\n[devices]\ncount = 1\npassword_env = \"X\"\n\
+            "name = \"x\"\n[target]\n{target}\n[devices]\ncount = 1\nuser = \"load#\"\npassword_env = \"X\"\n\
              [[phase]]\nkind = \"baseline\"\nduration = \"1s\"\n{phase}"
         )
     }

@@ -1,5 +1,6 @@
 //! The `[devices]` table: how many, whose, and what kinds of devices they are.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::activity::{ActivityPlan, activity};
 use super::heartbeat::{HeartbeatPlan, heartbeat};
+use super::network::{LinkPlan, SleepPlan, SourceRange, addresses, link, sleep, source_addresses};
 use super::reader::Section;
 use super::users::{UserNames, users};
 use super::{PasswordSource, format_duration};
@@ -62,6 +64,10 @@ pub struct DevicesPlan {
     pub refusals: u32,
     /// Share of users that are stopped at which all are.
     pub refused_share: f64,
+    /// Addresses of this machine that connections are made from, in turn; whichever the system chooses
+    /// if there are none.
+    #[serde(default)]
+    pub source_addresses: Vec<SourceRange>,
     /// The kinds of devices; at least one.
     pub profiles: Vec<ProfilePlan>,
 }
@@ -91,6 +97,15 @@ pub struct ProfilePlan {
     pub all_folders: bool,
     /// The network forgets a connection that says nothing for so long: neither side is told.
     pub nat_timeout: Option<Duration>,
+    /// Its own link.
+    #[serde(default)]
+    pub link: LinkPlan,
+    /// It falls asleep now and then.
+    #[serde(default)]
+    pub sleep: Option<SleepPlan>,
+    /// Share of Pings during which it sends another over another connection.
+    #[serde(default)]
+    pub second_ping: f64,
     /// DeviceType.
     pub device_type: String,
     /// User-Agent; must stay constant, or a server may block the device.
@@ -132,6 +147,12 @@ pub enum PingBody {
 }
 
 impl DevicesPlan {
+    /// All addresses that connections are made from.
+    #[must_use]
+    pub fn sources(&self) -> Vec<IpAddr> {
+        addresses(&self.source_addresses)
+    }
+
     /// The profile of a device, by number: the same in every run and however a fleet is split, and
     /// in any stretch of devices about as the weights say.
     #[must_use]
@@ -190,6 +211,24 @@ impl ProfilePlan {
         if let Some(timeout) = self.nat_timeout {
             let timeout = format_duration(timeout);
             parts.push(format!("its network forgets it after {timeout}"));
+        }
+        if self.second_ping > 0.0 {
+            let share = self.second_ping * 100.0;
+            parts.push(format!("a second Ping during {share:.0} % of them"));
+        }
+        if self.link.is_there() {
+            let (from, to) = self.link.latency;
+            let [from, to] = [from, to].map(format_duration);
+            let bandwidth = self.link.bandwidth;
+            let bandwidth = bandwidth.map_or_else(String::new, |bytes| {
+                format!(" and {} kbit a second", bytes * 8 / 1000)
+            });
+            parts.push(format!("a link of {from} to {to}{bandwidth}"));
+        }
+        if let Some(sleep) = self.sleep {
+            let [awake, asleep] = [sleep.awake, sleep.asleep]
+                .map(|(from, to)| format!("{} to {}", format_duration(from), format_duration(to)));
+            parts.push(format!("awake for {awake}, then asleep for {asleep}"));
         }
         if self.all_folders {
             parts.push("all folders".to_owned());
@@ -276,6 +315,7 @@ pub(super) fn devices(section: Section<'_>, is_mock: bool, folder: &Path) -> Opt
         refused_share: section
             .number("refused_share", 0.0..=1.0)
             .unwrap_or(defaults::REFUSED_SHARE),
+        source_addresses: source_addresses(&section),
         profiles,
     };
     section.finish();
@@ -401,6 +441,11 @@ fn profile(section: &Section<'_>, common: Option<&ProfilePlan>) -> ProfilePlan {
             .map_or(common.window, |window| window as u16),
         all_folders: section.flag("all_folders").unwrap_or(common.all_folders),
         nat_timeout: nat_timeout.or(common.nat_timeout),
+        link: link(section, common.link),
+        sleep: sleep(section).or(common.sleep),
+        second_ping: section
+            .number("second_ping", 0.0..=1.0)
+            .unwrap_or(common.second_ping),
         device_type: device_type.unwrap_or_else(|| common.device_type.clone()),
         user_agent: user_agent.unwrap_or_else(|| common.user_agent.clone()),
         activity: activity(section, common.activity.as_ref()),
@@ -425,6 +470,9 @@ impl Default for ProfilePlan {
             window: defaults::WINDOW as u16,
             all_folders: false,
             nat_timeout: None,
+            link: LinkPlan::default(),
+            sleep: None,
+            second_ping: 0.0,
             device_type: "easload".to_owned(),
             user_agent: concat!("easload/", env!("CARGO_PKG_VERSION")).to_owned(),
             activity: None,
@@ -476,6 +524,7 @@ mod tests {
             ramp_per_second: 1.0,
             refusals: 1,
             refused_share: 1.0,
+            source_addresses: Vec::new(),
             profiles: vec![profile("a", 6.0), profile("b", 3.0), profile("c", 1.0)],
         };
         for start in [0, 1, 777, 9_900] {

@@ -10,6 +10,7 @@ mod heartbeat;
 mod mail;
 mod mock;
 mod needs;
+mod network;
 mod observe;
 mod parse;
 mod policy;
@@ -32,6 +33,7 @@ pub use heartbeat::{Fall, HeartbeatPlan, Ladder, MAX_HEARTBEAT};
 pub use mail::{CurvePlan, MailDoor, MailSchedule};
 pub use mock_server::units::{format_duration, parse_duration, parse_size};
 pub use needs::Needs;
+pub use network::{LinkPlan, SleepPlan, SourceRange};
 pub use observe::{Format, ObservePlan, Place, RequestsPerPing, SourcePlan};
 pub(crate) use parse::split_port;
 pub use parse::{ScenarioError, parse, parse_mock};
@@ -323,6 +325,18 @@ impl Plan {
                     .to_owned(),
             );
         }
+        warnings.extend(self.too_many_devices());
+        let longest = self.devices.profiles.iter().filter_map(|kind| kind.sleep);
+        let longest = longest.map(|sleep| sleep.asleep.1).max();
+        if let (Some(asleep), Some(mail)) = (longest, &self.mail)
+            && asleep > mail.late_after
+        {
+            warnings.push(format!(
+                "devices sleep up to {} and mail counts as late after {}: what waits for them is late",
+                format_duration(asleep),
+                format_duration(mail.late_after)
+            ));
+        }
         let ramp = f64::from(self.devices.count) / self.devices.ramp_per_second;
         let unjudged: f64 = self
             .phases
@@ -337,6 +351,39 @@ impl Plan {
             ));
         }
         warnings
+    }
+
+    /// What is wrong if a user has more devices than the target lets him have. Their ids are the same
+    /// in every run, so they do not gather.
+    fn too_many_devices(&self) -> Option<String> {
+        /// EasMaxDevices of Exchange 2010's policy; from 2013 on it is 100, more than the devices of one
+        /// user that may hold a request at once.
+        const OLDEST_DEFAULT: u64 = 10;
+        let devices = u64::from(self.devices.count.div_ceil(self.devices.users.max(1)));
+        let sends = self
+            .mail
+            .as_ref()
+            .is_some_and(|mail| mail.door == MailDoor::SendMail);
+        let (most, whose) = match &self.target {
+            TargetPlan::Mock(config) => (config.max_devices as u64, "the mock's max_devices"),
+            TargetPlan::Server { .. } => (
+                OLDEST_DEFAULT,
+                "EasMaxDevices of Exchange 2010 (100 from 2013 on); every other device of these users \
+                 counts too",
+            ),
+        };
+        let needed = devices + u64::from(sends);
+        (needed > most).then(|| {
+            let sender = if sends {
+                ", the one that sends included"
+            } else {
+                ""
+            };
+            format!(
+                "a user has up to {needed} devices{sender}, and more than {most} are refused \
+                 (EasMaxDevices, Status 177): {whose}"
+            )
+        })
     }
 
     /// The phase that is played so many seconds after the start.

@@ -30,6 +30,8 @@ impl Needs {
     const BYTES_PER_DEVICE_REQWEST_TLS: u64 = 50_000;
     /// Pings given up in silence keep their descriptor; at most this share of the fleet at once.
     const SILENT_SHARE: f64 = 0.1;
+    /// Seconds in TIME_WAIT on Linux.
+    const TIME_WAIT: f64 = 60.0;
 
     /// What that plan needs.
     #[must_use]
@@ -40,7 +42,8 @@ impl Needs {
             .as_ref()
             .filter(|mail| mail.door == MailDoor::SendMail)
             .map_or(0, |mail| u64::from(mail.senders));
-        let connections = devices + senders + Self::silent(plan);
+        let connections =
+            devices + senders + Self::silent(plan) + Self::second_pings(plan) + Self::acting(plan);
         let (tls, per_connection) = match &plan.target {
             TargetPlan::Mock(config) => {
                 // The front door has the back end's end of each forwarded request too.
@@ -78,6 +81,35 @@ impl Needs {
         }
     }
 
+    /// Pings that are open beside another at once, were they all open for as long as they may.
+    fn second_pings(plan: &Plan) -> u64 {
+        let kinds = plan.devices.profiles.iter().zip(plan.devices.mix());
+        let pings = kinds.map(|(kind, count)| kind.second_ping * f64::from(count));
+        pings.sum::<f64>().ceil() as u64
+    }
+
+    /// Things that users do in a second, and devices that have one.
+    fn acts(plan: &Plan) -> (f64, u64) {
+        let kinds = plan.devices.profiles.iter().zip(plan.devices.mix());
+        kinds.fold((0.0, 0), |(rate, users), (kind, count)| {
+            let own = kind.activity.as_ref().map_or(0.0, |plan| plan.per_second());
+            let is_busy = kind.activity.is_some();
+            (
+                rate + own * f64::from(count),
+                users + u64::from(is_busy) * u64::from(count),
+            )
+        })
+    }
+
+    /// Second connections of users who act at once, on a server that lets each wait as long as a device
+    /// does.
+    fn acting(plan: &Plan) -> u64 {
+        /// As `REQUEST_TIMEOUT` of a run.
+        const PATIENCE: f64 = 90.0;
+        let (rate, users) = Self::acts(plan);
+        users.min((rate * PATIENCE).ceil() as u64)
+    }
+
     /// Connections given up in silence that are kept at most.
     #[must_use]
     pub fn silent(plan: &Plan) -> u64 {
@@ -99,17 +131,58 @@ impl Needs {
                 devices * flight.share * flight.how.silence / weights
             })
             .fold(0.0, f64::max);
-        // Each device whose gateway forgets has one such connection while it waits, and the last.
+        // Each device whose gateway forgets has one such connection while it waits, and the last; one that
+        // sleeps, the one with which it fell asleep.
         let grace = plan.devices.grace.as_secs();
         let forgotten = plan.devices.profiles.iter().zip(plan.devices.mix());
         let forgotten = forgotten.filter(|(profile, _)| {
             let longest = u64::from(profile.heartbeat.longest()) + grace;
-            profile
+            let forgets = profile
                 .nat_timeout
-                .is_some_and(|timeout| timeout.as_secs() < longest)
+                .is_some_and(|timeout| timeout.as_secs() < longest);
+            forgets || profile.sleep.is_some()
         });
         let forgotten: u64 = forgotten.map(|(_, count)| u64::from(count)).sum();
         (abandoned + flown).ceil() as u64 + forgotten
+    }
+
+    /// Local ports towards the busiest server: those of open connections, and of connections that
+    /// devices closed, which the kernel keeps for a while.
+    #[must_use]
+    pub fn local_ports(plan: &Plan) -> u64 {
+        let closed = |phase: &super::PhasePlan| {
+            let Some(abandon) = &phase.abandon else {
+                return 0.0;
+            };
+            let weights = abandon.how.fin + abandon.how.rst + abandon.how.silence;
+            // A device gives up at most once in the mean time that a Ping and its absence take.
+            let turn = (abandon.after.0 + abandon.after.1 + abandon.away.0 + abandon.away.1) / 2;
+            let turns =
+                phase.duration.as_secs_f64().min(Self::TIME_WAIT) / turn.as_secs_f64().max(0.1);
+            f64::from(plan.devices.count) * turns * abandon.share * abandon.how.fin / weights
+        };
+        let closed = plan.phases.iter().map(closed).fold(0.0, f64::max).ceil() as u64;
+        let servers = match &plan.target {
+            TargetPlan::Mock(config) => config.servers as u64,
+            TargetPlan::Server { urls, .. } => urls.len() as u64,
+        };
+        // Each act closes its connection.
+        let acts = (Self::acts(plan).0 * Self::TIME_WAIT).ceil() as u64;
+        (Self::of(plan).connections + closed + acts).div_ceil(servers.max(1))
+    }
+
+    /// What is wrong if each address of this machine has so many local ports.
+    #[must_use]
+    pub fn port_shortage(plan: &Plan, per_address: u64) -> Option<String> {
+        let sources = plan.devices.sources().len().max(1) as u64;
+        let (needed, have) = (Self::local_ports(plan), per_address * sources);
+        (needed > have).then(|| {
+            format!(
+                "{needed} connections to one server, those that have just ended included, do not fit \
+                 into {have} local ports ({per_address} for each of {sources} source addresses): name \
+                 more with [devices] source_addresses, or widen net.ipv4.ip_local_port_range"
+            )
+        })
     }
 
     /// Outgoing sockets that stranded requests keep in the mock's worker at most.
@@ -130,5 +203,58 @@ impl Needs {
         let ports = u64::from(*config.ephemeral_ports.end()) + 1
             - u64::from(*config.ephemeral_ports.start());
         estimate.min(ports)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::parse;
+
+    fn plan(devices: &str, phase: &str) -> Plan {
+        let text = format!(
+            "name = \"x\"\n[target]\nurl = [\"http://127.0.0.1:1\", \"http://127.0.0.1:2\"]\n[devices]\n\
+             user = \"load####\"\npassword_env = \"X\"\n{devices}\n[[phase]]\nkind = \"baseline\"\n\
+             duration = \"10m\"\n{phase}\n"
+        );
+        parse("x.toml", &text).unwrap()
+    }
+
+    #[test]
+    fn ports_are_counted_for_each_server_with_connections_that_have_just_ended() {
+        let quiet = plan("count = 1000", "");
+        assert_eq!(Needs::local_ports(&quiet), 500);
+        assert_eq!(Needs::port_shortage(&quiet, 500), None);
+        let text = Needs::port_shortage(&quiet, 499).unwrap();
+        assert!(text.contains("source_addresses"), "{text}");
+        let two = "count = 1000\nsource_addresses = [\"127.0.0.1..127.0.0.2\"]";
+        assert_eq!(Needs::port_shortage(&plan(two, ""), 250), None);
+        // Every second Ping is closed after 20 s, and its port is kept for 60 s.
+        let abandon = "abandon = { share = 0.5, after = \"10s..20s\", away = \"0s..10s\" }";
+        let busy = plan("count = 1000", abandon);
+        assert_eq!(Needs::local_ports(&busy), (1000 + 1500) / 2);
+    }
+
+    #[test]
+    fn devices_that_a_user_may_not_have_are_warned_of() {
+        let warned = |plan: &Plan| {
+            let warnings = plan.warnings();
+            warnings.iter().any(|text| text.contains("EasMaxDevices"))
+        };
+        let server = |sender: &str| plan("count = 100\nusers = 10", sender);
+        assert!(!warned(&server("")));
+        assert!(warned(&server("[mail]\nrate = 1")));
+        assert!(!warned(&server(
+            "[mail]\nrate = 1\ndoor = \"smtp\"\nsmtp = \"a:25\""
+        )));
+        let mock = |most: u32| {
+            let text = format!(
+                "name = \"x\"\n[mock]\nmax_devices = {most}\n[devices]\ncount = 19\nusers = 10\n\
+                 [[phase]]\nkind = \"baseline\"\nduration = \"10m\"\n"
+            );
+            parse("x.toml", &text).unwrap()
+        };
+        assert!(warned(&mock(1)));
+        assert!(!warned(&mock(2)));
     }
 }

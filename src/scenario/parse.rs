@@ -8,7 +8,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use mock_server::{MockConfig, Topology};
 use toml::de::DeTable;
 
-use super::carrier::{carrier, refuse_resets};
+use super::carrier::{carrier, refuse_what_only_lean_can};
 use super::devices::devices;
 use super::mail::mail;
 use super::mock::{faults, mock_config};
@@ -184,7 +184,6 @@ fn read(root: Section<'_>, folder: &Path) -> Option<Plan> {
             "is missing; write at least one [[phase]] with kind and duration",
         );
     }
-    refuse_resets(&root, target.as_ref(), &phases);
     let devices = match root.section("devices") {
         Some(section) => devices(section, is_mock, folder),
         None => {
@@ -192,6 +191,7 @@ fn read(root: Section<'_>, folder: &Path) -> Option<Plan> {
             None
         }
     };
+    refuse_what_only_lean_can(&root, target.as_ref(), devices.as_ref(), &phases);
     let mail = root
         .section("mail")
         .and_then(|section| mail(section, is_mock));

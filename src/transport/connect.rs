@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,11 +12,13 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::ports::LocalPorts;
+use super::LocalEnd;
+use super::link::{Link, LinkSpeed};
+use super::ports::{LocalPorts, system_range};
 use super::tls::{TlsError, TlsOptions, client_config, describe};
 
 /// How long TCP and TLS handshakes may take, each. Windows itself gives up after 21 s; a server
@@ -38,8 +40,8 @@ impl Stream for tokio::io::DuplexStream {
 pub struct Connected<S> {
     /// The stream.
     pub stream: S,
-    /// Port on this side.
-    pub local_port: u16,
+    /// Its end on this side.
+    pub local: LocalEnd,
     /// TCP handshake.
     pub connect: Duration,
     /// TLS handshake.
@@ -51,9 +53,11 @@ pub trait Connect: Send + Sync + 'static {
     /// What it makes.
     type Stream: Stream;
 
-    /// Makes one.
-    fn connect(&self)
-    -> impl Future<Output = Result<Connected<Self::Stream>, ConnectError>> + Send;
+    /// Makes one for the device of that number.
+    fn connect(
+        &self,
+        device: u32,
+    ) -> impl Future<Output = Result<Connected<Self::Stream>, ConnectError>> + Send;
 
     /// The value of the Host header.
     fn host(&self) -> &str;
@@ -73,7 +77,10 @@ pub enum ConnectError {
     #[error("no answer to the connection attempt within {} s", CONNECT_TIMEOUT.as_secs())]
     TimedOut,
     /// This machine has no free port towards the target.
-    #[error("this machine has no free local port towards the target")]
+    #[error(
+        "this machine has no free local port towards the target: give the devices more addresses \
+         ([devices] source_addresses) or widen net.ipv4.ip_local_port_range"
+    )]
     NoLocalPort,
     /// This process has no free descriptor.
     #[error("this process has no free descriptor (ulimit -n)")]
@@ -186,7 +193,12 @@ pub struct Network {
     target: Target,
     host_header: String,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    ports: Option<LocalPorts>,
+    /// One for each source address; one for all where the system chooses it.
+    ports: Vec<LocalPorts>,
+    /// Devices in a row that have the same source address.
+    stride: u32,
+    /// The devices' links, by number; devices without one have none here.
+    links: Arc<[Option<LinkSpeed>]>,
 }
 
 impl Network {
@@ -213,8 +225,33 @@ impl Network {
             target,
             host_header,
             tls,
-            ports: LocalPorts::of_system(),
+            ports: vec![LocalPorts::of_system(None, system_range())],
+            stride: 1,
+            links: Arc::default(),
         })
+    }
+
+    /// With those links of devices, by number; further devices have none.
+    #[must_use]
+    pub fn with_links(mut self, links: Arc<[Option<LinkSpeed>]>) -> Self {
+        self.links = links;
+        self
+    }
+
+    /// Connects from those addresses, if there are any: device n from that of number n / `stride`, in
+    /// turn. The stride is the number of servers that devices are dealt out to, so that each server
+    /// is met from every address.
+    #[must_use]
+    pub fn with_sources(mut self, sources: &[IpAddr], stride: u32) -> Self {
+        if !sources.is_empty() {
+            let range = system_range();
+            let ports = sources
+                .iter()
+                .map(|source| LocalPorts::of_system(Some(*source), range.clone()));
+            self.ports = ports.collect();
+        }
+        self.stride = stride.max(1);
+        self
     }
 
     /// The target's addresses, as resolved now.
@@ -232,23 +269,18 @@ impl Network {
         Ok(addresses)
     }
 
-    async fn tcp_to(&self, address: SocketAddr) -> Result<TcpStream, ConnectError> {
-        let connected = match &self.ports {
-            Some(ports) => ports.connect(address).await,
-            None => TcpStream::connect(address).await,
-        };
-        connected.map_err(|error| ConnectError::from_io(&error))
-    }
-
-    async fn tcp(&self) -> Result<TcpStream, ConnectError> {
+    async fn tcp(&self, ports: &LocalPorts) -> Result<TcpStream, ConnectError> {
         let attempt = async {
             // An address needs no resolver, which would cost a blocking thread for each connection.
             if let Ok(ip) = self.target.host.parse() {
-                return self.tcp_to(SocketAddr::new(ip, self.target.port)).await;
+                return tcp_to(ports, SocketAddr::new(ip, self.target.port)).await;
             }
             let mut outcome = Err(ConnectError::Resolve("no addresses".to_owned()));
             for address in self.resolve().await? {
-                outcome = self.tcp_to(address).await;
+                if !ports.reach(address) {
+                    continue;
+                }
+                outcome = tcp_to(ports, address).await;
                 if outcome.is_ok() {
                     break;
                 }
@@ -261,38 +293,56 @@ impl Network {
     }
 }
 
+async fn tcp_to(ports: &LocalPorts, address: SocketAddr) -> Result<TcpStream, ConnectError> {
+    let connected = ports.connect(address).await;
+    connected.map_err(|error| ConnectError::from_io(&error))
+}
+
 impl Connect for Network {
     type Stream = NetStream;
 
-    async fn connect(&self) -> Result<Connected<NetStream>, ConnectError> {
+    async fn connect(&self, device: u32) -> Result<Connected<NetStream>, ConnectError> {
+        let source = (device / self.stride) as usize % self.ports.len();
         let began = Instant::now();
-        let tcp = self.tcp().await?;
+        let tcp = self.tcp(&self.ports[source]).await?;
+        let link = self.links.get(device as usize).copied().flatten();
+        if let Some(link) = link {
+            sleep(link.latency).await;
+        }
         let connect = began.elapsed();
         // Without it, Nagle's algorithm delays requests that span two segments by 40 ms.
         tcp.set_nodelay(true)
             .map_err(|error| ConnectError::from_io(&error))?;
-        let local_port = tcp.local_addr().map_or(0, |address| address.port());
+        let local = LocalEnd {
+            // At most 65,536 addresses, as the plan bounds them.
+            source: source as u16,
+            port: tcp.local_addr().map_or(0, |address| address.port()),
+        };
         let Some((connector, name)) = &self.tls else {
+            let stream = match link {
+                None => NetStream::Plain(tcp),
+                Some(speed) => NetStream::Slow(Box::new(Link::new(tcp, speed))),
+            };
             return Ok(Connected {
-                stream: NetStream::Plain(tcp),
-                local_port,
+                stream,
+                local,
                 connect,
                 tls: None,
             });
         };
         let began = Instant::now();
-        let handshake = timeout(CONNECT_TIMEOUT, connector.connect(name.clone(), tcp));
-        let stream = match handshake.await {
-            Err(_) => return Err(ConnectError::Tls("the handshake timed out".to_owned())),
-            Ok(Err(error)) => return Err(ConnectError::Tls(describe(&error))),
-            Ok(Ok(stream)) => stream,
+        let stream = match link {
+            None => NetStream::Tls(Box::new(handshake(connector, name, tcp).await?)),
+            Some(speed) => {
+                let link = Link::new(tcp, speed);
+                NetStream::SlowTls(Box::new(handshake(connector, name, link).await?))
+            }
         };
-        let tls = Some(began.elapsed());
         Ok(Connected {
-            stream: NetStream::Tls(Box::new(stream)),
-            local_port,
+            stream,
+            local,
             connect,
-            tls,
+            tls: Some(began.elapsed()),
         })
     }
 
@@ -301,25 +351,65 @@ impl Connect for Network {
     }
 }
 
-/// A connection over the network.
+async fn handshake<S: Stream>(
+    connector: &TlsConnector,
+    name: &ServerName<'static>,
+    stream: S,
+) -> Result<TlsStream<S>, ConnectError> {
+    let handshake = timeout(CONNECT_TIMEOUT, connector.connect(name.clone(), stream));
+    match handshake.await {
+        Err(_) => Err(ConnectError::Tls("the handshake timed out".to_owned())),
+        Ok(Err(error)) => Err(ConnectError::Tls(describe(&error))),
+        Ok(Ok(stream)) => Ok(stream),
+    }
+}
+
+/// A connection over the network. Boxed are those that few devices have, or that are large.
 #[derive(Debug)]
 pub enum NetStream {
     /// Plain TCP.
     Plain(TcpStream),
     /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
+    /// Plain TCP over a link of its own.
+    Slow(Box<Link<TcpStream>>),
+    /// TLS over such a link.
+    SlowTls(Box<TlsStream<Link<TcpStream>>>),
+}
+
+/// What reads and writes.
+trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
+
+impl NetStream {
+    fn duplex(self: Pin<&mut Self>) -> Pin<&mut dyn Duplex> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream),
+            Self::Tls(stream) => Pin::new(stream.as_mut()),
+            Self::Slow(stream) => Pin::new(stream.as_mut()),
+            Self::SlowTls(stream) => Pin::new(stream.as_mut()),
+        }
+    }
+}
+
+impl Stream for TcpStream {
+    fn reset(self) {
+        // With a linger time of zero the close that follows is a reset. If it cannot be set, the
+        // connection ends with a FIN, which the caller's account would then call by the wrong name;
+        // on an open TCP socket it does not fail.
+        let _ = self.set_zero_linger();
+    }
 }
 
 impl Stream for NetStream {
     fn reset(self) {
-        let tcp = match &self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
-        };
-        // With a linger time of zero the close that follows is a reset. If it cannot be set, the
-        // connection ends with a FIN, which the caller's account would then call by the wrong name;
-        // on an open TCP socket it does not fail.
-        let _ = tcp.set_zero_linger();
+        match self {
+            Self::Plain(tcp) => tcp.reset(),
+            Self::Tls(tls) => tls.into_inner().0.reset(),
+            Self::Slow(link) => link.reset(),
+            Self::SlowTls(tls) => tls.into_inner().0.reset(),
+        }
     }
 }
 
@@ -329,10 +419,7 @@ impl AsyncRead for NetStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
-        }
+        self.duplex().poll_read(context, buffer)
     }
 }
 
@@ -342,23 +429,58 @@ impl AsyncWrite for NetStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
-        }
+        self.duplex().poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
-        }
+        self.duplex().poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+        self.duplex().poll_shutdown(context)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::super::FailureKind;
+    use super::super::ports::free_ports;
+    use super::*;
+    use crate::device::FailureClass;
+
+    /// A source address with two ports: the third connection finds none, and is the harness's own
+    /// failure; another address still has its own.
+    #[tokio::test]
+    async fn ports_that_are_exhausted_are_the_own_limit_with_its_remedy() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let target = Target::parse(&url).unwrap();
+        let mut network = Network::new(target, &TlsOptions::default()).unwrap();
+        let range = free_ports(2);
+        network.ports = ["127.0.0.1", "127.0.0.2"]
+            .map(|source| LocalPorts::new(source.parse().ok(), Some(range.clone()), 0))
+            .into();
+        let mut held = Vec::new();
+        for device in [0, 2] {
+            let connected = network.connect(device).await.unwrap();
+            assert_eq!(connected.local.source, 0);
+            assert!(range.contains(&connected.local.port));
+            held.push(connected);
         }
+        let error = network.connect(4).await.unwrap_err();
+        assert_eq!(error, ConnectError::NoLocalPort);
+        assert!(error.to_string().contains("source_addresses"), "{error}");
+        let kind = FailureKind::Connect(error);
+        assert_eq!(FailureClass::of(&kind), FailureClass::OwnLimit);
+        let other = network.connect(1).await.unwrap();
+        assert_eq!(other.local.source, 1);
+        assert!(range.contains(&other.local.port), "the same ports again");
+        let NetStream::Plain(stream) = &other.stream else {
+            panic!("plain HTTP");
+        };
+        assert_eq!(stream.local_addr().unwrap().ip().to_string(), "127.0.0.2");
+        // A connection that was reset leaves its port at once.
+        held.remove(0).stream.reset();
+        assert_eq!(network.connect(6).await.unwrap().local.source, 0);
     }
 }

@@ -17,8 +17,8 @@ use crate::lock::lock;
 use super::answer::{Limits, Parser};
 use super::connect::{Connect, Stream};
 use super::{
-    Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, Method, PortUses, Request, Timing,
-    Transport, Use,
+    Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, LocalEnd, Method, PortUses,
+    Request, Timing, Transport, Use,
 };
 
 /// Bytes read at once. Most answers fit in one read; a full window of mail takes several.
@@ -36,7 +36,7 @@ thread_local! {
 /// gathered, so that the server sees neither FIN nor RST.
 #[derive(Debug)]
 pub struct Silenced<S> {
-    parked: Mutex<Vec<(S, u16)>>,
+    parked: Mutex<Vec<(S, LocalEnd)>>,
     limit: usize,
 }
 
@@ -50,16 +50,16 @@ impl<S: Stream> Silenced<S> {
         }
     }
 
-    /// Keeps a connection; gives the port of one that is not kept any more.
-    fn park(&self, stream: S, port: u16) -> Option<u16> {
+    /// Keeps a connection; gives the end of one that is not kept any more.
+    fn park(&self, stream: S, end: LocalEnd) -> Option<LocalEnd> {
         let mut parked = lock(&self.parked);
-        parked.push((stream, port));
+        parked.push((stream, end));
         if parked.len() <= self.limit {
             return None;
         }
-        let (oldest, port) = parked.remove(0);
+        let (oldest, end) = parked.remove(0);
         oldest.reset();
-        Some(port)
+        Some(end)
     }
 
     /// How many there are.
@@ -72,6 +72,7 @@ impl<S: Stream> Silenced<S> {
 /// One device's transport.
 pub struct Lean<C: Connect> {
     shared: Arc<Shared<C>>,
+    device: u32,
     connection: Option<Connection<C::Stream>>,
     pending: Option<Pending>,
 }
@@ -86,7 +87,7 @@ struct Shared<C: Connect> {
 
 struct Connection<S> {
     stream: S,
-    local_port: u16,
+    local: LocalEnd,
 }
 
 /// A request that was written. Handshakes are kept as 32-bit microseconds: they are bounded by
@@ -122,7 +123,7 @@ impl<C: Connect> Lean<C> {
     /// Ends the connection, if there is one.
     fn close(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.shared.uses.set(connection.local_port, Use::Closed);
+            self.shared.uses.set(connection.local, Use::Closed);
         }
     }
 }
@@ -134,11 +135,18 @@ impl<C: Connect> Drop for Lean<C> {
 }
 
 impl<C: Connect> LeanFactory<C> {
-    /// A transport without a connection.
+    /// A transport without a connection, of device 0.
     #[must_use]
     pub fn make(&self) -> Lean<C> {
+        self.make_for(0)
+    }
+
+    /// A transport without a connection, of the device of that number.
+    #[must_use]
+    pub fn make_for(&self, device: u32) -> Lean<C> {
         Lean {
             shared: Arc::clone(&self.0),
+            device,
             connection: None,
             pending: None,
         }
@@ -152,6 +160,10 @@ impl<C: Connect> LeanFactory<C> {
 }
 
 impl<C: Connect> Transport for Lean<C> {
+    fn another(&self) -> Self {
+        LeanFactory(Arc::clone(&self.shared)).make_for(self.device)
+    }
+
     async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
         // Whatever a former request left on the connection cannot be told from this one's answer.
         if self.pending.take().is_some() {
@@ -166,7 +178,7 @@ impl<C: Connect> Transport for Lean<C> {
         }
         let (mut connect_us, mut tls_us) = (None, None);
         if self.connection.is_none() {
-            let made = Box::pin(self.shared.connector.connect())
+            let made = Box::pin(self.shared.connector.connect(self.device))
                 .await
                 .map_err(|error| Failure {
                     kind: error.into(),
@@ -177,7 +189,7 @@ impl<C: Connect> Transport for Lean<C> {
             tls_us = made.tls.map(micros);
             self.connection = Some(Connection {
                 stream: made.stream,
-                local_port: made.local_port,
+                local: made.local,
             });
         }
         let head = compose(&request, self.shared.connector.host());
@@ -206,7 +218,7 @@ impl<C: Connect> Transport for Lean<C> {
             });
         }
         let now = if request.held { Use::Held } else { Use::Asking };
-        self.shared.uses.set(connection.local_port, now);
+        self.shared.uses.set(connection.local, now);
         let is_options = request.method == Method::Options;
         self.pending = Some(Pending {
             sent: Instant::now(),
@@ -249,7 +261,7 @@ impl<C: Connect> Transport for Lean<C> {
         match &result {
             Ok(answer) if answer.end == ConnectionEnd::Kept => {
                 self.pending = None;
-                self.shared.uses.set(connection.local_port, Use::Idle);
+                self.shared.uses.set(connection.local, Use::Idle);
             }
             Err(Failure {
                 kind: FailureKind::TimedOut { .. },
@@ -268,30 +280,22 @@ impl<C: Connect> Transport for Lean<C> {
         let Some(connection) = self.connection.take() else {
             return;
         };
-        let (uses, port) = (&self.shared.uses, connection.local_port);
+        let (uses, end) = (&self.shared.uses, connection.local);
         match how {
             Abandon::Fin => {
-                uses.set(port, Use::Abandoned);
+                uses.set(end, Use::Abandoned);
                 drop(connection);
             }
             Abandon::Rst => {
-                uses.set(port, Use::Abandoned);
+                uses.set(end, Use::Abandoned);
                 connection.stream.reset();
             }
             Abandon::Silence => {
-                uses.set(port, Use::Silenced);
-                if let Some(port) = self.shared.silenced.park(connection.stream, port) {
-                    uses.set(port, Use::Abandoned);
+                uses.set(end, Use::Silenced);
+                if let Some(end) = self.shared.silenced.park(connection.stream, end) {
+                    uses.set(end, Use::Abandoned);
                 }
             }
-        }
-    }
-
-    fn another(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-            connection: None,
-            pending: None,
         }
     }
 
@@ -335,7 +339,7 @@ async fn receive<S: Stream>(
     }
     let timing = Timing {
         sent: pending.sent,
-        local_port: connection.local_port,
+        local: connection.local,
         reused: pending.reused,
         connect: pending
             .connect_us

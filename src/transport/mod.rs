@@ -8,8 +8,10 @@
 mod answer;
 mod connect;
 mod lean;
+mod link;
 mod pooled;
 mod ports;
+mod sources;
 mod tls;
 mod uses;
 
@@ -22,10 +24,13 @@ pub use answer::{Answer, Limits};
 pub use connect::{CONNECT_TIMEOUT, Connected};
 pub use connect::{Connect, ConnectError, NetStream, Network, Stream, Target, TargetError};
 pub use lean::{Lean, LeanFactory, Silenced};
+pub use link::{Link, LinkSpeed};
 pub use pooled::{Carrier, Proxy, ProxyLogin, Reqwest, ReqwestFactory};
+pub use ports::local_ports;
+pub use sources::{SourceError, check_sources};
 pub(crate) use tls::web_client;
 pub use tls::{TlsError, TlsOptions};
-pub use uses::{PortUses, Use};
+pub use uses::{LocalEnd, PortUses, Use};
 
 /// A method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +75,8 @@ pub struct Request<'a> {
 pub struct Timing {
     /// When the request was completely written.
     pub sent: Instant,
-    /// Port on this side, 0 when there is none (streams in memory).
-    pub local_port: u16,
+    /// The connection's end on this side.
+    pub local: LocalEnd,
     /// An earlier request's connection.
     pub reused: bool,
     /// TCP handshake, of a new connection.
@@ -203,11 +208,11 @@ pub trait Transport: Send + Sized {
     fn answer(&mut self, deadline: Instant)
     -> impl Future<Output = Result<Answer, Failure>> + Send;
 
+    /// Another transport of the same device, without a connection.
+    fn another(&self) -> Self;
+
     /// Gives the connection up.
     fn abandon(&mut self, how: Abandon);
-
-    /// Another one to the same server, without a connection yet.
-    fn another(&self) -> Self;
 
     /// Whether a connection is open.
     fn is_connected(&self) -> bool;

@@ -5,9 +5,12 @@
 //! further one. So every second connection is bound to an odd port before, which costs the same at any
 //! count, and the even ones are left to the system. Not all of them, because nobody else on the machine
 //! gets a port that is bound so, whatever its target: the system's own are shared between targets.
+//!
+//! With a source address every connection is bound to it, and takes the ports in turn: each address has
+//! all of them.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -19,44 +22,114 @@ const RANGE_FILE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 /// After so many odd ports that are taken the system chooses.
 const TRIES: u32 = 64;
 
-/// The odd local ports, in turn.
+/// So many ports of a source address are tried; one in two hundred that is free is found so. All of
+/// them would cost a fifth of a second at each attempt of each device that is left without.
+const BOUND_TRIES: u32 = 1024;
+
+/// The ports that this system gives to connections; `None` where that is not known.
+pub(super) fn system_range() -> Option<RangeInclusive<u16>> {
+    let text = std::fs::read_to_string(RANGE_FILE).ok()?;
+    let mut bounds = text.split_whitespace().map(str::parse);
+    let (first, last): (u16, u16) = (bounds.next()?.ok()?, bounds.next()?.ok()?);
+    (first < last).then_some(first..=last)
+}
+
+/// How many local ports each address of this machine has for connections to one server; `None` where
+/// that is not known.
+#[must_use]
+pub fn local_ports() -> Option<u64> {
+    system_range().map(|range| range.len() as u64)
+}
+
+/// Ports of one source address, or of whichever the system chooses.
 #[derive(Debug)]
 pub(super) struct LocalPorts {
-    range: RangeInclusive<u16>,
+    source: Option<IpAddr>,
+    /// `None` where it is not known, and the system chooses.
+    range: Option<RangeInclusive<u16>>,
     /// Connections so far.
     made: AtomicU32,
-    /// The next odd port.
+    /// The next port, or the next odd one.
     next: AtomicU32,
 }
 
 impl LocalPorts {
-    /// The range of this system; `None` where it is not known, and the system chooses.
-    pub(super) fn of_system() -> Option<Self> {
-        let text = std::fs::read_to_string(RANGE_FILE).ok()?;
-        let mut bounds = text.split_whitespace().map(str::parse);
-        let (first, last): (u16, u16) = (bounds.next()?.ok()?, bounds.next()?.ok()?);
+    /// The ports of that source address, out of the system's range.
+    pub(super) fn of_system(source: Option<IpAddr>, range: Option<RangeInclusive<u16>>) -> Self {
         // Two processes on one machine begin at different places.
-        (first < last).then(|| Self::new(first..=last, rand::rng().random()))
+        Self::new(source, range, rand::rng().random())
     }
 
-    fn new(range: RangeInclusive<u16>, next: u32) -> Self {
+    /// `next` is where the turn begins.
+    pub(super) fn new(
+        source: Option<IpAddr>,
+        range: Option<RangeInclusive<u16>>,
+        next: u32,
+    ) -> Self {
         Self {
+            source,
             range,
             made: AtomicU32::new(0),
             next: AtomicU32::new(next),
         }
     }
 
+    /// Whether that address is of the source address's family.
+    pub(super) fn reach(&self, to: SocketAddr) -> bool {
+        self.source
+            .is_none_or(|source| source.is_ipv4() == to.is_ipv4())
+    }
+
     /// Connects to that address.
     pub(super) async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        match (self.source, &self.range) {
+            (None, None) => TcpStream::connect(to).await,
+            (None, Some(range)) => self.connect_from_any(range, to).await,
+            (Some(source), None) => {
+                let socket = new_socket(to)?;
+                socket.bind(SocketAddr::new(source, 0))?;
+                socket.connect(to).await
+            }
+            (Some(source), Some(range)) => self.connect_from_source(source, range, to).await,
+        }
+    }
+
+    async fn connect_from_source(
+        &self,
+        source: IpAddr,
+        range: &RangeInclusive<u16>,
+        to: SocketAddr,
+    ) -> io::Result<TcpStream> {
+        let count = range.len() as u32;
+        for _ in 0..count.min(BOUND_TRIES) {
+            let turn = self.next.fetch_add(1, Ordering::Relaxed) % count;
+            let port = range.start() + turn as u16;
+            let socket = new_socket(to)?;
+            match socket.bind(SocketAddr::new(source, port)) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
+                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                    let text = format!("{source} is not an address of this machine");
+                    return Err(io::Error::other(text));
+                }
+                bound => bound?,
+            }
+            match socket.connect(to).await {
+                Err(error) if is_taken(&error) => {}
+                done => return done,
+            }
+        }
+        Err(io::ErrorKind::AddrNotAvailable.into())
+    }
+
+    async fn connect_from_any(
+        &self,
+        range: &RangeInclusive<u16>,
+        to: SocketAddr,
+    ) -> io::Result<TcpStream> {
         if self.made.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
             for _ in 0..TRIES {
-                match self.connect_from_odd(to).await {
-                    Err(error)
-                        if matches!(
-                            error.kind(),
-                            io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
-                        ) => {}
+                match self.connect_from_odd(range, to).await {
+                    Err(error) if is_taken(&error) => {}
                     done => return done,
                 }
             }
@@ -66,19 +139,50 @@ impl LocalPorts {
 
     /// Tries the next odd port. The system counts from the first of the range, so odd means an odd
     /// distance from it.
-    async fn connect_from_odd(&self, to: SocketAddr) -> io::Result<TcpStream> {
-        let count = self.range.len() as u32 / 2;
+    async fn connect_from_odd(
+        &self,
+        range: &RangeInclusive<u16>,
+        to: SocketAddr,
+    ) -> io::Result<TcpStream> {
+        let count = range.len() as u32 / 2;
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % count;
-        let port = self.range.start() + (2 * turn + 1) as u16;
-        let (socket, any) = match to {
-            SocketAddr::V4(_) => (TcpSocket::new_v4()?, [0; 4].into()),
-            SocketAddr::V6(_) => (TcpSocket::new_v6()?, [0_u16; 8].into()),
+        let port = range.start() + (2 * turn + 1) as u16;
+        let any = match to {
+            SocketAddr::V4(_) => IpAddr::from([0; 4]),
+            SocketAddr::V6(_) => IpAddr::from([0_u16; 8]),
         };
-        // The same port may serve towards other targets of ours.
-        socket.set_reuseaddr(true)?;
+        let socket = new_socket(to)?;
         socket.bind(SocketAddr::new(any, port))?;
         socket.connect(to).await
     }
+}
+
+fn new_socket(to: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = match to {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // The same port may serve towards other targets of ours.
+    socket.set_reuseaddr(true)?;
+    Ok(socket)
+}
+
+/// The port is in use, by another program or towards this target.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
+    )
+}
+
+/// So many ports in a row that nobody has.
+#[cfg(all(test, target_os = "linux"))]
+pub(super) fn free_ports(count: u16) -> RangeInclusive<u16> {
+    let is_free = |port: u16| std::net::TcpListener::bind(("0.0.0.0", port)).is_ok();
+    let mut firsts = (12_000..20_000).step_by(usize::from(count));
+    let first = firsts.find(|first| (*first..*first + count).all(is_free));
+    let first = first.expect("some ports in a row are free");
+    first..=first + count - 1
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -103,7 +207,7 @@ mod tests {
         let to = listener.local_addr().unwrap();
         let (first, taken) = four_ports();
         let range = first..=first + 3;
-        let ports = LocalPorts::new(range.clone(), 0);
+        let ports = LocalPorts::new(None, Some(range.clone()), 0);
         let mut streams = Vec::new();
         let mut next = async || {
             let stream = ports.connect(to).await.unwrap();
@@ -131,10 +235,12 @@ mod tests {
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let to = closed.local_addr().unwrap();
         drop(closed);
-        let ports = LocalPorts::of_system().unwrap();
-        for _ in 0..2 {
-            let error = ports.connect(to).await.unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        for source in [None, Some(to.ip())] {
+            let ports = LocalPorts::of_system(source, system_range());
+            for _ in 0..2 {
+                let error = ports.connect(to).await.unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+            }
         }
     }
 }

@@ -1,6 +1,9 @@
-//! What each connection is used for, by its port on this side: what the kernel's socket table
+//! What each connection is used for, by its end on this side: what the kernel's socket table
 //! cannot tell.
 
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// What a connection is used for.
@@ -59,14 +62,29 @@ impl Use {
     }
 }
 
-/// One entry for each port. Two connections of one port towards different servers share an entry,
-/// which the transports avoid as long as ports suffice.
-pub struct PortUses(Box<[AtomicU8]>);
+/// This side's end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct LocalEnd {
+    /// Which of the plan's source addresses; 0 where there are none.
+    pub source: u16,
+    /// The port; 0 for streams in memory, which have none.
+    pub port: u16,
+}
+
+/// The uses of all ports of one source address.
+type Table = Box<[AtomicU8]>;
+
+/// One entry for each port of each source address. Two connections of one end towards different
+/// servers share an entry, which the transports avoid as long as ports suffice.
+pub struct PortUses {
+    sources: HashMap<IpAddr, u16>,
+    /// Each is 64 KiB, and made with the first connection from its address.
+    tables: Box<[OnceLock<Table>]>,
+}
 
 impl Default for PortUses {
     fn default() -> Self {
-        let ports = 0..=u16::MAX;
-        Self(ports.map(|_| AtomicU8::new(0)).collect())
+        Self::new(&[])
     }
 }
 
@@ -77,16 +95,65 @@ impl std::fmt::Debug for PortUses {
 }
 
 impl PortUses {
-    /// What the connection with that port is used for now.
+    /// For connections from those addresses, at most 65,536; from whichever the system chooses when
+    /// there are none.
     #[must_use]
-    pub fn get(&self, port: u16) -> Use {
-        let number = self.0[usize::from(port)].load(Ordering::Relaxed);
+    pub fn new(sources: &[IpAddr]) -> Self {
+        Self {
+            sources: sources.iter().copied().zip(0..=u16::MAX).collect(),
+            tables: (0..sources.len().max(1)).map(|_| OnceLock::new()).collect(),
+        }
+    }
+
+    /// The end that a socket of this machine is; `None` if it is from an address that no device has.
+    #[must_use]
+    pub fn end(&self, local: SocketAddr) -> Option<LocalEnd> {
+        let source = if self.sources.is_empty() {
+            0
+        } else {
+            *self.sources.get(&local.ip())?
+        };
+        Some(LocalEnd {
+            source,
+            port: local.port(),
+        })
+    }
+
+    /// What the connection with that end is used for now.
+    #[must_use]
+    pub fn get(&self, end: LocalEnd) -> Use {
+        let table = self.tables.get(usize::from(end.source));
+        let number = table.and_then(OnceLock::get).map_or(0, |table| {
+            table[usize::from(end.port)].load(Ordering::Relaxed)
+        });
         Use::ALL[usize::from(number)]
     }
 
-    /// Says so. Port 0 is that of streams in memory, and nobody's.
-    pub fn set(&self, port: u16, what: Use) {
-        self.0[usize::from(port)].store(what as u8, Ordering::Relaxed);
+    /// Says so.
+    pub fn set(&self, end: LocalEnd, what: Use) {
+        if end.port == 0 {
+            return;
+        }
+        if let Some(table) = self.tables.get(usize::from(end.source)) {
+            let table = table.get_or_init(|| {
+                let ports = 0..=u16::MAX;
+                ports.map(|_| AtomicU8::new(0)).collect()
+            });
+            table[usize::from(end.port)].store(what as u8, Ordering::Relaxed);
+        }
+    }
+
+    /// The connections that this process has open.
+    pub fn open(&self) -> impl Iterator<Item = (LocalEnd, Use)> + '_ {
+        let tables = (0..=u16::MAX).zip(self.tables.iter());
+        let made = tables.filter_map(|(source, table)| Some((source, table.get()?)));
+        made.flat_map(|(source, table)| {
+            let ports = (0..=u16::MAX).zip(table.iter());
+            ports.filter_map(move |(port, number)| {
+                let what = Use::ALL[usize::from(number.load(Ordering::Relaxed))];
+                what.is_open().then_some((LocalEnd { source, port }, what))
+            })
+        })
     }
 }
 
@@ -97,11 +164,32 @@ mod tests {
     #[test]
     fn every_use_comes_back() {
         let uses = PortUses::default();
-        assert_eq!(uses.get(4711), Use::Connecting);
+        let at = |port| LocalEnd { source: 0, port };
+        assert_eq!(uses.get(at(4711)), Use::Connecting);
         for what in Use::ALL {
-            uses.set(u16::MAX, what);
-            assert_eq!(uses.get(u16::MAX), what);
+            uses.set(at(u16::MAX), what);
+            assert_eq!(uses.get(at(u16::MAX)), what);
         }
-        assert_eq!(uses.get(4711), Use::Connecting);
+        assert_eq!(uses.get(at(4711)), Use::Connecting);
+        assert_eq!(uses.end("192.0.2.1:4711".parse().unwrap()), Some(at(4711)));
+    }
+
+    #[test]
+    fn the_same_port_of_two_addresses_is_two_ends() {
+        let addresses = ["127.0.0.2", "::1"].map(|text| text.parse().unwrap());
+        let uses = PortUses::new(&addresses);
+        let ends =
+            ["127.0.0.2:4711", "[::1]:4711"].map(|text| uses.end(text.parse().unwrap()).unwrap());
+        assert_eq!((ends[0].source, ends[1].source), (0, 1));
+        uses.set(ends[0], Use::Held);
+        uses.set(ends[1], Use::Closed);
+        assert_eq!(
+            (uses.get(ends[0]), uses.get(ends[1])),
+            (Use::Held, Use::Closed)
+        );
+        let open: Vec<_> = uses.open().collect();
+        assert_eq!(open, [(ends[0], Use::Held)]);
+        // Another program's.
+        assert_eq!(uses.end("127.0.0.3:4711".parse().unwrap()), None);
     }
 }

@@ -150,7 +150,7 @@ async fn plain_requests_go_through_a_proxy_by_their_whole_url() {
             let answer = call(&mut transport, get("/x")).await.unwrap();
             assert_eq!((answer.status, answer.body.as_slice()), (200, &b"ok"[..]));
             assert_eq!(answer.timing.reused, reused);
-            assert_ne!(answer.timing.local_port, 0);
+            assert_ne!(answer.timing.local.port, 0);
         }
         let head = heads.recv().await.unwrap();
         assert!(
@@ -349,7 +349,7 @@ async fn http2_is_spoken_by_prior_knowledge_and_by_alpn() {
             assert_eq!(answer.timing.reused, reused);
             assert_eq!(answer.timing.tls.is_some(), is_tls && !reused);
             assert_eq!(answer.end, ConnectionEnd::Kept);
-            ports.push(answer.timing.local_port);
+            ports.push(answer.timing.local.port);
         }
         assert!(
             ports[0] != 0 && ports.iter().all(|port| *port == ports[0]),

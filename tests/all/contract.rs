@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use easload::transport::{
     Abandon, Answer, Carrier, ConnectError, ConnectionEnd, Failure, FailureKind, Lean, LeanFactory,
-    Limits, Method, Network, Request, Reqwest, ReqwestFactory, Target, TlsOptions, Transport,
+    Limits, LinkSpeed, Method, Network, Request, Reqwest, ReqwestFactory, Target, TlsOptions,
+    Transport,
 };
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -126,6 +127,47 @@ async fn suite(make: &impl Make) {
     connection_ends(make).await;
     deadlines(make).await;
     refused(make).await;
+    another(make).await;
+    answers_after_a_deadline(make).await;
+}
+
+/// Another transport of the same device has a connection of its own.
+async fn another(make: &impl Make) {
+    let good = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let scripts = vec![
+        vec![Do::Read, Do::Hold],
+        vec![Do::Read, text(good), Do::Hold],
+    ];
+    let mut first = make.make(raw_server(scripts).await);
+    first.begin(GET).await.unwrap();
+    let mut second = first.another();
+    assert!(!second.is_connected());
+    let answer = call(&mut second).await.unwrap();
+    assert_eq!(
+        (answer.body.as_slice(), answer.timing.reused),
+        (&b"ok"[..], false)
+    );
+    // The first is as open as before, also after a wait in vain.
+    let failure = first.answer(Instant::now()).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::TimedOut { received: 0 });
+    assert!(first.is_connected());
+    second.abandon(Abandon::Fin);
+    assert!(first.is_connected() && !second.is_connected());
+}
+
+/// A deadline may be followed by another wait: what comes later is the whole answer.
+async fn answers_after_a_deadline(make: &impl Make) {
+    let good = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec();
+    let (report, mut reports) = mpsc::unbounded_channel();
+    let address = raw_server(vec![vec![Do::Read, Do::Wait(report), Do::Send(good)]]).await;
+    let mut transport = make.make(address);
+    transport.begin(GET).await.unwrap();
+    let begun = reports.recv().await.unwrap();
+    let failure = transport.answer(Instant::now()).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::TimedOut { received: 0 });
+    begun.send(()).unwrap();
+    let answer = transport.answer(Instant::now() + SOON).await.unwrap();
+    assert_eq!(answer.body, b"ok");
 }
 
 async fn ordinary_requests(make: &impl Make) {
@@ -166,7 +208,7 @@ async fn ordinary_requests(make: &impl Make) {
         assert_eq!(answer.timing.connect.is_some(), !reused);
         assert!(answer.timing.tls.is_none());
         assert!(answer.timing.first_byte <= answer.timing.total);
-        ports.push(answer.timing.local_port);
+        ports.push(answer.timing.local.port);
     }
     assert!(
         ports[0] != 0 && ports[0] == ports[1],
@@ -475,7 +517,7 @@ async fn a_device_over_reqwest_has_one_connection() {
     for _ in 0..200 {
         let next = call(&mut transport).await.unwrap();
         assert!(next.timing.reused);
-        assert_eq!(next.timing.local_port, first.timing.local_port);
+        assert_eq!(next.timing.local, first.timing.local);
     }
 }
 
@@ -495,6 +537,38 @@ async fn silent_connections_over_reqwest_are_bounded() {
         .unwrap()
         .unwrap();
     assert!(end.is_ok(), "the oldest is closed");
+}
+
+/// Over a link of a megabyte a second.
+struct MakeLinked;
+
+impl Make for MakeLinked {
+    type Transport = Lean<Network>;
+
+    fn make(&self, address: SocketAddr) -> Self::Transport {
+        let target = Target::parse(&format!("http://{address}")).unwrap();
+        let speed = LinkSpeed {
+            // The suite asks at once whether a connection was closed.
+            latency: Duration::ZERO,
+            bandwidth: Some(1_000_000),
+        };
+        let network = Network::new(target, &TlsOptions::default()).unwrap();
+        let network = network.with_links(Arc::new([Some(speed)]));
+        Lean::factory(network, 4, LIMITS, Arc::default()).make()
+    }
+
+    fn can_reset(&self) -> bool {
+        true
+    }
+
+    fn sees_bytes(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn lean_over_a_link_passes_the_contract() {
+    suite(&MakeLinked).await;
 }
 
 /// Silence is bounded: beyond the limit the oldest connection is reset.

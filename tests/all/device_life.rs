@@ -11,14 +11,14 @@ use eas::status::*;
 use eas::wbxml::{self, Tag};
 use eas::{Command, ProtocolVersion};
 use easload::device::{
-    AbandonShares, Abandonment, Behaviour, Client, Event, Life, PingEnd, Profile, Record, Refusals,
-    device_random,
+    AbandonShares, Abandonment, Behaviour, Client, Event, Flight, Life, PingEnd, Profile, Record,
+    Refusals, device_random,
 };
 use easload::fleet::{Fleet, FleetPlan, Pacer};
 use easload::measure::{Counter, Gauges, Metric, Recorder};
 use easload::transport::{
     Abandon, Answer, Begun, Connect, ConnectError, Connected, ConnectionEnd, Failure, FailureKind,
-    Lean, Limits, Request, Timing, Transport,
+    Lean, Limits, LocalEnd, Request, Timing, Transport,
 };
 use mock_server::control::NewMail;
 use mock_server::{FrontDoor, MockConfig, Topology, WorkerLauncher};
@@ -186,6 +186,14 @@ impl World {
 }
 
 impl Transport for Scripted {
+    fn another(&self) -> Self {
+        Self {
+            world: Arc::clone(&self.world),
+            pending: None,
+            connected: false,
+        }
+    }
+
     async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
         let header = |name: &str| {
             request
@@ -242,7 +250,7 @@ impl Transport for Scripted {
         sleep_until(due).await;
         let timing = Timing {
             sent,
-            local_port: 1,
+            local: LocalEnd::default(),
             reused: false,
             connect: None,
             tls: None,
@@ -275,14 +283,6 @@ impl Transport for Scripted {
     fn abandon(&mut self, how: Abandon) {
         self.connected = false;
         self.world.abandoned.lock().unwrap().push(how);
-    }
-
-    fn another(&self) -> Self {
-        Self {
-            world: Arc::clone(&self.world),
-            pending: None,
-            connected: false,
-        }
     }
 
     fn is_connected(&self) -> bool {
@@ -370,6 +370,17 @@ impl Setup {
         let refusals = Arc::new(Refusals::new(1, 3, 1.0));
         let behaviour = Arc::new(Behaviour::default());
         behaviour.set_abandonment(self.abandonment);
+        let flights = self.flight.into_iter().map(|(start, duration)| Flight {
+            start: world.start + start,
+            end: world.start + start + duration,
+            share: 1.0,
+            how: AbandonShares {
+                fin: 0.0,
+                rst: 0.0,
+                silence: 1.0,
+            },
+        });
+        behaviour.announce(flights.collect());
         let transport = Scripted {
             world: Arc::clone(&world),
             pending: None,
@@ -383,22 +394,7 @@ impl Setup {
             Arc::clone(&ends) as Arc<dyn Record>,
         );
         let life = Life::new(client, Arc::clone(&behaviour), device_random(self.seed, 0));
-        let flight = async {
-            if let Some((start, duration)) = self.flight {
-                sleep(start).await;
-                let how = AbandonShares {
-                    fin: 0.0,
-                    rst: 0.0,
-                    silence: 1.0,
-                };
-                behaviour.take_off(1.0, how, duration);
-            }
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            _ = timeout(time, life.run()) => {}
-            () = flight => {}
-        }
+        let _ = timeout(time, life.run()).await;
         let seen = world.seen.lock().unwrap().clone();
         let abandoned = world.abandoned.lock().unwrap().clone();
         let ends = ends.0.lock().unwrap().clone();
@@ -820,12 +816,12 @@ pub(crate) struct InMemory(pub(crate) Arc<FrontDoor>);
 impl Connect for InMemory {
     type Stream = DuplexStream;
 
-    async fn connect(&self) -> Result<Connected<DuplexStream>, ConnectError> {
+    async fn connect(&self, _: u32) -> Result<Connected<DuplexStream>, ConnectError> {
         let (here, there) = tokio::io::duplex(64 << 10);
         self.0.serve_stream(there);
         Ok(Connected {
             stream: here,
-            local_port: 0,
+            local: LocalEnd::default(),
             connect: Duration::ZERO,
             tls: None,
         })

@@ -63,6 +63,8 @@ pub(crate) fn profile(heartbeat: u32) -> Arc<Profile> {
         wait: Wait::Ping,
         ping_body: PingBody::Full,
         nat_timeout: None,
+        sleep: None,
+        second_ping: 0.0,
         heartbeat: HeartbeatPlan::Fixed(heartbeat),
         grace: Duration::from_secs(5),
         window: 25,
@@ -89,6 +91,8 @@ pub(crate) enum Do {
     Reset,
     /// Reads until the client ends the connection, and reports how: `Ok` for FIN.
     Watch(tokio::sync::mpsc::UnboundedSender<std::io::Result<()>>),
+    /// Tells that it has come so far, and goes on when it is told to.
+    Wait(tokio::sync::mpsc::UnboundedSender<tokio::sync::oneshot::Sender<()>>),
     /// Keeps the connection open and does nothing.
     Hold,
 }
@@ -136,6 +140,12 @@ async fn follow(mut stream: TcpStream, script: Vec<Do>) {
                 let end = stream.read_to_end(&mut sink).await.map(drop);
                 let _ = report.send(end);
                 return;
+            }
+            Do::Wait(report) => {
+                let (go_on, told) = tokio::sync::oneshot::channel();
+                let _ = report.send(go_on);
+                let _ = told.await;
+                Ok(())
             }
             Do::Hold => std::future::pending().await,
         };

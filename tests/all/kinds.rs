@@ -9,7 +9,7 @@ use eas::{Command, ProtocolVersion};
 use easload::device::{Behaviour, PingEnd, Profile, Record, Refusals};
 use easload::fleet::{Fleet, FleetPlan, Pacer};
 use easload::measure::{Counter, Gauges, Recorder};
-use easload::scenario::{HeartbeatPlan, Ladder, PingBody, QueryForm, Wait};
+use easload::scenario::{HeartbeatPlan, Ladder, PingBody, QueryForm, SleepPlan, Wait};
 use easload::transport::{Abandon, Lean, Limits};
 use mock_server::control::NewMail;
 use mock_server::{FrontDoor, MockConfig, Topology, WorkerLauncher};
@@ -331,6 +331,134 @@ async fn a_flight_takes_the_network_and_gives_another() {
     assert!((1300.0..1300.1).contains(&pings[2].at), "{}", pings[2].at);
     // 650 s had worked on the network before.
     assert_eq!(heartbeats(&lived)[..4], [470, 650, 470, 650]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_falls_asleep_in_silence_and_syncs_first_when_it_wakes() {
+    for wait in [Wait::Ping, Wait::Sync] {
+        let lived = setup([], |profile| {
+            profile.wait = wait;
+            let seconds = Duration::from_secs;
+            profile.sleep = Some(SleepPlan {
+                awake: (seconds(600), seconds(600)),
+                asleep: (seconds(1800), seconds(1800)),
+            });
+        })
+        .live(3 * HOUR)
+        .await;
+        // Awake and asleep for 2,400 s together.
+        assert_eq!(lived.abandoned, [Abandon::Silence; 5], "{wait:?}");
+        let slept = |end: &&PingEnd| matches!(end, PingEnd::Abandoned { .. });
+        assert_eq!(lived.ends.iter().filter(slept).count(), 5);
+        // The second heartbeat of 470 s began at 470 s.
+        assert!(
+            matches!(lived.ends[1], PingEnd::Abandoned { left } if (339.0..342.0).contains(&left)),
+            "{:?}",
+            lived.ends[1]
+        );
+        let woken = lived.seen.iter().find(|seen| seen.at > 600.0).unwrap();
+        assert!((2400.0..2400.1).contains(&woken.at), "{}", woken.at);
+        assert_eq!(woken.command, Some(Command::Sync));
+        assert!(!woken.body.is_empty());
+        assert_eq!(hang(&woken.body), Some((None, None)), "it does not hang");
+    }
+    // Drawn from a source of its own: an awake device lives as one that never sleeps.
+    let seen = async |sleep: Option<SleepPlan>| {
+        let lived = setup([], |profile| {
+            profile.sleep = sleep;
+            profile.heartbeat = HeartbeatPlan::Drawn { from: 300, to: 900 };
+        });
+        lived.live(HOUR).await.seen
+    };
+    let late = SleepPlan {
+        awake: (HOUR * 2, HOUR * 3),
+        asleep: (HOUR, HOUR * 2),
+    };
+    assert_eq!(seen(None).await, seen(Some(late)).await);
+}
+
+/// A server that does not mind answers both; the device goes by the second.
+#[tokio::test(start_paused = true)]
+async fn a_second_ping_is_sent_while_the_first_is_open() {
+    let lived = setup([], |profile| profile.second_ping = 1.0)
+        .live(HOUR)
+        .await;
+    let pings = lived.of(Command::Ping);
+    assert!(pings[1].at - pings[0].at < 470.0, "{}", pings[1].at);
+    assert!(pings[0].body == pings[1].body);
+    // Both ended with their heartbeats, and the next came when the second had.
+    let expired =
+        |end: &PingEnd| matches!(end, PingEnd::Expired { overshoot } if overshoot.abs() < 0.01);
+    assert!(lived.ends[..2].iter().all(expired), "{:?}", lived.ends);
+    let waited = pings[2].at - pings[1].at;
+    assert!((470.0..470.1).contains(&waited), "{waited}");
+    // Each first one was closed when it had been answered.
+    assert!(lived.abandoned.iter().all(|how| *how == Abandon::Fin));
+    let open = |end: &&PingEnd| matches!(end, PingEnd::OpenAtEnd { .. });
+    let open = lived.ends.iter().filter(open).count();
+    assert_eq!(lived.ends.len(), pings.len(), "each has ended once");
+    assert!((1..=2).contains(&open), "{open}");
+}
+
+/// The mock ends the first Ping; mail is told of by the second, and nothing stays behind.
+#[tokio::test(start_paused = true)]
+async fn second_pings_supersede_the_first_and_lose_no_mail() {
+    const DEVICES: u32 = 20;
+    let config = MockConfig {
+        topology: Topology::Direct,
+        ..MockConfig::default()
+    };
+    let mock = FrontDoor::start(config, WorkerLauncher::InProcess).await;
+    let mock = Arc::new(mock.unwrap());
+    let users: Vec<u32> = (0..DEVICES).collect();
+    let recorder = Arc::new(Recorder::new(1, &users, Duration::from_secs(60)));
+    let connector = InMemory(Arc::clone(&mock));
+    let factory = Lean::factory(connector, 0, Limits::default(), Arc::default());
+    let kind = changed(|profile| profile.second_ping = 0.5);
+    let fleet = Fleet::start(
+        FleetPlan {
+            devices: users
+                .iter()
+                .map(|device| (identity(*device, "secret"), Arc::clone(&kind)))
+                .collect(),
+            refusals: Arc::new(Refusals::new(users.len(), 3, 1.0)),
+            behaviour: Arc::new(Behaviour::default()),
+            seed: 1,
+            ramp: Pacer::per_second(100.0),
+        },
+        Arc::clone(&recorder) as Arc<dyn Record>,
+        move |device| factory.make_for(device),
+    );
+    for _ in 0..360 {
+        sleep(Duration::from_secs(20)).await;
+        for user in &users {
+            let marker = recorder.mail_meant(*user, Instant::now()).unwrap();
+            recorder.mail_sent(marker.id);
+            mock.deliver(&NewMail {
+                to: vec![format!("load{user:04}")],
+                subject: marker.to_string(),
+                body: "x".to_owned(),
+            });
+            recorder.mail_accepted(marker.id, Duration::ZERO);
+        }
+    }
+    sleep(Duration::from_secs(60)).await;
+    let interval = recorder.interval("mail", Gauges::new());
+    let ledger = interval.ledger;
+    assert_eq!(
+        (ledger.synced, ledger.duplicates),
+        (360 * u64::from(DEVICES), 0)
+    );
+    assert_eq!(interval.count(Counter::PingsOverdue), 0);
+    sleep(HOUR).await;
+    let quiet = recorder.interval("quiet", Gauges::new());
+    // Nothing comes, so every second Ping is superseded.
+    let superseded = quiet.count(Counter::PingsSuperseded);
+    assert!(superseded > u64::from(DEVICES), "{superseded}");
+    let totals = recorder.totals();
+    assert!(totals.errors.is_empty(), "{:?}", totals.errors);
+    fleet.stop(Duration::from_secs(1)).await;
+    assert_eq!((recorder.second_pings(), recorder.really_open()), (0, 0));
 }
 
 /// Every version, form of query and way to wait, against the whole mock: mail arrives everywhere,

@@ -70,7 +70,8 @@ impl Bench<'_> {
             .sum();
         if own > 0 {
             wrong.push(format!(
-                "{own} connections failed for want of a port or descriptor on this machine"
+                "{own} connections failed for want of a port or descriptor on this machine: see \
+                 [devices] source_addresses, net.ipv4.ip_local_port_range and ulimit -n"
             ));
         }
         if wrong.is_empty() {

@@ -26,8 +26,8 @@ use super::answer::too_large;
 use super::connect::CONNECT_TIMEOUT;
 use super::tls::client_config;
 use super::{
-    Abandon, Answer, Begun, ConnectError, ConnectionEnd, Failure, FailureKind, Limits, Method,
-    PortUses, Request, Target, Timing, TlsError, TlsOptions, Transport, Use,
+    Abandon, Answer, Begun, ConnectError, ConnectionEnd, Failure, FailureKind, Limits, LocalEnd,
+    Method, PortUses, Request, Target, Timing, TlsError, TlsOptions, Transport, Use,
 };
 use crate::lock::lock;
 use failure::At;
@@ -101,7 +101,7 @@ struct Shared {
 struct Open {
     client: Client,
     wire: Arc<Wire>,
-    port: u16,
+    local: LocalEnd,
 }
 
 /// A connection given up in silence. Nothing of it is ever looked at again; it is open as long as
@@ -183,7 +183,7 @@ impl Reqwest {
     fn close(&mut self, what: Use) {
         self.pending = None;
         if let Some(open) = self.open.take() {
-            self.shared.uses.set(open.port, what);
+            self.shared.uses.set(open.local, what);
         }
     }
 }
@@ -258,7 +258,7 @@ impl Shared {
         Ok(Open {
             client: builder.build()?,
             wire,
-            port: 0,
+            local: LocalEnd::default(),
         })
     }
 
@@ -294,7 +294,7 @@ impl Shared {
         silenced.push(parked);
         if silenced.len() > self.silent {
             let oldest = silenced.remove(0);
-            self.uses.set(oldest.open.port, Use::Abandoned);
+            self.uses.set(oldest.open.local, Use::Abandoned);
         }
     }
 }
@@ -349,25 +349,25 @@ impl Transport for Reqwest {
             return Err(fail(FailureKind::TimedOut { received: 0 }, None, had_one));
         };
         let at = open.at(&self.shared.carrier, 0);
-        let (made, port) = open.wire.found();
+        let (made, local) = open.wire.found();
         let reused = had_one && made.is_none();
-        if port != open.port {
-            self.shared.uses.set(open.port, Use::Closed);
-            open.port = port;
+        if local != open.local {
+            self.shared.uses.set(open.local, Use::Closed);
+            open.local = local;
         }
         if let Some(Err(error)) = &early {
             let kind = failure::kind(error, at, &self.shared.limits);
             let is_connect = matches!(kind, FailureKind::Connect(_));
             // Of one that was written, the answer tells.
             if is_connect || written.is_none() {
-                self.shared.uses.set(port, Use::Closed);
+                self.shared.uses.set(local, Use::Closed);
                 return Err(fail(kind, None, reused && !is_connect));
             }
         }
         // An answer to a part of the request counts as one to the whole.
         let sent = written.unwrap_or_else(Instant::now);
         let now = if request.held { Use::Held } else { Use::Asking };
-        self.shared.uses.set(port, now);
+        self.shared.uses.set(local, now);
         self.pending = Some(Pending {
             stage: match early {
                 Some(early) => Stage::Early(Box::new(early)),
@@ -411,7 +411,7 @@ impl Transport for Reqwest {
             .is_ok_and(|answer| answer.end == ConnectionEnd::Kept);
         if is_kept {
             open.wire.keep();
-            self.shared.uses.set(open.port, Use::Idle);
+            self.shared.uses.set(open.local, Use::Idle);
             self.pending = None;
         } else {
             self.close(Use::Closed);
@@ -427,7 +427,7 @@ impl Transport for Reqwest {
             Abandon::Silence => {
                 let pending = self.pending.take();
                 if let Some(open) = self.open.take() {
-                    self.shared.uses.set(open.port, Use::Silenced);
+                    self.shared.uses.set(open.local, Use::Silenced);
                     self.shared.park(Parked {
                         open,
                         _pending: pending,
@@ -513,7 +513,7 @@ impl Pending {
         }
         let timing = Timing {
             sent: self.sent,
-            local_port: open.port,
+            local: open.local,
             reused: self.reused,
             connect: self.made.map(|made| made.connect),
             tls: self.made.and_then(|made| made.tls),

@@ -22,6 +22,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::lock::lock;
+use crate::transport::LocalEnd;
 
 /// The pool gets a connection back from a task of its own, some microseconds after the answer's last
 /// byte. A request that comes sooner would make a second connection for the device; it waits so long
@@ -50,7 +51,7 @@ struct Notes {
     kept: bool,
     tls_began: Option<Instant>,
     made: Option<Made>,
-    port: u16,
+    local: LocalEnd,
 }
 
 /// A connection that was made.
@@ -78,10 +79,10 @@ impl Wire {
     }
 
     /// It has one: whether and how it was made for it, and its port.
-    pub(super) fn found(&self) -> (Option<Made>, u16) {
+    pub(super) fn found(&self) -> (Option<Made>, LocalEnd) {
         let mut notes = lock(&self.notes);
         notes.turn += 1;
-        (notes.made, notes.port)
+        (notes.made, notes.local)
     }
 
     /// The answer is here and the connection kept.
@@ -193,7 +194,8 @@ impl Wire {
             connect: tls_began.unwrap_or(ended).saturating_duration_since(began),
             tls: tls_began.map(|tls_began| ended.saturating_duration_since(tls_began)),
         });
-        notes.port = extras
+        // Without source addresses of the plan there is one, that of the system's choice.
+        notes.local.port = extras
             .get::<HttpInfo>()
             .map_or(0, |info| info.local_addr().port());
         Ok(())

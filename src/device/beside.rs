@@ -1,0 +1,86 @@
+//! What a device's user does while a request is held: over another connection, and the held one is
+//! read all the while.
+
+use std::pin::Pin;
+
+use eas::Command;
+use tokio::time::{Instant, sleep_until};
+
+use super::client::Trouble;
+use super::life::Life;
+use super::waiting::Held;
+use crate::transport::{Abandon, Answer, Failure, Transport};
+
+/// How the wait for an answer ended.
+pub(super) enum Waited<A> {
+    /// At that instant.
+    Answered(A, Instant),
+    /// The user did something that the request cannot stay open for.
+    Interrupted,
+}
+
+impl<T: Transport> Life<T> {
+    /// Waits, and lets the user act meanwhile. A Ping stays open, as a telephone's does; a Sync that
+    /// hangs is given up, because the next one would end it.
+    pub(super) async fn wait_and_act(
+        &mut self,
+        held: Held,
+        deadline: Instant,
+    ) -> Waited<Result<Answer, Trouble>> {
+        let other = self.client.transport.another();
+        let mut waiting = std::mem::replace(&mut self.client.transport, other);
+        let waited = self.attend(&mut waiting, held, deadline).await;
+        self.client.transport = waiting;
+        match waited {
+            Waited::Answered(answer, at) => {
+                Waited::Answered(self.client.received(held.command, answer), at)
+            }
+            Waited::Interrupted => Waited::Interrupted,
+        }
+    }
+
+    async fn attend(
+        &mut self,
+        waiting: &mut T,
+        held: Held,
+        deadline: Instant,
+    ) -> Waited<Result<Answer, Failure>> {
+        let mut answer = std::pin::pin!(waiting.answer(deadline));
+        loop {
+            let due = self.desk.as_ref().map_or(deadline, |desk| desk.due);
+            tokio::select! {
+                // A seed fixes which of two that come at once is first.
+                biased;
+                answer = &mut answer => return Waited::Answered(answer, Instant::now()),
+                () = sleep_until(due) => {
+                    if held.command == Command::Sync {
+                        return Waited::Interrupted;
+                    }
+                    if let Some((answer, at)) = self.act_beside(answer.as_mut()).await {
+                        return Waited::Answered(answer, at);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Acts, and gives the answer that came meanwhile, if one did.
+    async fn act_beside<A>(
+        &mut self,
+        mut answer: Pin<&mut impl Future<Output = A>>,
+    ) -> Option<(A, Instant)> {
+        let mut act = Box::pin(self.act());
+        let arrived = tokio::select! {
+            () = &mut act => None,
+            answer = &mut answer => Some((answer, Instant::now())),
+        };
+        if arrived.is_some() {
+            act.await;
+        } else {
+            drop(act);
+        }
+        // The next act connects anew: a telephone's second connection does not outlive its use.
+        self.client.transport.abandon(Abandon::Fin);
+        arrived
+    }
+}
