@@ -182,24 +182,23 @@ impl fmt::Display for ActivityPlan {
     }
 }
 
-/// The keys `activity` (a name, or a table of counts per working day) and `activity_speed`; what is
-/// absent is as in `common`.
+/// The key `activity`: a name, or a table of counts per working day; absent, as in `common`.
 pub(super) fn activity(
     section: &Section<'_>,
     common: Option<&ActivityPlan>,
+    speed: f64,
 ) -> Option<ActivityPlan> {
-    let speed = section.number("activity_speed", 0.001..=1e6);
     let own = if section.is_table("activity") {
         section.section("activity").and_then(table)
     } else {
         named(section)
     };
-    let none = section.has("activity") && own.is_none();
-    let mut plan = if none { None } else { own.or(common.cloned()) };
-    if let (Some(plan), Some(speed)) = (&mut plan, speed) {
-        plan.speed = speed;
-    }
-    plan
+    let plan = if section.has("activity") {
+        own
+    } else {
+        common.cloned()
+    };
+    plan.map(|plan| ActivityPlan { speed, ..plan })
 }
 
 fn named(section: &Section<'_>) -> Option<ActivityPlan> {
@@ -264,6 +263,34 @@ mod tests {
             assert_eq!(listed, Action::ALL, "{name}");
         }
         assert_eq!(ActivityPlan::named("lazy"), None);
+    }
+
+    #[test]
+    fn a_kind_has_the_speed_of_all_unless_it_says_another() {
+        let text = "name = \"x\"\n[mock]\n[devices]\ncount = 3\nactivity_speed = 60\n\
+            [[devices.profile]]\nname = \"a\"\nactivity = \"heavy\"\n\
+            [[devices.profile]]\nname = \"b\"\nactivity = { read = 10 }\nactivity_speed = 2\n\
+            [[devices.profile]]\nname = \"c\"\nactivity = \"none\"\n\
+            [[phase]]\nkind = \"baseline\"\nduration = \"1s\"\n";
+        let plan = crate::scenario::parse("x.toml", text).unwrap();
+        let speeds = plan.devices.profiles.iter();
+        let speeds: Vec<Option<f64>> = speeds
+            .map(|kind| kind.activity.as_ref().map(|plan| plan.speed))
+            .collect();
+        assert_eq!(speeds, [Some(60.0), Some(2.0), None]);
+        let wrong = text.replace("{ read = 10 }", "{ raed = 10 }");
+        let error = crate::scenario::parse("x.toml", &wrong).unwrap_err();
+        let lines: Vec<String> = error.lines();
+        assert!(lines.iter().any(|line| line.contains("raed")), "{lines:?}");
+        assert!(
+            lines.iter().any(|line| line.contains("above 0")),
+            "{lines:?}"
+        );
+        let wrong = text.replace("\"heavy\"", "\"lazy\"");
+        let lines = crate::scenario::parse("x.toml", &wrong)
+            .unwrap_err()
+            .lines();
+        assert!(lines[0].contains("sales-on-the-road"), "{lines:?}");
     }
 
     #[test]

@@ -112,6 +112,9 @@ pub struct ProfilePlan {
     pub user_agent: String,
     /// What its user does besides, if anything.
     pub activity: Option<ActivityPlan>,
+    /// How fast users do what they do, where the kind does not say: only while a file is read.
+    #[serde(skip)]
+    pub(super) activity_speed: f64,
 }
 
 /// Form of a request's query (ASHTTP 2.2.1.1.1).
@@ -426,6 +429,9 @@ fn profile(section: &Section<'_>, common: Option<&ProfilePlan>) -> ProfilePlan {
     {
         section.problem("user_agent", "expected visible ASCII: it is an HTTP header");
     }
+    let activity_speed = section
+        .number("activity_speed", 0.001..=1e6)
+        .unwrap_or(common.activity_speed);
     ProfilePlan {
         name: common.name.clone(),
         weight: common.weight,
@@ -448,7 +454,8 @@ fn profile(section: &Section<'_>, common: Option<&ProfilePlan>) -> ProfilePlan {
             .unwrap_or(common.second_ping),
         device_type: device_type.unwrap_or_else(|| common.device_type.clone()),
         user_agent: user_agent.unwrap_or_else(|| common.user_agent.clone()),
-        activity: activity(section, common.activity.as_ref()),
+        activity: activity(section, common.activity.as_ref(), activity_speed),
+        activity_speed,
     }
 }
 
@@ -476,6 +483,7 @@ impl Default for ProfilePlan {
             device_type: "easload".to_owned(),
             user_agent: concat!("easload/", env!("CARGO_PKG_VERSION")).to_owned(),
             activity: None,
+            activity_speed: 1.0,
         }
     }
 }

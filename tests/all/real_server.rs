@@ -89,3 +89,54 @@ fn nothing_is_lost_on_sogo_and_a_starved_one_is_cured_by_a_recycle() {
     assert_eq!(code, Some(3));
     assert!(text.contains("  FAIL     recycle seen"));
 }
+
+/// The rows of the table in `docs/interop.md`: a step, and its outcome for each version.
+fn table(versions: usize) -> Vec<(String, Vec<String>)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/interop.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let section = text.split("### Every command").nth(1).unwrap();
+    let rows = section
+        .lines()
+        .skip_while(|line| !line.starts_with("| ---"));
+    let rows = rows.skip(1).take_while(|line| line.starts_with('|'));
+    let cells = |line: &str| -> Vec<String> {
+        let cells = line.trim_matches('|').split('|');
+        cells.map(|cell| cell.trim().to_owned()).collect()
+    };
+    rows.map(cells)
+        .map(|mut row| {
+            assert_eq!(row.len(), 2 + versions, "{row:?}");
+            (row.remove(0), row.split_off(1))
+        })
+        .collect()
+}
+
+#[test]
+#[ignore = "needs root and the SOGo packages; see .ci/run"]
+fn every_command_does_on_sogo_what_the_table_says() {
+    const VERSIONS: [&str; 3] = ["14.1", "12.1", "2.5"];
+    let _sogo = Sogo::start("30");
+    let rows = table(VERSIONS.len());
+    assert_eq!(rows.len(), 25);
+    for (number, version) in VERSIONS.into_iter().enumerate() {
+        let user = format!("user{:04}", 11 + number);
+        let output = Command::new(program())
+            .args(["probe", "http://127.0.0.1:18080", "--brief", "--commands"])
+            .args(["--user", &user, "--versions", version])
+            .args(["--mail-to", &format!("{user}@eas.test")])
+            .env("EASLOAD_PASSWORD", "secret")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        println!("{version}\n{text}");
+        let said = text.split("Everything a user can do").nth(1).unwrap();
+        for (step, outcomes) in &rows {
+            let line = said
+                .lines()
+                .find(|line| line.starts_with(&format!("{step}  ")));
+            let line = line.unwrap_or_else(|| panic!("{version}: no step `{step}`"));
+            let outcome = line[step.len()..].trim_start();
+            assert!(outcome.starts_with(&outcomes[number]), "{version}: {line}");
+        }
+    }
+}
