@@ -16,7 +16,7 @@ use crate::observe::{cpu_time, resident_bytes};
 use crate::run::MockProcess;
 use crate::scenario::{HeartbeatPlan, PingBody, QueryForm, Wait};
 use crate::transport::{
-    Abandon, Answer, Begun, Failure, Lean, LeanFactory, Limits, Network, Request, Target,
+    Abandon, Answer, Begun, Failure, Lean, LeanFactory, Limits, Network, Origin, Request, Target,
     TlsOptions, Transport,
 };
 
@@ -118,6 +118,10 @@ impl<T: Transport> Transport for Watched<T> {
     fn is_connected(&self) -> bool {
         self.inner.is_connected()
     }
+
+    fn origin(&self) -> Option<Origin<'_>> {
+        self.inner.origin()
+    }
 }
 
 /// What a process or several cost.
@@ -207,6 +211,7 @@ impl Rig {
                 request_timeout: Duration::from_secs(60),
                 retry: MIN_RETRY..=MAX_RETRY,
                 all_folders: false,
+                cookies: true,
             }),
             refusals: Arc::new(Refusals::new(users.len(), 3, 1.0)),
             factory: Arc::new(Lean::factory(network, 0, Limits::default(), Arc::default())),

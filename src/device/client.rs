@@ -13,6 +13,7 @@ use eas::wbxml::{DecodeError, EncodeError};
 use eas::{Command, ProtocolVersion, http};
 use tokio::time::Instant;
 
+use super::cookies::Cookies;
 use super::event::{Event, FailureClass, Record};
 use super::profile::{Identity, Profile, Refusals};
 use crate::scenario::QueryForm;
@@ -64,6 +65,7 @@ pub struct Client<T> {
     pub(super) record: Arc<dyn Record>,
     pub(super) version: ProtocolVersion,
     pub(super) policy_key: Option<u32>,
+    cookies: Cookies,
 }
 
 impl<T: Transport> Client<T> {
@@ -89,6 +91,7 @@ impl<T: Transport> Client<T> {
             record,
             version,
             policy_key: None,
+            cookies: Cookies::default(),
         }
     }
 
@@ -147,11 +150,13 @@ impl<T: Transport> Client<T> {
             })
         };
         let path = format!("{}?{query}", profile.path);
+        let cookies = self.cookies.header(&path);
         let mut headers = vec![
             ("Authorization", identity.authorization.as_str()),
             ("User-Agent", profile.user_agent.as_str()),
             ("Accept-Encoding", "gzip"),
         ];
+        headers.extend(cookies.as_deref().map(|cookies| ("Cookie", cookies)));
         let policy_key = policy_key.map(|key| key.to_string());
         // A base64 query holds both.
         if is_plain {
@@ -220,12 +225,17 @@ impl<T: Transport> Client<T> {
     }
 
     fn examine(
-        &self,
+        &mut self,
         command: Option<Command>,
         held: bool,
         answer: Result<Answer, Failure>,
     ) -> Result<Answer, Trouble> {
         let answer = answer.map_err(|failure| self.failed(command, held, failure))?;
+        if self.profile.cookies {
+            let set = answer.header_values("Set-Cookie");
+            let origin = self.transport.origin();
+            self.cookies.take_in(&set, &self.profile.path, origin);
+        }
         self.tell(Event::Answered {
             command,
             http_status: answer.status,
@@ -292,10 +302,12 @@ impl<T: Transport> Client<T> {
     /// When there is no answer, or not that of an EAS server.
     pub async fn options(&mut self) -> Result<OptionsAnswer, Trouble> {
         let (identity, profile) = (Arc::clone(&self.identity), Arc::clone(&self.profile));
-        let headers = [
+        let cookies = self.cookies.header(&profile.path);
+        let mut headers = vec![
             ("Authorization", identity.authorization.as_str()),
             ("User-Agent", profile.user_agent.as_str()),
         ];
+        headers.extend(cookies.as_deref().map(|cookies| ("Cookie", cookies)));
         let request = Request {
             method: Method::Options,
             path: &profile.path,

@@ -6,6 +6,7 @@
 //! what it sees goes to a [`Record`].
 
 mod client;
+mod cookies;
 mod event;
 mod heartbeat;
 mod life;

@@ -73,6 +73,8 @@ pub struct Profile {
     pub retry: RangeInclusive<Duration>,
     /// Watch every folder that can be synced, not only the Inbox.
     pub all_folders: bool,
+    /// Keep the cookies that a server sets and send them back.
+    pub cookies: bool,
 }
 
 /// How abandoned Pings are given up, as weights.

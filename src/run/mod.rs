@@ -263,6 +263,7 @@ fn profiles(plan: &Plan, path: &str) -> Vec<Arc<Profile>> {
         request_timeout: REQUEST_TIMEOUT,
         retry: devices.retry.0..=devices.retry.1,
         all_folders: kind.all_folders,
+        cookies: kind.cookies,
     };
     let kinds = devices.profiles.iter();
     kinds.map(|kind| Arc::new(profile(kind))).collect()

@@ -88,6 +88,8 @@ pub struct ProfilePlan {
     pub window: u16,
     /// Watch all folders instead of the Inbox.
     pub all_folders: bool,
+    /// Keep the cookies that the server sets and send them back.
+    pub cookies: bool,
     /// The network forgets a connection that says nothing for so long: neither side is told.
     pub nat_timeout: Option<Duration>,
     /// DeviceType.
@@ -190,6 +192,9 @@ impl ProfilePlan {
         }
         if self.all_folders {
             parts.push("all folders".to_owned());
+        }
+        if !self.cookies {
+            parts.push("no cookies".to_owned());
         }
         parts.join(", ")
     }
@@ -394,6 +399,7 @@ fn profile(section: &Section<'_>, common: Option<&ProfilePlan>) -> ProfilePlan {
             .integer("window", 1..=512)
             .map_or(common.window, |window| window as u16),
         all_folders: section.flag("all_folders").unwrap_or(common.all_folders),
+        cookies: section.flag("cookies").unwrap_or(common.cookies),
         nat_timeout: nat_timeout.or(common.nat_timeout),
         device_type: device_type.unwrap_or_else(|| common.device_type.clone()),
         user_agent: user_agent.unwrap_or_else(|| common.user_agent.clone()),
@@ -417,6 +423,8 @@ impl Default for ProfilePlan {
             ping_body: PingBody::Full,
             window: defaults::WINDOW as u16,
             all_folders: false,
+            // Phones do, and clients of 16.x must (MS-ASHTTP 2.2.3.1).
+            cookies: true,
             nat_timeout: None,
             device_type: "easload".to_owned(),
             user_agent: concat!("easload/", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::Origin;
 use super::ports::LocalPorts;
 use super::tls::{TlsError, TlsOptions, client_config, describe};
 
@@ -57,6 +58,11 @@ pub trait Connect: Send + Sync + 'static {
 
     /// The value of the Host header.
     fn host(&self) -> &str;
+
+    /// The server's name and whether TLS is spoken; `None` for streams in memory.
+    fn origin(&self) -> Option<Origin<'_>> {
+        None
+    }
 }
 
 /// Why there is no connection.
@@ -290,6 +296,13 @@ impl Connect for Network {
 
     fn host(&self) -> &str {
         &self.host_header
+    }
+
+    fn origin(&self) -> Option<Origin<'_>> {
+        Some(Origin {
+            host: &self.target.host,
+            secure: self.target.tls,
+        })
     }
 }
 

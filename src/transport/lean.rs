@@ -17,8 +17,8 @@ use crate::lock::lock;
 use super::answer::{Limits, Parser};
 use super::connect::{Connect, Stream};
 use super::{
-    Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, Method, PortUses, Request, Timing,
-    Transport, Use,
+    Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, Method, Origin, PortUses, Request,
+    Timing, Transport, Use,
 };
 
 /// Bytes read at once. Most answers fit in one read; a full window of mail takes several.
@@ -289,6 +289,10 @@ impl<C: Connect> Transport for Lean<C> {
 
     fn is_connected(&self) -> bool {
         self.connection.is_some()
+    }
+
+    fn origin(&self) -> Option<Origin<'_>> {
+        self.shared.connector.origin()
     }
 }
 

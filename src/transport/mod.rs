@@ -186,6 +186,15 @@ pub struct Begun {
     pub tls: Option<Duration>,
 }
 
+/// The server at the other end, as far as cookies ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin<'a> {
+    /// Host name or address, without a port.
+    pub host: &'a str,
+    /// TLS is spoken.
+    pub secure: bool,
+}
+
 /// What carries a device's requests.
 pub trait Transport: Send {
     /// Writes a request, over the kept connection or a new one.
@@ -205,4 +214,10 @@ pub trait Transport: Send {
 
     /// Whether a connection is open.
     fn is_connected(&self) -> bool;
+
+    /// Where requests go; `None` where there is no host, as for streams in memory. A transport around
+    /// another one asks that.
+    fn origin(&self) -> Option<Origin<'_>> {
+        None
+    }
 }

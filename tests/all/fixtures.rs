@@ -69,6 +69,7 @@ pub(crate) fn profile(heartbeat: u32) -> Arc<Profile> {
         request_timeout: Duration::from_secs(10),
         retry: Duration::from_millis(100)..=Duration::from_secs(2),
         all_folders: false,
+        cookies: true,
     })
 }
 
