@@ -16,8 +16,8 @@ use crate::observe::{cpu_time, resident_bytes};
 use crate::run::MockProcess;
 use crate::scenario::{HeartbeatPlan, PingBody, QueryForm, Wait};
 use crate::transport::{
-    Abandon, Answer, Begun, Failure, Lean, LeanFactory, Limits, Network, Origin, Request, Target,
-    TlsOptions, Transport,
+    Abandon, Answer, Begun, Failure, Lean, LeanFactory, Limits, Network, Origin, RedirectError,
+    Request, Target, TlsOptions, Transport,
 };
 
 /// Devices that are not held by then never will be.
@@ -121,6 +121,10 @@ impl<T: Transport> Transport for Watched<T> {
 
     fn origin(&self) -> Option<Origin<'_>> {
         self.inner.origin()
+    }
+
+    fn redirect(&mut self, to: &Target) -> Result<(), RedirectError> {
+        self.inner.redirect(to)
     }
 }
 

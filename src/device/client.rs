@@ -17,7 +17,7 @@ use super::cookies::Cookies;
 use super::event::{Event, FailureClass, Record};
 use super::profile::{Identity, Profile, Refusals};
 use crate::scenario::QueryForm;
-use crate::transport::{Answer, Begun, Failure, Method, Request, Transport};
+use crate::transport::{Answer, Begun, Failure, Method, Request, Target, Transport};
 
 /// Why a command did not lead to what it should.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,8 @@ pub enum Trouble {
         status: HttpStatus,
         /// How long the server asks to wait.
         retry_after: Option<Duration>,
+        /// Where a 451 sends the device.
+        location: Option<Box<str>>,
     },
     /// A Status that stops the command.
     Status(u16, Reaction),
@@ -56,6 +58,10 @@ const LOCALE: u16 = 0x0409;
 /// for the rest of a run.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
+/// Redirects in a row, without a command in between that did what it should: servers that send a
+/// device to and fro are not followed for ever. Phones give up after about as many.
+const MAX_REDIRECTS: u8 = 10;
+
 /// A device as far as single commands go.
 pub struct Client<T> {
     pub(super) transport: T,
@@ -66,6 +72,10 @@ pub struct Client<T> {
     pub(super) version: ProtocolVersion,
     pub(super) policy_key: Option<u32>,
     cookies: Cookies,
+    /// The path, once a redirect has named another.
+    moved: Option<Box<str>>,
+    /// Redirects since a command did what it should.
+    redirects: u8,
 }
 
 impl<T: Transport> Client<T> {
@@ -92,6 +102,8 @@ impl<T: Transport> Client<T> {
             version,
             policy_key: None,
             cookies: Cookies::default(),
+            moved: None,
+            redirects: 0,
         }
     }
 
@@ -111,6 +123,51 @@ impl<T: Transport> Client<T> {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Path of the EAS virtual directory.
+    fn path(&self) -> &str {
+        self.moved.as_deref().unwrap_or(&self.profile.path)
+    }
+
+    /// Goes to the server that an HTTP 451 names, for the rest of the device's life (ASHTTP 3.1.5.2.2).
+    ///
+    /// # Errors
+    /// Says why the device does not: no or no good X-MS-Location, a host that the run must not load,
+    /// or too many redirects in a row.
+    pub fn follow(&mut self, trouble: &Trouble) -> Result<(), String> {
+        let location = match trouble {
+            Trouble::Http { location, .. } => location.as_deref(),
+            _ => None,
+        };
+        let gone = self.go_to(location);
+        match &gone {
+            Ok(()) => self.tell(Event::Redirected),
+            Err(text) => self.tell(Event::NotRedirected { text }),
+        }
+        gone
+    }
+
+    fn go_to(&mut self, location: Option<&str>) -> Result<(), String> {
+        let location =
+            location.ok_or_else(|| format!("HTTP 451 without a header {}", http::LOCATION))?;
+        if self.redirects >= MAX_REDIRECTS {
+            return Err(format!(
+                "HTTP 451: {MAX_REDIRECTS} redirects in a row lead nowhere"
+            ));
+        }
+        let to = Target::parse(location.trim()).map_err(|error| format!("HTTP 451: {error}"))?;
+        let from = self.transport.origin();
+        let is_same_host = from.is_some_and(|from| from.host.eq_ignore_ascii_case(&to.host));
+        self.transport
+            .redirect(&to)
+            .map_err(|error| format!("HTTP 451 to {}: {error}", to.url()))?;
+        if !is_same_host {
+            self.cookies.forget();
+        }
+        self.redirects += 1;
+        self.moved = (to.path != self.profile.path).then(|| to.path.into());
+        Ok(())
     }
 
     pub(super) fn tell(&self, event: Event<'_>) {
@@ -149,7 +206,7 @@ impl<T: Transport> Client<T> {
                 policy_key,
             })
         };
-        let path = format!("{}?{query}", profile.path);
+        let path = format!("{}?{query}", self.path());
         let cookies = self.cookies.header(&path);
         let mut headers = vec![
             ("Authorization", identity.authorization.as_str()),
@@ -234,7 +291,8 @@ impl<T: Transport> Client<T> {
         if self.profile.cookies {
             let set = answer.header_values("Set-Cookie");
             let origin = self.transport.origin();
-            self.cookies.take_in(&set, &self.profile.path, origin);
+            let path = self.moved.as_deref().unwrap_or(&self.profile.path);
+            self.cookies.take_in(&set, path, origin);
         }
         self.tell(Event::Answered {
             command,
@@ -248,6 +306,7 @@ impl<T: Transport> Client<T> {
                 // Some servers answer OPTIONS to anybody, which says nothing of the password.
                 if command.is_some() {
                     self.refusals.accepted(self.identity.user);
+                    self.redirects = 0;
                 }
                 Ok(answer)
             }
@@ -257,6 +316,7 @@ impl<T: Transport> Client<T> {
                 Err(Trouble::Http {
                     status,
                     retry_after: None,
+                    location: None,
                 })
             }
             _ => {
@@ -264,9 +324,11 @@ impl<T: Transport> Client<T> {
                     .header("Retry-After")
                     .and_then(|text| text.trim().parse().ok())
                     .map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
+                let location = answer.header(http::LOCATION).map(Into::into);
                 Err(Trouble::Http {
                     status,
                     retry_after,
+                    location,
                 })
             }
         }
@@ -302,7 +364,8 @@ impl<T: Transport> Client<T> {
     /// When there is no answer, or not that of an EAS server.
     pub async fn options(&mut self) -> Result<OptionsAnswer, Trouble> {
         let (identity, profile) = (Arc::clone(&self.identity), Arc::clone(&self.profile));
-        let cookies = self.cookies.header(&profile.path);
+        let path = self.path().to_owned();
+        let cookies = self.cookies.header(&path);
         let mut headers = vec![
             ("Authorization", identity.authorization.as_str()),
             ("User-Agent", profile.user_agent.as_str()),
@@ -310,7 +373,7 @@ impl<T: Transport> Client<T> {
         headers.extend(cookies.as_deref().map(|cookies| ("Cookie", cookies)));
         let request = Request {
             method: Method::Options,
-            path: &profile.path,
+            path: &path,
             headers: &headers,
             body: &[],
             held: false,

@@ -201,6 +201,13 @@ pub enum Event<'a> {
     },
     /// The server refused the user's credentials.
     Refused,
+    /// The server sent the device to another one, and it goes there.
+    Redirected,
+    /// The server sent the device to another one, and it does not go there.
+    NotRedirected {
+        /// Why.
+        text: &'a str,
+    },
     /// The device provisions.
     Provisioning,
     /// The device starts a collection again with Sync key 0.

@@ -342,6 +342,7 @@ impl<T: Transport> Life<T> {
             Trouble::Http {
                 status,
                 retry_after,
+                ..
             } => (status.reaction(), *retry_after),
             Trouble::Status(_, reaction) => (*reaction, None),
             Trouble::Body(_) => {
@@ -369,6 +370,11 @@ impl<T: Transport> Life<T> {
                 step
             }
             Reaction::ResetSyncKey | Reaction::SkipItem => step,
+            Reaction::Redirect if self.client.follow(&trouble).is_ok() => {
+                // The other server has cached nothing.
+                self.cached.forget();
+                step
+            }
             Reaction::RetryLater | Reaction::AdoptLimit => {
                 if self.failures.is_multiple_of(FAILURES_UNTIL_RESET)
                     && matches!(&trouble, Trouble::Status(..))

@@ -275,6 +275,9 @@ impl<T: Transport> Sender<T> {
                 self.ready = false;
                 true
             }
+            Trouble::Http { status, .. } if status.reaction() == Reaction::Redirect => {
+                self.client.follow(trouble).is_ok()
+            }
             Trouble::Status(_, Reaction::Provision) => {
                 self.ready = false;
                 true

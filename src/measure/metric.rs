@@ -64,6 +64,10 @@ names! {
         Unavailable = "http_503",
         /// Refused credentials.
         Refused = "refused",
+        /// Devices that went where HTTP 451 sent them.
+        Redirected = "redirected",
+        /// Devices that did not go where HTTP 451 sent them.
+        NotRedirected = "not_redirected",
         /// New connections.
         Connects = "connects",
         /// Requests over a kept connection.

@@ -421,6 +421,11 @@ impl Record for Recorder {
                 shard.latency(Metric::Sync, latency.as_secs_f64());
             }
             Event::Refused => shard.count(Counter::Refused),
+            Event::Redirected => shard.count(Counter::Redirected),
+            Event::NotRedirected { text } => {
+                shard.count(Counter::NotRedirected);
+                self.text(text);
+            }
             Event::Provisioning => shard.count(Counter::Provisionings),
             Event::SyncKeyReset => {
                 shard.count(Counter::SyncKeyResets);

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use eas::status::Reaction;
 use mock_server::units::time_scale_text;
 use rand::Rng as _;
 use tokio::sync::{Notify, watch};
@@ -361,11 +362,24 @@ async fn preflight(
             Arc::clone(refusals),
             Arc::new(Unrecorded),
         );
-        if let Some(problem) = unreachable(client.options().await) {
+        let mut answer = client.options().await;
+        while let Err(trouble) = &answer
+            && is_redirect(trouble)
+        {
+            match client.follow(trouble) {
+                Ok(()) => answer = client.options().await,
+                Err(problem) => return Err(RunError::Unreachable { url, problem }),
+            }
+        }
+        if let Some(problem) = unreachable(answer) {
             return Err(RunError::Unreachable { url, problem });
         }
     }
     Ok(())
+}
+
+fn is_redirect(trouble: &Trouble) -> bool {
+    matches!(trouble, Trouble::Http { status, .. } if status.reaction() == Reaction::Redirect)
 }
 
 /// Why there is no server behind such an answer, if there is none.

@@ -5,7 +5,9 @@ use super::{MockProcess, RunError};
 use crate::scenario::{Needs, Plan, TargetPlan};
 use std::sync::Arc;
 
-use crate::transport::{Lean, LeanFactory, Limits, Network, PortUses, Target, TlsOptions};
+use crate::transport::{
+    Lean, LeanFactory, Limits, Network, PortUses, Redirects, Target, TlsOptions,
+};
 
 pub(super) struct Servers {
     servers: Vec<(Target, LeanFactory<Network>)>,
@@ -15,17 +17,19 @@ pub(super) struct Servers {
 impl Servers {
     /// Those that the plan names, or those of the mock that was started for it.
     pub(super) fn of(plan: &Plan, mock: Option<&MockProcess>) -> Result<Self, RunError> {
-        let (urls, tls) = match &plan.target {
+        let (urls, tls, mut hosts) = match &plan.target {
             TargetPlan::Server {
                 urls,
                 ca_file,
                 insecure,
+                entry,
             } => (
                 urls.clone(),
                 TlsOptions {
                     ca_file: ca_file.clone(),
                     insecure: *insecure,
                 },
+                entry.redirect_to.clone(),
             ),
             TargetPlan::Mock(_) => {
                 let servers = mock.iter().flat_map(|mock| &mock.addresses().servers);
@@ -35,6 +39,7 @@ impl Servers {
                         ca_file: mock.and_then(MockProcess::ca_file),
                         insecure: false,
                     },
+                    Vec::new(),
                 )
             }
         };
@@ -42,12 +47,22 @@ impl Servers {
         let silent = (Needs::silent(plan) as usize).div_ceil(urls.len().max(1));
         let mut servers = Vec::new();
         let uses = Arc::new(PortUses::default());
-        for url in urls {
-            let wrong = |problem: String| RunError::Target(problem);
-            let target = Target::parse(&url).map_err(|error| wrong(error.to_string()))?;
+        let wrong = |problem: String| RunError::Target(problem);
+        let targets: Result<Vec<Target>, _> = urls.iter().map(|url| Target::parse(url)).collect();
+        let targets = targets.map_err(|error| wrong(error.to_string()))?;
+        // The servers of a run may send devices to each other.
+        hosts.extend(targets.iter().map(|target| target.host.clone()));
+        let redirects = Redirects::to(hosts);
+        for target in targets {
             let network =
                 Network::new(target.clone(), &tls).map_err(|error| wrong(error.to_string()))?;
-            let factory = Lean::factory(network, silent, Limits::default(), Arc::clone(&uses));
+            let factory = Lean::factory_to(
+                network,
+                silent,
+                Limits::default(),
+                Arc::clone(&uses),
+                redirects.clone(),
+            );
             servers.push((target, factory));
         }
         if servers.is_empty() {

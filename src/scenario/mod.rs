@@ -3,6 +3,7 @@
 //! check, the engine. Knows no tokio.
 
 mod devices;
+mod entry;
 mod file;
 mod heartbeat;
 mod mock;
@@ -22,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use devices::{DevicesPlan, PingBody, ProfilePlan, QueryForm, Wait};
+pub use entry::EntryPlan;
 pub use file::read_config;
 pub use heartbeat::{Fall, HeartbeatPlan, Ladder, MAX_HEARTBEAT};
 pub use mock_server::units::{format_duration, parse_duration, parse_size};
@@ -78,6 +80,9 @@ pub enum TargetPlan {
         ca_file: Option<PathBuf>,
         /// Trust any certificate.
         insecure: bool,
+        /// More about the way in.
+        #[serde(default)]
+        entry: EntryPlan,
     },
 }
 

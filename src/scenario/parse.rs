@@ -9,6 +9,7 @@ use mock_server::{MockConfig, Topology};
 use toml::de::DeTable;
 
 use super::devices::devices;
+use super::entry::entry;
 use super::mock::{faults, mock_config};
 use super::observe::observe;
 use super::policy::policy;
@@ -271,11 +272,13 @@ fn target(root: &Section<'_>, folder: &Path) -> Option<TargetPlan> {
     }
     let ca_file = section.text("ca_file").map(PathBuf::from);
     let insecure = section.flag("insecure").unwrap_or(false);
+    let entry = entry(&section);
     section.finish();
     Some(TargetPlan::Server {
         urls: urls?,
         ca_file,
         insecure,
+        entry,
     })
 }
 

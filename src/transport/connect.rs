@@ -63,6 +63,19 @@ pub trait Connect: Send + Sync + 'static {
     fn origin(&self) -> Option<Origin<'_>> {
         None
     }
+
+    /// A connector to another server that shares what is dear with this one; `None` where there are
+    /// no others.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up for it.
+    fn towards(&self, to: &Target) -> Result<Option<Self>, TlsError>
+    where
+        Self: Sized,
+    {
+        let _ = to;
+        Ok(None)
+    }
 }
 
 /// Why there is no connection.
@@ -184,7 +197,8 @@ pub struct Network {
     target: Target,
     host_header: String,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    ports: Option<LocalPorts>,
+    ports: Option<Arc<LocalPorts>>,
+    options: TlsOptions,
 }
 
 impl Network {
@@ -193,12 +207,28 @@ impl Network {
     /// # Errors
     /// When the TLS options cannot be used.
     pub fn new(target: Target, options: &TlsOptions) -> Result<Self, TlsError> {
-        let tls = if target.tls {
-            let name = ServerName::try_from(target.host.clone())
-                .map_err(|_| TlsError::Name(target.host.clone()))?;
-            Some((TlsConnector::from(Arc::new(client_config(options)?)), name))
+        let connector = if target.tls {
+            Some(TlsConnector::from(Arc::new(client_config(options)?)))
         } else {
             None
+        };
+        let ports = LocalPorts::of_system().map(Arc::new);
+        Self::with(target, options, connector, ports)
+    }
+
+    fn with(
+        target: Target,
+        options: &TlsOptions,
+        connector: Option<TlsConnector>,
+        ports: Option<Arc<LocalPorts>>,
+    ) -> Result<Self, TlsError> {
+        let tls = match connector {
+            Some(connector) => {
+                let name = ServerName::try_from(target.host.clone())
+                    .map_err(|_| TlsError::Name(target.host.clone()))?;
+                Some((connector, name))
+            }
+            None => None,
         };
         let default = if target.tls { 443 } else { 80 };
         let host_header = match (target.host.contains(':'), target.port == default) {
@@ -211,7 +241,8 @@ impl Network {
             target,
             host_header,
             tls,
-            ports: LocalPorts::of_system(),
+            ports,
+            options: options.clone(),
         })
     }
 
@@ -303,6 +334,17 @@ impl Connect for Network {
             host: &self.target.host,
             secure: self.target.tls,
         })
+    }
+
+    fn towards(&self, to: &Target) -> Result<Option<Self>, TlsError> {
+        let (to, ports) = (to.clone(), self.ports.clone());
+        let connector = match &self.tls {
+            _ if !to.tls => None,
+            // Roots and sessions are too large to have them again for each server.
+            Some((connector, _)) => Some(connector.clone()),
+            None => return Self::new(to, &self.options).map(Some),
+        };
+        Self::with(to, &self.options, connector, ports).map(Some)
     }
 }
 

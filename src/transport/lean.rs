@@ -2,10 +2,11 @@
 //! answer **holding no buffer**, and reads it through one buffer per thread.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::lock::lock;
 
 use super::answer::{Limits, Parser};
-use super::connect::{Connect, Stream};
+use super::connect::{Connect, Stream, Target};
+use super::redirect::{MAX_PLACES, RedirectError, Redirects};
 use super::{
     Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, Method, Origin, PortUses, Request,
     Timing, Transport, Use,
@@ -79,9 +81,45 @@ pub struct Lean<C: Connect> {
 /// What all devices share.
 struct Shared<C: Connect> {
     connector: C,
-    silenced: Silenced<C::Stream>,
+    silenced: Arc<Silenced<C::Stream>>,
     limits: Limits,
     uses: Arc<PortUses>,
+    elsewhere: Arc<Elsewhere<C>>,
+}
+
+/// The servers that devices were sent to.
+struct Elsewhere<C: Connect> {
+    redirects: Redirects,
+    /// By TLS, host and port; each as long as a device is there.
+    places: Mutex<HashMap<(bool, String, u16), Weak<Shared<C>>>>,
+}
+
+impl<C: Connect> Shared<C> {
+    /// What devices share that go to that server.
+    fn towards(&self, to: &Target) -> Result<Arc<Self>, RedirectError> {
+        let origin = self.connector.origin().ok_or(RedirectError::NotHere)?;
+        self.elsewhere.redirects.check(origin, to)?;
+        let mut places = lock(&self.elsewhere.places);
+        places.retain(|_, place| place.strong_count() > 0);
+        let key = (to.tls, to.host.clone(), to.port);
+        if let Some(known) = places.get(&key).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        if places.len() >= MAX_PLACES {
+            return Err(RedirectError::TooMany);
+        }
+        let made = self.connector.towards(to);
+        let made = made.map_err(|error| RedirectError::Unusable(error.to_string()))?;
+        let shared = Arc::new(Self {
+            connector: made.ok_or(RedirectError::NotHere)?,
+            silenced: Arc::clone(&self.silenced),
+            limits: self.limits,
+            uses: Arc::clone(&self.uses),
+            elsewhere: Arc::clone(&self.elsewhere),
+        });
+        places.insert(key, Arc::downgrade(&shared));
+        Ok(shared)
+    }
 }
 
 struct Connection<S> {
@@ -111,11 +149,26 @@ impl<C: Connect> Lean<C> {
         limits: Limits,
         uses: Arc<PortUses>,
     ) -> LeanFactory<C> {
+        Self::factory_to(connector, silent, limits, uses, Redirects::default())
+    }
+
+    /// As [`factory`](Self::factory), for devices that may be sent to those hosts.
+    pub fn factory_to(
+        connector: C,
+        silent: usize,
+        limits: Limits,
+        uses: Arc<PortUses>,
+        redirects: Redirects,
+    ) -> LeanFactory<C> {
         LeanFactory(Arc::new(Shared {
             connector,
-            silenced: Silenced::new(silent),
+            silenced: Arc::new(Silenced::new(silent)),
             limits,
             uses,
+            elsewhere: Arc::new(Elsewhere {
+                redirects,
+                places: Mutex::default(),
+            }),
         }))
     }
 
@@ -293,6 +346,14 @@ impl<C: Connect> Transport for Lean<C> {
 
     fn origin(&self) -> Option<Origin<'_>> {
         self.shared.connector.origin()
+    }
+
+    fn redirect(&mut self, to: &Target) -> Result<(), RedirectError> {
+        let shared = self.shared.towards(to)?;
+        self.pending = None;
+        self.close();
+        self.shared = shared;
+        Ok(())
     }
 }
 

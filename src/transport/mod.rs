@@ -9,6 +9,7 @@ mod answer;
 mod connect;
 mod lean;
 mod ports;
+mod redirect;
 mod tls;
 mod uses;
 
@@ -21,6 +22,7 @@ pub use answer::{Answer, Limits};
 pub use connect::{CONNECT_TIMEOUT, Connected};
 pub use connect::{Connect, ConnectError, NetStream, Network, Stream, Target, TargetError};
 pub use lean::{Lean, LeanFactory, Silenced};
+pub use redirect::{RedirectError, Redirects, names_host};
 pub use tls::{TlsError, TlsOptions};
 pub use uses::{PortUses, Use};
 
@@ -219,5 +221,15 @@ pub trait Transport: Send {
     /// another one asks that.
     fn origin(&self) -> Option<Origin<'_>> {
         None
+    }
+
+    /// Goes to another server from the next request on; the connection is closed. A transport around
+    /// another one asks that.
+    ///
+    /// # Errors
+    /// When that server must not or cannot be gone to; then nothing has changed.
+    fn redirect(&mut self, to: &Target) -> Result<(), RedirectError> {
+        let _ = to;
+        Err(RedirectError::NotHere)
     }
 }

@@ -4,16 +4,18 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use easload::device::{Client, Event, Profile, Record, Refusals};
+use easload::device::{Behaviour, Client, Event, Profile, Record, Refusals, State};
+use easload::fleet::{Fleet, FleetPlan, Pacer};
+use easload::measure::{Counter, Gauges, Recorder};
 use easload::transport::{
-    Abandon, Answer, Begun, Failure, Lean, Limits, Network, Origin, Request, Target, TlsOptions,
-    Transport,
+    Abandon, Answer, Begun, Failure, Lean, Limits, Network, Origin, RedirectError, Request, Target,
+    TlsOptions, Transport,
 };
 use tokio::time::Instant;
-use wiremock::matchers::any;
+use wiremock::matchers::{any, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::fixtures::{MockProgram, identity, profile};
+use crate::fixtures::{MockProgram, eventually, identity, mock, profile};
 
 /// Sees nothing.
 struct Deaf;
@@ -51,6 +53,10 @@ impl<T: Transport> Transport for Spy<T> {
 
     fn origin(&self) -> Option<Origin<'_>> {
         self.inner.origin()
+    }
+
+    fn redirect(&mut self, to: &Target) -> Result<(), RedirectError> {
+        self.inner.redirect(to)
     }
 }
 
@@ -139,4 +145,110 @@ async fn the_back_end_cookie_of_the_mock_comes_back() {
     assert_eq!(seen[0], None);
     let cookie = seen[1].as_deref().unwrap();
     assert!(cookie.starts_with("X-BackEndCookie=MOCK"), "{cookie}");
+}
+
+/// HTTP 451 to that URL, for everything but OPTIONS.
+async fn redirecting_to(location: &str) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(method("OPTIONS"))
+        .respond_with(options_answer())
+        .mount(&server)
+        .await;
+    Mock::given(method("POST"))
+        .respond_with(ResponseTemplate::new(451).insert_header("X-MS-Location", location))
+        .mount(&server)
+        .await;
+    server
+}
+
+fn redirected_client(server: &MockServer) -> Client<Lean<Network>> {
+    client(lean(&server.uri(), &TlsOptions::default()), profile(5))
+}
+
+#[tokio::test]
+async fn a_device_goes_where_a_451_sends_it_and_stays_there() {
+    let there = redirecting_to("http://127.0.0.1:1").await;
+    let here = redirecting_to(&format!("{}/Other-Path", there.uri())).await;
+    let mut client = redirected_client(&here);
+    let trouble = client.provision().await.unwrap_err();
+    client.follow(&trouble).unwrap();
+    client.options().await.unwrap();
+    let seen = there.received_requests().await.unwrap();
+    assert_eq!(
+        (seen.len(), seen[0].url.path()),
+        (1, "/Other-Path"),
+        "the path goes with the host"
+    );
+    assert_eq!(here.received_requests().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_device_is_not_sent_to_strangers_nor_round_for_ever() {
+    for (location, part) in [
+        ("http://127.0.0.2:9", "name it in [target] redirect_to"),
+        ("https://mail.other.example", "`mail.other.example`"),
+        ("not a URL", "it is not a URL"),
+        ("ftp://127.0.0.1", "neither https nor http"),
+    ] {
+        let server = redirecting_to(location).await;
+        let mut client = redirected_client(&server);
+        let trouble = client.provision().await.unwrap_err();
+        let problem = client.follow(&trouble).unwrap_err();
+        assert!(problem.contains(part), "{problem}");
+    }
+    let here = MockServer::start().await;
+    let round = ResponseTemplate::new(451).insert_header("X-MS-Location", here.uri());
+    Mock::given(any()).respond_with(round).mount(&here).await;
+    let mut client = redirected_client(&here);
+    let mut followed = 0;
+    let problem = loop {
+        let trouble = client.options().await.unwrap_err();
+        match client.follow(&trouble) {
+            Ok(()) => followed += 1,
+            Err(problem) => break problem,
+        }
+        assert!(followed < 100, "it goes round for ever");
+    };
+    assert!(problem.contains("lead nowhere"), "{problem}");
+    let mut nowhere = redirected_client(&here);
+    here.reset().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(451))
+        .mount(&here)
+        .await;
+    let trouble = nowhere.options().await.unwrap_err();
+    let problem = nowhere.follow(&trouble).unwrap_err();
+    assert!(
+        problem.contains("without a header X-MS-Location"),
+        "{problem}"
+    );
+}
+
+/// The whole life: sent away at its first command, a device holds its Ping at the other server.
+#[tokio::test]
+async fn a_life_goes_on_at_the_other_server_and_is_counted() {
+    let mock = mock(|_| {}).await;
+    let here = redirecting_to(&mock.addresses().url).await;
+    let network = Network::new(Target::parse(&here.uri()).unwrap(), &TlsOptions::default());
+    let factory = Lean::factory(network.unwrap(), 0, Limits::default(), Arc::default());
+    let recorder = Arc::new(Recorder::new(1, &[0], Duration::from_secs(20)));
+    let fleet = Fleet::start(
+        FleetPlan {
+            devices: vec![(identity(0, "secret"), profile(60))],
+            refusals: Arc::new(Refusals::new(1, 3, 1.0)),
+            behaviour: Arc::new(Behaviour::default()),
+            seed: 1,
+            ramp: Pacer::per_second(100.0),
+        },
+        Arc::clone(&recorder) as Arc<dyn Record>,
+        move |_| factory.make(),
+    );
+    eventually("the device holds a Ping", || async {
+        recorder.devices_in(State::Holding) == 1
+    })
+    .await;
+    let interval = recorder.interval("baseline", Gauges::default());
+    assert_eq!(interval.count(Counter::Redirected), 1);
+    assert_eq!(interval.count(Counter::NotRedirected), 0);
+    fleet.stop(Duration::ZERO).await;
 }
