@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use mock_server::units::time_scale_text;
 
 use crate::scenario::{
-    ChecksPlan, Expectation, MailDoor, MailSchedule, Needs, PhasePlan, Plan, PolicyPlan,
-    TargetPlan, Trigger, format_duration,
+    Autodiscover, ChecksPlan, Expectation, MailDoor, MailSchedule, Needs, PhasePlan, Plan,
+    PolicyPlan, TargetPlan, Trigger, format_duration,
 };
 
 const MIB: f64 = 1_048_576.0;
@@ -55,13 +55,27 @@ fn target(target: &TargetPlan) -> String {
             format!("the bundled mock, {} servers", config.servers)
         }
         TargetPlan::Mock(_) => "the bundled mock".to_owned(),
-        TargetPlan::Server { urls, insecure, .. } => {
+        TargetPlan::Server {
+            urls,
+            insecure,
+            entry,
+            ..
+        } => {
             let verified = if *insecure {
                 " (certificate not verified)"
             } else {
                 ""
             };
-            format!("{}{verified}", urls.join(", "))
+            let way = match &entry.autodiscover {
+                Some(Autodiscover::Address(address)) if urls.is_empty() => {
+                    format!("what Autodiscover finds for {address}")
+                }
+                Some(Autodiscover::FirstUser) if urls.is_empty() => {
+                    "what Autodiscover finds for the first user".to_owned()
+                }
+                _ => urls.join(", "),
+            };
+            format!("{way}{verified}")
         }
     }
 }

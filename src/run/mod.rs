@@ -2,6 +2,7 @@
 //! written. This is the one place that ties the rooms together.
 
 mod accounts;
+mod discovery;
 mod endpoint;
 mod engine;
 mod mock;
@@ -137,6 +138,7 @@ pub async fn run(
     };
     let identities = accounts::identities(&plan).await?;
     let mut plan = plan;
+    discovery::find_server(&mut plan, &identities).await?;
     let mock = match &mut plan.target {
         TargetPlan::Mock(config) => {
             config.seed = seed;
@@ -289,7 +291,9 @@ pub async fn first_device(mut plan: Plan, kind: Option<&str>) -> Result<FirstDev
     };
     plan.devices.count = 1;
     plan.devices.users = 1;
-    let identity = accounts::identities(&plan).await?.swap_remove(0);
+    let mut identities = accounts::identities(&plan).await?;
+    discovery::find_server(&mut plan, &identities).await?;
+    let identity = identities.swap_remove(0);
     let mock = match &plan.target {
         TargetPlan::Mock(config) => Some(MockProcess::start(config).await?),
         TargetPlan::Server { .. } => None,

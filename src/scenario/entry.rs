@@ -11,11 +11,48 @@ use super::reader::Section;
 pub struct EntryPlan {
     /// Hosts that a server may send devices to (HTTP 451), beside the target's own.
     pub redirect_to: Vec<String>,
+    /// The server is found by Autodiscover.
+    pub autodiscover: Option<Autodiscover>,
+    /// Domains that Autodiscover may lead to, beside the address's own.
+    pub autodiscover_domains: Vec<String>,
+}
+
+/// Whose server Autodiscover is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Autodiscover {
+    /// That mail address's.
+    Address(String),
+    /// The first user's, whose name is a mail address.
+    FirstUser,
 }
 
 pub(super) fn entry(section: &Section<'_>) -> EntryPlan {
+    let autodiscover = section
+        .text_or_true("autodiscover")
+        .map(|address| match address {
+            Some(address) => Autodiscover::Address(address),
+            None => Autodiscover::FirstUser,
+        });
+    if let Some(Autodiscover::Address(address)) = &autodiscover
+        && !address.contains('@')
+    {
+        section.problem(
+            "autodiscover",
+            "expected a mail address such as \"load0001@lab.example\", or true for the first user's",
+        );
+    }
+    let domains = hosts(section, "autodiscover_domains");
+    if autodiscover.is_none() && !domains.is_empty() {
+        section.problem(
+            "autodiscover_domains",
+            "belongs to autodiscover, which is missing",
+        );
+    }
     EntryPlan {
         redirect_to: hosts(section, "redirect_to"),
+        autodiscover,
+        autodiscover_domains: domains,
     }
 }
 

@@ -23,7 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use devices::{DevicesPlan, PingBody, ProfilePlan, QueryForm, Wait};
-pub use entry::EntryPlan;
+pub use entry::{Autodiscover, EntryPlan};
 pub use file::read_config;
 pub use heartbeat::{Fall, HeartbeatPlan, Ladder, MAX_HEARTBEAT};
 pub use mock_server::units::{format_duration, parse_duration, parse_size};
@@ -74,7 +74,7 @@ pub enum TargetPlan {
     Mock(#[schemars(with = "serde_json::Value")] Box<MockConfig>),
     /// A server, or several over the same mailboxes.
     Server {
-        /// Their URLs; devices are dealt out to them in turn.
+        /// Their URLs; devices are dealt out to them in turn. None until Autodiscover has found one.
         urls: Vec<String>,
         /// Trust the authorities in this file instead of the system's.
         ca_file: Option<PathBuf>,

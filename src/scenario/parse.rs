@@ -252,7 +252,15 @@ fn target(root: &Section<'_>, folder: &Path) -> Option<TargetPlan> {
         root.problem("mock", "a run has one target: either [target] or [mock]");
     }
     let urls = section.text_or_texts("url");
-    let urls = section.required("url", urls, "\"https://mail.lab.example\"");
+    let entry = entry(&section);
+    let urls = match (urls, &entry.autodiscover) {
+        (Some(urls), Some(_)) => {
+            section.problem("autodiscover", "name either url or autodiscover");
+            Some(urls)
+        }
+        (None, Some(_)) if !section.has("url") => None,
+        (urls, _) => section.required("url", urls, "\"https://mail.lab.example\""),
+    };
     for url in urls.iter().flatten() {
         if let Err(error) = Target::parse(url) {
             section.problem("url", error.to_string());
@@ -272,10 +280,12 @@ fn target(root: &Section<'_>, folder: &Path) -> Option<TargetPlan> {
     }
     let ca_file = section.text("ca_file").map(PathBuf::from);
     let insecure = section.flag("insecure").unwrap_or(false);
-    let entry = entry(&section);
     section.finish();
     Some(TargetPlan::Server {
-        urls: urls?,
+        urls: match (urls, &entry.autodiscover) {
+            (None, Some(_)) => Vec::new(),
+            (urls, _) => urls?,
+        },
         ca_file,
         insecure,
         entry,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use easload::device::{Behaviour, Client, Event, Profile, Record, Refusals, State};
+use easload::discover::{Ask, Internet, Question, Web, discover};
 use easload::fleet::{Fleet, FleetPlan, Pacer};
 use easload::measure::{Counter, Gauges, Recorder};
 use easload::transport::{
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 use wiremock::matchers::{any, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::fixtures::{MockProgram, eventually, identity, mock, profile};
+use crate::fixtures::{MockProgram, eventually, identity, mock, profile, program};
 
 /// Sees nothing.
 struct Deaf;
@@ -251,4 +252,114 @@ async fn a_life_goes_on_at_the_other_server_and_is_counted() {
     assert_eq!(interval.count(Counter::Redirected), 1);
     assert_eq!(interval.count(Counter::NotRedirected), 0);
     fleet.stop(Duration::ZERO).await;
+}
+
+/// Everything that is asked of `autodiscover.lab.example` goes to the mock; nothing else is there.
+struct ToMock {
+    internet: Internet,
+    mock: Target,
+}
+
+impl Web for ToMock {
+    async fn ask(&mut self, ask: Ask<'_>) -> Result<Answer, String> {
+        if ask.target.host != "autodiscover.lab.example" || !ask.target.tls {
+            return Err("connection refused".to_owned());
+        }
+        let ask = Ask {
+            target: &self.mock,
+            ..ask
+        };
+        self.internet.ask(ask).await
+    }
+}
+
+#[tokio::test]
+async fn autodiscover_finds_the_mock() {
+    let mock = MockProgram::start(&["--tls"]);
+    let mut ca = tempfile::NamedTempFile::new().unwrap();
+    ca.write_all(mock.addresses.ca.as_ref().unwrap().as_bytes())
+        .unwrap();
+    let mut web = ToMock {
+        internet: Internet::new(TlsOptions {
+            ca_file: Some(ca.path().to_owned()),
+            insecure: false,
+        }),
+        mock: Target::parse(&mock.addresses.url).unwrap(),
+    };
+    let authorization = {
+        use base64::Engine as _;
+        let encoded = base64::engine::general_purpose::STANDARD.encode("load0001:secret");
+        format!("Basic {encoded}")
+    };
+    let mut question = Question {
+        address: "load0001@lab.example".to_owned(),
+        authorization,
+        domains: vec!["127.0.0.1".to_owned()],
+    };
+    let found = discover(&mut web, &question, &mut |_: &str| {}).await;
+    assert_eq!(found.unwrap(), web.mock);
+    // A server outside the domain that nobody named.
+    question.domains.clear();
+    let found = discover(&mut web, &question, &mut |_: &str| {}).await;
+    let error = found.unwrap_err().to_string();
+    assert!(
+        error.contains("it leads to `127.0.0.1`") && error.contains("autodiscover_domains"),
+        "{error}"
+    );
+    "Basic wrong".clone_into(&mut question.authorization);
+    let found = discover(&mut web, &question, &mut |_: &str| {}).await;
+    let error = found.unwrap_err().to_string();
+    assert!(error.contains("the password is refused"), "{error}");
+}
+
+fn check(target: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.toml");
+    let text = format!(
+        "name = \"t\"\n[target]\n{target}\n[devices]\ncount = 1\nuser = \"a@lab.example\"\n\
+         password_env = \"PATH\"\n[[phase]]\nkind = \"baseline\"\nduration = \"1s\"\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let output = std::process::Command::new(program())
+        .arg("check")
+        .arg(&file)
+        .output()
+        .unwrap();
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[test]
+fn mistakes_of_the_way_in_are_told() {
+    for (target, part) in [
+        (
+            "autodiscover = true",
+            "what Autodiscover finds for the first user",
+        ),
+        (
+            "autodiscover = \"b@lab.example\"",
+            "what Autodiscover finds for b@lab.example",
+        ),
+        ("", "target.url: is missing"),
+        ("autodiscover = false", "expected a text or true"),
+        ("autodiscover = \"lab.example\"", "expected a mail address"),
+        (
+            "autodiscover = true\nurl = \"https://a\"",
+            "name either url or autodiscover",
+        ),
+        (
+            "url = \"https://a\"\nautodiscover_domains = [\"b\"]",
+            "belongs to autodiscover",
+        ),
+        (
+            "url = \"https://a\"\nredirect_to = \"https://b\"",
+            "`https://b` is no host",
+        ),
+    ] {
+        let said = check(target);
+        assert!(said.contains(part), "{target}: {said}");
+    }
 }
