@@ -322,7 +322,7 @@ fn identity(device: u32, password: &str) -> Arc<Identity> {
         device,
         user: device,
         user_name,
-        authorization: format!("Basic {credentials}"),
+        authorization: format!("Basic {credentials}").into(),
         device_id: format!("EASLOAD{device:08}"),
     })
 }

@@ -13,6 +13,7 @@ use eas::wbxml::{DecodeError, EncodeError};
 use eas::{Command, ProtocolVersion, http};
 use tokio::time::Instant;
 
+use super::authorization::Authorization;
 use super::cookies::Cookies;
 use super::event::{Event, FailureClass, Record};
 use super::profile::{Identity, Profile, Refusals};
@@ -37,6 +38,10 @@ pub enum Trouble {
     Status(u16, Reaction),
     /// A body that is not what it should be.
     Body(String),
+    /// The server refused a Bearer token; the next request has another one.
+    Renew,
+    /// There is no Bearer token, for this reason.
+    Token(String),
 }
 
 impl From<DecodeError> for Trouble {
@@ -76,6 +81,10 @@ pub struct Client<T> {
     moved: Option<Box<str>>,
     /// Redirects since a command did what it should.
     redirects: u8,
+    /// Number of the Bearer token that was sent last.
+    token: u32,
+    /// A token was refused since the last command that did what it should.
+    has_renewed: bool,
 }
 
 impl<T: Transport> Client<T> {
@@ -104,6 +113,8 @@ impl<T: Transport> Client<T> {
             cookies: Cookies::default(),
             moved: None,
             redirects: 0,
+            token: 0,
+            has_renewed: false,
         }
     }
 
@@ -123,6 +134,43 @@ impl<T: Transport> Client<T> {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// The Authorization header for the next request.
+    async fn authorize(&mut self) -> Result<Arc<str>, Trouble> {
+        let identity = Arc::clone(&self.identity);
+        let tokens = match &identity.authorization {
+            Authorization::Fixed(header) => return Ok(Arc::clone(header)),
+            Authorization::Token(tokens) => tokens,
+        };
+        match Box::pin(tokens.current()).await {
+            Ok(current) => {
+                if current.is_new {
+                    self.tell(Event::TokenRenewed);
+                }
+                self.token = current.number;
+                Ok(current.header)
+            }
+            Err(text) => {
+                self.tell(Event::TokenFailed { text: &text });
+                Err(Trouble::Token(text))
+            }
+        }
+    }
+
+    /// Whether a refusal may only mean that the token has expired; a second one in a row is the
+    /// user's.
+    fn may_renew(&mut self) -> bool {
+        let Authorization::Token(tokens) = &self.identity.authorization else {
+            return false;
+        };
+        if self.has_renewed {
+            return false;
+        }
+        tokens.refused(self.token);
+        self.has_renewed = true;
+        self.tell(Event::TokenRefused);
+        true
     }
 
     /// Path of the EAS virtual directory.
@@ -207,9 +255,10 @@ impl<T: Transport> Client<T> {
             })
         };
         let path = format!("{}?{query}", self.path());
+        let authorization = self.authorize().await?;
         let cookies = self.cookies.header(&path);
         let mut headers = vec![
-            ("Authorization", identity.authorization.as_str()),
+            ("Authorization", &*authorization),
             ("User-Agent", profile.user_agent.as_str()),
             ("Accept-Encoding", "gzip"),
         ];
@@ -307,9 +356,11 @@ impl<T: Transport> Client<T> {
                 if command.is_some() {
                     self.refusals.accepted(self.identity.user);
                     self.redirects = 0;
+                    self.has_renewed = false;
                 }
                 Ok(answer)
             }
+            HttpStatus::Unauthorized if self.may_renew() => Err(Trouble::Renew),
             HttpStatus::Unauthorized => {
                 self.refusals.refused(self.identity.user);
                 self.tell(Event::Refused);
@@ -363,11 +414,12 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// When there is no answer, or not that of an EAS server.
     pub async fn options(&mut self) -> Result<OptionsAnswer, Trouble> {
-        let (identity, profile) = (Arc::clone(&self.identity), Arc::clone(&self.profile));
+        let profile = Arc::clone(&self.profile);
+        let authorization = self.authorize().await?;
         let path = self.path().to_owned();
         let cookies = self.cookies.header(&path);
         let mut headers = vec![
-            ("Authorization", identity.authorization.as_str()),
+            ("Authorization", &*authorization),
             ("User-Agent", profile.user_agent.as_str()),
         ];
         headers.extend(cookies.as_deref().map(|cookies| ("Cookie", cookies)));

@@ -326,6 +326,10 @@ impl<T: Transport> Life<T> {
 
     /// The reaction to trouble: changes what has to change, waits, and says what comes next.
     async fn recover(&mut self, step: Step, trouble: Trouble) -> Step {
+        if matches!(trouble, Trouble::Renew) {
+            // Once for each token, so that it goes on at once.
+            return step;
+        }
         self.failures = self.failures.saturating_add(1);
         let (reaction, retry_after) = match &trouble {
             Trouble::Transport(failure) => {
@@ -345,6 +349,7 @@ impl<T: Transport> Life<T> {
                 ..
             } => (status.reaction(), *retry_after),
             Trouble::Status(_, reaction) => (*reaction, None),
+            Trouble::Token(_) | Trouble::Renew => (Reaction::RetryLater, None),
             Trouble::Body(_) => {
                 self.client.transport.abandon(Abandon::Fin);
                 (Reaction::RetryLater, None)

@@ -5,6 +5,7 @@
 //! protocol names for everything a server may answer. A device knows neither sockets nor files;
 //! what it sees goes to a [`Record`].
 
+mod authorization;
 mod client;
 mod cookies;
 mod event;
@@ -13,6 +14,7 @@ mod life;
 mod profile;
 mod waiting;
 
+pub use authorization::{Authorization, Fetching, Token, TokenSource, Tokens};
 pub use client::{Client, Trouble};
 pub use event::{Event, FailureClass, PingEnd, Record, State};
 pub use life::Life;

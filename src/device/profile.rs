@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
+use super::authorization::Authorization;
 use crate::lock::lock;
 use crate::scenario::{HeartbeatPlan, PingBody, QueryForm, Wait};
 use crate::transport::Abandon;
@@ -25,8 +26,8 @@ pub struct Identity {
     pub user: u32,
     /// The user's name.
     pub user_name: String,
-    /// The value of the Authorization header.
-    pub authorization: String,
+    /// The Authorization header.
+    pub authorization: Authorization,
     /// The DeviceId.
     pub device_id: String,
 }

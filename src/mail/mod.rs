@@ -219,7 +219,8 @@ pub(crate) fn explain(trouble: &Trouble) -> String {
         Trouble::Transport(failure) => failure.to_string(),
         Trouble::Http { status, .. } => format!("HTTP {status}"),
         Trouble::Status(code, _) => format!("Status {code}"),
-        Trouble::Body(text) => text.clone(),
+        Trouble::Body(text) | Trouble::Token(text) => text.clone(),
+        Trouble::Renew => "the token was refused".to_owned(),
     }
 }
 
@@ -278,6 +279,7 @@ impl<T: Transport> Sender<T> {
             Trouble::Http { status, .. } if status.reaction() == Reaction::Redirect => {
                 self.client.follow(trouble).is_ok()
             }
+            Trouble::Renew => true,
             Trouble::Status(_, Reaction::Provision) => {
                 self.ready = false;
                 true

@@ -421,6 +421,12 @@ impl Record for Recorder {
                 shard.latency(Metric::Sync, latency.as_secs_f64());
             }
             Event::Refused => shard.count(Counter::Refused),
+            Event::TokenRenewed => shard.count(Counter::TokensRenewed),
+            Event::TokenRefused => shard.count(Counter::TokensRefused),
+            Event::TokenFailed { text } => {
+                shard.count(Counter::TokenFailures);
+                self.text(text);
+            }
             Event::Redirected => shard.count(Counter::Redirected),
             Event::NotRedirected { text } => {
                 shard.count(Counter::NotRedirected);

@@ -182,7 +182,7 @@ fn latencies(out: &mut String, phases: &[PhaseSummary]) {
 }
 
 fn counts(out: &mut String, phases: &[PhaseSummary]) {
-    const SHOWN: [(Counter, &str); 15] = [
+    const SHOWN: [(Counter, &str); 18] = [
         (Counter::PingsSent, "Pings sent"),
         (Counter::HangingSyncs, "… hanging Syncs"),
         (Counter::PingsExpired, "… expired"),
@@ -195,6 +195,9 @@ fn counts(out: &mut String, phases: &[PhaseSummary]) {
         (Counter::ConnectFailures, "… refused"),
         (Counter::Resets, "resets"),
         (Counter::HttpErrors, "HTTP errors"),
+        (Counter::TokensRenewed, "tokens fetched"),
+        (Counter::TokensRefused, "… after a refusal"),
+        (Counter::TokenFailures, "requests without a token"),
         (Counter::Redirected, "redirected"),
         (Counter::NotRedirected, "… refused to go there"),
         (Counter::Malformed, "bad answers"),

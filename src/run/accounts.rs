@@ -8,8 +8,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::tokens;
 use crate::command;
-use crate::device::{Identity, Profile};
+use crate::device::{Authorization, Identity, Profile};
 use crate::scenario::{PasswordSource, Plan, TargetPlan, UserRows};
 
 /// Why there are no accounts.
@@ -19,6 +20,9 @@ pub enum AccountError {
     /// The environment variable is not set.
     #[error("the environment variable {0}, named by devices.password_env, is not set")]
     Env(String),
+    /// The variable of a client's secret is not set.
+    #[error("the environment variable {0}, named by devices.oauth.client_secret_env, is not set")]
+    Secret(String),
     /// The users file is not what it was when the plan was read.
     #[error("{0}")]
     Users(String),
@@ -47,10 +51,16 @@ pub(super) async fn identities(plan: &Plan) -> Result<Vec<Arc<Identity>>, Accoun
         PasswordSource::Command(line) => Passwords::ask(line).await?,
         _ => Passwords::read(plan, &users)?,
     };
-    let authorizations: Vec<String> = users
-        .iter()
-        .map(|user| passwords.authorization(user))
-        .collect();
+    let authorizations = match &plan.devices.token {
+        Some(token) => {
+            let password = |user: &str| passwords.of(user).to_owned();
+            tokens::authorizations(plan, token, &users, password)?
+        }
+        None => {
+            let headers = users.iter().map(|user| passwords.authorization(user));
+            headers.map(Authorization::from).collect()
+        }
+    };
     let identities = (0..plan.devices.count).map(|device| {
         let user = device % plan.devices.users;
         Arc::new(Identity {
@@ -194,11 +204,15 @@ impl Passwords {
         }
     }
 
-    fn authorization(&self, user: &str) -> String {
-        let password = match self {
+    fn of(&self, user: &str) -> &str {
+        match self {
             Self::One(password) => password,
             Self::ByUser(by_user) => by_user.get(user).map_or("", String::as_str),
-        };
+        }
+    }
+
+    fn authorization(&self, user: &str) -> String {
+        let password = self.of(user);
         format!("Basic {}", BASE64.encode(format!("{user}:{password}")))
     }
 }

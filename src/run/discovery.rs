@@ -31,13 +31,15 @@ pub(super) async fn find_server(
         Autodiscover::Address(address) => address.clone(),
         Autodiscover::FirstUser => first.user_name.clone(),
     };
+    let authorization = first.authorization.header().await;
+    let authorization = authorization.map_err(RunError::Target)?;
     let mut internet = Internet::new(TlsOptions {
         ca_file: ca_file.clone(),
         insecure: *insecure,
     });
     let question = Question {
         address: address.clone(),
-        authorization: first.authorization.clone(),
+        authorization: authorization.to_string(),
         domains: entry.autodiscover_domains.clone(),
     };
     say(&format!("Autodiscover for {address}"));

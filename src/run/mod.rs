@@ -8,6 +8,7 @@ mod engine;
 mod mock;
 mod observers;
 mod servers;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -394,7 +395,9 @@ fn unreachable<T>(answer: Result<T, Trouble>) -> Option<String> {
             FailureKind::Connect(error) => error.to_string(),
             kind => kind.to_string(),
         },
-        Err(Trouble::Body(text)) => text,
+        Err(Trouble::Body(text) | Trouble::Token(text)) => text,
+        // The next request has another.
+        Err(Trouble::Renew) => return None,
         // One user's refusal or a busy server is the run's business.
         Err(Trouble::Http { status, .. }) if matches!(status.code(), 401 | 403 | 449 | 503) => {
             return None;

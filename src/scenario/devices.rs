@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::heartbeat::{HeartbeatPlan, heartbeat};
 use super::reader::Section;
+use super::token::{Grant, TokenPlan, token};
 use super::users::{UserNames, users};
 use super::{PasswordSource, format_duration};
 
@@ -51,6 +52,9 @@ pub struct DevicesPlan {
     pub user_names: UserNames,
     /// Where passwords come from.
     pub password: PasswordSource,
+    /// Where Bearer tokens come from, if they are used.
+    #[serde(default)]
+    pub token: Option<TokenPlan>,
     /// How long past its heartbeat a Ping is overdue.
     pub grace: Duration,
     /// Shortest and longest pause before another attempt.
@@ -203,7 +207,15 @@ impl ProfilePlan {
 pub(super) fn devices(section: Section<'_>, is_mock: bool, folder: &Path) -> Option<DevicesPlan> {
     let count = section.required("count", section.integer("count", 1..=1_000_000), "500");
     let names = users(&section, is_mock, folder);
-    let password = password(&section, is_mock, names.as_ref());
+    let token = token(&section, folder);
+    let needs_password = !is_mock
+        && match &token {
+            // Of a broken table it is not known.
+            None => !section.has("oauth"),
+            Some(TokenPlan::Oauth(oauth)) => oauth.grant == Grant::Password,
+            Some(_) => false,
+        };
+    let password = password(&section, needs_password, names.as_ref());
     let users = match (section.integer("users", 1..=1_000_000), &names) {
         (Some(users), Some((_, Some(known)))) if users > u64::from(*known) => {
             section.problem(
@@ -266,6 +278,7 @@ pub(super) fn devices(section: Section<'_>, is_mock: bool, folder: &Path) -> Opt
             .as_ref()
             .map_or_else(UserNames::default, |(names, _)| names.clone()),
         password: password.clone().unwrap_or(PasswordSource::Mock),
+        token,
         grace: section.duration("grace").unwrap_or(defaults::GRACE),
         retry: section.durations("retry").unwrap_or(defaults::RETRY),
         ramp_per_second,
@@ -284,7 +297,7 @@ pub(super) fn devices(section: Section<'_>, is_mock: bool, folder: &Path) -> Opt
 /// Where passwords come from; a users file has its own.
 fn password(
     section: &Section<'_>,
-    is_mock: bool,
+    is_needed: bool,
     names: Option<&(UserNames, Option<u32>)>,
 ) -> Option<PasswordSource> {
     const KEYS: [&str; 3] = ["password_env", "password_file", "password_command"];
@@ -312,7 +325,7 @@ fn password(
         Some(("password_env", name)) => Some(PasswordSource::Env(name)),
         Some(("password_file", path)) => Some(PasswordSource::File(path.into())),
         Some((_, command)) => Some(PasswordSource::Command(command)),
-        None if is_mock => Some(PasswordSource::Mock),
+        None if !is_needed => Some(PasswordSource::Mock),
         // The users are not known, and with them not whether they bring passwords.
         None if names.is_none() => None,
         None => section.required("password_env", None, "\"EASLOAD_PASSWORD\""),
@@ -471,6 +484,7 @@ mod tests {
             users: 10_000,
             user_names: UserNames::default(),
             password: PasswordSource::Mock,
+            token: None,
             grace: Duration::ZERO,
             retry: (Duration::ZERO, Duration::ZERO),
             ramp_per_second: 1.0,

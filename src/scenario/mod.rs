@@ -13,6 +13,7 @@ mod parse;
 mod policy;
 mod reader;
 mod threshold;
+mod token;
 mod users;
 
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub(crate) use parse::split_port;
 pub use parse::{ScenarioError, parse, parse_mock};
 pub use policy::PolicyPlan;
 pub use threshold::{Bound, Figure, Relation, Statistic, Threshold, parse_threshold};
+pub use token::{Grant, OauthPlan, TokenPlan};
 pub use users::{UserNames, UserRows};
 
 /// The scenario that `easload run` plays without one.

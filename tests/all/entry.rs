@@ -4,7 +4,10 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use easload::device::{Behaviour, Client, Event, Profile, Record, Refusals, State};
+use easload::device::{
+    Authorization, Behaviour, Client, Event, Fetching, Identity, Profile, Record, Refusals, State,
+    Token, TokenSource, Tokens, Trouble,
+};
 use easload::discover::{Ask, Internet, Question, Web, discover};
 use easload::fleet::{Fleet, FleetPlan, Pacer};
 use easload::measure::{Counter, Gauges, Recorder};
@@ -13,7 +16,7 @@ use easload::transport::{
     TlsOptions, Transport,
 };
 use tokio::time::Instant;
-use wiremock::matchers::{any, method};
+use wiremock::matchers::{any, body_string_contains, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::fixtures::{MockProgram, eventually, identity, mock, profile, program};
@@ -362,4 +365,157 @@ fn mistakes_of_the_way_in_are_told() {
         let said = check(target);
         assert!(said.contains(part), "{target}: {said}");
     }
+}
+
+/// Gives `t1`, `t2` and so on.
+struct Numbered(std::sync::atomic::AtomicU32);
+
+impl TokenSource for Numbered {
+    fn fetch(&self) -> Fetching<'_> {
+        Box::pin(async {
+            let number = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+            Ok(Token {
+                value: format!("t{number}"),
+                lasts: None,
+            })
+        })
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_is_renewed_once_and_a_second_refusal_is_the_users() {
+    let server = MockServer::start().await;
+    Mock::given(header("Authorization", "Bearer t2"))
+        .respond_with(options_answer())
+        .mount(&server)
+        .await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(401))
+        .mount(&server)
+        .await;
+    let tokens = Arc::new(Tokens::new(Numbered(std::sync::atomic::AtomicU32::new(0))));
+    let refusals = Arc::new(Refusals::new(1, 1, 1.0));
+    let token_client = || {
+        let identity = Identity {
+            authorization: Authorization::Token(Arc::clone(&tokens)),
+            ..(*identity(0, "")).clone()
+        };
+        Client::new(
+            lean(&server.uri(), &TlsOptions::default()),
+            Arc::new(identity),
+            profile(5),
+            Arc::clone(&refusals),
+            Arc::new(Deaf),
+        )
+    };
+    let mut first = token_client();
+    assert_eq!(first.options().await.unwrap_err(), Trouble::Renew);
+    first.options().await.unwrap();
+    assert!(refusals.stopped().is_empty(), "nobody is to blame");
+    // Another device of the user has the new token from the start.
+    token_client().options().await.unwrap();
+
+    server.reset().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(401))
+        .mount(&server)
+        .await;
+    let mut second = token_client();
+    assert_eq!(second.options().await.unwrap_err(), Trouble::Renew);
+    let trouble = second.options().await.unwrap_err();
+    assert!(matches!(trouble, Trouble::Http { .. }), "{trouble:?}");
+    assert_eq!(refusals.stopped(), [0]);
+}
+
+/// Plays a scenario of three seconds with two devices and says what it said.
+fn play(url: &str, devices: &str, variable: Option<(&str, &str)>) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "name = \"t\"\n[target]\nurl = \"{url}\"\n[devices]\ncount = 2\nretry = \"50ms..200ms\"\n\
+         ramp = \"100ms\"\nheartbeat = \"2s\"\n{devices}\n[[phase]]\nkind = \"baseline\"\nduration = \"3s\"\n"
+    );
+    std::fs::write(folder.path().join("s.toml"), text).unwrap();
+    let output = std::process::Command::new(program())
+        .args(["run", "s.toml"])
+        .current_dir(folder.path())
+        .envs(variable)
+        .output()
+        .unwrap();
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[test]
+fn tokens_come_from_a_command_and_are_never_shown() {
+    let mock = MockProgram::start(&[
+        "--scenario",
+        "scenarios/healthy.toml",
+        "--bearer-token",
+        "hush",
+    ]);
+    let command = "user = \"load{0001..0002}\"\ntoken_command = \"echo $EASLOAD_USER.hush\"\n";
+    let said = play(&mock.addresses.url, command, None);
+    assert!(!said.contains("HTTP 401"), "{said}");
+    assert!(said.contains("tokens fetched"), "{said}");
+    let command = "user = \"load{0001..0002}\"\ntoken_command = \"echo hush >&2; exit 3\"\n";
+    let said = play(&mock.addresses.url, command, None);
+    assert!(said.contains("devices.token_command"), "{said}");
+    // The command itself is in the message; what it printed is not.
+    assert!(!said.contains(": hush"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_come_from_an_oauth_endpoint() {
+    let mock = MockProgram::start(&[
+        "--scenario",
+        "scenarios/healthy.toml",
+        "--bearer-token",
+        "hush",
+    ]);
+    let endpoint = MockServer::start().await;
+    let answer = serde_json::json!({
+        "access_token": "load0001.hush", "token_type": "Bearer", "expires_in": 3600
+    });
+    Mock::given(method("POST"))
+        .and(path("/token"))
+        .and(body_string_contains(
+            "grant_type=client_credentials&client_id=easload&client_secret=topsecret",
+        ))
+        .respond_with(ResponseTemplate::new(200).set_body_json(answer))
+        .mount(&endpoint)
+        .await;
+    let devices = |path: &str| {
+        format!(
+            "user = \"load0001\"\n[devices.oauth]\nendpoint = \"{}{path}\"\ngrant = \"client_credentials\"\n\
+             client_id = \"easload\"\nclient_secret_env = \"TOKEN_SECRET\"\n",
+            endpoint.uri()
+        )
+    };
+    let url = mock.addresses.url.clone();
+    let (good, wrong) = (devices("/token"), devices("/nowhere"));
+    let said = tokio::task::spawn_blocking(move || {
+        let secret = Some(("TOKEN_SECRET", "topsecret"));
+        [
+            play(&url, &good, secret),
+            play(&url, &wrong, secret),
+            play(&url, &good, None),
+        ]
+    })
+    .await
+    .unwrap();
+    assert!(!said[0].contains("HTTP 401"), "{}", said[0]);
+    assert!(said[0].contains("Pings held"), "{}", said[0]);
+    assert!(said[1].contains("/nowhere: HTTP 404"), "{}", said[1]);
+    assert!(
+        said[2].contains("client_secret_env, is not set"),
+        "{}",
+        said[2]
+    );
+    assert!(said.iter().all(|text| !text.contains("topsecret")));
+    let asked = endpoint.received_requests().await.unwrap();
+    let good = asked.iter().filter(|one| one.url.path() == "/token");
+    assert_eq!(good.count(), 1, "one token for all devices");
 }

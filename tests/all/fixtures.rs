@@ -48,7 +48,7 @@ pub(crate) fn identity(device: u32, password: &str) -> Arc<Identity> {
         device,
         user: device,
         user_name,
-        authorization: format!("Basic {credentials}"),
+        authorization: format!("Basic {credentials}").into(),
         device_id: format!("EASLOAD{device:08}"),
     })
 }
