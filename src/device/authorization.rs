@@ -23,6 +23,8 @@ pub enum Authorization {
     Fixed(Arc<str>),
     /// A Bearer token, shared by the devices that it is for.
     Token(Arc<Tokens>),
+    /// None: the device shows a certificate (ASHTTP 2.2.3.1.2).
+    Certificate,
 }
 
 /// By hand, so that no debug output ever holds a password.
@@ -31,6 +33,7 @@ impl std::fmt::Debug for Authorization {
         formatter.write_str(match self {
             Self::Fixed(_) => "Fixed(***)",
             Self::Token(_) => "Token(***)",
+            Self::Certificate => "Certificate",
         })
     }
 }
@@ -50,6 +53,9 @@ impl Authorization {
         match self {
             Self::Fixed(header) => Ok(Arc::clone(header)),
             Self::Token(tokens) => tokens.current().await.map(|current| current.header),
+            Self::Certificate => {
+                Err("devices that show a certificate send no Authorization header".to_owned())
+            }
         }
     }
 }

@@ -136,11 +136,12 @@ impl<T: Transport> Client<T> {
         &self.identity
     }
 
-    /// The Authorization header for the next request.
-    async fn authorize(&mut self) -> Result<Arc<str>, Trouble> {
+    /// The Authorization header for the next request, if it has one.
+    async fn authorize(&mut self) -> Result<Option<Arc<str>>, Trouble> {
         let identity = Arc::clone(&self.identity);
         let tokens = match &identity.authorization {
-            Authorization::Fixed(header) => return Ok(Arc::clone(header)),
+            Authorization::Fixed(header) => return Ok(Some(Arc::clone(header))),
+            Authorization::Certificate => return Ok(None),
             Authorization::Token(tokens) => tokens,
         };
         match Box::pin(tokens.current()).await {
@@ -149,7 +150,7 @@ impl<T: Transport> Client<T> {
                     self.tell(Event::TokenRenewed);
                 }
                 self.token = current.number;
-                Ok(current.header)
+                Ok(Some(current.header))
             }
             Err(text) => {
                 self.tell(Event::TokenFailed { text: &text });
@@ -257,11 +258,12 @@ impl<T: Transport> Client<T> {
         let path = format!("{}?{query}", self.path());
         let authorization = self.authorize().await?;
         let cookies = self.cookies.header(&path);
-        let mut headers = vec![
-            ("Authorization", &*authorization),
+        let mut headers = Vec::new();
+        headers.extend(authorization.as_deref().map(|text| ("Authorization", text)));
+        headers.extend([
             ("User-Agent", profile.user_agent.as_str()),
             ("Accept-Encoding", "gzip"),
-        ];
+        ]);
         headers.extend(cookies.as_deref().map(|cookies| ("Cookie", cookies)));
         let policy_key = policy_key.map(|key| key.to_string());
         // A base64 query holds both.
@@ -418,10 +420,9 @@ impl<T: Transport> Client<T> {
         let authorization = self.authorize().await?;
         let path = self.path().to_owned();
         let cookies = self.cookies.header(&path);
-        let mut headers = vec![
-            ("Authorization", &*authorization),
-            ("User-Agent", profile.user_agent.as_str()),
-        ];
+        let mut headers = Vec::new();
+        headers.extend(authorization.as_deref().map(|text| ("Authorization", text)));
+        headers.push(("User-Agent", profile.user_agent.as_str()));
         headers.extend(cookies.as_deref().map(|cookies| ("Cookie", cookies)));
         let request = Request {
             method: Method::Options,

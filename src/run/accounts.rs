@@ -12,6 +12,7 @@ use super::tokens;
 use crate::command;
 use crate::device::{Authorization, Identity, Profile};
 use crate::scenario::{PasswordSource, Plan, TargetPlan, UserRows};
+use crate::transport::ClientCertificate;
 
 /// Why there are no accounts.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,9 @@ pub(super) async fn identities(plan: &Plan) -> Result<Vec<Arc<Identity>>, Accoun
             let password = |user: &str| passwords.of(user).to_owned();
             tokens::authorizations(plan, token, &users, password)?
         }
+        None if plan.devices.certificate_dir.is_some() => {
+            vec![Authorization::Certificate; users.len()]
+        }
         None => {
             let headers = users.iter().map(|user| passwords.authorization(user));
             headers.map(Authorization::from).collect()
@@ -78,6 +82,31 @@ fn user_names(plan: &Plan) -> Result<Vec<String>, AccountError> {
     let devices = &plan.devices;
     let names = devices.user_names.first(devices.users);
     names.map_err(AccountError::Users)
+}
+
+/// The certificate of each user, where they have some.
+pub(super) fn certificates(plan: &Plan) -> Result<Vec<ClientCertificate>, AccountError> {
+    let Some(folder) = &plan.devices.certificate_dir else {
+        return Ok(Vec::new());
+    };
+    let of_user = |user: String| {
+        // The name of a user must not lead out of the folder.
+        if user.contains(['/', '\\']) || user.starts_with('.') {
+            return Err(AccountError::Users(format!(
+                "user `{user}`: its name cannot be the name of a file in {}",
+                folder.display()
+            )));
+        }
+        let certificate = folder.join(format!("{user}.pem"));
+        let key = folder.join(format!("{user}.key"));
+        let key = if key.exists() {
+            key
+        } else {
+            certificate.clone()
+        };
+        Ok(ClientCertificate { certificate, key })
+    };
+    user_names(plan)?.into_iter().map(of_user).collect()
 }
 
 /// Senders: the first device of so many users, under DeviceIds of their own, because a device has

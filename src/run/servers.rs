@@ -1,8 +1,11 @@
 //! The servers of a run: devices are dealt out to them in turn, by number, so that the same device
 //! meets the same server in every run.
 
+use super::accounts::certificates;
 use super::{MockProcess, RunError};
 use crate::scenario::{Needs, Plan, TargetPlan};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::transport::{
@@ -12,6 +15,9 @@ use crate::transport::{
 pub(super) struct Servers {
     servers: Vec<(Target, LeanFactory<Network>)>,
     uses: Arc<PortUses>,
+    /// By server and user, where users show certificates.
+    presenting: HashMap<(usize, usize), LeanFactory<Network>>,
+    users: usize,
 }
 
 impl Servers {
@@ -68,7 +74,24 @@ impl Servers {
         if servers.is_empty() {
             return Err(RunError::Target("the plan names no server".to_owned()));
         }
-        Ok(Self { servers, uses })
+        let users = plan.devices.users as usize;
+        let certificates = certificates(plan)?;
+        let mut presenting = HashMap::new();
+        if !certificates.is_empty() {
+            for device in 0..plan.devices.count as usize {
+                let key = (device % servers.len(), device % users);
+                if let Entry::Vacant(free) = presenting.entry(key) {
+                    let made = servers[key.0].1.presenting(&certificates[key.1]);
+                    free.insert(made.map_err(|error| wrong(error.to_string()))?);
+                }
+            }
+        }
+        Ok(Self {
+            servers,
+            uses,
+            presenting,
+            users,
+        })
     }
 
     pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
@@ -91,6 +114,10 @@ impl Servers {
 
     /// A transport to the server of that device.
     pub(super) fn transport(&self, device: usize) -> Lean<Network> {
-        self.servers[device % self.servers.len()].1.make()
+        let (server, user) = (device % self.servers.len(), device % self.users);
+        match self.presenting.get(&(server, user)) {
+            Some(factory) => factory.make(),
+            None => self.servers[server].1.make(),
+        }
     }
 }

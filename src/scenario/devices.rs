@@ -1,6 +1,6 @@
 //! The `[devices]` table: how many, whose, and what kinds of devices they are.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eas::ProtocolVersion;
@@ -55,6 +55,10 @@ pub struct DevicesPlan {
     /// Where Bearer tokens come from, if they are used.
     #[serde(default)]
     pub token: Option<TokenPlan>,
+    /// The folder of the users' certificates, if they are used: `NAME.pem`, and `NAME.key` for a key
+    /// that is not in it.
+    #[serde(default)]
+    pub certificate_dir: Option<PathBuf>,
     /// How long past its heartbeat a Ping is overdue.
     pub grace: Duration,
     /// Shortest and longest pause before another attempt.
@@ -208,7 +212,24 @@ pub(super) fn devices(section: Section<'_>, is_mock: bool, folder: &Path) -> Opt
     let count = section.required("count", section.integer("count", 1..=1_000_000), "500");
     let names = users(&section, is_mock, folder);
     let token = token(&section, folder);
+    let certificate_dir = section.text("certificate_dir");
+    let certificate_dir = certificate_dir.map(|path| folder.join(path));
+    let others = [
+        "token_command",
+        "token_file",
+        "oauth",
+        "password_env",
+        "password_file",
+        "password_command",
+    ];
+    if certificate_dir.is_some() && others.iter().any(|key| section.has(key)) {
+        section.problem(
+            "certificate_dir",
+            "devices that show a certificate send neither password nor token; name one of them",
+        );
+    }
     let needs_password = !is_mock
+        && certificate_dir.is_none()
         && match &token {
             // Of a broken table it is not known.
             None => !section.has("oauth"),
@@ -279,6 +300,7 @@ pub(super) fn devices(section: Section<'_>, is_mock: bool, folder: &Path) -> Opt
             .map_or_else(UserNames::default, |(names, _)| names.clone()),
         password: password.clone().unwrap_or(PasswordSource::Mock),
         token,
+        certificate_dir,
         grace: section.duration("grace").unwrap_or(defaults::GRACE),
         retry: section.durations("retry").unwrap_or(defaults::RETRY),
         ramp_per_second,
@@ -485,6 +507,7 @@ mod tests {
             user_names: UserNames::default(),
             password: PasswordSource::Mock,
             token: None,
+            certificate_dir: None,
             grace: Duration::ZERO,
             retry: (Duration::ZERO, Duration::ZERO),
             ramp_per_second: 1.0,

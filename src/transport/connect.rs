@@ -9,7 +9,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
@@ -17,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::Origin;
+use super::certificate::ClientCertificate;
 use super::ports::LocalPorts;
 use super::tls::{TlsError, TlsOptions, client_config, describe};
 
@@ -199,6 +203,7 @@ pub struct Network {
     tls: Option<(TlsConnector, ServerName<'static>)>,
     ports: Option<Arc<LocalPorts>>,
     options: TlsOptions,
+    config: Option<Arc<ClientConfig>>,
 }
 
 impl Network {
@@ -207,26 +212,26 @@ impl Network {
     /// # Errors
     /// When the TLS options cannot be used.
     pub fn new(target: Target, options: &TlsOptions) -> Result<Self, TlsError> {
-        let connector = if target.tls {
-            Some(TlsConnector::from(Arc::new(client_config(options)?)))
+        let config = if target.tls {
+            Some(Arc::new(client_config(options)?))
         } else {
             None
         };
         let ports = LocalPorts::of_system().map(Arc::new);
-        Self::with(target, options, connector, ports)
+        Self::with(target, options, config, ports)
     }
 
     fn with(
         target: Target,
         options: &TlsOptions,
-        connector: Option<TlsConnector>,
+        config: Option<Arc<ClientConfig>>,
         ports: Option<Arc<LocalPorts>>,
     ) -> Result<Self, TlsError> {
-        let tls = match connector {
-            Some(connector) => {
+        let tls = match &config {
+            Some(config) => {
                 let name = ServerName::try_from(target.host.clone())
                     .map_err(|_| TlsError::Name(target.host.clone()))?;
-                Some((connector, name))
+                Some((TlsConnector::from(Arc::clone(config)), name))
             }
             None => None,
         };
@@ -243,7 +248,24 @@ impl Network {
             tls,
             ports,
             options: options.clone(),
+            config,
         })
+    }
+
+    /// A connector to the same server that shows a client's certificate; the verifier with its
+    /// authorities and the ports are shared.
+    ///
+    /// # Errors
+    /// When the certificate cannot be used, or the server is not asked over TLS.
+    pub fn presenting(&self, certificate: &ClientCertificate) -> Result<Self, TlsError> {
+        let config = self.config.as_ref().ok_or(TlsError::NeedsTls)?;
+        let mut config = ClientConfig::clone(config);
+        let certified = SingleCertAndKey::from(certificate.load()?);
+        config.client_auth_cert_resolver = Arc::new(certified);
+        // A session that is resumed is still that of the user who began it.
+        config.resumption = Resumption::in_memory_sessions(1);
+        let (target, ports) = (self.target.clone(), self.ports.clone());
+        Self::with(target, &self.options, Some(Arc::new(config)), ports)
     }
 
     /// The target's addresses, as resolved now.
@@ -338,13 +360,13 @@ impl Connect for Network {
 
     fn towards(&self, to: &Target) -> Result<Option<Self>, TlsError> {
         let (to, ports) = (to.clone(), self.ports.clone());
-        let connector = match &self.tls {
+        let config = match &self.config {
             _ if !to.tls => None,
             // Roots and sessions are too large to have them again for each server.
-            Some((connector, _)) => Some(connector.clone()),
+            Some(config) => Some(Arc::clone(config)),
             None => return Self::new(to, &self.options).map(Some),
         };
-        Self::with(to, &self.options, connector, ports).map(Some)
+        Self::with(to, &self.options, config, ports).map(Some)
     }
 }
 

@@ -16,8 +16,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::lock::lock;
 
 use super::answer::{Limits, Parser};
-use super::connect::{Connect, Stream, Target};
+use super::certificate::ClientCertificate;
+use super::connect::{Connect, Network, Stream, Target};
 use super::redirect::{MAX_PLACES, RedirectError, Redirects};
+use super::tls::TlsError;
 use super::{
     Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, Method, Origin, PortUses, Request,
     Timing, Transport, Use,
@@ -201,6 +203,27 @@ impl<C: Connect> LeanFactory<C> {
     #[must_use]
     pub fn silenced(&self) -> usize {
         self.0.silenced.count()
+    }
+}
+
+impl LeanFactory<Network> {
+    /// A factory of transports to the same server that show a client's certificate.
+    ///
+    /// # Errors
+    /// When the certificate cannot be used.
+    pub fn presenting(&self, certificate: &ClientCertificate) -> Result<Self, TlsError> {
+        let shared = &self.0;
+        Ok(Self(Arc::new(Shared {
+            connector: shared.connector.presenting(certificate)?,
+            silenced: Arc::clone(&shared.silenced),
+            limits: shared.limits,
+            uses: Arc::clone(&shared.uses),
+            // Connectors to other servers show the certificate too.
+            elsewhere: Arc::new(Elsewhere {
+                redirects: shared.elsewhere.redirects.clone(),
+                places: Mutex::default(),
+            }),
+        })))
     }
 }
 

@@ -6,6 +6,7 @@
 //! requests mean.
 
 mod answer;
+mod certificate;
 mod connect;
 mod lean;
 mod ports;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use answer::{Answer, Limits};
+pub use certificate::ClientCertificate;
 pub use connect::{CONNECT_TIMEOUT, Connected};
 pub use connect::{Connect, ConnectError, NetStream, Network, Stream, Target, TargetError};
 pub use lean::{Lean, LeanFactory, Silenced};

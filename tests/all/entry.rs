@@ -12,8 +12,13 @@ use easload::discover::{Ask, Internet, Question, Web, discover};
 use easload::fleet::{Fleet, FleetPlan, Pacer};
 use easload::measure::{Counter, Gauges, Recorder};
 use easload::transport::{
-    Abandon, Answer, Begun, Failure, Lean, Limits, Network, Origin, RedirectError, Request, Target,
-    TlsOptions, Transport,
+    Abandon, Answer, Begun, ClientCertificate, Failure, Lean, Limits, Network, Origin,
+    RedirectError, Request, Target, TlsOptions, Transport,
+};
+use mock_server::Tls;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    SanType,
 };
 use tokio::time::Instant;
 use wiremock::matchers::{any, body_string_contains, header, method, path};
@@ -518,4 +523,98 @@ async fn tokens_come_from_an_oauth_endpoint() {
     let asked = endpoint.received_requests().await.unwrap();
     let good = asked.iter().filter(|one| one.url.path() == "/token");
     assert_eq!(good.count(), 1, "one token for all devices");
+}
+
+/// A certificate of that authority as `NAME.pem`, and its key as `NAME.key`.
+fn certificate(folder: &std::path::Path, name: &str, issuer: &Issuer<'_, KeyPair>) {
+    let key = KeyPair::generate().unwrap();
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name.push(DnType::CommonName, name);
+    let address = SanType::IpAddress("127.0.0.1".parse().unwrap());
+    parameters.subject_alt_names.push(address);
+    let usages = [
+        ExtendedKeyUsagePurpose::ClientAuth,
+        ExtendedKeyUsagePurpose::ServerAuth,
+    ];
+    parameters.extended_key_usages.extend(usages);
+    let signed = parameters.signed_by(&key, issuer).unwrap();
+    std::fs::write(folder.join(format!("{name}.pem")), signed.pem()).unwrap();
+    std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+}
+
+fn authority(folder: &std::path::Path, name: &str) -> Issuer<'static, KeyPair> {
+    let key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    ca.distinguished_name.push(DnType::CommonName, name);
+    std::fs::write(folder.join(name), ca.self_signed(&key).unwrap().pem()).unwrap();
+    Issuer::new(ca, key)
+}
+
+#[tokio::test]
+async fn each_user_shows_a_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let trusted = authority(folder.path(), "ca");
+    let foreign = authority(folder.path(), "foreign");
+    for name in ["server", "load0001", "load0002"] {
+        certificate(folder.path(), name, &trusted);
+    }
+    certificate(folder.path(), "stranger", &foreign);
+    let mock = mock(|config| {
+        config.tls = Tls::Files {
+            certificate: at("server.pem"),
+            key: at("server.key"),
+        };
+        config.client_ca = Some(at("ca"));
+    })
+    .await;
+    let url = format!("https://{}", mock.addresses().listen);
+    let tls = TlsOptions {
+        ca_file: Some(at("ca")),
+        insecure: false,
+    };
+    let network = Network::new(Target::parse(&url).unwrap(), &tls).unwrap();
+    let factory = Lean::factory(network, 0, Limits::default(), Arc::default());
+    let of = |name: &str, key: &str| ClientCertificate {
+        certificate: at(&format!("{name}.pem")),
+        key: at(&format!("{key}.key")),
+    };
+    let device = |transport: Lean<Network>| {
+        let identity = Identity {
+            authorization: Authorization::Certificate,
+            ..(*identity(1, "")).clone()
+        };
+        let refusals = Arc::new(Refusals::new(2, 3, 1.0));
+        Client::new(
+            transport,
+            Arc::new(identity),
+            profile(5),
+            refusals,
+            Arc::new(Deaf),
+        )
+    };
+    for name in ["load0001", "load0002"] {
+        let presenting = factory.presenting(&of(name, name)).unwrap();
+        device(presenting.make()).options().await.unwrap();
+    }
+    // Nobody, after somebody: no session is shared.
+    let trouble = device(factory.make()).options().await.unwrap_err();
+    assert!(
+        matches!(&trouble, Trouble::Http { status, .. } if status.code() == 401),
+        "{trouble:?}"
+    );
+    let stranger = factory.presenting(&of("stranger", "stranger")).unwrap();
+    let trouble = device(stranger.make()).options().await.unwrap_err();
+    assert!(matches!(trouble, Trouble::Transport(_)), "{trouble:?}");
+
+    let mixed = factory
+        .presenting(&of("load0001", "load0002"))
+        .err()
+        .unwrap();
+    assert!(mixed.to_string().contains("do not go together"), "{mixed}");
+    let missing = factory.presenting(&of("load0003", "load0001")).err();
+    let missing = missing.unwrap().to_string();
+    assert!(missing.contains("load0003.pem"), "{missing}");
+    mock.shutdown().await;
 }
