@@ -9,7 +9,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::transport::{
-    Lean, LeanFactory, Limits, Network, PortUses, Redirects, Target, TlsOptions,
+    Detour, Lean, LeanFactory, Limits, Network, PortUses, Redirects, Target, TlsOptions,
 };
 
 pub(super) struct Servers {
@@ -18,11 +18,16 @@ pub(super) struct Servers {
     /// By server and user, where users show certificates.
     presenting: HashMap<(usize, usize), LeanFactory<Network>>,
     users: usize,
+    detour: Detour,
 }
 
 impl Servers {
     /// Those that the plan names, or those of the mock that was started for it.
     pub(super) fn of(plan: &Plan, mock: Option<&MockProcess>) -> Result<Self, RunError> {
+        let detour = match &plan.target {
+            TargetPlan::Server { entry, .. } => entry.detour.clone(),
+            TargetPlan::Mock(_) => Detour::default(),
+        };
         let (urls, tls, mut hosts) = match &plan.target {
             TargetPlan::Server {
                 urls,
@@ -61,7 +66,8 @@ impl Servers {
         let redirects = Redirects::to(hosts);
         for target in targets {
             let network =
-                Network::new(target.clone(), &tls).map_err(|error| wrong(error.to_string()))?;
+                Network::new(target.clone(), &tls).and_then(|network| network.via(detour.clone()));
+            let network = network.map_err(|error| wrong(error.to_string()))?;
             let factory = Lean::factory_to(
                 network,
                 silent,
@@ -91,11 +97,24 @@ impl Servers {
             uses,
             presenting,
             users,
+            detour,
         })
     }
 
     pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
         self.servers.iter().map(|(target, _)| target)
+    }
+
+    /// The hosts and ports that TCP connects to.
+    pub(super) fn dialled(&self) -> impl Iterator<Item = Target> {
+        self.targets().map(|target| match &self.detour.connect_to {
+            Some((host, port)) => Target {
+                host: host.clone(),
+                port: *port,
+                ..target.clone()
+            },
+            None => target.clone(),
+        })
     }
 
     /// What the devices' connections are used for.

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::parse::split_port;
 use super::reader::Section;
+use crate::transport::Detour;
 
 /// What `[target]` says of the way in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -11,6 +13,8 @@ use super::reader::Section;
 pub struct EntryPlan {
     /// Hosts that a server may send devices to (HTTP 451), beside the target's own.
     pub redirect_to: Vec<String>,
+    /// Another way to the server than the URL says.
+    pub detour: Detour,
     /// The server is found by Autodiscover.
     pub autodiscover: Option<Autodiscover>,
     /// Domains that Autodiscover may lead to, beside the address's own.
@@ -51,8 +55,41 @@ pub(super) fn entry(section: &Section<'_>) -> EntryPlan {
     }
     EntryPlan {
         redirect_to: hosts(section, "redirect_to"),
+        detour: detour(section),
         autodiscover,
         autodiscover_domains: domains,
+    }
+}
+
+/// The keys `connect_to`, `sni` and `host_header`.
+fn detour(section: &Section<'_>) -> Detour {
+    let connect_to = section.text("connect_to").and_then(|text| {
+        let split = split_port(&text).map(|(host, port)| {
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            (host.to_owned(), port)
+        });
+        if split.is_none() {
+            section.problem("connect_to", "expected host:port, such as \"10.0.0.5:443\"");
+        }
+        split
+    });
+    let sni = section.text("sni");
+    if sni.as_ref().is_some_and(|name| !is_host(name)) {
+        section.problem("sni", "expected a host name, such as \"mail.lab.example\"");
+    }
+    let host_header = section.text("host_header");
+    if let Some(text) = &host_header
+        && (text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()))
+    {
+        section.problem(
+            "host_header",
+            "expected a host, such as \"mail.lab.example\" or \"mail.lab.example:444\"",
+        );
+    }
+    Detour {
+        connect_to,
+        sni,
+        host_header,
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     AbandonPlan, Bound, ChecksPlan, Expectation, FlightPlan, LossPlan, MailDoor, MailSchedule,
     PhaseKind, PhasePlan, Plan, PolicyPlan, TargetPlan, Threshold, Trigger, parse_threshold,
 };
-use crate::transport::Target;
+use crate::transport::{Detour, Target};
 
 /// Defaults, each with its reason.
 mod defaults {
@@ -268,6 +268,12 @@ fn target(root: &Section<'_>, folder: &Path) -> Option<TargetPlan> {
     }
     if urls.as_ref().is_some_and(Vec::is_empty) {
         section.problem("url", "expected at least one URL");
+    }
+    if entry.detour != Detour::default() && urls.as_ref().is_some_and(|urls| urls.len() > 1) {
+        section.problem(
+            "url",
+            "connect_to, sni and host_header lead to one server; expected one URL",
+        );
     }
     let mut paths: Vec<String> = urls
         .iter()

@@ -21,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::Origin;
 use super::certificate::ClientCertificate;
+use super::detour::Detour;
 use super::ports::LocalPorts;
 use super::tls::{TlsError, TlsOptions, client_config, describe};
 
@@ -204,6 +205,7 @@ pub struct Network {
     ports: Option<Arc<LocalPorts>>,
     options: TlsOptions,
     config: Option<Arc<ClientConfig>>,
+    detour: Detour,
 }
 
 impl Network {
@@ -249,7 +251,31 @@ impl Network {
             ports,
             options: options.clone(),
             config,
+            detour: Detour::default(),
         })
+    }
+
+    /// The same connector by another way.
+    ///
+    /// # Errors
+    /// When the server name cannot be one.
+    pub fn via(mut self, detour: Detour) -> Result<Self, TlsError> {
+        if let (Some(sni), Some((_, name))) = (&detour.sni, &mut self.tls) {
+            *name = ServerName::try_from(sni.clone()).map_err(|_| TlsError::Name(sni.clone()))?;
+        }
+        if let Some(host) = &detour.host_header {
+            self.host_header.clone_from(host);
+        }
+        self.detour = detour;
+        Ok(self)
+    }
+
+    /// Host and port that TCP connects to.
+    fn dialled(&self) -> (&str, u16) {
+        match &self.detour.connect_to {
+            Some((host, port)) => (host.as_str(), *port),
+            None => (self.target.host.as_str(), self.target.port),
+        }
     }
 
     /// A connector to the same server that shows a client's certificate; the verifier with its
@@ -265,7 +291,7 @@ impl Network {
         // A session that is resumed is still that of the user who began it.
         config.resumption = Resumption::in_memory_sessions(1);
         let (target, ports) = (self.target.clone(), self.ports.clone());
-        Self::with(target, &self.options, Some(Arc::new(config)), ports)
+        Self::with(target, &self.options, Some(Arc::new(config)), ports)?.via(self.detour.clone())
     }
 
     /// The target's addresses, as resolved now.
@@ -273,7 +299,7 @@ impl Network {
     /// # Errors
     /// When the name has none.
     pub async fn resolve(&self) -> Result<Vec<SocketAddr>, ConnectError> {
-        let found = lookup_host((self.target.host.as_str(), self.target.port)).await;
+        let found = lookup_host(self.dialled()).await;
         let addresses: Vec<_> = found
             .map_err(|error| ConnectError::Resolve(error.to_string()))?
             .collect();
@@ -294,8 +320,9 @@ impl Network {
     async fn tcp(&self) -> Result<TcpStream, ConnectError> {
         let attempt = async {
             // An address needs no resolver, which would cost a blocking thread for each connection.
-            if let Ok(ip) = self.target.host.parse() {
-                return self.tcp_to(SocketAddr::new(ip, self.target.port)).await;
+            let (host, port) = self.dialled();
+            if let Ok(ip) = host.parse() {
+                return self.tcp_to(SocketAddr::new(ip, port)).await;
             }
             let mut outcome = Err(ConnectError::Resolve("no addresses".to_owned()));
             for address in self.resolve().await? {
@@ -366,7 +393,15 @@ impl Connect for Network {
             Some(config) => Some(Arc::clone(config)),
             None => return Self::new(to, &self.options).map(Some),
         };
-        Self::with(to, &self.options, config, ports).map(Some)
+        let is_same = (&to.host, to.port) == (&self.target.host, self.target.port);
+        let other = Self::with(to, &self.options, config, ports)?;
+        // The other way is that to this server only.
+        let detour = if is_same {
+            self.detour.clone()
+        } else {
+            Detour::default()
+        };
+        other.via(detour).map(Some)
     }
 }
 

@@ -8,6 +8,7 @@
 mod answer;
 mod certificate;
 mod connect;
+mod detour;
 mod lean;
 mod ports;
 mod redirect;
@@ -23,6 +24,7 @@ pub use answer::{Answer, Limits};
 pub use certificate::ClientCertificate;
 pub use connect::{CONNECT_TIMEOUT, Connected};
 pub use connect::{Connect, ConnectError, NetStream, Network, Stream, Target, TargetError};
+pub use detour::Detour;
 pub use lean::{Lean, LeanFactory, Silenced};
 pub use redirect::{RedirectError, Redirects, names_host};
 pub use tls::{TlsError, TlsOptions};

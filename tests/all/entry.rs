@@ -12,7 +12,7 @@ use easload::discover::{Ask, Internet, Question, Web, discover};
 use easload::fleet::{Fleet, FleetPlan, Pacer};
 use easload::measure::{Counter, Gauges, Recorder};
 use easload::transport::{
-    Abandon, Answer, Begun, ClientCertificate, Failure, Lean, Limits, Network, Origin,
+    Abandon, Answer, Begun, ClientCertificate, Detour, Failure, Lean, Limits, Network, Origin,
     RedirectError, Request, Target, TlsOptions, Transport,
 };
 use mock_server::Tls;
@@ -617,4 +617,53 @@ async fn each_user_shows_a_certificate() {
     let missing = missing.unwrap().to_string();
     assert!(missing.contains("load0003.pem"), "{missing}");
     mock.shutdown().await;
+}
+
+/// A lab without DNS: the URL's name is nobody's, and the server is at an address.
+#[tokio::test]
+async fn a_server_is_reached_at_another_address_under_its_name() {
+    let server = MockServer::start().await;
+    Mock::given(header("Host", "mail.lab.example"))
+        .respond_with(options_answer())
+        .mount(&server)
+        .await;
+    Mock::given(header("Host", "other.lab.example:444"))
+        .respond_with(options_answer())
+        .mount(&server)
+        .await;
+    let address = *server.address();
+    let connect_to = Some((address.ip().to_string(), address.port()));
+    for host_header in [None, Some("other.lab.example:444".to_owned())] {
+        let target = Target::parse("http://mail.lab.example").unwrap();
+        let network = Network::new(target, &TlsOptions::default()).unwrap();
+        let network = network.via(Detour {
+            connect_to: connect_to.clone(),
+            sni: None,
+            host_header,
+        });
+        let factory = Lean::factory(network.unwrap(), 0, Limits::default(), Arc::default());
+        client(factory.make(), profile(5)).options().await.unwrap();
+    }
+
+    // Over TLS the certificate is checked for the server name: the mock's is for localhost.
+    let mock = MockProgram::start(&["--tls"]);
+    let mut ca = tempfile::NamedTempFile::new().unwrap();
+    ca.write_all(mock.addresses.ca.as_ref().unwrap().as_bytes())
+        .unwrap();
+    let tls = TlsOptions {
+        ca_file: Some(ca.path().to_owned()),
+        insecure: false,
+    };
+    let listen = mock.addresses.listen;
+    for (sni, is_good) in [(Some("localhost"), true), (None, false)] {
+        let target = Target::parse("https://mail.lab.example").unwrap();
+        let network = Network::new(target, &tls).unwrap().via(Detour {
+            connect_to: Some((listen.ip().to_string(), listen.port())),
+            sni: sni.map(str::to_owned),
+            host_header: None,
+        });
+        let factory = Lean::factory(network.unwrap(), 0, Limits::default(), Arc::default());
+        let answer = client(factory.make(), profile(5)).options().await;
+        assert_eq!(answer.is_ok(), is_good, "{answer:?}");
+    }
 }
