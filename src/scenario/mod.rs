@@ -84,7 +84,7 @@ pub enum TargetPlan {
         insecure: bool,
         /// More about the way in.
         #[serde(default)]
-        entry: EntryPlan,
+        entry: Box<EntryPlan>,
     },
 }
 

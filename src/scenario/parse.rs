@@ -294,7 +294,7 @@ fn target(root: &Section<'_>, folder: &Path) -> Option<TargetPlan> {
         },
         ca_file,
         insecure,
-        entry,
+        entry: Box::new(entry),
     })
 }
 
