@@ -18,7 +18,7 @@ const MAX_ERRORS: usize = 64 << 10;
 /// In words: it cannot be started, does not end in time (then it is killed), prints more than
 /// `most` bytes, or ends with another code than 0.
 pub(crate) async fn run(line: &str, limit: Duration, most: usize) -> Result<Vec<u8>, String> {
-    execute(line, limit, most, SHOWN).await
+    execute(line, limit, most, SHOWN, None).await
 }
 
 /// As [`run`], for a command that prints a secret: nothing of its output is in an error.
@@ -27,7 +27,17 @@ pub(crate) async fn run_secret(
     limit: Duration,
     most: usize,
 ) -> Result<Vec<u8>, String> {
-    execute(line, limit, most, 0).await
+    execute(line, limit, most, 0, None).await
+}
+
+/// As [`run_secret`], with a variable in the command's environment, name and value.
+pub(crate) async fn run_secret_with(
+    line: &str,
+    limit: Duration,
+    most: usize,
+    variable: Option<(&str, &str)>,
+) -> Result<Vec<u8>, String> {
+    execute(line, limit, most, 0, variable).await
 }
 
 async fn execute(
@@ -35,6 +45,7 @@ async fn execute(
     limit: Duration,
     most: usize,
     shown: usize,
+    variable: Option<(&str, &str)>,
 ) -> Result<Vec<u8>, String> {
     let (shell, flag) = if cfg!(windows) {
         ("cmd", "/C")
@@ -48,7 +59,8 @@ async fn execute(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true);
+        .kill_on_drop(true)
+        .envs(variable);
     // A pipeline is several processes: they are ended together.
     #[cfg(unix)]
     command.process_group(0);

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod cli;
 mod command;
 pub mod device;
+pub mod discover;
 pub mod fleet;
 pub mod judge;
 mod lock;

@@ -16,8 +16,8 @@ use crate::observe::{cpu_time, resident_bytes};
 use crate::run::MockProcess;
 use crate::scenario::{ActivityPlan, HeartbeatPlan, PingBody, QueryForm, Wait};
 use crate::transport::{
-    Abandon, Answer, Begun, Failure, Lean, LeanFactory, Limits, Network, Request, Target,
-    TlsOptions, Transport,
+    Abandon, Answer, Begun, Failure, Lean, LeanFactory, Limits, Network, Origin, RedirectError,
+    Request, Target, TlsOptions, Transport,
 };
 
 /// Devices that are not held by then never will be.
@@ -125,6 +125,14 @@ impl<T: Transport> Transport for Watched<T> {
     fn is_connected(&self) -> bool {
         self.inner.is_connected()
     }
+
+    fn origin(&self) -> Option<Origin<'_>> {
+        self.inner.origin()
+    }
+
+    fn redirect(&mut self, to: &Target) -> Result<(), RedirectError> {
+        self.inner.redirect(to)
+    }
 }
 
 /// What a process or several cost.
@@ -218,6 +226,7 @@ impl Rig {
                 retry: MIN_RETRY..=MAX_RETRY,
                 all_folders: false,
                 activity: activity(acts, &users),
+                cookies: true,
             }),
             refusals: Arc::new(Refusals::new(users.len(), 3, 1.0)),
             factory: Arc::new(Lean::factory(network, 0, Limits::default(), Arc::default())),
@@ -324,7 +333,7 @@ fn identity(device: u32, password: &str) -> Arc<Identity> {
         device,
         user: device,
         user_name,
-        authorization: format!("Basic {credentials}"),
+        authorization: format!("Basic {credentials}").into(),
         device_id: format!("EASLOAD{device:08}"),
     })
 }

@@ -23,6 +23,13 @@ pub(super) struct Arguments {
     /// URL of a server, or a scenario file, whose first device is played; without one, the bundled
     /// mock.
     target: Option<String>,
+    /// Find the server of this mail address by Autodiscover, in place of a URL; it is the user too,
+    /// unless one is named.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "target")]
+    autodiscover: Option<String>,
+    /// A domain that Autodiscover may lead to beside the address's own; may be given several times.
+    #[arg(long, value_name = "DOMAIN", requires = "autodiscover")]
+    autodiscover_domain: Vec<String>,
     /// The user, for a URL.
     #[arg(long, short)]
     user: Option<String>,
@@ -102,6 +109,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
             eprintln!("error: {error}");
             return match error {
                 RunError::Accounts(_) | RunError::Target(_) => Exit::Usage,
+                RunError::Unreachable { .. } => Exit::Unreachable,
                 _ => Exit::Internal,
             };
         }
@@ -190,29 +198,43 @@ fn carrier(arguments: &Arguments) -> String {
 
 /// The plan of a scenario, or one of one device for a URL.
 fn plan(arguments: &Arguments) -> Result<Plan, Exit> {
-    let url = match &arguments.target {
-        Some(target) if target.contains("://") => target,
-        target => return check::load(target.as_deref().map(Path::new)),
-    };
-    let Some(user) = &arguments.user else {
-        eprintln!("error: a URL needs a user: easload probe {url} --user load0001");
-        return Err(Exit::Usage);
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let (server, user) = match (&arguments.autodiscover, &arguments.target) {
+        (Some(address), _) => {
+            let domains: Vec<String> = arguments
+                .autodiscover_domain
+                .iter()
+                .map(|one| quoted(one))
+                .collect();
+            let server = format!(
+                "autodiscover = {}\nautodiscover_domains = [{}]",
+                quoted(address),
+                domains.join(", ")
+            );
+            (server, arguments.user.as_ref().unwrap_or(address))
+        }
+        (None, Some(url)) if url.contains("://") => {
+            let Some(user) = &arguments.user else {
+                eprintln!("error: a URL needs a user: easload probe {url} --user load0001");
+                return Err(Exit::Usage);
+            };
+            (format!("url = {}", quoted(url)), user)
+        }
+        (None, target) => return check::load(target.as_deref().map(Path::new)),
     };
     let password = match (&arguments.password_file, &arguments.password_command) {
         (Some(file), _) => ("password_file", file.display().to_string()),
         (None, Some(command)) => ("password_command", command.clone()),
         (None, None) => ("password_env", arguments.password_env.clone()),
     };
-    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let ca_file = arguments.ca_file.as_ref().map_or_else(String::new, |file| {
         format!("ca_file = {}\n", quoted(&file.display().to_string()))
     });
     let carrier = carrier(arguments);
     let versions: Vec<String> = arguments.versions.iter().map(|one| quoted(one)).collect();
     let text = format!(
-        "name = \"probe\"\n[target]\nurl = {}\ninsecure = {}\n{ca_file}{carrier}[devices]\ncount = 1\nuser = {}\n\
+        "name = \"probe\"\n[target]\n{server}\ninsecure = {}\n{ca_file}{carrier}[devices]\ncount = 1\nuser = {}\n\
          {} = {}\nversions = [{}]\nwait = {}\nquery = {}\n[[phase]]\nkind = \"baseline\"\nduration = \"1s\"\n",
-        quoted(url),
         arguments.insecure,
         quoted(user),
         password.0,

@@ -13,10 +13,12 @@ use eas::wbxml::{DecodeError, EncodeError};
 use eas::{Command, ProtocolVersion, http};
 use tokio::time::Instant;
 
+use super::authorization::Authorization;
+use super::cookies::Cookies;
 use super::event::{Event, FailureClass, Record};
 use super::profile::{Identity, Profile, Refusals};
 use crate::scenario::QueryForm;
-use crate::transport::{Answer, Begun, Failure, Method, Request, Transport};
+use crate::transport::{Answer, Begun, Failure, Method, Request, Target, Transport};
 
 /// Why a command did not lead to what it should.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,11 +31,17 @@ pub enum Trouble {
         status: HttpStatus,
         /// How long the server asks to wait.
         retry_after: Option<Duration>,
+        /// Where a 451 sends the device.
+        location: Option<Box<str>>,
     },
     /// A Status that stops the command.
     Status(u16, Reaction),
     /// A body that is not what it should be.
     Body(String),
+    /// The server refused a Bearer token; the next request has another one.
+    Renew,
+    /// There is no Bearer token, for this reason.
+    Token(String),
 }
 
 impl From<DecodeError> for Trouble {
@@ -55,6 +63,10 @@ const LOCALE: u16 = 0x0409;
 /// for the rest of a run.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
+/// Redirects in a row, without a command in between that did what it should: servers that send a
+/// device to and fro are not followed for ever. Phones give up after about as many.
+const MAX_REDIRECTS: u8 = 10;
+
 /// A device as far as single commands go.
 pub struct Client<T> {
     pub(super) transport: T,
@@ -64,6 +76,15 @@ pub struct Client<T> {
     pub(super) record: Arc<dyn Record>,
     pub(super) version: ProtocolVersion,
     pub(super) policy_key: Option<u32>,
+    cookies: Cookies,
+    /// The path, once a redirect has named another.
+    moved: Option<Box<str>>,
+    /// Redirects since a command did what it should.
+    redirects: u8,
+    /// Number of the Bearer token that was sent last.
+    token: u32,
+    /// A token was refused since the last command that did what it should.
+    has_renewed: bool,
 }
 
 impl<T: Transport> Client<T> {
@@ -89,6 +110,11 @@ impl<T: Transport> Client<T> {
             record,
             version,
             policy_key: None,
+            cookies: Cookies::default(),
+            moved: None,
+            redirects: 0,
+            token: 0,
+            has_renewed: false,
         }
     }
 
@@ -108,6 +134,89 @@ impl<T: Transport> Client<T> {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// The Authorization header for the next request, if it has one.
+    async fn authorize(&mut self) -> Result<Option<Arc<str>>, Trouble> {
+        let identity = Arc::clone(&self.identity);
+        let tokens = match &identity.authorization {
+            Authorization::Fixed(header) => return Ok(Some(Arc::clone(header))),
+            Authorization::Certificate => return Ok(None),
+            Authorization::Token(tokens) => tokens,
+        };
+        match Box::pin(tokens.current()).await {
+            Ok(current) => {
+                if current.is_new {
+                    self.tell(Event::TokenRenewed);
+                }
+                self.token = current.number;
+                Ok(Some(current.header))
+            }
+            Err(text) => {
+                self.tell(Event::TokenFailed { text: &text });
+                Err(Trouble::Token(text))
+            }
+        }
+    }
+
+    /// Whether a refusal may only mean that the token has expired; a second one in a row is the
+    /// user's.
+    fn may_renew(&mut self) -> bool {
+        let Authorization::Token(tokens) = &self.identity.authorization else {
+            return false;
+        };
+        if self.has_renewed {
+            return false;
+        }
+        tokens.refused(self.token);
+        self.has_renewed = true;
+        self.tell(Event::TokenRefused);
+        true
+    }
+
+    /// Path of the EAS virtual directory.
+    fn path(&self) -> &str {
+        self.moved.as_deref().unwrap_or(&self.profile.path)
+    }
+
+    /// Goes to the server that an HTTP 451 names, for the rest of the device's life (ASHTTP 3.1.5.2.2).
+    ///
+    /// # Errors
+    /// Says why the device does not: no or no good X-MS-Location, a host that the run must not load,
+    /// or too many redirects in a row.
+    pub fn follow(&mut self, trouble: &Trouble) -> Result<(), String> {
+        let location = match trouble {
+            Trouble::Http { location, .. } => location.as_deref(),
+            _ => None,
+        };
+        let gone = self.go_to(location);
+        match &gone {
+            Ok(()) => self.tell(Event::Redirected),
+            Err(text) => self.tell(Event::NotRedirected { text }),
+        }
+        gone
+    }
+
+    fn go_to(&mut self, location: Option<&str>) -> Result<(), String> {
+        let location =
+            location.ok_or_else(|| format!("HTTP 451 without a header {}", http::LOCATION))?;
+        if self.redirects >= MAX_REDIRECTS {
+            return Err(format!(
+                "HTTP 451: {MAX_REDIRECTS} redirects in a row lead nowhere"
+            ));
+        }
+        let to = Target::parse(location.trim()).map_err(|error| format!("HTTP 451: {error}"))?;
+        let from = self.transport.origin();
+        let is_same_host = from.is_some_and(|from| from.host.eq_ignore_ascii_case(&to.host));
+        self.transport
+            .redirect(&to)
+            .map_err(|error| format!("HTTP 451 to {}: {error}", to.url()))?;
+        if !is_same_host {
+            self.cookies.forget();
+        }
+        self.redirects += 1;
+        self.moved = (to.path != self.profile.path).then(|| to.path.into());
+        Ok(())
     }
 
     pub(super) fn tell(&self, event: Event<'_>) {
@@ -139,7 +248,6 @@ impl<T: Transport> Client<T> {
     }
 
     async fn send_query(&mut self, query: &Query, body: &[u8], held: bool) -> Result<(), Trouble> {
-        let identity = Arc::clone(&self.identity);
         let profile = Arc::clone(&self.profile);
         let command = query.command;
         let sends_mail = matches!(
@@ -159,12 +267,16 @@ impl<T: Transport> Client<T> {
                 policy_key,
             })
         };
-        let path = format!("{}?{query}", profile.path);
-        let mut headers = vec![
-            ("Authorization", identity.authorization.as_str()),
+        let path = format!("{}?{query}", self.path());
+        let authorization = self.authorize().await?;
+        let cookies = self.cookies.header(&path);
+        let mut headers = Vec::new();
+        headers.extend(authorization.as_deref().map(|text| ("Authorization", text)));
+        headers.extend([
             ("User-Agent", profile.user_agent.as_str()),
             ("Accept-Encoding", "gzip"),
-        ];
+        ]);
+        headers.extend(cookies.as_deref().map(|cookies| ("Cookie", cookies)));
         let policy_key = policy_key.map(|key| key.to_string());
         // A base64 query holds both.
         if is_plain {
@@ -211,7 +323,7 @@ impl<T: Transport> Client<T> {
 
     /// What an answer to a held request means that was received elsewhere.
     pub(super) fn received(
-        &self,
+        &mut self,
         command: Command,
         answer: Result<Answer, Failure>,
     ) -> Result<Answer, Trouble> {
@@ -253,12 +365,18 @@ impl<T: Transport> Client<T> {
     }
 
     fn examine(
-        &self,
+        &mut self,
         command: Option<Command>,
         held: bool,
         answer: Result<Answer, Failure>,
     ) -> Result<Answer, Trouble> {
         let answer = answer.map_err(|failure| self.failed(command, held, failure))?;
+        if self.profile.cookies {
+            let set = answer.header_values("Set-Cookie");
+            let origin = self.transport.origin();
+            let path = self.moved.as_deref().unwrap_or(&self.profile.path);
+            self.cookies.take_in(&set, path, origin);
+        }
         self.tell(Event::Answered {
             command,
             http_status: answer.status,
@@ -271,15 +389,19 @@ impl<T: Transport> Client<T> {
                 // Some servers answer OPTIONS to anybody, which says nothing of the password.
                 if command.is_some() {
                     self.refusals.accepted(self.identity.user);
+                    self.redirects = 0;
+                    self.has_renewed = false;
                 }
                 Ok(answer)
             }
+            HttpStatus::Unauthorized if self.may_renew() => Err(Trouble::Renew),
             HttpStatus::Unauthorized => {
                 self.refusals.refused(self.identity.user);
                 self.tell(Event::Refused);
                 Err(Trouble::Http {
                     status,
                     retry_after: None,
+                    location: None,
                 })
             }
             _ => {
@@ -287,9 +409,11 @@ impl<T: Transport> Client<T> {
                     .header("Retry-After")
                     .and_then(|text| text.trim().parse().ok())
                     .map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
+                let location = answer.header(http::LOCATION).map(Into::into);
                 Err(Trouble::Http {
                     status,
                     retry_after,
+                    location,
                 })
             }
         }
@@ -324,14 +448,17 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// When there is no answer, or not that of an EAS server.
     pub async fn options(&mut self) -> Result<OptionsAnswer, Trouble> {
-        let (identity, profile) = (Arc::clone(&self.identity), Arc::clone(&self.profile));
-        let headers = [
-            ("Authorization", identity.authorization.as_str()),
-            ("User-Agent", profile.user_agent.as_str()),
-        ];
+        let profile = Arc::clone(&self.profile);
+        let authorization = self.authorize().await?;
+        let path = self.path().to_owned();
+        let cookies = self.cookies.header(&path);
+        let mut headers = Vec::new();
+        headers.extend(authorization.as_deref().map(|text| ("Authorization", text)));
+        headers.push(("User-Agent", profile.user_agent.as_str()));
+        headers.extend(cookies.as_deref().map(|cookies| ("Cookie", cookies)));
         let request = Request {
             method: Method::Options,
-            path: &profile.path,
+            path: &path,
             headers: &headers,
             body: &[],
             held: false,

@@ -216,6 +216,22 @@ pub enum Event<'a> {
     },
     /// The server refused the user's credentials.
     Refused,
+    /// A Bearer token was fetched.
+    TokenRenewed,
+    /// The server refused a Bearer token, which is renewed.
+    TokenRefused,
+    /// No Bearer token could be fetched.
+    TokenFailed {
+        /// Why.
+        text: &'a str,
+    },
+    /// The server sent the device to another one, and it goes there.
+    Redirected,
+    /// The server sent the device to another one, and it does not go there.
+    NotRedirected {
+        /// Why.
+        text: &'a str,
+    },
     /// The device provisions.
     Provisioning,
     /// The device starts a collection again with Sync key 0.

@@ -392,6 +392,10 @@ impl<T: Transport> Life<T> {
 
     /// The reaction to trouble: changes what has to change, waits, and says what comes next.
     async fn recover(&mut self, step: Step, trouble: Trouble) -> Step {
+        if matches!(trouble, Trouble::Renew) {
+            // Once for each token, so that it goes on at once.
+            return step;
+        }
         self.failures = self.failures.saturating_add(1);
         let (reaction, retry_after) = match &trouble {
             Trouble::Transport(failure) => {
@@ -408,8 +412,10 @@ impl<T: Transport> Life<T> {
             Trouble::Http {
                 status,
                 retry_after,
+                ..
             } => (status.reaction(), *retry_after),
             Trouble::Status(_, reaction) => (*reaction, None),
+            Trouble::Token(_) | Trouble::Renew => (Reaction::RetryLater, None),
             Trouble::Body(_) => {
                 self.client.transport.abandon(Abandon::Fin);
                 (Reaction::RetryLater, None)
@@ -435,6 +441,11 @@ impl<T: Transport> Life<T> {
                 step
             }
             Reaction::ResetSyncKey | Reaction::SkipItem => step,
+            Reaction::Redirect if self.client.follow(&trouble).is_ok() => {
+                // The other server has cached nothing.
+                self.cached.forget();
+                step
+            }
             Reaction::RetryLater | Reaction::AdoptLimit => {
                 if self.failures.is_multiple_of(FAILURES_UNTIL_RESET)
                     && matches!(&trouble, Trouble::Status(..))

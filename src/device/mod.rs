@@ -6,9 +6,11 @@
 //! what it sees goes to a [`Record`].
 
 mod act;
+mod authorization;
 mod beside;
 mod client;
 mod commands;
+mod cookies;
 mod desk;
 mod event;
 mod heartbeat;
@@ -20,6 +22,7 @@ mod second;
 mod sleep;
 mod waiting;
 
+pub use authorization::{Authorization, Fetching, Token, TokenSource, Tokens};
 pub use client::{Client, Trouble};
 pub use desk::Activity;
 pub use event::{Event, FailureClass, PingEnd, Record, State};

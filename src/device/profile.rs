@@ -10,6 +10,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::time::Instant;
 
+use super::authorization::Authorization;
 use super::desk::Activity;
 use crate::lock::lock;
 use crate::scenario::{HeartbeatPlan, PingBody, QueryForm, SleepPlan, Wait};
@@ -24,8 +25,8 @@ pub struct Identity {
     pub user: u32,
     /// The user's name.
     pub user_name: String,
-    /// The value of the Authorization header.
-    pub authorization: String,
+    /// The Authorization header.
+    pub authorization: Authorization,
     /// The DeviceId.
     pub device_id: String,
 }
@@ -78,6 +79,8 @@ pub struct Profile {
     pub all_folders: bool,
     /// What their users do, if anything.
     pub activity: Option<Arc<Activity>>,
+    /// Keep the cookies that a server sets and send them back.
+    pub cookies: bool,
 }
 
 /// How abandoned Pings are given up, as weights.

@@ -239,7 +239,8 @@ pub(crate) fn explain(trouble: &Trouble) -> String {
         Trouble::Transport(failure) => failure.to_string(),
         Trouble::Http { status, .. } => format!("HTTP {status}"),
         Trouble::Status(code, _) => format!("Status {code}"),
-        Trouble::Body(text) => text.clone(),
+        Trouble::Body(text) | Trouble::Token(text) => text.clone(),
+        Trouble::Renew => "the token was refused".to_owned(),
     }
 }
 
@@ -302,6 +303,10 @@ impl<T: Transport> Sender<T> {
                 self.ready = false;
                 true
             }
+            Trouble::Http { status, .. } if status.reaction() == Reaction::Redirect => {
+                self.client.follow(trouble).is_ok()
+            }
+            Trouble::Renew => true,
             Trouble::Status(_, Reaction::Provision) => {
                 self.ready = false;
                 true

@@ -66,6 +66,16 @@ names! {
         Unavailable = "http_503",
         /// Refused credentials.
         Refused = "refused",
+        /// Bearer tokens fetched.
+        TokensRenewed = "tokens_renewed",
+        /// Bearer tokens that the server refused and that were renewed.
+        TokensRefused = "tokens_refused",
+        /// Requests for which no Bearer token could be fetched.
+        TokenFailures = "token_failures",
+        /// Devices that went where HTTP 451 sent them.
+        Redirected = "redirected",
+        /// Devices that did not go where HTTP 451 sent them.
+        NotRedirected = "not_redirected",
         /// New connections.
         Connects = "connects",
         /// Requests over a kept connection.

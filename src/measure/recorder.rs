@@ -447,6 +447,17 @@ impl Record for Recorder {
                 Counter::of_action(action)
             }),
             Event::Refused => shard.count(Counter::Refused),
+            Event::TokenRenewed => shard.count(Counter::TokensRenewed),
+            Event::TokenRefused => shard.count(Counter::TokensRefused),
+            Event::TokenFailed { text } => {
+                shard.count(Counter::TokenFailures);
+                self.text(text);
+            }
+            Event::Redirected => shard.count(Counter::Redirected),
+            Event::NotRedirected { text } => {
+                shard.count(Counter::NotRedirected);
+                self.text(text);
+            }
             Event::Provisioning => shard.count(Counter::Provisionings),
             Event::SyncKeyReset => {
                 shard.count(Counter::SyncKeyResets);

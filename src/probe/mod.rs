@@ -79,6 +79,7 @@ impl Record for Ear {
                 let _ = self.0.send(Heard::Item(subject.to_owned()));
                 return;
             }
+            Event::NotRedirected { text } | Event::TokenFailed { text } => text.to_owned(),
             Event::Refused => "the server refuses the user's password".to_owned(),
             _ => return,
         };

@@ -6,7 +6,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use super::Heard;
-use crate::transport::{Abandon, Answer, Begun, Failure, Method, Request, Transport};
+use crate::transport::{
+    Abandon, Answer, Begun, Failure, Method, Origin, RedirectError, Request, Target, Transport,
+};
 
 /// A request as it was sent.
 #[derive(Debug, Clone)]
@@ -93,5 +95,13 @@ impl<T: Transport> Transport for Tap<T> {
 
     fn is_connected(&self) -> bool {
         self.inner.is_connected()
+    }
+
+    fn origin(&self) -> Option<Origin<'_>> {
+        self.inner.origin()
+    }
+
+    fn redirect(&mut self, to: &Target) -> Result<(), RedirectError> {
+        self.inner.redirect(to)
     }
 }

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use mock_server::units::time_scale_text;
 
 use crate::scenario::{
-    ChecksPlan, Expectation, MailDoor, MailSchedule, Needs, PhasePlan, Plan, PolicyPlan,
-    TargetPlan, Trigger, format_duration,
+    Autodiscover, ChecksPlan, Expectation, MailDoor, MailSchedule, Needs, PhasePlan, Plan,
+    PolicyPlan, TargetPlan, Trigger, format_duration,
 };
 
 const MIB: f64 = 1_048_576.0;
@@ -59,6 +59,7 @@ fn target(target: &TargetPlan) -> String {
             urls,
             insecure,
             carrier,
+            entry,
             ..
         } => {
             let verified = if *insecure {
@@ -66,9 +67,18 @@ fn target(target: &TargetPlan) -> String {
             } else {
                 ""
             };
+            let way = match &entry.autodiscover {
+                Some(Autodiscover::Address(address)) if urls.is_empty() => {
+                    format!("what Autodiscover finds for {address}")
+                }
+                Some(Autodiscover::FirstUser) if urls.is_empty() => {
+                    "what Autodiscover finds for the first user".to_owned()
+                }
+                _ => urls.join(", "),
+            };
             let carrier = carrier.text();
             let carrier = carrier.map_or_else(String::new, |text| format!("; {text}"));
-            format!("{}{verified}{carrier}", urls.join(", "))
+            format!("{way}{verified}{carrier}")
         }
     }
 }

@@ -183,7 +183,7 @@ fn latencies(out: &mut String, phases: &[PhaseSummary]) {
 }
 
 fn counts(out: &mut String, phases: &[PhaseSummary]) {
-    const SHOWN: [(Counter, &str); 14] = [
+    const SHOWN: [(Counter, &str); 19] = [
         (Counter::PingsSent, "Pings sent"),
         (Counter::HangingSyncs, "… hanging Syncs"),
         (Counter::PingsExpired, "… expired"),
@@ -197,6 +197,11 @@ fn counts(out: &mut String, phases: &[PhaseSummary]) {
         (Counter::ConnectFailures, "… refused"),
         (Counter::Resets, "resets"),
         (Counter::HttpErrors, "HTTP errors"),
+        (Counter::TokensRenewed, "tokens fetched"),
+        (Counter::TokensRefused, "… after a refusal"),
+        (Counter::TokenFailures, "requests without a token"),
+        (Counter::Redirected, "redirected"),
+        (Counter::NotRedirected, "… refused to go there"),
         (Counter::Malformed, "bad answers"),
     ];
     let cells = |counter: &Counter| -> Vec<Option<String>> {
@@ -270,15 +275,17 @@ fn table(
     rows: impl Iterator<Item = (String, Vec<Option<String>>)>,
 ) {
     const NAME: usize = 32;
+    let filled = rows.filter(|(_, cells)| cells.iter().any(Option::is_some));
+    let rows: Vec<(String, Vec<Option<String>>)> = filled.collect();
+    if rows.is_empty() {
+        return;
+    }
     let _ = write!(out, "\n{title:<NAME$}");
     for phase in phases {
         let _ = write!(out, "{:>15}", phase.phase);
     }
     out.push('\n');
     for (name, cells) in rows {
-        if cells.iter().all(Option::is_none) {
-            continue;
-        }
         let _ = write!(out, "{name:<NAME$}");
         for cell in cells {
             let _ = write!(out, "{:>15}", cell.as_deref().unwrap_or("–"));

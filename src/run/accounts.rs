@@ -8,9 +8,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::tokens;
 use crate::command;
-use crate::device::{Identity, Profile};
+use crate::device::{Authorization, Identity, Profile};
 use crate::scenario::{PasswordSource, Plan, TargetPlan, UserRows};
+use crate::transport::ClientCertificate;
 
 /// Why there are no accounts.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +21,9 @@ pub enum AccountError {
     /// The environment variable is not set.
     #[error("the environment variable {0}, named by devices.password_env, is not set")]
     Env(String),
+    /// The variable of a client's secret is not set.
+    #[error("the environment variable {0}, named by devices.oauth.client_secret_env, is not set")]
+    Secret(String),
     /// The users file is not what it was when the plan was read.
     #[error("{0}")]
     Users(String),
@@ -47,10 +52,19 @@ pub(super) async fn identities(plan: &Plan) -> Result<Vec<Arc<Identity>>, Accoun
         PasswordSource::Command(line) => Passwords::ask(line).await?,
         _ => Passwords::read(plan, &users)?,
     };
-    let authorizations: Vec<String> = users
-        .iter()
-        .map(|user| passwords.authorization(user))
-        .collect();
+    let authorizations = match &plan.devices.token {
+        Some(token) => {
+            let password = |user: &str| passwords.of(user).to_owned();
+            tokens::authorizations(plan, token, &users, password)?
+        }
+        None if plan.devices.certificate_dir.is_some() => {
+            vec![Authorization::Certificate; users.len()]
+        }
+        None => {
+            let headers = users.iter().map(|user| passwords.authorization(user));
+            headers.map(Authorization::from).collect()
+        }
+    };
     let identities = (0..plan.devices.count).map(|device| {
         let user = device % plan.devices.users;
         Arc::new(Identity {
@@ -68,6 +82,31 @@ fn user_names(plan: &Plan) -> Result<Vec<String>, AccountError> {
     let devices = &plan.devices;
     let names = devices.user_names.first(devices.users);
     names.map_err(AccountError::Users)
+}
+
+/// The certificate of each user, where they have some.
+pub(super) fn certificates(plan: &Plan) -> Result<Vec<ClientCertificate>, AccountError> {
+    let Some(folder) = &plan.devices.certificate_dir else {
+        return Ok(Vec::new());
+    };
+    let of_user = |user: String| {
+        // The name of a user must not lead out of the folder.
+        if user.contains(['/', '\\']) || user.starts_with('.') {
+            return Err(AccountError::Users(format!(
+                "user `{user}`: its name cannot be the name of a file in {}",
+                folder.display()
+            )));
+        }
+        let certificate = folder.join(format!("{user}.pem"));
+        let key = folder.join(format!("{user}.key"));
+        let key = if key.exists() {
+            key
+        } else {
+            certificate.clone()
+        };
+        Ok(ClientCertificate { certificate, key })
+    };
+    user_names(plan)?.into_iter().map(of_user).collect()
 }
 
 /// Senders: the first device of so many users, under DeviceIds of their own, because a device has
@@ -194,11 +233,15 @@ impl Passwords {
         }
     }
 
-    fn authorization(&self, user: &str) -> String {
-        let password = match self {
+    fn of(&self, user: &str) -> &str {
+        match self {
             Self::One(password) => password,
             Self::ByUser(by_user) => by_user.get(user).map_or("", String::as_str),
-        };
+        }
+    }
+
+    fn authorization(&self, user: &str) -> String {
+        let password = self.of(user);
         format!("Basic {}", BASE64.encode(format!("{user}:{password}")))
     }
 }

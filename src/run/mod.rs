@@ -2,16 +2,20 @@
 //! written. This is the one place that ties the rooms together.
 
 mod accounts;
+mod carriers;
+mod discovery;
 mod endpoint;
 mod engine;
 mod mock;
 mod observers;
 mod servers;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use eas::status::Reaction;
 use mock_server::units::time_scale_text;
 use rand::Rng as _;
 use tokio::sync::{Notify, watch};
@@ -29,12 +33,13 @@ use crate::terminal::say;
 use crate::transport::{FailureKind, LeanFactory, Network, ReqwestFactory};
 
 pub use accounts::{AccountError, check_passwords};
+pub use carriers::AnyTransport;
+use carriers::{AnyFactory, MakeTransport, transport_of};
 use endpoint::Endpoint;
 use engine::Engine;
 pub use mock::{MockError, MockProcess};
 use observers::Observers;
-pub use servers::AnyTransport;
-use servers::{AnyFactory, MakeTransport, Servers, transport_of};
+use servers::Servers;
 
 /// What the user chose for this run.
 #[derive(Debug, Clone)]
@@ -151,6 +156,7 @@ async fn run_over<F: MakeTransport>(
     };
     let identities = accounts::identities(&plan).await?;
     let mut plan = plan;
+    discovery::find_server(&mut plan, &identities).await?;
     let mock = match &mut plan.target {
         TargetPlan::Mock(config) => {
             config.seed = seed;
@@ -293,6 +299,7 @@ fn profiles(plan: &Plan, path: &str, addresses: Arc<[String]>) -> Vec<Arc<Profil
             let addresses = Arc::clone(&addresses);
             Arc::new(Activity { plan, addresses })
         }),
+        cookies: kind.cookies,
     };
     let kinds = devices.profiles.iter();
     kinds.map(|kind| Arc::new(profile(kind))).collect()
@@ -319,6 +326,7 @@ pub async fn first_device(mut plan: Plan, kind: Option<&str>) -> Result<FirstDev
     plan.devices.count = 1;
     plan.devices.users = 1;
     let identities = accounts::identities(&plan).await?;
+    discovery::find_server(&mut plan, &identities).await?;
     let mock = match &plan.target {
         TargetPlan::Mock(config) => Some(MockProcess::start(config).await?),
         TargetPlan::Server { .. } => None,
@@ -393,11 +401,24 @@ async fn preflight<F: MakeTransport>(
             Arc::clone(refusals),
             Arc::new(Unrecorded),
         );
-        if let Some(problem) = unreachable(client.options().await) {
+        let mut answer = client.options().await;
+        while let Err(trouble) = &answer
+            && is_redirect(trouble)
+        {
+            match client.follow(trouble) {
+                Ok(()) => answer = client.options().await,
+                Err(problem) => return Err(RunError::Unreachable { url, problem }),
+            }
+        }
+        if let Some(problem) = unreachable(answer) {
             return Err(RunError::Unreachable { url, problem });
         }
     }
     Ok(())
+}
+
+fn is_redirect(trouble: &Trouble) -> bool {
+    matches!(trouble, Trouble::Http { status, .. } if status.reaction() == Reaction::Redirect)
 }
 
 /// Why there is no server behind such an answer, if there is none.
@@ -408,7 +429,9 @@ fn unreachable<T>(answer: Result<T, Trouble>) -> Option<String> {
             FailureKind::Connect(error) => error.to_string(),
             kind => kind.to_string(),
         },
-        Err(Trouble::Body(text)) => text,
+        Err(Trouble::Body(text) | Trouble::Token(text)) => text,
+        // The next request has another.
+        Err(Trouble::Renew) => return None,
         // One user's refusal or a busy server is the run's business.
         Err(Trouble::Http { status, .. }) if matches!(status.code(), 401 | 403 | 449 | 503) => {
             return None;

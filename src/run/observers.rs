@@ -30,7 +30,7 @@ impl Observers {
     ) -> Self {
         let mocks = mock.map(|mock| mock.addresses().servers.as_slice());
         let groups: Vec<SocketGroups> = servers
-            .targets()
+            .dialled()
             .enumerate()
             .map(|(index, target)| {
                 let address: Option<IpAddr> = target.host.parse().ok();

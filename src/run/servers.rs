@@ -1,186 +1,48 @@
 //! The servers of a run: devices are dealt out to them in turn, by number, so that the same device
 //! meets the same server in every run.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use rand::Rng as _;
 
+use super::accounts::certificates;
+use super::carriers::{AnyFactory, AnyTransport, MakeTransport, Parts, carrier_of};
 use super::{MockProcess, RunError};
 use crate::device::device_random;
-use crate::scenario::{
-    CarrierPlan, Needs, Plan, ProxyLoginPlan, ProxyPlan, TargetPlan, TransportKind,
-};
+use crate::scenario::{Needs, Plan, TargetPlan};
 use crate::transport::{
-    Abandon, Answer, Begun, Carrier, Failure, Lean, LeanFactory, Limits, LinkSpeed, Network,
-    PortUses, Proxy, ProxyLogin, Request, Reqwest, ReqwestFactory, Target, TlsOptions, Transport,
-    check_sources,
+    Carrier, Detour, LinkSpeed, PortUses, Redirects, Target, TlsOptions, check_sources,
 };
-
-/// What a factory of transports to one server is made of.
-pub(super) struct Parts<'a> {
-    target: &'a Target,
-    tls: &'a TlsOptions,
-    carrier: &'a Carrier,
-    silent: usize,
-    uses: &'a Arc<PortUses>,
-    sources: &'a [IpAddr],
-    /// Devices are dealt out to servers first, and to addresses then.
-    stride: u32,
-    links: &'a Arc<[Option<LinkSpeed>]>,
-}
-
-/// Makes the transports of a run. Which kind is fixed when the run begins: a device that could have
-/// either would hold room for the larger.
-pub(super) trait MakeTransport: Send + Sync + Sized + 'static {
-    /// What it makes.
-    type Transport: Transport + 'static;
-
-    /// A factory for one server; says what is wrong with its options.
-    fn of(parts: &Parts<'_>) -> Result<Self, String>;
-
-    /// The transport of the device of that number, without a connection.
-    fn make_for(&self, device: u32) -> Self::Transport;
-}
-
-impl MakeTransport for LeanFactory<Network> {
-    type Transport = Lean<Network>;
-
-    fn of(parts: &Parts<'_>) -> Result<Self, String> {
-        let network = Network::new(parts.target.clone(), parts.tls);
-        let network = network.map_err(|error| error.to_string())?;
-        Ok(Lean::factory(
-            network
-                .with_sources(parts.sources, parts.stride)
-                .with_links(Arc::clone(parts.links)),
-            parts.silent,
-            Limits::default(),
-            Arc::clone(parts.uses),
-        ))
-    }
-
-    fn make_for(&self, device: u32) -> Self::Transport {
-        Self::make_for(self, device)
-    }
-}
-
-impl MakeTransport for ReqwestFactory {
-    type Transport = Reqwest;
-
-    fn of(parts: &Parts<'_>) -> Result<Self, String> {
-        Reqwest::factory(
-            parts.target,
-            parts.tls,
-            parts.carrier.clone(),
-            parts.silent,
-            Limits::default(),
-            Arc::clone(parts.uses),
-        )
-        .map_err(|error| error.to_string())
-    }
-
-    fn make_for(&self, _: u32) -> Self::Transport {
-        self.make()
-    }
-}
-
-/// Either, chosen by the plan: for one device, where room does not matter.
-pub(super) enum AnyFactory {
-    Lean(LeanFactory<Network>),
-    Reqwest(ReqwestFactory),
-}
-
-impl AnyFactory {
-    /// The servers of a plan over the transport that it names.
-    pub(super) fn servers(
-        plan: &Plan,
-        mock: Option<&MockProcess>,
-        seed: u64,
-    ) -> Result<Servers<Self>, RunError> {
-        Ok(match transport_of(plan) {
-            TransportKind::Lean => {
-                Servers::<LeanFactory<Network>>::of(plan, mock, seed)?.map(Self::Lean)
-            }
-            TransportKind::Reqwest => {
-                Servers::<ReqwestFactory>::of(plan, mock, seed)?.map(Self::Reqwest)
-            }
-        })
-    }
-
-    fn make(&self) -> AnyTransport {
-        match self {
-            Self::Lean(factory) => AnyTransport::Lean(factory.make()),
-            Self::Reqwest(factory) => AnyTransport::Reqwest(factory.make()),
-        }
-    }
-}
-
-/// Either transport.
-pub enum AnyTransport {
-    /// The lean one.
-    Lean(Lean<Network>),
-    /// reqwest.
-    Reqwest(Reqwest),
-}
-
-impl Transport for AnyTransport {
-    async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
-        match self {
-            Self::Lean(inner) => inner.begin(request).await,
-            Self::Reqwest(inner) => inner.begin(request).await,
-        }
-    }
-
-    async fn answer(&mut self, deadline: tokio::time::Instant) -> Result<Answer, Failure> {
-        match self {
-            Self::Lean(inner) => inner.answer(deadline).await,
-            Self::Reqwest(inner) => inner.answer(deadline).await,
-        }
-    }
-
-    fn abandon(&mut self, how: Abandon) {
-        match self {
-            Self::Lean(inner) => inner.abandon(how),
-            Self::Reqwest(inner) => inner.abandon(how),
-        }
-    }
-
-    fn another(&self) -> Self {
-        match self {
-            Self::Lean(inner) => Self::Lean(inner.another()),
-            Self::Reqwest(inner) => Self::Reqwest(inner.another()),
-        }
-    }
-
-    fn is_connected(&self) -> bool {
-        match self {
-            Self::Lean(inner) => inner.is_connected(),
-            Self::Reqwest(inner) => inner.is_connected(),
-        }
-    }
-}
-
-/// The transport that a plan names.
-pub(super) fn transport_of(plan: &Plan) -> TransportKind {
-    match &plan.target {
-        TargetPlan::Server { carrier, .. } => carrier.transport,
-        TargetPlan::Mock(_) => TransportKind::Lean,
-    }
-}
 
 pub(super) struct Servers<F> {
     servers: Vec<(Target, F)>,
     sources: Vec<IpAddr>,
     /// Devices of the plan; numbers from here on are senders'.
     devices: u32,
+    /// By server and user, where users show certificates.
+    presenting: HashMap<(usize, usize), F>,
+    users: usize,
+    detour: Detour,
     uses: Arc<PortUses>,
 }
 
 impl<F> Servers<F> {
+    /// What makes the transports of that device.
+    fn factory(&self, device: usize) -> &F {
+        let (server, user) = (device % self.servers.len(), device % self.users);
+        match self.presenting.get(&(server, user)) {
+            Some(factory) => factory,
+            None => &self.servers[server].1,
+        }
+    }
+
     /// Finds source addresses that cannot be used.
     pub(super) async fn check_sources(&self) -> Result<(), RunError> {
-        for target in self.targets() {
-            let checked = check_sources(target, &self.sources).await;
+        for target in self.dialled() {
+            let checked = check_sources(&target, &self.sources).await;
             checked.map_err(|error| RunError::Target(error.to_string()))?;
         }
         Ok(())
@@ -188,6 +50,18 @@ impl<F> Servers<F> {
 
     pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
         self.servers.iter().map(|(target, _)| target)
+    }
+
+    /// The hosts and ports that TCP connects to.
+    pub(super) fn dialled(&self) -> impl Iterator<Item = Target> {
+        self.targets().map(|target| match &self.detour.connect_to {
+            Some((host, port)) => Target {
+                host: host.clone(),
+                port: *port,
+                ..target.clone()
+            },
+            None => target.clone(),
+        })
     }
 
     /// What the devices' connections are used for.
@@ -204,14 +78,20 @@ impl<F> Servers<F> {
         &self.servers[0].0.path
     }
 
-    fn map<G>(self, change: impl Fn(F) -> G) -> Servers<G> {
+    pub(super) fn map<G>(self, change: impl Fn(F) -> G) -> Servers<G> {
         let servers = self.servers.into_iter();
+        let presenting = self.presenting.into_iter();
         Servers {
             servers: servers
                 .map(|(target, factory)| (target, change(factory)))
                 .collect(),
             sources: self.sources,
             devices: self.devices,
+            presenting: presenting
+                .map(|(key, factory)| (key, change(factory)))
+                .collect(),
+            users: self.users,
+            detour: self.detour,
             uses: self.uses,
         }
     }
@@ -220,113 +100,133 @@ impl<F> Servers<F> {
 impl Servers<AnyFactory> {
     /// A transport to the server of the first device.
     pub(super) fn first(&self) -> AnyTransport {
-        self.servers[0].1.make()
+        self.factory(0).make()
     }
 }
 
 impl<F: MakeTransport> Servers<F> {
     /// Those that the plan names, or those of the mock that was started for it.
     pub(super) fn of(plan: &Plan, mock: Option<&MockProcess>, seed: u64) -> Result<Self, RunError> {
-        let (urls, tls, carrier) = match &plan.target {
-            TargetPlan::Server {
-                urls,
-                ca_file,
-                insecure,
-                carrier,
-            } => (
-                urls.clone(),
-                TlsOptions {
-                    ca_file: ca_file.clone(),
-                    insecure: *insecure,
-                },
-                carrier_of(carrier)?,
-            ),
-            TargetPlan::Mock(_) => {
-                let servers = mock.iter().flat_map(|mock| &mock.addresses().servers);
-                (
-                    servers.map(|server| server.url.clone()).collect(),
-                    TlsOptions {
-                        ca_file: mock.and_then(MockProcess::ca_file),
-                        insecure: false,
-                    },
-                    Carrier::default(),
-                )
-            }
-        };
+        let way = Way::of(plan, mock)?;
         // Pings given up in silence are spread as the devices are.
-        let silent = (Needs::silent(plan) as usize).div_ceil(urls.len().max(1));
-        let mut servers = Vec::new();
+        let silent = (Needs::silent(plan) as usize).div_ceil(way.urls.len().max(1));
         let sources = plan.devices.sources();
         let uses = Arc::new(PortUses::new(&sources));
-        let stride = urls.len() as u32;
+        let wrong = RunError::Target;
+        let targets: Result<Vec<Target>, _> =
+            way.urls.iter().map(|url| Target::parse(url)).collect();
+        let targets = targets.map_err(|error| wrong(error.to_string()))?;
+        // The servers of a run may send devices to each other.
+        let own = targets.iter().map(|target| target.host.clone());
+        let redirects = Redirects::to(way.hosts.into_iter().chain(own).collect());
         let links: Arc<[Option<LinkSpeed>]> = links(plan, seed).into();
-        for url in urls {
-            let target =
-                Target::parse(&url).map_err(|error| RunError::Target(error.to_string()))?;
-            let parts = Parts {
-                target: &target,
-                tls: &tls,
-                carrier: &carrier,
+        let mut servers = Vec::new();
+        for target in &targets {
+            let factory = F::of(&Parts {
+                target,
+                tls: &way.tls,
+                carrier: &way.carrier,
                 silent,
                 uses: &uses,
                 sources: &sources,
-                stride,
+                stride: targets.len() as u32,
                 links: &links,
-            };
-            let factory = F::of(&parts).map_err(RunError::Target)?;
-            servers.push((target, factory));
+                detour: &way.detour,
+                redirects: &redirects,
+            });
+            servers.push((target.clone(), factory.map_err(wrong)?));
         }
         if servers.is_empty() {
             return Err(RunError::Target("the plan names no server".to_owned()));
         }
         Ok(Self {
+            presenting: presenting(plan, &servers)?,
             servers,
             sources,
             devices: plan.devices.count,
+            users: plan.devices.users as usize,
+            detour: way.detour,
             uses,
         })
     }
 
     /// A transport to the server of that device.
     pub(super) fn transport(&self, device: usize) -> F::Transport {
-        let (_, factory) = &self.servers[device % self.servers.len()];
-        factory.make_for(device as u32)
+        self.factory(device).make_for(device as u32)
     }
 
     /// A transport of the sender that belongs to that device's user. It has no link: mail comes from
     /// elsewhere.
     pub(super) fn sender(&self, device: usize) -> F::Transport {
-        let (_, factory) = &self.servers[device % self.servers.len()];
-        factory.make_for(self.devices + device as u32)
+        self.factory(device).make_for(self.devices + device as u32)
     }
 }
 
-/// The plan's way to a server, with the proxy's password.
-fn carrier_of(plan: &CarrierPlan) -> Result<Carrier, RunError> {
-    Ok(Carrier {
-        proxy: plan.proxy.as_ref().map(proxy_of).transpose()?,
-        http2: plan.http2,
-    })
+/// The way to the servers of a plan.
+struct Way {
+    urls: Vec<String>,
+    tls: TlsOptions,
+    carrier: Carrier,
+    detour: Detour,
+    /// Where else a server may send devices.
+    hosts: Vec<String>,
 }
 
-fn proxy_of(plan: &ProxyPlan) -> Result<Proxy, RunError> {
-    Ok(Proxy {
-        url: plan.url.clone(),
-        login: plan.login.as_ref().map(login_of).transpose()?,
-    })
+impl Way {
+    fn of(plan: &Plan, mock: Option<&MockProcess>) -> Result<Self, RunError> {
+        Ok(match &plan.target {
+            TargetPlan::Server {
+                urls,
+                ca_file,
+                insecure,
+                carrier,
+                entry,
+            } => Self {
+                urls: urls.clone(),
+                tls: TlsOptions {
+                    ca_file: ca_file.clone(),
+                    insecure: *insecure,
+                },
+                carrier: carrier_of(carrier)?,
+                detour: entry.detour.clone(),
+                hosts: entry.redirect_to.clone(),
+            },
+            TargetPlan::Mock(_) => {
+                let servers = mock.iter().flat_map(|mock| &mock.addresses().servers);
+                Self {
+                    urls: servers.map(|server| server.url.clone()).collect(),
+                    tls: TlsOptions {
+                        ca_file: mock.and_then(MockProcess::ca_file),
+                        insecure: false,
+                    },
+                    carrier: Carrier::default(),
+                    detour: Detour::default(),
+                    hosts: Vec::new(),
+                }
+            }
+        })
+    }
 }
 
-fn login_of(plan: &ProxyLoginPlan) -> Result<ProxyLogin, RunError> {
-    let password = std::env::var(&plan.password_env).map_err(|_| {
-        RunError::Target(format!(
-            "the environment variable {}, named by proxy_password_env, is not set",
-            plan.password_env
-        ))
-    })?;
-    Ok(ProxyLogin {
-        user: plan.user.clone(),
-        password,
-    })
+/// Factories by server and user, where users show certificates.
+fn presenting<F: MakeTransport>(
+    plan: &Plan,
+    servers: &[(Target, F)],
+) -> Result<HashMap<(usize, usize), F>, RunError> {
+    let users = plan.devices.users as usize;
+    let certificates = certificates(plan)?;
+    let mut presenting = HashMap::new();
+    if certificates.is_empty() {
+        return Ok(presenting);
+    }
+    for device in 0..plan.devices.count as usize {
+        let key = (device % servers.len(), device % users);
+        if let Entry::Vacant(free) = presenting.entry(key) {
+            let made = servers[key.0].1.presenting(&certificates[key.1]);
+            free.insert(made.map_err(RunError::Target)?);
+        }
+    }
+    Ok(presenting)
 }
 
 /// The link of each device, drawn once; none at all where no kind has any.

@@ -1,7 +1,7 @@
 //! The `[devices]` table: how many, whose, and what kinds of devices they are.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eas::ProtocolVersion;
@@ -12,6 +12,7 @@ use super::activity::{ActivityPlan, activity};
 use super::heartbeat::{HeartbeatPlan, heartbeat};
 use super::network::{LinkPlan, SleepPlan, SourceRange, addresses, link, sleep, source_addresses};
 use super::reader::Section;
+use super::token::{Grant, TokenPlan, token};
 use super::users::{UserNames, users};
 use super::{PasswordSource, format_duration};
 
@@ -54,6 +55,13 @@ pub struct DevicesPlan {
     pub user_names: UserNames,
     /// Where passwords come from.
     pub password: PasswordSource,
+    /// Where Bearer tokens come from, if they are used.
+    #[serde(default)]
+    pub token: Option<TokenPlan>,
+    /// The folder of the users' certificates, if they are used: `NAME.pem`, and `NAME.key` for a key
+    /// that is not in it.
+    #[serde(default)]
+    pub certificate_dir: Option<PathBuf>,
     /// How long past its heartbeat a Ping is overdue.
     pub grace: Duration,
     /// Shortest and longest pause before another attempt.
@@ -95,6 +103,8 @@ pub struct ProfilePlan {
     pub window: u16,
     /// Watch all folders instead of the Inbox.
     pub all_folders: bool,
+    /// Keep the cookies that the server sets and send them back.
+    pub cookies: bool,
     /// The network forgets a connection that says nothing for so long: neither side is told.
     pub nat_timeout: Option<Duration>,
     /// Its own link.
@@ -239,6 +249,9 @@ impl ProfilePlan {
         if let Some(activity) = &self.activity {
             parts.push(activity.to_string());
         }
+        if !self.cookies {
+            parts.push("no cookies".to_owned());
+        }
         parts.join(", ")
     }
 }
@@ -246,7 +259,32 @@ impl ProfilePlan {
 pub(super) fn devices(section: Section<'_>, is_mock: bool, folder: &Path) -> Option<DevicesPlan> {
     let count = section.required("count", section.integer("count", 1..=1_000_000), "500");
     let names = users(&section, is_mock, folder);
-    let password = password(&section, is_mock, names.as_ref());
+    let token = token(&section, folder);
+    let certificate_dir = section.text("certificate_dir");
+    let certificate_dir = certificate_dir.map(|path| folder.join(path));
+    let others = [
+        "token_command",
+        "token_file",
+        "oauth",
+        "password_env",
+        "password_file",
+        "password_command",
+    ];
+    if certificate_dir.is_some() && others.iter().any(|key| section.has(key)) {
+        section.problem(
+            "certificate_dir",
+            "devices that show a certificate send neither password nor token; name one of them",
+        );
+    }
+    let needs_password = !is_mock
+        && certificate_dir.is_none()
+        && match &token {
+            // Of a broken table it is not known.
+            None => !section.has("oauth"),
+            Some(TokenPlan::Oauth(oauth)) => oauth.grant == Grant::Password,
+            Some(_) => false,
+        };
+    let password = password(&section, needs_password, names.as_ref());
     let users = match (section.integer("users", 1..=1_000_000), &names) {
         (Some(users), Some((_, Some(known)))) if users > u64::from(*known) => {
             section.problem(
@@ -309,6 +347,8 @@ pub(super) fn devices(section: Section<'_>, is_mock: bool, folder: &Path) -> Opt
             .as_ref()
             .map_or_else(UserNames::default, |(names, _)| names.clone()),
         password: password.clone().unwrap_or(PasswordSource::Mock),
+        token,
+        certificate_dir,
         grace: section.duration("grace").unwrap_or(defaults::GRACE),
         retry: section.durations("retry").unwrap_or(defaults::RETRY),
         ramp_per_second,
@@ -328,7 +368,7 @@ pub(super) fn devices(section: Section<'_>, is_mock: bool, folder: &Path) -> Opt
 /// Where passwords come from; a users file has its own.
 fn password(
     section: &Section<'_>,
-    is_mock: bool,
+    is_needed: bool,
     names: Option<&(UserNames, Option<u32>)>,
 ) -> Option<PasswordSource> {
     const KEYS: [&str; 3] = ["password_env", "password_file", "password_command"];
@@ -356,7 +396,7 @@ fn password(
         Some(("password_env", name)) => Some(PasswordSource::Env(name)),
         Some(("password_file", path)) => Some(PasswordSource::File(path.into())),
         Some((_, command)) => Some(PasswordSource::Command(command)),
-        None if is_mock => Some(PasswordSource::Mock),
+        None if !is_needed => Some(PasswordSource::Mock),
         // The users are not known, and with them not whether they bring passwords.
         None if names.is_none() => None,
         None => section.required("password_env", None, "\"EASLOAD_PASSWORD\""),
@@ -446,6 +486,7 @@ fn profile(section: &Section<'_>, common: Option<&ProfilePlan>) -> ProfilePlan {
             .integer("window", 1..=512)
             .map_or(common.window, |window| window as u16),
         all_folders: section.flag("all_folders").unwrap_or(common.all_folders),
+        cookies: section.flag("cookies").unwrap_or(common.cookies),
         nat_timeout: nat_timeout.or(common.nat_timeout),
         link: link(section, common.link),
         sleep: sleep(section).or(common.sleep),
@@ -476,6 +517,8 @@ impl Default for ProfilePlan {
             ping_body: PingBody::Full,
             window: defaults::WINDOW as u16,
             all_folders: false,
+            // Phones do, and clients of 16.x must (MS-ASHTTP 2.2.3.1).
+            cookies: true,
             nat_timeout: None,
             link: LinkPlan::default(),
             sleep: None,
@@ -527,6 +570,8 @@ mod tests {
             users: 10_000,
             user_names: UserNames::default(),
             password: PasswordSource::Mock,
+            token: None,
+            certificate_dir: None,
             grace: Duration::ZERO,
             retry: (Duration::ZERO, Duration::ZERO),
             ramp_per_second: 1.0,

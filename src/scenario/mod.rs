@@ -5,6 +5,7 @@
 mod activity;
 mod carrier;
 mod devices;
+mod entry;
 mod file;
 mod heartbeat;
 mod mail;
@@ -16,6 +17,7 @@ mod parse;
 mod policy;
 mod reader;
 mod threshold;
+mod token;
 mod users;
 
 use std::path::PathBuf;
@@ -28,6 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use activity::{Action, ActivityPlan};
 pub use carrier::{CarrierPlan, ProxyLoginPlan, ProxyPlan, TransportKind};
 pub use devices::{DevicesPlan, PingBody, ProfilePlan, QueryForm, Wait};
+pub use entry::{Autodiscover, EntryPlan};
 pub use file::read_config;
 pub use heartbeat::{Fall, HeartbeatPlan, Ladder, MAX_HEARTBEAT};
 pub use mail::{CurvePlan, MailDoor, MailSchedule};
@@ -39,6 +42,7 @@ pub(crate) use parse::split_port;
 pub use parse::{ScenarioError, parse, parse_mock};
 pub use policy::PolicyPlan;
 pub use threshold::{Bound, Figure, Relation, Statistic, Threshold, parse_threshold};
+pub use token::{Grant, OauthPlan, TokenPlan};
 pub use users::{UserNames, UserRows};
 
 /// The scenario that `easload run` plays without one.
@@ -80,7 +84,7 @@ pub enum TargetPlan {
     Mock(#[schemars(with = "serde_json::Value")] Box<MockConfig>),
     /// A server, or several over the same mailboxes.
     Server {
-        /// Their URLs; devices are dealt out to them in turn.
+        /// Their URLs; devices are dealt out to them in turn. None until Autodiscover has found one.
         urls: Vec<String>,
         /// Trust the authorities in this file instead of the system's.
         ca_file: Option<PathBuf>,
@@ -89,6 +93,9 @@ pub enum TargetPlan {
         /// How requests get there.
         #[serde(default)]
         carrier: CarrierPlan,
+        /// More about the way in.
+        #[serde(default)]
+        entry: Box<EntryPlan>,
     },
 }
 

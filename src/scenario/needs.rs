@@ -56,7 +56,11 @@ impl Needs {
                     },
                 )
             }
-            TargetPlan::Server { urls, .. } => (urls.iter().any(|url| url.starts_with("https")), 0),
+            TargetPlan::Server { urls, .. } => {
+                // Autodiscover gives https only.
+                let is_tls = urls.is_empty() || urls.iter().any(|url| url.starts_with("https"));
+                (is_tls, 0)
+            }
         };
         let is_reqwest = matches!(
             &plan.target,

@@ -10,6 +10,7 @@ use toml::de::DeTable;
 
 use super::carrier::{carrier, refuse_what_only_lean_can};
 use super::devices::devices;
+use super::entry::entry;
 use super::mail::mail;
 use super::mock::{faults, mock_config};
 use super::observe::observe;
@@ -19,7 +20,7 @@ use super::{
     AbandonPlan, Bound, ChecksPlan, Expectation, FlightPlan, LossPlan, PhaseKind, PhasePlan, Plan,
     PolicyPlan, TargetPlan, Threshold, Trigger, parse_threshold,
 };
-use crate::transport::Target;
+use crate::transport::{Detour, Target};
 
 /// Defaults, each with its reason.
 mod defaults {
@@ -246,7 +247,15 @@ fn target(root: &Section<'_>, folder: &Path) -> Option<TargetPlan> {
         root.problem("mock", "a run has one target: either [target] or [mock]");
     }
     let urls = section.text_or_texts("url");
-    let urls = section.required("url", urls, "\"https://mail.lab.example\"");
+    let entry = entry(&section);
+    let urls = match (urls, &entry.autodiscover) {
+        (Some(urls), Some(_)) => {
+            section.problem("autodiscover", "name either url or autodiscover");
+            Some(urls)
+        }
+        (None, Some(_)) if !section.has("url") => None,
+        (urls, _) => section.required("url", urls, "\"https://mail.lab.example\""),
+    };
     for url in urls.iter().flatten() {
         if let Err(error) = Target::parse(url) {
             section.problem("url", error.to_string());
@@ -254,6 +263,12 @@ fn target(root: &Section<'_>, folder: &Path) -> Option<TargetPlan> {
     }
     if urls.as_ref().is_some_and(Vec::is_empty) {
         section.problem("url", "expected at least one URL");
+    }
+    if entry.detour != Detour::default() && urls.as_ref().is_some_and(|urls| urls.len() > 1) {
+        section.problem(
+            "url",
+            "connect_to, sni and host_header lead to one server; expected one URL",
+        );
     }
     let mut paths: Vec<String> = urls
         .iter()
@@ -269,10 +284,14 @@ fn target(root: &Section<'_>, folder: &Path) -> Option<TargetPlan> {
     let carrier = carrier(&section, urls.as_deref().unwrap_or_default());
     section.finish();
     Some(TargetPlan::Server {
-        urls: urls?,
+        urls: match (urls, &entry.autodiscover) {
+            (None, Some(_)) => Vec::new(),
+            (urls, _) => urls?,
+        },
         ca_file,
         insecure,
         carrier,
+        entry: Box::new(entry),
     })
 }
 

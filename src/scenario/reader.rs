@@ -134,6 +134,14 @@ impl<'a> Section<'a> {
         self.read(name, "a text", |value| value.as_str().map(str::to_owned))
     }
 
+    /// A text, or `true`, which gives an inner `None`.
+    pub(super) fn text_or_true(&self, name: &'static str) -> Option<Option<String>> {
+        self.read(name, "a text or true", |value| match value.as_bool() {
+            Some(flag) => flag.then_some(None),
+            None => value.as_str().map(|text| Some(text.to_owned())),
+        })
+    }
+
     pub(super) fn flag(&self, name: &'static str) -> Option<bool> {
         self.read(name, "true or false", |value| value.as_bool())
     }

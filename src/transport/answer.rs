@@ -87,6 +87,22 @@ impl Answer {
 }
 
 impl Answer {
+    /// All values of the headers of that name, which may be there more than once; values that are not
+    /// text are passed over.
+    #[must_use]
+    pub fn header_values(&self, name: &str) -> Vec<String> {
+        let mut headers = [httparse::EMPTY_HEADER; Limits::HEADERS];
+        let mut parsed = httparse::Response::new(&mut headers);
+        if parsed.parse(&self.head).is_err() {
+            return Vec::new();
+        }
+        let named = parsed.headers.iter();
+        named
+            .filter(|header| header.name.eq_ignore_ascii_case(name))
+            .filter_map(|header| Some(std::str::from_utf8(header.value).ok()?.to_owned()))
+            .collect()
+    }
+
     /// All headers in their order; values that are not text are passed over.
     #[must_use]
     pub fn headers(&self) -> Vec<(String, String)> {

@@ -9,17 +9,22 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::LocalEnd;
+use super::certificate::ClientCertificate;
+use super::detour::Detour;
 use super::link::{Link, LinkSpeed};
 use super::ports::{LocalPorts, system_range};
 use super::tls::{TlsError, TlsOptions, client_config, describe};
+use super::{LocalEnd, Origin};
 
 /// How long TCP and TLS handshakes may take, each. Windows itself gives up after 21 s; a server
 /// out of ports or backlog drops silently, and this makes that a figure instead of a hang.
@@ -61,6 +66,24 @@ pub trait Connect: Send + Sync + 'static {
 
     /// The value of the Host header.
     fn host(&self) -> &str;
+
+    /// The server's name and whether TLS is spoken; `None` for streams in memory.
+    fn origin(&self) -> Option<Origin<'_>> {
+        None
+    }
+
+    /// A connector to another server that shares what is dear with this one; `None` where there are
+    /// no others.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up for it.
+    fn towards(&self, to: &Target) -> Result<Option<Self>, TlsError>
+    where
+        Self: Sized,
+    {
+        let _ = to;
+        Ok(None)
+    }
 }
 
 /// Why there is no connection.
@@ -188,17 +211,26 @@ impl Target {
     }
 }
 
+/// Where connections begin: addresses and ports of this machine, and what devices' links are like.
+#[derive(Clone)]
+struct Ends {
+    /// One for each source address; one for all where the system chooses it.
+    ports: Arc<[LocalPorts]>,
+    /// Devices in a row that have the same source address.
+    stride: u32,
+    /// The devices' links, by number; devices without one have none here.
+    links: Arc<[Option<LinkSpeed>]>,
+}
+
 /// Connects over the network.
 pub struct Network {
     target: Target,
     host_header: String,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    /// One for each source address; one for all where the system chooses it.
-    ports: Vec<LocalPorts>,
-    /// Devices in a row that have the same source address.
-    stride: u32,
-    /// The devices' links, by number; devices without one have none here.
-    links: Arc<[Option<LinkSpeed>]>,
+    ends: Ends,
+    options: TlsOptions,
+    config: Option<Arc<ClientConfig>>,
+    detour: Detour,
 }
 
 impl Network {
@@ -207,12 +239,32 @@ impl Network {
     /// # Errors
     /// When the TLS options cannot be used.
     pub fn new(target: Target, options: &TlsOptions) -> Result<Self, TlsError> {
-        let tls = if target.tls {
-            let name = ServerName::try_from(target.host.clone())
-                .map_err(|_| TlsError::Name(target.host.clone()))?;
-            Some((TlsConnector::from(Arc::new(client_config(options)?)), name))
+        let config = if target.tls {
+            Some(Arc::new(client_config(options)?))
         } else {
             None
+        };
+        let ends = Ends {
+            ports: Arc::new([LocalPorts::of_system(None, system_range())]),
+            stride: 1,
+            links: Arc::default(),
+        };
+        Self::with(target, options, config, ends)
+    }
+
+    fn with(
+        target: Target,
+        options: &TlsOptions,
+        config: Option<Arc<ClientConfig>>,
+        ends: Ends,
+    ) -> Result<Self, TlsError> {
+        let tls = match &config {
+            Some(config) => {
+                let name = ServerName::try_from(target.host.clone())
+                    .map_err(|_| TlsError::Name(target.host.clone()))?;
+                Some((TlsConnector::from(Arc::clone(config)), name))
+            }
+            None => None,
         };
         let default = if target.tls { 443 } else { 80 };
         let host_header = match (target.host.contains(':'), target.port == default) {
@@ -225,16 +277,17 @@ impl Network {
             target,
             host_header,
             tls,
-            ports: vec![LocalPorts::of_system(None, system_range())],
-            stride: 1,
-            links: Arc::default(),
+            ends,
+            options: options.clone(),
+            config,
+            detour: Detour::default(),
         })
     }
 
     /// With those links of devices, by number; further devices have none.
     #[must_use]
     pub fn with_links(mut self, links: Arc<[Option<LinkSpeed>]>) -> Self {
-        self.links = links;
+        self.ends.links = links;
         self
     }
 
@@ -248,10 +301,49 @@ impl Network {
             let ports = sources
                 .iter()
                 .map(|source| LocalPorts::of_system(Some(*source), range.clone()));
-            self.ports = ports.collect();
+            self.ends.ports = ports.collect();
         }
-        self.stride = stride.max(1);
+        self.ends.stride = stride.max(1);
         self
+    }
+
+    /// The same connector by another way.
+    ///
+    /// # Errors
+    /// When the server name cannot be one.
+    pub fn via(mut self, detour: Detour) -> Result<Self, TlsError> {
+        if let (Some(sni), Some((_, name))) = (&detour.sni, &mut self.tls) {
+            *name = ServerName::try_from(sni.clone()).map_err(|_| TlsError::Name(sni.clone()))?;
+        }
+        if let Some(host) = &detour.host_header {
+            self.host_header.clone_from(host);
+        }
+        self.detour = detour;
+        Ok(self)
+    }
+
+    /// Host and port that TCP connects to.
+    fn dialled(&self) -> (&str, u16) {
+        match &self.detour.connect_to {
+            Some((host, port)) => (host.as_str(), *port),
+            None => (self.target.host.as_str(), self.target.port),
+        }
+    }
+
+    /// A connector to the same server that shows a client's certificate; the verifier with its
+    /// authorities and the ports are shared.
+    ///
+    /// # Errors
+    /// When the certificate cannot be used, or the server is not asked over TLS.
+    pub fn presenting(&self, certificate: &ClientCertificate) -> Result<Self, TlsError> {
+        let config = self.config.as_ref().ok_or(TlsError::NeedsTls)?;
+        let mut config = ClientConfig::clone(config);
+        let certified = SingleCertAndKey::from(certificate.load()?);
+        config.client_auth_cert_resolver = Arc::new(certified);
+        // A session that is resumed is still that of the user who began it.
+        config.resumption = Resumption::in_memory_sessions(1);
+        let (target, ends) = (self.target.clone(), self.ends.clone());
+        Self::with(target, &self.options, Some(Arc::new(config)), ends)?.via(self.detour.clone())
     }
 
     /// The target's addresses, as resolved now.
@@ -259,7 +351,7 @@ impl Network {
     /// # Errors
     /// When the name has none.
     pub async fn resolve(&self) -> Result<Vec<SocketAddr>, ConnectError> {
-        let found = lookup_host((self.target.host.as_str(), self.target.port)).await;
+        let found = lookup_host(self.dialled()).await;
         let addresses: Vec<_> = found
             .map_err(|error| ConnectError::Resolve(error.to_string()))?
             .collect();
@@ -272,8 +364,9 @@ impl Network {
     async fn tcp(&self, ports: &LocalPorts) -> Result<TcpStream, ConnectError> {
         let attempt = async {
             // An address needs no resolver, which would cost a blocking thread for each connection.
-            if let Ok(ip) = self.target.host.parse() {
-                return tcp_to(ports, SocketAddr::new(ip, self.target.port)).await;
+            let (host, port) = self.dialled();
+            if let Ok(ip) = host.parse() {
+                return tcp_to(ports, SocketAddr::new(ip, port)).await;
             }
             let mut outcome = Err(ConnectError::Resolve("no addresses".to_owned()));
             for address in self.resolve().await? {
@@ -302,10 +395,15 @@ impl Connect for Network {
     type Stream = NetStream;
 
     async fn connect(&self, device: u32) -> Result<Connected<NetStream>, ConnectError> {
-        let source = (device / self.stride) as usize % self.ports.len();
+        let Ends {
+            ports,
+            stride,
+            links,
+        } = &self.ends;
+        let source = (device / stride) as usize % ports.len();
         let began = Instant::now();
-        let tcp = self.tcp(&self.ports[source]).await?;
-        let link = self.links.get(device as usize).copied().flatten();
+        let tcp = self.tcp(&ports[source]).await?;
+        let link = links.get(device as usize).copied().flatten();
         if let Some(link) = link {
             sleep(link.latency).await;
         }
@@ -348,6 +446,32 @@ impl Connect for Network {
 
     fn host(&self) -> &str {
         &self.host_header
+    }
+
+    fn origin(&self) -> Option<Origin<'_>> {
+        Some(Origin {
+            host: &self.target.host,
+            secure: self.target.tls,
+        })
+    }
+
+    fn towards(&self, to: &Target) -> Result<Option<Self>, TlsError> {
+        let (to, ends) = (to.clone(), self.ends.clone());
+        let config = match &self.config {
+            _ if !to.tls => None,
+            // Roots and sessions are too large to have them again for each server.
+            Some(config) => Some(Arc::clone(config)),
+            None => Some(Arc::new(client_config(&self.options)?)),
+        };
+        let is_same = (&to.host, to.port) == (&self.target.host, self.target.port);
+        let other = Self::with(to, &self.options, config, ends)?;
+        // The other way is that to this server only.
+        let detour = if is_same {
+            self.detour.clone()
+        } else {
+            Detour::default()
+        };
+        other.via(detour).map(Some)
     }
 }
 
@@ -457,7 +581,7 @@ mod tests {
         let target = Target::parse(&url).unwrap();
         let mut network = Network::new(target, &TlsOptions::default()).unwrap();
         let range = free_ports(2);
-        network.ports = ["127.0.0.1", "127.0.0.2"]
+        network.ends.ports = ["127.0.0.1", "127.0.0.2"]
             .map(|source| LocalPorts::new(source.parse().ok(), Some(range.clone()), 0))
             .into();
         let mut held = Vec::new();

@@ -2,10 +2,11 @@
 //! answer **holding no buffer**, and reads it through one buffer per thread.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -15,10 +16,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::lock::lock;
 
 use super::answer::{Limits, Parser};
-use super::connect::{Connect, Stream};
+use super::certificate::ClientCertificate;
+use super::connect::{Connect, Network, Stream, Target};
+use super::redirect::{MAX_PLACES, RedirectError, Redirects};
+use super::tls::TlsError;
 use super::{
-    Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, LocalEnd, Method, PortUses,
-    Request, Timing, Transport, Use,
+    Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, LocalEnd, Method, Origin,
+    PortUses, Request, Timing, Transport, Use,
 };
 
 /// Bytes read at once. Most answers fit in one read; a full window of mail takes several.
@@ -80,9 +84,48 @@ pub struct Lean<C: Connect> {
 /// What all devices share.
 struct Shared<C: Connect> {
     connector: C,
-    silenced: Silenced<C::Stream>,
+    silenced: Arc<Silenced<C::Stream>>,
     limits: Limits,
     uses: Arc<PortUses>,
+    elsewhere: Arc<Elsewhere<C>>,
+}
+
+/// The servers that devices were sent to.
+struct Elsewhere<C: Connect> {
+    redirects: Redirects,
+    /// By TLS, host and port; each as long as a device is there.
+    places: Mutex<HashMap<Place, Weak<Shared<C>>>>,
+}
+
+/// TLS, host and port.
+type Place = (bool, String, u16);
+
+impl<C: Connect> Shared<C> {
+    /// What devices share that go to that server.
+    fn towards(&self, to: &Target) -> Result<Arc<Self>, RedirectError> {
+        let origin = self.connector.origin().ok_or(RedirectError::NotHere)?;
+        self.elsewhere.redirects.check(origin, to)?;
+        let mut places = lock(&self.elsewhere.places);
+        places.retain(|_, place| place.strong_count() > 0);
+        let key = (to.tls, to.host.clone(), to.port);
+        if let Some(known) = places.get(&key).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        if places.len() >= MAX_PLACES {
+            return Err(RedirectError::TooMany);
+        }
+        let made = self.connector.towards(to);
+        let made = made.map_err(|error| RedirectError::Unusable(error.to_string()))?;
+        let shared = Arc::new(Self {
+            connector: made.ok_or(RedirectError::NotHere)?,
+            silenced: Arc::clone(&self.silenced),
+            limits: self.limits,
+            uses: Arc::clone(&self.uses),
+            elsewhere: Arc::clone(&self.elsewhere),
+        });
+        places.insert(key, Arc::downgrade(&shared));
+        Ok(shared)
+    }
 }
 
 struct Connection<S> {
@@ -112,11 +155,26 @@ impl<C: Connect> Lean<C> {
         limits: Limits,
         uses: Arc<PortUses>,
     ) -> LeanFactory<C> {
+        Self::factory_to(connector, silent, limits, uses, Redirects::default())
+    }
+
+    /// As [`factory`](Self::factory), for devices that may be sent to those hosts.
+    pub fn factory_to(
+        connector: C,
+        silent: usize,
+        limits: Limits,
+        uses: Arc<PortUses>,
+        redirects: Redirects,
+    ) -> LeanFactory<C> {
         LeanFactory(Arc::new(Shared {
             connector,
-            silenced: Silenced::new(silent),
+            silenced: Arc::new(Silenced::new(silent)),
             limits,
             uses,
+            elsewhere: Arc::new(Elsewhere {
+                redirects,
+                places: Mutex::default(),
+            }),
         }))
     }
 
@@ -156,6 +214,27 @@ impl<C: Connect> LeanFactory<C> {
     #[must_use]
     pub fn silenced(&self) -> usize {
         self.0.silenced.count()
+    }
+}
+
+impl LeanFactory<Network> {
+    /// A factory of transports to the same server that show a client's certificate.
+    ///
+    /// # Errors
+    /// When the certificate cannot be used.
+    pub fn presenting(&self, certificate: &ClientCertificate) -> Result<Self, TlsError> {
+        let shared = &self.0;
+        Ok(Self(Arc::new(Shared {
+            connector: shared.connector.presenting(certificate)?,
+            silenced: Arc::clone(&shared.silenced),
+            limits: shared.limits,
+            uses: Arc::clone(&shared.uses),
+            // Connectors to other servers show the certificate too.
+            elsewhere: Arc::new(Elsewhere {
+                redirects: shared.elsewhere.redirects.clone(),
+                places: Mutex::default(),
+            }),
+        })))
     }
 }
 
@@ -301,6 +380,18 @@ impl<C: Connect> Transport for Lean<C> {
 
     fn is_connected(&self) -> bool {
         self.connection.is_some()
+    }
+
+    fn origin(&self) -> Option<Origin<'_>> {
+        self.shared.connector.origin()
+    }
+
+    fn redirect(&mut self, to: &Target) -> Result<(), RedirectError> {
+        let shared = self.shared.towards(to)?;
+        self.pending = None;
+        self.close();
+        self.shared = shared;
+        Ok(())
     }
 }
 

@@ -6,11 +6,14 @@
 //! requests mean.
 
 mod answer;
+mod certificate;
 mod connect;
+mod detour;
 mod lean;
 mod link;
 mod pooled;
 mod ports;
+mod redirect;
 mod sources;
 mod tls;
 mod uses;
@@ -21,12 +24,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use answer::{Answer, Limits};
+pub use certificate::ClientCertificate;
 pub use connect::{CONNECT_TIMEOUT, Connected};
 pub use connect::{Connect, ConnectError, NetStream, Network, Stream, Target, TargetError};
+pub use detour::Detour;
 pub use lean::{Lean, LeanFactory, Silenced};
 pub use link::{Link, LinkSpeed};
 pub use pooled::{Carrier, Proxy, ProxyLogin, Reqwest, ReqwestFactory};
 pub use ports::local_ports;
+pub use redirect::{RedirectError, Redirects, names_host};
 pub use sources::{SourceError, check_sources};
 pub(crate) use tls::web_client;
 pub use tls::{TlsError, TlsOptions};
@@ -194,6 +200,15 @@ pub struct Begun {
     pub tls: Option<Duration>,
 }
 
+/// The server at the other end, as far as cookies ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin<'a> {
+    /// Host name or address, without a port.
+    pub host: &'a str,
+    /// TLS is spoken.
+    pub secure: bool,
+}
+
 /// What carries a device's requests.
 pub trait Transport: Send + Sized {
     /// Writes a request, over the kept connection or a new one.
@@ -216,4 +231,20 @@ pub trait Transport: Send + Sized {
 
     /// Whether a connection is open.
     fn is_connected(&self) -> bool;
+
+    /// Where requests go; `None` where there is no host, as for streams in memory. A transport around
+    /// another one asks that.
+    fn origin(&self) -> Option<Origin<'_>> {
+        None
+    }
+
+    /// Goes to another server from the next request on; the connection is closed. A transport around
+    /// another one asks that.
+    ///
+    /// # Errors
+    /// When that server must not or cannot be gone to; then nothing has changed.
+    fn redirect(&mut self, to: &Target) -> Result<(), RedirectError> {
+        let _ = to;
+        Err(RedirectError::NotHere)
+    }
 }

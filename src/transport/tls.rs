@@ -32,6 +32,17 @@ pub enum TlsError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A client's certificate or key cannot be used.
+    #[error("client certificate {path}: {problem}")]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Certificates are shown over TLS only.
+    #[error("a client certificate needs an https URL")]
+    NeedsTls,
     /// The system has no authorities.
     #[error("this system has no trusted certificate authorities; name a CA file")]
     NoAuthorities,

@@ -11,7 +11,7 @@ use easload::fleet::{Fleet, FleetPlan, Pacer};
 use easload::measure::{Gauges, Recorder};
 use easload::transport::{
     Abandon, Answer, Carrier, ConnectError, ConnectionEnd, Failure, FailureKind, Lean, Limits,
-    Method, Network, Proxy, ProxyLogin, Request, Reqwest, Target, TlsOptions, Transport,
+    Method, Network, Proxy, ProxyLogin, Redirects, Request, Reqwest, Target, TlsOptions, Transport,
 };
 use mock_server::control::NewMail;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -35,7 +35,15 @@ const INSECURE: TlsOptions = TlsOptions {
 
 fn reqwest_to(url: &str, tls: &TlsOptions, carrier: Carrier) -> Reqwest {
     let target = Target::parse(url).unwrap();
-    let factory = Reqwest::factory(&target, tls, carrier, 1, Limits::default(), Arc::default());
+    let factory = Reqwest::factory(
+        &target,
+        tls,
+        carrier,
+        1,
+        Limits::default(),
+        Arc::default(),
+        Redirects::default(),
+    );
     factory.unwrap().make()
 }
 
@@ -397,7 +405,15 @@ async fn devices_over_reqwest_get_their_mail() {
     let recorder = Arc::new(Recorder::new(1, &users, Duration::from_secs(60)));
     let target = Target::parse(&mock.addresses().url).unwrap();
     let (carrier, limits) = (Carrier::default(), Limits::default());
-    let factory = Reqwest::factory(&target, &INSECURE, carrier, 0, limits, Arc::default());
+    let factory = Reqwest::factory(
+        &target,
+        &INSECURE,
+        carrier,
+        0,
+        limits,
+        Arc::default(),
+        Redirects::default(),
+    );
     let factory = factory.unwrap();
     let profile = profile(60);
     let devices = users.iter();

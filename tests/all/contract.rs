@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use easload::transport::{
     Abandon, Answer, Carrier, ConnectError, ConnectionEnd, Failure, FailureKind, Lean, LeanFactory,
-    Limits, LinkSpeed, Method, Network, Request, Reqwest, ReqwestFactory, Target, TlsOptions,
-    Transport,
+    Limits, LinkSpeed, Method, Network, Redirects, Request, Reqwest, ReqwestFactory, Target,
+    TlsOptions, Transport,
 };
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -42,7 +42,16 @@ impl MakeReqwest {
     fn factory(address: SocketAddr) -> ReqwestFactory {
         let target = Target::parse(&format!("http://{address}")).unwrap();
         let (tls, carrier) = (TlsOptions::default(), Carrier::default());
-        Reqwest::factory(&target, &tls, carrier, 4, LIMITS, Arc::default()).unwrap()
+        Reqwest::factory(
+            &target,
+            &tls,
+            carrier,
+            4,
+            LIMITS,
+            Arc::default(),
+            Redirects::default(),
+        )
+        .unwrap()
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn identity(device: u32, password: &str) -> Arc<Identity> {
         device,
         user: device,
         user_name,
-        authorization: format!("Basic {credentials}"),
+        authorization: format!("Basic {credentials}").into(),
         device_id: format!("EASLOAD{device:08}"),
     })
 }
@@ -72,6 +72,7 @@ pub(crate) fn profile(heartbeat: u32) -> Arc<Profile> {
         retry: Duration::from_millis(100)..=Duration::from_secs(2),
         all_folders: false,
         activity: None,
+        cookies: true,
     })
 }
 

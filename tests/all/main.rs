@@ -9,6 +9,7 @@ mod contract;
 mod control_api;
 mod device_life;
 mod endurance;
+mod entry;
 mod fidelity;
 mod fixtures;
 mod judge;

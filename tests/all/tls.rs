@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use easload::transport::{
-    Carrier, ConnectError, Failure, FailureKind, Lean, Limits, Method, Network, Request, Reqwest,
-    Target, TlsError, TlsOptions, Transport,
+    Carrier, ConnectError, Failure, FailureKind, Lean, Limits, Method, Network, Redirects, Request,
+    Reqwest, Target, TlsError, TlsOptions, Transport,
 };
 use tokio::time::Instant;
 
@@ -20,7 +20,15 @@ fn lean(url: &str, tls: &TlsOptions) -> impl Transport {
 fn reqwest(url: &str, tls: &TlsOptions) -> impl Transport {
     let target = Target::parse(url).unwrap();
     let (carrier, limits) = (Carrier::default(), Limits::default());
-    let factory = Reqwest::factory(&target, tls, carrier, 0, limits, Arc::default());
+    let factory = Reqwest::factory(
+        &target,
+        tls,
+        carrier,
+        0,
+        limits,
+        Arc::default(),
+        Redirects::default(),
+    );
     factory.unwrap().make()
 }
 

@@ -111,7 +111,8 @@ fn a_password_comes_from_a_command_and_is_never_shown() {
     };
     let folder = folder(&devices("printf 'secret\\\\nmore'"), &[]);
     let text = said(&easload("run", folder.path()));
-    assert!(!text.contains("401"), "{text}");
+    // Times and ports may hold those digits.
+    assert!(!text.contains("HTTP 401"), "{text}");
     assert!(
         text.contains("Pings held                                    2"),
         "{text}"

@@ -24,10 +24,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::too_large;
 use super::connect::CONNECT_TIMEOUT;
+use super::redirect::{RedirectError, Redirects};
 use super::tls::client_config;
 use super::{
     Abandon, Answer, Begun, ConnectError, ConnectionEnd, Failure, FailureKind, Limits, LocalEnd,
-    Method, PortUses, Request, Target, Timing, TlsError, TlsOptions, Transport, Use,
+    Method, Origin, PortUses, Request, Target, Timing, TlsError, TlsOptions, Transport, Use,
 };
 use crate::lock::lock;
 use failure::At;
@@ -86,13 +87,14 @@ pub struct Reqwest {
 pub struct ReqwestFactory(Arc<Shared>);
 
 struct Shared {
-    origin: String,
+    target: Target,
+    options: TlsOptions,
+    redirects: Redirects,
     tls: ClientConfig,
     sessions: Arc<dyn ClientSessionStore>,
-    has_tls: bool,
     carrier: Carrier,
     limits: Limits,
-    silenced: Mutex<Vec<Parked>>,
+    silenced: Arc<Mutex<Vec<Parked>>>,
     silent: usize,
     uses: Arc<PortUses>,
 }
@@ -137,7 +139,8 @@ enum Stage {
 
 impl Reqwest {
     /// A factory of transports to one target. `silent` bounds the connections given up in silence;
-    /// `uses` is told what each connection is used for.
+    /// `uses` is told what each connection is used for; `redirects` says where the server may send
+    /// devices.
     ///
     /// # Errors
     /// When the TLS options or the proxy cannot be used.
@@ -148,27 +151,17 @@ impl Reqwest {
         silent: usize,
         limits: Limits,
         uses: Arc<PortUses>,
+        redirects: Redirects,
     ) -> Result<ReqwestFactory, TlsError> {
-        // A client without any looks for a cryptography provider of the process, and panics.
-        let mut tls = if target.tls {
-            client_config(options)?
-        } else {
-            client_config(&TlsOptions {
-                ca_file: None,
-                insecure: true,
-            })?
-        };
-        if carrier.http2 {
-            tls.alpn_protocols = vec![b"h2".to_vec()];
-        }
         let factory = ReqwestFactory(Arc::new(Shared {
-            origin: target.origin(),
-            tls,
+            tls: tls_for(target, options, &carrier)?,
+            target: target.clone(),
+            options: options.clone(),
+            redirects,
             sessions: Arc::new(ClientSessionMemoryCache::new(SESSIONS)),
-            has_tls: target.tls,
             carrier,
             limits,
-            silenced: Mutex::default(),
+            silenced: Arc::default(),
             silent,
             uses,
         }));
@@ -212,11 +205,58 @@ impl ReqwestFactory {
     }
 }
 
+fn tls_for(
+    target: &Target,
+    options: &TlsOptions,
+    carrier: &Carrier,
+) -> Result<ClientConfig, TlsError> {
+    // A client without any looks for a cryptography provider of the process, and panics.
+    let mut tls = if target.tls {
+        client_config(options)?
+    } else {
+        client_config(&TlsOptions {
+            ca_file: None,
+            insecure: true,
+        })?
+    };
+    if carrier.http2 {
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+    }
+    Ok(tls)
+}
+
 impl Shared {
+    /// What a device needs that goes to that server.
+    fn towards(&self, to: &Target) -> Result<Self, RedirectError> {
+        let from = Origin {
+            host: &self.target.host,
+            secure: self.target.tls,
+        };
+        self.redirects.check(from, to)?;
+        let tls = if to.tls == self.target.tls {
+            self.tls.clone()
+        } else {
+            let tls = tls_for(to, &self.options, &self.carrier);
+            tls.map_err(|error| RedirectError::Unusable(error.to_string()))?
+        };
+        Ok(Self {
+            target: to.clone(),
+            options: self.options.clone(),
+            redirects: self.redirects.clone(),
+            tls,
+            sessions: Arc::clone(&self.sessions),
+            carrier: self.carrier.clone(),
+            limits: self.limits,
+            silenced: Arc::clone(&self.silenced),
+            silent: self.silent,
+            uses: Arc::clone(&self.uses),
+        })
+    }
+
     /// A client that makes its connection with the first request.
     fn open(&self) -> reqwest::Result<Open> {
         let http2 = self.carrier.http2;
-        let wire = Arc::new(Wire::new(http2 && self.has_tls));
+        let wire = Arc::new(Wire::new(http2 && self.target.tls));
         let mut tls = self.tls.clone();
         tls.resumption = Resumption::store(Arc::new(Sessions {
             inner: Arc::clone(&self.sessions),
@@ -240,7 +280,7 @@ impl Shared {
         {
             builder = builder.tcp_user_timeout(None::<Duration>);
         }
-        builder = match (http2, self.has_tls) {
+        builder = match (http2, self.target.tls) {
             (false, _) => builder.http1_only(),
             (true, false) => builder.http2_prior_knowledge(),
             (true, true) => builder,
@@ -264,7 +304,7 @@ impl Shared {
 
     /// The request in reqwest's terms.
     fn request(&self, request: &Request<'_>, body: Told) -> Result<reqwest::Request, String> {
-        let url = format!("{}{}", self.origin, request.path);
+        let url = format!("{}{}", self.target.origin(), request.path);
         let url = Url::parse(&url).map_err(|error| error.to_string())?;
         let method = match request.method {
             Method::Options => reqwest::Method::OPTIONS,
@@ -443,6 +483,20 @@ impl Transport for Reqwest {
             open: None,
             pending: None,
         }
+    }
+
+    fn origin(&self) -> Option<Origin<'_>> {
+        Some(Origin {
+            host: &self.shared.target.host,
+            secure: self.shared.target.tls,
+        })
+    }
+
+    fn redirect(&mut self, to: &Target) -> Result<(), RedirectError> {
+        let shared = self.shared.towards(to)?;
+        self.close(Use::Closed);
+        self.shared = Arc::new(shared);
+        Ok(())
     }
 
     fn is_connected(&self) -> bool {

@@ -1,0 +1,261 @@
+//! How a device says who it is: the same header for a whole run, or a token that is renewed.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::lock::lock;
+
+/// The longest time before its end at which a token is renewed, so that none expires on its way.
+const MARGIN: Duration = Duration::from_secs(60);
+/// After a failure the source is left alone for so long, however many devices wait for a token.
+const PAUSE: Duration = Duration::from_secs(5);
+/// Entra ID's largest tokens have some 10 kB, and HTTP.sys takes headers of 16 kB.
+const MAX_TOKEN: usize = 16 << 10;
+
+/// The Authorization header of a user's devices.
+#[derive(Clone)]
+pub enum Authorization {
+    /// The same for the whole run.
+    Fixed(Arc<str>),
+    /// A Bearer token, shared by the devices that it is for.
+    Token(Arc<Tokens>),
+    /// None: the device shows a certificate (ASHTTP 2.2.3.1.2).
+    Certificate,
+}
+
+/// By hand, so that no debug output ever holds a password.
+impl std::fmt::Debug for Authorization {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Fixed(_) => "Fixed(***)",
+            Self::Token(_) => "Token(***)",
+            Self::Certificate => "Certificate",
+        })
+    }
+}
+
+impl From<String> for Authorization {
+    fn from(header: String) -> Self {
+        Self::Fixed(header.into())
+    }
+}
+
+impl Authorization {
+    /// The header's value now.
+    ///
+    /// # Errors
+    /// When there is no token, in words without a secret.
+    pub async fn header(&self) -> Result<Arc<str>, String> {
+        match self {
+            Self::Fixed(header) => Ok(Arc::clone(header)),
+            Self::Token(tokens) => tokens.current().await.map(|current| current.header),
+            Self::Certificate => {
+                Err("devices that show a certificate send no Authorization header".to_owned())
+            }
+        }
+    }
+}
+
+/// A token as its source gives it.
+pub struct Token {
+    /// What stands after `Bearer `.
+    pub value: String,
+    /// How long it is good, if that is known.
+    pub lasts: Option<Duration>,
+}
+
+/// What a source is asked for.
+pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Token, String>> + Send + 'a>>;
+
+/// Where tokens come from.
+pub trait TokenSource: Send + Sync + 'static {
+    /// Fetches a token. The error is in words, without a secret.
+    fn fetch(&self) -> Fetching<'_>;
+}
+
+/// A token and its source. Renewed by the first device that needs it; the others wait.
+pub struct Tokens {
+    source: Box<dyn TokenSource>,
+    slot: Mutex<Slot>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Slot {
+    header: Option<Arc<str>>,
+    /// Counts tokens.
+    number: u32,
+    /// To be renewed from then on.
+    until: Option<Instant>,
+    /// When the source failed last, and why.
+    failed: Option<(Instant, String)>,
+}
+
+/// The token that is good now.
+pub(super) struct Current {
+    pub(super) header: Arc<str>,
+    pub(super) number: u32,
+    /// It was fetched for this call.
+    pub(super) is_new: bool,
+}
+
+impl Tokens {
+    /// No token yet.
+    #[must_use]
+    pub fn new(source: impl TokenSource) -> Self {
+        Self {
+            source: Box::new(source),
+            slot: Mutex::default(),
+            turn: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    fn good(&self) -> Option<Current> {
+        let slot = lock(&self.slot);
+        if slot.until.is_some_and(|until| until <= Instant::now()) {
+            return None;
+        }
+        Some(Current {
+            header: Arc::clone(slot.header.as_ref()?),
+            number: slot.number,
+            is_new: false,
+        })
+    }
+
+    pub(super) async fn current(&self) -> Result<Current, String> {
+        if let Some(good) = self.good() {
+            return Ok(good);
+        }
+        let _turn = self.turn.lock().await;
+        // Whoever had the turn before has fetched one for all.
+        if let Some(good) = self.good() {
+            return Ok(good);
+        }
+        let failed = lock(&self.slot).failed.clone();
+        if let Some((at, text)) = failed
+            && at.elapsed() < PAUSE
+        {
+            return Err(text);
+        }
+        let fetched = self.source.fetch().await.and_then(checked);
+        let mut slot = lock(&self.slot);
+        match fetched {
+            Ok(token) => {
+                let header: Arc<str> = format!("Bearer {}", token.value).into();
+                // A tenth of a short life, or every request would renew it.
+                let lasts = token.lasts.map(|lasts| lasts - MARGIN.min(lasts / 10));
+                *slot = Slot {
+                    header: Some(Arc::clone(&header)),
+                    number: slot.number.wrapping_add(1),
+                    until: lasts.and_then(|lasts| Instant::now().checked_add(lasts)),
+                    failed: None,
+                };
+                Ok(Current {
+                    header,
+                    number: slot.number,
+                    is_new: true,
+                })
+            }
+            Err(text) => {
+                slot.failed = Some((Instant::now(), text.clone()));
+                Err(text)
+            }
+        }
+    }
+
+    /// The server does not take that token: it is not used again.
+    pub(super) fn refused(&self, number: u32) {
+        let mut slot = lock(&self.slot);
+        if slot.number == number {
+            slot.header = None;
+        }
+    }
+}
+
+/// A token is put into a header as it is.
+fn checked(token: Token) -> Result<Token, String> {
+    let is_good = |byte: u8| byte.is_ascii_graphic();
+    if token.value.is_empty() {
+        return Err("the token is empty".to_owned());
+    }
+    if token.value.len() > MAX_TOKEN {
+        return Err(format!("the token has more than {MAX_TOKEN} bytes"));
+    }
+    if !token.value.bytes().all(is_good) {
+        return Err("the token holds something else than visible ASCII".to_owned());
+    }
+    Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// Gives `t1`, `t2` …, good for a minute; the third time it fails.
+    struct Counting(Arc<AtomicU32>);
+
+    impl TokenSource for Counting {
+        fn fetch(&self) -> Fetching<'_> {
+            Box::pin(async {
+                let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                if number == 3 {
+                    return Err("no more".to_owned());
+                }
+                Ok(Token {
+                    value: format!("t{number}"),
+                    lasts: Some(Duration::from_secs(60)),
+                })
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_fetch_serves_all_and_a_token_is_renewed_before_its_end() {
+        let asked = Arc::new(AtomicU32::new(0));
+        let tokens = Tokens::new(Counting(Arc::clone(&asked)));
+        let (a, b) = tokio::join!(tokens.current(), tokens.current());
+        let (a, b) = (a.ok().unwrap(), b.ok().unwrap());
+        assert_eq!((&*a.header, &*b.header), ("Bearer t1", "Bearer t1"));
+        assert!(a.is_new != b.is_new);
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        tokio::time::advance(Duration::from_secs(53)).await;
+        assert_eq!(&*tokens.current().await.ok().unwrap().header, "Bearer t1");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let second = tokens.current().await.ok().unwrap();
+        assert_eq!(&*second.header, "Bearer t2");
+        // An answer to the first comes late and does not cost the second.
+        tokens.refused(a.number);
+        assert_eq!(&*tokens.current().await.ok().unwrap().header, "Bearer t2");
+        tokens.refused(second.number);
+        for _ in 0..10 {
+            assert_eq!(tokens.current().await.err().as_deref(), Some("no more"));
+        }
+        assert_eq!(
+            asked.load(Ordering::Relaxed),
+            3,
+            "a failure is not hammered"
+        );
+        tokio::time::advance(PAUSE).await;
+        assert_eq!(&*tokens.current().await.ok().unwrap().header, "Bearer t4");
+    }
+
+    #[test]
+    fn what_cannot_stand_in_a_header_is_no_token() {
+        for value in ["", "a b", "a\r\nX: y", "ä", &"x".repeat(MAX_TOKEN + 1)] {
+            let token = Token {
+                value: value.to_owned(),
+                lasts: None,
+            };
+            assert!(checked(token).is_err());
+        }
+        let fixed = Authorization::from("Basic hush".to_owned());
+        assert!(!format!("{fixed:?}").contains("hush"));
+    }
+}

@@ -1,0 +1,76 @@
+//! The network that Autodiscover asks: as devices do, with the same judgement of certificates.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::transport::{
+    Answer, Lean, Limits, Method, Network, PortUses, Request, Target, TlsOptions, Transport as _,
+};
+
+/// An answer that takes longer does not come: Exchange gives one within a second or two.
+const LIMIT: Duration = Duration::from_secs(30);
+/// An answer of Autodiscover has one or two kilobytes, the web site that is there instead more.
+const LIMITS: Limits = Limits {
+    head: Limits::HEAD,
+    body: 1 << 20,
+};
+
+/// One request.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Method.
+    pub method: Method,
+    /// Where; its path is not used.
+    pub target: &'a Target,
+    /// Path and query.
+    pub path: &'a str,
+    /// Headers.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// Body.
+    pub body: &'a str,
+}
+
+/// What Autodiscover asks. A parameter, so that tests need no network.
+pub trait Web: Send {
+    /// Sends a request and waits for its answer; follows no redirect. The error is in words.
+    fn ask(&mut self, ask: Ask<'_>) -> impl Future<Output = Result<Answer, String>> + Send;
+}
+
+/// The real one.
+pub struct Internet {
+    tls: TlsOptions,
+    uses: Arc<PortUses>,
+}
+
+impl Internet {
+    /// With certificates judged so.
+    #[must_use]
+    pub fn new(tls: TlsOptions) -> Self {
+        Self {
+            tls,
+            uses: Arc::default(),
+        }
+    }
+}
+
+impl Web for Internet {
+    async fn ask(&mut self, ask: Ask<'_>) -> Result<Answer, String> {
+        let network = Network::new(ask.target.clone(), &self.tls);
+        let network = network.map_err(|error| error.to_string())?;
+        let mut transport = Lean::factory(network, 0, LIMITS, Arc::clone(&self.uses)).make();
+        let request = Request {
+            method: ask.method,
+            path: ask.path,
+            headers: ask.headers,
+            body: ask.body.as_bytes(),
+            held: false,
+        };
+        let begun = transport.begin(request).await;
+        begun.map_err(|failure| failure.to_string())?;
+        let answer = transport.answer(Instant::now() + LIMIT).await;
+        answer.map_err(|failure| failure.to_string())
+    }
+}

@@ -1,0 +1,225 @@
+//! What carries the requests of a run: which transport, fixed when the run begins, and how its
+//! factories are made.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::servers::Servers;
+use super::{MockProcess, RunError};
+use crate::scenario::{CarrierPlan, Plan, ProxyLoginPlan, ProxyPlan, TargetPlan, TransportKind};
+use crate::transport::{
+    Abandon, Answer, Begun, Carrier, ClientCertificate, Detour, Failure, Lean, LeanFactory, Limits,
+    LinkSpeed, Network, Origin, PortUses, Proxy, ProxyLogin, RedirectError, Redirects, Request,
+    Reqwest, ReqwestFactory, Target, TlsOptions, Transport,
+};
+
+/// What a factory of transports to one server is made of.
+pub(super) struct Parts<'a> {
+    pub(super) target: &'a Target,
+    pub(super) tls: &'a TlsOptions,
+    pub(super) carrier: &'a Carrier,
+    pub(super) silent: usize,
+    pub(super) uses: &'a Arc<PortUses>,
+    pub(super) sources: &'a [IpAddr],
+    /// Devices are dealt out to servers first, and to addresses then.
+    pub(super) stride: u32,
+    pub(super) links: &'a Arc<[Option<LinkSpeed>]>,
+    /// Another way to the server.
+    pub(super) detour: &'a Detour,
+    /// Where a server may send devices.
+    pub(super) redirects: &'a Redirects,
+}
+
+/// Makes the transports of a run. Which kind is fixed when the run begins: a device that could have
+/// either would hold room for the larger.
+pub(super) trait MakeTransport: Send + Sync + Sized + 'static {
+    /// What it makes.
+    type Transport: Transport + 'static;
+
+    /// A factory for one server; says what is wrong with its options.
+    fn of(parts: &Parts<'_>) -> Result<Self, String>;
+
+    /// A factory of the same transports that show a client's certificate; says what is wrong with it.
+    fn presenting(&self, certificate: &ClientCertificate) -> Result<Self, String>;
+
+    /// The transport of the device of that number, without a connection.
+    fn make_for(&self, device: u32) -> Self::Transport;
+}
+
+impl MakeTransport for LeanFactory<Network> {
+    type Transport = Lean<Network>;
+
+    fn of(parts: &Parts<'_>) -> Result<Self, String> {
+        let network = Network::new(parts.target.clone(), parts.tls);
+        let network = network.and_then(|network| network.via(parts.detour.clone()));
+        let network = network.map_err(|error| error.to_string())?;
+        Ok(Lean::factory_to(
+            network
+                .with_sources(parts.sources, parts.stride)
+                .with_links(Arc::clone(parts.links)),
+            parts.silent,
+            Limits::default(),
+            Arc::clone(parts.uses),
+            parts.redirects.clone(),
+        ))
+    }
+
+    fn presenting(&self, certificate: &ClientCertificate) -> Result<Self, String> {
+        Self::presenting(self, certificate).map_err(|error| error.to_string())
+    }
+
+    fn make_for(&self, device: u32) -> Self::Transport {
+        Self::make_for(self, device)
+    }
+}
+
+impl MakeTransport for ReqwestFactory {
+    type Transport = Reqwest;
+
+    fn of(parts: &Parts<'_>) -> Result<Self, String> {
+        Reqwest::factory(
+            parts.target,
+            parts.tls,
+            parts.carrier.clone(),
+            parts.silent,
+            Limits::default(),
+            Arc::clone(parts.uses),
+            parts.redirects.clone(),
+        )
+        .map_err(|error| error.to_string())
+    }
+
+    fn presenting(&self, _: &ClientCertificate) -> Result<Self, String> {
+        Err("client certificates need transport = \"lean\"".to_owned())
+    }
+
+    fn make_for(&self, _: u32) -> Self::Transport {
+        self.make()
+    }
+}
+
+/// Either, chosen by the plan: for one device, where room does not matter.
+pub(super) enum AnyFactory {
+    Lean(LeanFactory<Network>),
+    Reqwest(ReqwestFactory),
+}
+
+impl AnyFactory {
+    /// The servers of a plan over the transport that it names.
+    pub(super) fn servers(
+        plan: &Plan,
+        mock: Option<&MockProcess>,
+        seed: u64,
+    ) -> Result<Servers<Self>, RunError> {
+        Ok(match transport_of(plan) {
+            TransportKind::Lean => {
+                Servers::<LeanFactory<Network>>::of(plan, mock, seed)?.map(Self::Lean)
+            }
+            TransportKind::Reqwest => {
+                Servers::<ReqwestFactory>::of(plan, mock, seed)?.map(Self::Reqwest)
+            }
+        })
+    }
+
+    pub(super) fn make(&self) -> AnyTransport {
+        match self {
+            Self::Lean(factory) => AnyTransport::Lean(factory.make()),
+            Self::Reqwest(factory) => AnyTransport::Reqwest(factory.make()),
+        }
+    }
+}
+
+/// Either transport.
+pub enum AnyTransport {
+    /// The lean one.
+    Lean(Lean<Network>),
+    /// reqwest.
+    Reqwest(Reqwest),
+}
+
+impl Transport for AnyTransport {
+    async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
+        match self {
+            Self::Lean(inner) => inner.begin(request).await,
+            Self::Reqwest(inner) => inner.begin(request).await,
+        }
+    }
+
+    async fn answer(&mut self, deadline: tokio::time::Instant) -> Result<Answer, Failure> {
+        match self {
+            Self::Lean(inner) => inner.answer(deadline).await,
+            Self::Reqwest(inner) => inner.answer(deadline).await,
+        }
+    }
+
+    fn abandon(&mut self, how: Abandon) {
+        match self {
+            Self::Lean(inner) => inner.abandon(how),
+            Self::Reqwest(inner) => inner.abandon(how),
+        }
+    }
+
+    fn another(&self) -> Self {
+        match self {
+            Self::Lean(inner) => Self::Lean(inner.another()),
+            Self::Reqwest(inner) => Self::Reqwest(inner.another()),
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        match self {
+            Self::Lean(inner) => inner.is_connected(),
+            Self::Reqwest(inner) => inner.is_connected(),
+        }
+    }
+
+    fn origin(&self) -> Option<Origin<'_>> {
+        match self {
+            Self::Lean(inner) => inner.origin(),
+            Self::Reqwest(inner) => inner.origin(),
+        }
+    }
+
+    fn redirect(&mut self, to: &Target) -> Result<(), RedirectError> {
+        match self {
+            Self::Lean(inner) => inner.redirect(to),
+            Self::Reqwest(inner) => inner.redirect(to),
+        }
+    }
+}
+
+/// The transport that a plan names.
+pub(super) fn transport_of(plan: &Plan) -> TransportKind {
+    match &plan.target {
+        TargetPlan::Server { carrier, .. } => carrier.transport,
+        TargetPlan::Mock(_) => TransportKind::Lean,
+    }
+}
+
+/// The plan's way to a server, with the proxy's password.
+pub(super) fn carrier_of(plan: &CarrierPlan) -> Result<Carrier, RunError> {
+    Ok(Carrier {
+        proxy: plan.proxy.as_ref().map(proxy_of).transpose()?,
+        http2: plan.http2,
+    })
+}
+
+fn proxy_of(plan: &ProxyPlan) -> Result<Proxy, RunError> {
+    Ok(Proxy {
+        url: plan.url.clone(),
+        login: plan.login.as_ref().map(login_of).transpose()?,
+    })
+}
+
+fn login_of(plan: &ProxyLoginPlan) -> Result<ProxyLogin, RunError> {
+    let password = std::env::var(&plan.password_env).map_err(|_| {
+        RunError::Target(format!(
+            "the environment variable {}, named by proxy_password_env, is not set",
+            plan.password_env
+        ))
+    })?;
+    Ok(ProxyLogin {
+        user: plan.user.clone(),
+        password,
+    })
+}

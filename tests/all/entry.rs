@@ -1,0 +1,676 @@
+//! What stands between a device and its server: cookies, redirects, tokens, certificates.
+
+use std::io::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use easload::device::{
+    Authorization, Behaviour, Client, Event, Fetching, Identity, Profile, Record, Refusals, State,
+    Token, TokenSource, Tokens, Trouble,
+};
+use easload::discover::{Ask, Internet, Question, Web, discover};
+use easload::fleet::{Fleet, FleetPlan, Pacer};
+use easload::measure::{Counter, Gauges, Recorder};
+use easload::transport::{
+    Abandon, Answer, Begun, ClientCertificate, Detour, Failure, Lean, Limits, Network, Origin,
+    RedirectError, Request, Target, TlsOptions, Transport,
+};
+use mock_server::Tls;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    SanType,
+};
+use tokio::time::Instant;
+use wiremock::matchers::{any, body_string_contains, header, method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::fixtures::{MockProgram, eventually, identity, mock, profile, program};
+
+/// Sees nothing.
+struct Deaf;
+
+impl Record for Deaf {
+    fn record(&self, _: u32, _: Event<'_>) {}
+}
+
+/// Keeps the Cookie header of every request.
+struct Spy<T> {
+    inner: T,
+    cookies: Arc<Mutex<Vec<Option<String>>>>,
+}
+
+impl<T: Transport> Transport for Spy<T> {
+    async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
+        let mut headers = request.headers.iter();
+        let cookie = headers.find(|(name, _)| *name == "Cookie");
+        let cookie = cookie.map(|(_, value)| (*value).to_owned());
+        self.cookies.lock().unwrap().push(cookie);
+        self.inner.begin(request).await
+    }
+
+    async fn answer(&mut self, deadline: Instant) -> Result<Answer, Failure> {
+        self.inner.answer(deadline).await
+    }
+
+    fn abandon(&mut self, how: Abandon) {
+        self.inner.abandon(how);
+    }
+
+    fn another(&self) -> Self {
+        Self {
+            inner: self.inner.another(),
+            cookies: Arc::clone(&self.cookies),
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.inner.is_connected()
+    }
+
+    fn origin(&self) -> Option<Origin<'_>> {
+        self.inner.origin()
+    }
+
+    fn redirect(&mut self, to: &Target) -> Result<(), RedirectError> {
+        self.inner.redirect(to)
+    }
+}
+
+fn lean(url: &str, tls: &TlsOptions) -> Lean<Network> {
+    let network = Network::new(Target::parse(url).unwrap(), tls).unwrap();
+    Lean::factory(network, 0, Limits::default(), Arc::default()).make()
+}
+
+fn client<T: Transport>(transport: T, profile: Arc<Profile>) -> Client<T> {
+    Client::new(
+        transport,
+        identity(0, "secret"),
+        profile,
+        Arc::new(Refusals::new(1, 3, 1.0)),
+        Arc::new(Deaf),
+    )
+}
+
+fn options_answer() -> ResponseTemplate {
+    ResponseTemplate::new(200)
+        .insert_header("MS-ASProtocolVersions", "14.1")
+        .insert_header("MS-ASProtocolCommands", "Sync,Ping")
+}
+
+#[tokio::test]
+async fn a_device_sends_the_cookies_of_its_server_back() {
+    let server = MockServer::start().await;
+    let answer = options_answer()
+        .append_header("Set-Cookie", "X-BackEndCookie=abc~1; path=/; HttpOnly")
+        .append_header("Set-Cookie", "lb=two")
+        .append_header("Set-Cookie", "elsewhere=x; path=/owa")
+        .append_header("Set-Cookie", "safe=x; secure")
+        .append_header("Set-Cookie", "foreign=x; Domain=other.example");
+    Mock::given(any()).respond_with(answer).mount(&server).await;
+    for keeps in [true, false] {
+        let mut kind = (*profile(5)).clone();
+        kind.cookies = keeps;
+        let transport = lean(&server.uri(), &TlsOptions::default());
+        let mut client = client(transport, Arc::new(kind));
+        client.options().await.unwrap();
+        client.options().await.unwrap();
+        // The answer is no WBXML; what was sent is what counts.
+        let _ = client.provision().await;
+        let requests = server.received_requests().await.unwrap();
+        let sent: Vec<Option<&str>> = requests
+            .iter()
+            .map(|request| {
+                request
+                    .headers
+                    .get("Cookie")
+                    .map(|one| one.to_str().unwrap())
+            })
+            .collect();
+        let back = keeps.then_some("X-BackEndCookie=abc~1; lb=two");
+        assert_eq!(sent, [None, back, back], "cookies = {keeps}");
+        server.reset().await;
+        Mock::given(any())
+            .respond_with(options_answer().append_header("Set-Cookie", "a=b"))
+            .mount(&server)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn the_back_end_cookie_of_the_mock_comes_back() {
+    let mock = MockProgram::start(&["--tls"]);
+    let mut ca = tempfile::NamedTempFile::new().unwrap();
+    ca.write_all(mock.addresses.ca.as_ref().unwrap().as_bytes())
+        .unwrap();
+    let tls = TlsOptions {
+        ca_file: Some(ca.path().to_owned()),
+        insecure: false,
+    };
+    let cookies = Arc::default();
+    let spy = Spy {
+        inner: lean(&mock.addresses.url, &tls),
+        cookies: Arc::clone(&cookies),
+    };
+    let mut client = client(spy, profile(5));
+    client.options().await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), client.provision())
+        .await
+        .unwrap()
+        .unwrap();
+    let seen = cookies.lock().unwrap();
+    assert_eq!(seen[0], None);
+    let cookie = seen[1].as_deref().unwrap();
+    assert!(cookie.starts_with("X-BackEndCookie=MOCK"), "{cookie}");
+}
+
+/// HTTP 451 to that URL, for everything but OPTIONS.
+async fn redirecting_to(location: &str) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(method("OPTIONS"))
+        .respond_with(options_answer())
+        .mount(&server)
+        .await;
+    Mock::given(method("POST"))
+        .respond_with(ResponseTemplate::new(451).insert_header("X-MS-Location", location))
+        .mount(&server)
+        .await;
+    server
+}
+
+fn redirected_client(server: &MockServer) -> Client<Lean<Network>> {
+    client(lean(&server.uri(), &TlsOptions::default()), profile(5))
+}
+
+#[tokio::test]
+async fn a_device_goes_where_a_451_sends_it_and_stays_there() {
+    let there = redirecting_to("http://127.0.0.1:1").await;
+    let here = redirecting_to(&format!("{}/Other-Path", there.uri())).await;
+    let mut client = redirected_client(&here);
+    let trouble = client.provision().await.unwrap_err();
+    client.follow(&trouble).unwrap();
+    client.options().await.unwrap();
+    let seen = there.received_requests().await.unwrap();
+    assert_eq!(
+        (seen.len(), seen[0].url.path()),
+        (1, "/Other-Path"),
+        "the path goes with the host"
+    );
+    assert_eq!(here.received_requests().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_device_is_not_sent_to_strangers_nor_round_for_ever() {
+    for (location, part) in [
+        ("http://127.0.0.2:9", "name it in [target] redirect_to"),
+        ("https://mail.other.example", "`mail.other.example`"),
+        ("not a URL", "it is not a URL"),
+        ("ftp://127.0.0.1", "neither https nor http"),
+    ] {
+        let server = redirecting_to(location).await;
+        let mut client = redirected_client(&server);
+        let trouble = client.provision().await.unwrap_err();
+        let problem = client.follow(&trouble).unwrap_err();
+        assert!(problem.contains(part), "{problem}");
+    }
+    let here = MockServer::start().await;
+    let round = ResponseTemplate::new(451).insert_header("X-MS-Location", here.uri());
+    Mock::given(any()).respond_with(round).mount(&here).await;
+    let mut client = redirected_client(&here);
+    let mut followed = 0;
+    let problem = loop {
+        let trouble = client.options().await.unwrap_err();
+        match client.follow(&trouble) {
+            Ok(()) => followed += 1,
+            Err(problem) => break problem,
+        }
+        assert!(followed < 100, "it goes round for ever");
+    };
+    assert!(problem.contains("lead nowhere"), "{problem}");
+    let mut nowhere = redirected_client(&here);
+    here.reset().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(451))
+        .mount(&here)
+        .await;
+    let trouble = nowhere.options().await.unwrap_err();
+    let problem = nowhere.follow(&trouble).unwrap_err();
+    assert!(
+        problem.contains("without a header X-MS-Location"),
+        "{problem}"
+    );
+}
+
+/// The whole life: sent away at its first command, a device holds its Ping at the other server.
+#[tokio::test]
+async fn a_life_goes_on_at_the_other_server_and_is_counted() {
+    let mock = mock(|_| {}).await;
+    let here = redirecting_to(&mock.addresses().url).await;
+    let network = Network::new(Target::parse(&here.uri()).unwrap(), &TlsOptions::default());
+    let factory = Lean::factory(network.unwrap(), 0, Limits::default(), Arc::default());
+    let recorder = Arc::new(Recorder::new(1, &[0], Duration::from_secs(20)));
+    let fleet = Fleet::start(
+        FleetPlan {
+            devices: vec![(identity(0, "secret"), profile(60))],
+            refusals: Arc::new(Refusals::new(1, 3, 1.0)),
+            behaviour: Arc::new(Behaviour::default()),
+            seed: 1,
+            ramp: Pacer::per_second(100.0),
+        },
+        Arc::clone(&recorder) as Arc<dyn Record>,
+        move |_| factory.make(),
+    );
+    eventually("the device holds a Ping", || async {
+        recorder.devices_in(State::Holding) == 1
+    })
+    .await;
+    let interval = recorder.interval("baseline", Gauges::default());
+    assert_eq!(interval.count(Counter::Redirected), 1);
+    assert_eq!(interval.count(Counter::NotRedirected), 0);
+    fleet.stop(Duration::ZERO).await;
+}
+
+/// Everything that is asked of `autodiscover.lab.example` goes to the mock; nothing else is there.
+struct ToMock {
+    internet: Internet,
+    mock: Target,
+}
+
+impl Web for ToMock {
+    async fn ask(&mut self, ask: Ask<'_>) -> Result<Answer, String> {
+        if ask.target.host != "autodiscover.lab.example" || !ask.target.tls {
+            return Err("connection refused".to_owned());
+        }
+        let ask = Ask {
+            target: &self.mock,
+            ..ask
+        };
+        self.internet.ask(ask).await
+    }
+}
+
+#[tokio::test]
+async fn autodiscover_finds_the_mock() {
+    let mock = MockProgram::start(&["--tls"]);
+    let mut ca = tempfile::NamedTempFile::new().unwrap();
+    ca.write_all(mock.addresses.ca.as_ref().unwrap().as_bytes())
+        .unwrap();
+    let mut web = ToMock {
+        internet: Internet::new(TlsOptions {
+            ca_file: Some(ca.path().to_owned()),
+            insecure: false,
+        }),
+        mock: Target::parse(&mock.addresses.url).unwrap(),
+    };
+    let authorization = {
+        use base64::Engine as _;
+        let encoded = base64::engine::general_purpose::STANDARD.encode("load0001:secret");
+        format!("Basic {encoded}")
+    };
+    let mut question = Question {
+        address: "load0001@lab.example".to_owned(),
+        authorization,
+        domains: vec!["127.0.0.1".to_owned()],
+    };
+    let found = discover(&mut web, &question, &mut |_: &str| {}).await;
+    assert_eq!(found.unwrap(), web.mock);
+    // A server outside the domain that nobody named.
+    question.domains.clear();
+    let found = discover(&mut web, &question, &mut |_: &str| {}).await;
+    let error = found.unwrap_err().to_string();
+    assert!(
+        error.contains("it leads to `127.0.0.1`") && error.contains("autodiscover_domains"),
+        "{error}"
+    );
+    "Basic wrong".clone_into(&mut question.authorization);
+    let found = discover(&mut web, &question, &mut |_: &str| {}).await;
+    let error = found.unwrap_err().to_string();
+    assert!(error.contains("the password is refused"), "{error}");
+}
+
+fn check(target: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.toml");
+    let text = format!(
+        "name = \"t\"\n[target]\n{target}\n[devices]\ncount = 1\nuser = \"a@lab.example\"\n\
+         password_env = \"PATH\"\n[[phase]]\nkind = \"baseline\"\nduration = \"1s\"\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let output = std::process::Command::new(program())
+        .arg("check")
+        .arg(&file)
+        .output()
+        .unwrap();
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[test]
+fn mistakes_of_the_way_in_are_told() {
+    for (target, part) in [
+        (
+            "autodiscover = true",
+            "what Autodiscover finds for the first user",
+        ),
+        (
+            "autodiscover = \"b@lab.example\"",
+            "what Autodiscover finds for b@lab.example",
+        ),
+        ("", "target.url: is missing"),
+        ("autodiscover = false", "expected a text or true"),
+        ("autodiscover = \"lab.example\"", "expected a mail address"),
+        (
+            "autodiscover = true\nurl = \"https://a\"",
+            "name either url or autodiscover",
+        ),
+        (
+            "url = \"https://a\"\nautodiscover_domains = [\"b\"]",
+            "belongs to autodiscover",
+        ),
+        (
+            "url = \"https://a\"\nredirect_to = \"https://b\"",
+            "`https://b` is no host",
+        ),
+    ] {
+        let said = check(target);
+        assert!(said.contains(part), "{target}: {said}");
+    }
+}
+
+/// Gives `t1`, `t2` and so on.
+struct Numbered(std::sync::atomic::AtomicU32);
+
+impl TokenSource for Numbered {
+    fn fetch(&self) -> Fetching<'_> {
+        Box::pin(async {
+            let number = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+            Ok(Token {
+                value: format!("t{number}"),
+                lasts: None,
+            })
+        })
+    }
+}
+
+#[tokio::test]
+async fn an_expired_token_is_renewed_once_and_a_second_refusal_is_the_users() {
+    let server = MockServer::start().await;
+    Mock::given(header("Authorization", "Bearer t2"))
+        .respond_with(options_answer())
+        .mount(&server)
+        .await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(401))
+        .mount(&server)
+        .await;
+    let tokens = Arc::new(Tokens::new(Numbered(std::sync::atomic::AtomicU32::new(0))));
+    let refusals = Arc::new(Refusals::new(1, 1, 1.0));
+    let token_client = || {
+        let identity = Identity {
+            authorization: Authorization::Token(Arc::clone(&tokens)),
+            ..(*identity(0, "")).clone()
+        };
+        Client::new(
+            lean(&server.uri(), &TlsOptions::default()),
+            Arc::new(identity),
+            profile(5),
+            Arc::clone(&refusals),
+            Arc::new(Deaf),
+        )
+    };
+    let mut first = token_client();
+    assert_eq!(first.options().await.unwrap_err(), Trouble::Renew);
+    first.options().await.unwrap();
+    assert!(refusals.stopped().is_empty(), "nobody is to blame");
+    // Another device of the user has the new token from the start.
+    token_client().options().await.unwrap();
+
+    server.reset().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(401))
+        .mount(&server)
+        .await;
+    let mut second = token_client();
+    assert_eq!(second.options().await.unwrap_err(), Trouble::Renew);
+    let trouble = second.options().await.unwrap_err();
+    assert!(matches!(trouble, Trouble::Http { .. }), "{trouble:?}");
+    assert_eq!(refusals.stopped(), [0]);
+}
+
+/// Plays a scenario of three seconds with two devices and says what it said.
+fn play(url: &str, devices: &str, variable: Option<(&str, &str)>) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "name = \"t\"\n[target]\nurl = \"{url}\"\n[devices]\ncount = 2\nretry = \"50ms..200ms\"\n\
+         ramp = \"100ms\"\nheartbeat = \"2s\"\n{devices}\n[[phase]]\nkind = \"baseline\"\nduration = \"3s\"\n"
+    );
+    std::fs::write(folder.path().join("s.toml"), text).unwrap();
+    let output = std::process::Command::new(program())
+        .args(["run", "s.toml"])
+        .current_dir(folder.path())
+        .envs(variable)
+        .output()
+        .unwrap();
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[test]
+fn tokens_come_from_a_command_and_are_never_shown() {
+    let mock = MockProgram::start(&[
+        "--scenario",
+        "scenarios/healthy.toml",
+        "--bearer-token",
+        "hush",
+    ]);
+    let command = "user = \"load{0001..0002}\"\ntoken_command = \"echo $EASLOAD_USER.hush\"\n";
+    let said = play(&mock.addresses.url, command, None);
+    assert!(!said.contains("HTTP 401"), "{said}");
+    assert!(said.contains("tokens fetched"), "{said}");
+    let command = "user = \"load{0001..0002}\"\ntoken_command = \"echo hush >&2; exit 3\"\n";
+    let said = play(&mock.addresses.url, command, None);
+    assert!(said.contains("devices.token_command"), "{said}");
+    // The command itself is in the message; what it printed is not.
+    assert!(!said.contains(": hush"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_come_from_an_oauth_endpoint() {
+    let mock = MockProgram::start(&[
+        "--scenario",
+        "scenarios/healthy.toml",
+        "--bearer-token",
+        "hush",
+    ]);
+    let endpoint = MockServer::start().await;
+    let answer = serde_json::json!({
+        "access_token": "load0001.hush", "token_type": "Bearer", "expires_in": 3600
+    });
+    Mock::given(method("POST"))
+        .and(path("/token"))
+        .and(body_string_contains(
+            "grant_type=client_credentials&client_id=easload&client_secret=topsecret",
+        ))
+        .respond_with(ResponseTemplate::new(200).set_body_json(answer))
+        .mount(&endpoint)
+        .await;
+    let devices = |path: &str| {
+        format!(
+            "user = \"load0001\"\n[devices.oauth]\nendpoint = \"{}{path}\"\ngrant = \"client_credentials\"\n\
+             client_id = \"easload\"\nclient_secret_env = \"TOKEN_SECRET\"\n",
+            endpoint.uri()
+        )
+    };
+    let url = mock.addresses.url.clone();
+    let (good, wrong) = (devices("/token"), devices("/nowhere"));
+    let said = tokio::task::spawn_blocking(move || {
+        let secret = Some(("TOKEN_SECRET", "topsecret"));
+        [
+            play(&url, &good, secret),
+            play(&url, &wrong, secret),
+            play(&url, &good, None),
+        ]
+    })
+    .await
+    .unwrap();
+    assert!(!said[0].contains("HTTP 401"), "{}", said[0]);
+    assert!(said[0].contains("Pings held"), "{}", said[0]);
+    assert!(said[1].contains("/nowhere: HTTP 404"), "{}", said[1]);
+    assert!(
+        said[2].contains("client_secret_env, is not set"),
+        "{}",
+        said[2]
+    );
+    assert!(said.iter().all(|text| !text.contains("topsecret")));
+    let asked = endpoint.received_requests().await.unwrap();
+    let good = asked.iter().filter(|one| one.url.path() == "/token");
+    assert_eq!(good.count(), 1, "one token for all devices");
+}
+
+/// A certificate of that authority as `NAME.pem`, and its key as `NAME.key`.
+fn certificate(folder: &std::path::Path, name: &str, issuer: &Issuer<'_, KeyPair>) {
+    let key = KeyPair::generate().unwrap();
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name.push(DnType::CommonName, name);
+    let address = SanType::IpAddress("127.0.0.1".parse().unwrap());
+    parameters.subject_alt_names.push(address);
+    let usages = [
+        ExtendedKeyUsagePurpose::ClientAuth,
+        ExtendedKeyUsagePurpose::ServerAuth,
+    ];
+    parameters.extended_key_usages.extend(usages);
+    let signed = parameters.signed_by(&key, issuer).unwrap();
+    std::fs::write(folder.join(format!("{name}.pem")), signed.pem()).unwrap();
+    std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+}
+
+fn authority(folder: &std::path::Path, name: &str) -> Issuer<'static, KeyPair> {
+    let key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    ca.distinguished_name.push(DnType::CommonName, name);
+    std::fs::write(folder.join(name), ca.self_signed(&key).unwrap().pem()).unwrap();
+    Issuer::new(ca, key)
+}
+
+#[tokio::test]
+async fn each_user_shows_a_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let trusted = authority(folder.path(), "ca");
+    let foreign = authority(folder.path(), "foreign");
+    for name in ["server", "load0001", "load0002"] {
+        certificate(folder.path(), name, &trusted);
+    }
+    certificate(folder.path(), "stranger", &foreign);
+    let mock = mock(|config| {
+        config.tls = Tls::Files {
+            certificate: at("server.pem"),
+            key: at("server.key"),
+        };
+        config.client_ca = Some(at("ca"));
+    })
+    .await;
+    let url = format!("https://{}", mock.addresses().listen);
+    let tls = TlsOptions {
+        ca_file: Some(at("ca")),
+        insecure: false,
+    };
+    let network = Network::new(Target::parse(&url).unwrap(), &tls).unwrap();
+    let factory = Lean::factory(network, 0, Limits::default(), Arc::default());
+    let of = |name: &str, key: &str| ClientCertificate {
+        certificate: at(&format!("{name}.pem")),
+        key: at(&format!("{key}.key")),
+    };
+    let device = |transport: Lean<Network>| {
+        let identity = Identity {
+            authorization: Authorization::Certificate,
+            ..(*identity(1, "")).clone()
+        };
+        let refusals = Arc::new(Refusals::new(2, 3, 1.0));
+        Client::new(
+            transport,
+            Arc::new(identity),
+            profile(5),
+            refusals,
+            Arc::new(Deaf),
+        )
+    };
+    for name in ["load0001", "load0002"] {
+        let presenting = factory.presenting(&of(name, name)).unwrap();
+        device(presenting.make()).options().await.unwrap();
+    }
+    // Nobody, after somebody: no session is shared.
+    let trouble = device(factory.make()).options().await.unwrap_err();
+    assert!(
+        matches!(&trouble, Trouble::Http { status, .. } if status.code() == 401),
+        "{trouble:?}"
+    );
+    let stranger = factory.presenting(&of("stranger", "stranger")).unwrap();
+    let trouble = device(stranger.make()).options().await.unwrap_err();
+    assert!(matches!(trouble, Trouble::Transport(_)), "{trouble:?}");
+
+    let mixed = factory
+        .presenting(&of("load0001", "load0002"))
+        .err()
+        .unwrap();
+    assert!(mixed.to_string().contains("do not go together"), "{mixed}");
+    let missing = factory.presenting(&of("load0003", "load0001")).err();
+    let missing = missing.unwrap().to_string();
+    assert!(missing.contains("load0003.pem"), "{missing}");
+    mock.shutdown().await;
+}
+
+/// A lab without DNS: the URL's name is nobody's, and the server is at an address.
+#[tokio::test]
+async fn a_server_is_reached_at_another_address_under_its_name() {
+    let server = MockServer::start().await;
+    Mock::given(header("Host", "mail.lab.example"))
+        .respond_with(options_answer())
+        .mount(&server)
+        .await;
+    Mock::given(header("Host", "other.lab.example:444"))
+        .respond_with(options_answer())
+        .mount(&server)
+        .await;
+    let address = *server.address();
+    let connect_to = Some((address.ip().to_string(), address.port()));
+    for host_header in [None, Some("other.lab.example:444".to_owned())] {
+        let target = Target::parse("http://mail.lab.example").unwrap();
+        let network = Network::new(target, &TlsOptions::default()).unwrap();
+        let network = network.via(Detour {
+            connect_to: connect_to.clone(),
+            sni: None,
+            host_header,
+        });
+        let factory = Lean::factory(network.unwrap(), 0, Limits::default(), Arc::default());
+        client(factory.make(), profile(5)).options().await.unwrap();
+    }
+
+    // Over TLS the certificate is checked for the server name: the mock's is for localhost.
+    let mock = MockProgram::start(&["--tls"]);
+    let mut ca = tempfile::NamedTempFile::new().unwrap();
+    ca.write_all(mock.addresses.ca.as_ref().unwrap().as_bytes())
+        .unwrap();
+    let tls = TlsOptions {
+        ca_file: Some(ca.path().to_owned()),
+        insecure: false,
+    };
+    let listen = mock.addresses.listen;
+    for (sni, is_good) in [(Some("localhost"), true), (None, false)] {
+        let target = Target::parse("https://mail.lab.example").unwrap();
+        let network = Network::new(target, &tls).unwrap().via(Detour {
+            connect_to: Some((listen.ip().to_string(), listen.port())),
+            sni: sni.map(str::to_owned),
+            host_header: None,
+        });
+        let factory = Lean::factory(network.unwrap(), 0, Limits::default(), Arc::default());
+        let answer = client(factory.make(), profile(5)).options().await;
+        assert_eq!(answer.is_ok(), is_good, "{answer:?}");
+    }
+}
