@@ -656,3 +656,144 @@ fn rare_request(name: &str, body: &[u8]) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+/// Wireshark's own decoder of ActiveSync, which shares no line with libwbxml either: the tags that it
+/// shows of every body, in their order.
+#[test]
+fn tshark_reads_every_body_as_we_do() {
+    if !have_tshark() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("bodies.pcap");
+    let (mut all, mut named) = (0, 0);
+    let bodies: Vec<_> = corpus()
+        .into_iter()
+        .filter(|(_, body)| !body.is_empty())
+        .collect();
+    std::fs::write(
+        &capture,
+        pcap(bodies.iter().map(|(_, body)| body.as_slice())),
+    )
+    .unwrap();
+    let output = Command::new("tshark")
+        .args(["-V", "-r"])
+        .arg(&capture)
+        .output();
+    let output = output.unwrap().stdout;
+    let output = String::from_utf8_lossy(&output);
+    // What comes before the first frame is nothing.
+    let frames: Vec<&str> = output.split("\nFrame ").collect();
+    assert_eq!(frames.len(), bodies.len(), "{output}");
+    for ((name, body), shown) in bodies.iter().zip(frames) {
+        assert!(
+            shown.contains("chosen decoding: Microsoft ActiveSync"),
+            "{name}: {shown}"
+        );
+        let theirs: Vec<String> = shown.lines().filter_map(opened).collect();
+        let ours: Vec<String> = steps(body)
+            .iter()
+            .filter_map(|step| step.strip_prefix('<')?.strip_suffix('>'))
+            .filter(|tag| {
+                tag.chars()
+                    .all(|letter| letter.is_alphanumeric() || letter == ':')
+            })
+            .map(|tag| tag.rsplit(':').next().unwrap_or(tag).to_owned())
+            .collect();
+        assert_eq!(ours.len(), theirs.len(), "{name}: {ours:?} {theirs:?}");
+        for (mine, other) in ours.iter().zip(&theirs) {
+            all += 1;
+            named += usize::from(!other.starts_with(UNNAMED));
+            let is_same = other.starts_with(UNNAMED) || is_same_tag(mine, other);
+            assert!(is_same, "{name}: ours {mine}, theirs {other}");
+        }
+    }
+    assert!(
+        named * 10 > all * 8,
+        "only {named} of {all} tags are known to Wireshark"
+    );
+}
+
+/// What Wireshark 4.0 shows of tags that its tables lack.
+const UNNAMED: &str = "(Requested";
+
+/// Whether a name is Wireshark's for that tag: it writes some otherwise, and has slipped by a line in
+/// two tables (Contacts 0x28, Tasks 0x0C), where libwbxml and MS-ASWBXML agree with ours.
+fn is_same_tag(ours: &str, theirs: &str) -> bool {
+    const OTHERWISE: [(&str, &str); 5] = [
+        ("RequireStorageCardEncryption", "DeviceEncryptionEnabled"),
+        ("ResponseRequested", "ResponseRequest"),
+        ("LastName", "JobTitle"),
+        ("UtcDueDate", "DueDate"),
+        ("Status", "FlagStatus"),
+    ];
+    let plain = |name: &str| name.replace('_', "").to_lowercase();
+    let (mine, other) = (plain(ours), plain(theirs));
+    let parts = ["recurrence", "attendee", ""];
+    let is_part = parts.iter().any(|part| format!("{part}{mine}") == other);
+    is_part
+        || mine.replace("businessaddress", "business") == other
+        || OTHERWISE.contains(&(ours, theirs))
+}
+
+/// The tag that a line of tshark's table opens.
+fn opened(line: &str) -> Option<String> {
+    let (columns, rendering) = line.rsplit_once("|")?;
+    if !columns.contains("| Tag ") {
+        return None;
+    }
+    let tag = rendering.trim().strip_prefix('<')?.strip_suffix('>')?;
+    let name = tag.trim_end_matches('/').trim();
+    (!tag.starts_with('/')).then(|| name.rsplit(':').next().unwrap_or(name).to_owned())
+}
+
+fn have_tshark() -> bool {
+    let found = Command::new("tshark").arg("--version").output().is_ok();
+    assert!(
+        found || std::env::var_os("EASLOAD_REQUIRE_TSHARK").is_none(),
+        "EASLOAD_REQUIRE_TSHARK is set, but tshark is not installed"
+    );
+    if !found {
+        eprintln!("skipped: tshark is not installed");
+    }
+    found
+}
+
+/// A capture with one POST for each body, each on a connection of its own.
+fn pcap<'a>(bodies: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    const ETHERNET: u32 = 1;
+    const LARGEST: u32 = 65_535;
+    let mut out = Vec::new();
+    out.extend(0xa1b2_c3d4_u32.to_le_bytes());
+    for half in [2_u16, 4] {
+        out.extend(half.to_le_bytes());
+    }
+    for word in [0, 0, LARGEST, ETHERNET] {
+        out.extend(word.to_le_bytes());
+    }
+    for (number, body) in (1_u16..).zip(bodies) {
+        let head = format!(
+            "POST /Microsoft-Server-ActiveSync HTTP/1.1\r\nHost: a\r\n\
+             Content-Type: application/vnd.ms-sync.wbxml\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let length = u16::try_from(40 + head.len() + body.len()).unwrap();
+        let mut packet = vec![0; 12];
+        packet.extend([0x08, 0x00, 0x45, 0]);
+        packet.extend(length.to_be_bytes());
+        packet.extend(number.to_be_bytes());
+        packet.extend([0, 0, 64, 6, 0, 0, 127, 0, 0, 1, 127, 0, 0, 2]);
+        packet.extend((20_000 + number).to_be_bytes());
+        packet.extend([
+            0, 80, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 0xff, 0xff, 0, 0, 0, 0,
+        ]);
+        packet.extend(head.as_bytes());
+        packet.extend(body);
+        let size = u32::try_from(packet.len()).unwrap();
+        for word in [0, 0, size, size] {
+            out.extend(word.to_le_bytes());
+        }
+        out.extend(packet);
+    }
+    out
+}

@@ -202,6 +202,40 @@ fn a_mixed_population_that_roams_loses_nothing() {
     assert!(count(&record, "baseline", "hanging_syncs") > 100);
 }
 
+/// Users at work: the verdict is the same, every answer is right, and what one device of a user does
+/// takes no mail from the other.
+#[test]
+fn users_at_work_lose_nothing_and_are_answered_right() {
+    let runs = tempfile::tempdir().unwrap();
+    let output = play(Some("activity.toml"), runs.path());
+    assert_ends_with(&output, 0);
+    let record = record(&directory(runs.path()));
+    for check in ["symptom", "recycle seen", "restored", "nothing lost"] {
+        assert_eq!(outcome(&record, check), "pass", "{check}");
+    }
+    let acts = |name: &str| -> u64 {
+        let phases = record["phases"].as_array().unwrap();
+        let counts = phases.iter().map(|phase| phase["counts"][name].as_u64());
+        counts.map(Option::unwrap_or_default).sum()
+    };
+    for action in [
+        "send",
+        "reply",
+        "forward",
+        "read",
+        "flag",
+        "delete",
+        "move",
+        "calendar",
+        "contact",
+        "attachment",
+        "search",
+    ] {
+        assert!(acts(&format!("act_{action}")) > 10, "{action}");
+    }
+    assert_eq!(acts("malformed"), 0);
+}
+
 #[test]
 fn a_healthy_server_passes_and_stays_flat() {
     let runs = tempfile::tempdir().unwrap();
