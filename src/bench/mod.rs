@@ -54,6 +54,8 @@ pub struct Options {
     pub overshoot: bool,
     /// Length of the made-up run in seconds ([`Bench::Journal`]).
     pub seconds: u32,
+    /// Five kinds of devices in place of one.
+    pub mixed: bool,
     /// Things that all users together do in a second ([`Bench::Activity`]).
     pub acts: u32,
 }

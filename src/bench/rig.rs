@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use eas::ProtocolVersion;
 use hdrhistogram::Histogram;
 use mock_server::{MockConfig, Tls, Topology};
 use tokio::time::{Instant, sleep};
@@ -14,7 +15,7 @@ use crate::lock::lock;
 use crate::measure::Recorder;
 use crate::observe::{cpu_time, resident_bytes};
 use crate::run::MockProcess;
-use crate::scenario::{ActivityPlan, HeartbeatPlan, PingBody, QueryForm, Wait};
+use crate::scenario::{ActivityPlan, HeartbeatPlan, PingBody, QueryForm, SleepPlan, Wait};
 use crate::transport::{
     Abandon, Answer, Begun, Failure, Lean, LeanFactory, Limits, Network, Origin, RedirectError,
     Request, Target, TlsOptions, Transport,
@@ -157,7 +158,8 @@ pub(super) struct Rig {
     pub(super) recorder: Arc<Recorder>,
     pub(super) seen: Arc<Mutex<Seen>>,
     identities: Vec<Arc<Identity>>,
-    profile: Arc<Profile>,
+    /// Dealt out to devices in turn.
+    profiles: Vec<Arc<Profile>>,
     refusals: Arc<Refusals>,
     factory: Arc<LeanFactory<Network>>,
     rate: f64,
@@ -208,26 +210,7 @@ impl Rig {
             mock,
             recorder: Arc::new(Recorder::new(0, &users, MAX_RETRY)),
             identities,
-            profile: Arc::new(Profile {
-                path: eas::http::PATH.to_owned(),
-                versions: vec![eas::ProtocolVersion::V14_1],
-                device_type: "easload".to_owned(),
-                user_agent: "easload".to_owned(),
-                query: QueryForm::Plain,
-                wait: Wait::Ping,
-                ping_body: PingBody::Full,
-                nat_timeout: None,
-                sleep: None,
-                second_ping: 0.0,
-                heartbeat: HeartbeatPlan::Fixed(heartbeat),
-                grace: Duration::from_secs(60),
-                window: 25,
-                request_timeout: Duration::from_secs(60),
-                retry: MIN_RETRY..=MAX_RETRY,
-                all_folders: false,
-                activity: activity(acts, &users),
-                cookies: true,
-            }),
+            profiles: profiles(options, heartbeat, acts, &users),
             refusals: Arc::new(Refusals::new(users.len(), 3, 1.0)),
             factory: Arc::new(Lean::factory(network, 0, Limits::default(), Arc::default())),
             seen: Arc::new(Mutex::new(Seen::new().map_err(|e| text(&e))?)),
@@ -241,7 +224,10 @@ impl Rig {
         let plan = FleetPlan {
             devices: self.identities[range]
                 .iter()
-                .map(|identity| (Arc::clone(identity), Arc::clone(&self.profile)))
+                .map(|identity| {
+                    let profile = identity.device as usize % self.profiles.len();
+                    (Arc::clone(identity), Arc::clone(&self.profiles[profile]))
+                })
                 .collect(),
             refusals: Arc::clone(&self.refusals),
             behaviour: Arc::new(Behaviour::default()),
@@ -353,4 +339,63 @@ fn activity(acts: u32, users: &[u32]) -> Option<Arc<Activity>> {
         plan,
         addresses: addresses.collect(),
     }))
+}
+
+/// One kind of devices, or one of each that costs memory.
+fn profiles(options: &Options, heartbeat: u32, acts: u32, users: &[u32]) -> Vec<Arc<Profile>> {
+    let plain = Profile {
+        path: eas::http::PATH.to_owned(),
+        versions: vec![ProtocolVersion::V14_1],
+        device_type: "easload".to_owned(),
+        user_agent: "easload".to_owned(),
+        query: QueryForm::Plain,
+        wait: Wait::Ping,
+        ping_body: PingBody::Full,
+        nat_timeout: None,
+        sleep: None,
+        second_ping: 0.0,
+        heartbeat: HeartbeatPlan::Fixed(heartbeat),
+        grace: Duration::from_secs(60),
+        window: 25,
+        request_timeout: Duration::from_secs(60),
+        retry: MIN_RETRY..=MAX_RETRY,
+        all_folders: false,
+        activity: activity(acts, users),
+        cookies: true,
+    };
+    if !options.mixed {
+        return vec![Arc::new(plain)];
+    }
+    // Longer than any bench: whoever sleeps is awake now.
+    let day = Duration::from_secs(24 * 3600);
+    let sleep = SleepPlan {
+        awake: (day, day),
+        asleep: (day, day),
+    };
+    let kinds = [
+        plain.clone(),
+        Profile {
+            versions: vec![ProtocolVersion::V16_1],
+            query: QueryForm::Base64,
+            ping_body: PingBody::Cached,
+            sleep: Some(sleep),
+            ..plain.clone()
+        },
+        Profile {
+            wait: Wait::Sync,
+            heartbeat: HeartbeatPlan::Fixed(heartbeat.max(60)),
+            ..plain.clone()
+        },
+        Profile {
+            second_ping: 0.01,
+            all_folders: true,
+            ..plain.clone()
+        },
+        // A user's day, who acts some sixteen times an hour.
+        Profile {
+            activity: activity(users.len() as u32 / 200, users),
+            ..plain
+        },
+    ];
+    kinds.map(Arc::new).into()
 }

@@ -34,6 +34,10 @@ pub(super) struct Arguments {
     /// Length of the made-up run (journal).
     #[arg(long, default_value_t = A_DAY)]
     seconds: u32,
+    /// Five kinds of devices in place of one: sleeping, hanging Sync, second Pings and all folders,
+    /// users at work (hold).
+    #[arg(long)]
+    mixed: bool,
     /// Things that all users together do in a second (activity).
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
     acts: u32,
@@ -75,6 +79,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         overshoot: !arguments.no_overshoot,
         seconds: arguments.seconds,
         acts: arguments.acts,
+        mixed: arguments.mixed,
     };
     match measure(bench, &options).await {
         Ok(text) => print_or_fail(&text, Exit::Passed),

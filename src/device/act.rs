@@ -127,10 +127,10 @@ impl<T: Transport> Life<T> {
             return Ok(false);
         };
         let (id, mime) = self.compose(Enclosed::Nothing)?;
-        self.client
-            .smart_send(kind, &id, (&inbox, &letter.id), &mime)
-            .await?;
-        Ok(true)
+        let source = (inbox.as_str(), &*letter.id);
+        let sent = self.client.smart_send(kind, &id, source, &mime).await;
+        self.forget_if_gone(&letter, &sent)?;
+        sent.map(|()| true)
     }
 
     /// The folder that mails come to.
@@ -241,6 +241,19 @@ impl<T: Transport> Life<T> {
         Ok(())
     }
 
+    /// A mail that the server does not do it with is not tried again: mostly another device of the user
+    /// was quicker.
+    fn forget_if_gone<A>(
+        &mut self,
+        letter: &Letter,
+        done: &Result<A, Trouble>,
+    ) -> Result<(), Trouble> {
+        if matches!(done, Err(Trouble::Status(..) | Trouble::Http { .. })) {
+            self.desk()?.gone(&letter.id);
+        }
+        Ok(())
+    }
+
     async fn delete(&mut self) -> Result<bool, Trouble> {
         let Some(letter) = self.desk()?.pick(|one| one.may_go) else {
             return Ok(false);
@@ -265,7 +278,9 @@ impl<T: Transport> Life<T> {
         let Some(inbox) = self.inbox() else {
             return Ok(false);
         };
-        self.client.move_item(&letter.id, &inbox, &to).await?;
+        let moved = self.client.move_item(&letter.id, &inbox, &to).await;
+        self.forget_if_gone(&letter, &moved)?;
+        moved?;
         self.settle(letter, true)?;
         Ok(true)
     }

@@ -470,16 +470,33 @@ impl Record for Recorder {
 
 /// A status with its meaning: `Sync 3 (invalid sync key)`.
 pub(crate) fn status_name(command: eas::Command, code: u16) -> String {
+    use eas::Command;
     use eas::status::{
-        EstimateStatus, FolderSyncStatus, GlobalStatus, PingStatus, PolicyStatus, SyncStatus,
+        EstimateStatus, FolderChangeStatus, FolderSyncStatus, GlobalStatus, ItemOperationsStatus,
+        MeetingResponseStatus, MoveStatus, PingStatus, PolicyStatus, ResolveRecipientsStatus,
+        SearchStatus, SettingsStatus, SyncStatus, ValidateCertStatus,
     };
     let text = match command {
-        eas::Command::Ping => PingStatus::from_code(code).text(),
-        eas::Command::Sync => SyncStatus::from_code(code).text(),
-        eas::Command::FolderSync => FolderSyncStatus::from_code(code).text(),
-        eas::Command::GetItemEstimate => EstimateStatus::from_code(code).text(),
-        eas::Command::Provision => PolicyStatus::from_code(code).text(),
-        _ => GlobalStatus::from_code(code).text(),
+        Command::Ping => PingStatus::from_code(code).text(),
+        Command::Sync => SyncStatus::from_code(code).text(),
+        Command::FolderSync => FolderSyncStatus::from_code(code).text(),
+        Command::FolderCreate | Command::FolderUpdate | Command::FolderDelete => {
+            FolderChangeStatus::from_code(code).text()
+        }
+        Command::GetItemEstimate => EstimateStatus::from_code(code).text(),
+        Command::Provision => PolicyStatus::from_code(code).text(),
+        Command::MoveItems => MoveStatus::from_code(code).text(),
+        Command::ItemOperations => ItemOperationsStatus::from_code(code).text(),
+        Command::MeetingResponse => MeetingResponseStatus::from_code(code).text(),
+        Command::Search => SearchStatus::from_code(code).text(),
+        Command::Settings => SettingsStatus::from_code(code).text(),
+        Command::ResolveRecipients => ResolveRecipientsStatus::from_code(code).text(),
+        Command::ValidateCert => ValidateCertStatus::from_code(code).text(),
+        Command::SendMail
+        | Command::SmartForward
+        | Command::SmartReply
+        | Command::GetAttachment
+        | Command::Find => GlobalStatus::from_code(code).text(),
     };
     format!("{command} {code} ({text})")
 }
