@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
 /// Commands in the body mode, by the first byte.
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 19] = [
     "Sync",
     "Ping",
     "Provision",
@@ -21,6 +21,17 @@ const COMMANDS: [&str; 8] = [
     "GetItemEstimate",
     "ItemOperations",
     "Settings",
+    "SmartReply",
+    "SmartForward",
+    "GetAttachment",
+    "FolderCreate",
+    "FolderUpdate",
+    "FolderDelete",
+    "MoveItems",
+    "MeetingResponse",
+    "Search",
+    "ResolveRecipients",
+    "ValidateCert",
 ];
 const VERSIONS: [&str; 4] = ["12.1", "14.1", "16.0", "16.1"];
 /// The longest that anything may take, in paused time: a connection without a request.

@@ -49,7 +49,8 @@ impl<T: Transport> Life<T> {
             other => other,
         };
         match done {
-            Ok(false) => {}
+            // The next request has another token.
+            Ok(false) | Err(Trouble::Renew) => {}
             Ok(true) => self.client.tell(Event::Acted {
                 action,
                 failed: false,

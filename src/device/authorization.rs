@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::lock::lock;
@@ -13,6 +14,11 @@ use crate::lock::lock;
 const MARGIN: Duration = Duration::from_secs(60);
 /// After a failure the source is left alone for so long, however many devices wait for a token.
 const PAUSE: Duration = Duration::from_secs(5);
+/// A token that a source calls shorter lived is kept so long all the same: every request would fetch
+/// another.
+const SHORTEST: Duration = Duration::from_secs(5);
+/// Tokens fetched at once: thousands of users may need one in the same second, and each may be a process.
+static FETCHES: Semaphore = Semaphore::const_new(8);
 /// Entra ID's largest tokens have some 10 kB, and HTTP.sys takes headers of 16 kB.
 const MAX_TOKEN: usize = 16 << 10;
 
@@ -52,7 +58,10 @@ impl Authorization {
     pub async fn header(&self) -> Result<Arc<str>, String> {
         match self {
             Self::Fixed(header) => Ok(Arc::clone(header)),
-            Self::Token(tokens) => tokens.current().await.map(|current| current.header),
+            Self::Token(tokens) => {
+                let current = tokens.current().await;
+                current.map(|current| current.header).map_err(|no| no.text)
+            }
             Self::Certificate => {
                 Err("devices that show a certificate send no Authorization header".to_owned())
             }
@@ -68,12 +77,30 @@ pub struct Token {
     pub lasts: Option<Duration>,
 }
 
+/// Why a source gives no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoToken {
+    /// In words, without a secret.
+    pub text: String,
+    /// The source did not take the user's password: an account may lock after some of these.
+    pub is_refusal: bool,
+}
+
+impl From<String> for NoToken {
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            is_refusal: false,
+        }
+    }
+}
+
 /// What a source is asked for.
-pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Token, String>> + Send + 'a>>;
+pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Token, NoToken>> + Send + 'a>>;
 
 /// Where tokens come from.
 pub trait TokenSource: Send + Sync + 'static {
-    /// Fetches a token. The error is in words, without a secret.
+    /// Fetches a token.
     fn fetch(&self) -> Fetching<'_>;
 }
 
@@ -126,7 +153,7 @@ impl Tokens {
         })
     }
 
-    pub(super) async fn current(&self) -> Result<Current, String> {
+    pub(super) async fn current(&self) -> Result<Current, NoToken> {
         if let Some(good) = self.good() {
             return Ok(good);
         }
@@ -139,15 +166,20 @@ impl Tokens {
         if let Some((at, text)) = failed
             && at.elapsed() < PAUSE
         {
-            return Err(text);
+            return Err(text.into());
         }
-        let fetched = self.source.fetch().await.and_then(checked);
+        let fetched = match FETCHES.acquire().await {
+            Ok(_permit) => self.source.fetch().await,
+            Err(_) => Err("no more tokens are fetched".to_owned().into()),
+        };
+        let fetched = fetched.and_then(|token| checked(token).map_err(NoToken::from));
         let mut slot = lock(&self.slot);
         match fetched {
             Ok(token) => {
                 let header: Arc<str> = format!("Bearer {}", token.value).into();
                 // A tenth of a short life, or every request would renew it.
-                let lasts = token.lasts.map(|lasts| lasts - MARGIN.min(lasts / 10));
+                let lasts = token.lasts.map(|lasts| lasts.max(SHORTEST));
+                let lasts = lasts.map(|lasts| lasts - MARGIN.min(lasts / 10));
                 *slot = Slot {
                     header: Some(Arc::clone(&header)),
                     number: slot.number.wrapping_add(1),
@@ -160,9 +192,9 @@ impl Tokens {
                     is_new: true,
                 })
             }
-            Err(text) => {
-                slot.failed = Some((Instant::now(), text.clone()));
-                Err(text)
+            Err(no) => {
+                slot.failed = Some((Instant::now(), no.text.clone()));
+                Err(no)
             }
         }
     }
@@ -206,7 +238,7 @@ mod tests {
                 let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 if number == 3 {
-                    return Err("no more".to_owned());
+                    return Err("no more".to_owned().into());
                 }
                 Ok(Token {
                     value: format!("t{number}"),
@@ -235,7 +267,8 @@ mod tests {
         assert_eq!(&*tokens.current().await.ok().unwrap().header, "Bearer t2");
         tokens.refused(second.number);
         for _ in 0..10 {
-            assert_eq!(tokens.current().await.err().as_deref(), Some("no more"));
+            let error = tokens.current().await.err().unwrap();
+            assert_eq!((error.text.as_str(), error.is_refusal), ("no more", false));
         }
         assert_eq!(
             asked.load(Ordering::Relaxed),

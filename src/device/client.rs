@@ -152,9 +152,13 @@ impl<T: Transport> Client<T> {
                 self.token = current.number;
                 Ok(Some(current.header))
             }
-            Err(text) => {
-                self.tell(Event::TokenFailed { text: &text });
-                Err(Trouble::Token(text))
+            Err(no) => {
+                self.tell(Event::TokenFailed { text: &no.text });
+                if no.is_refusal {
+                    self.refusals.refused(identity.user);
+                    self.tell(Event::Refused);
+                }
+                Err(Trouble::Token(no.text))
             }
         }
     }

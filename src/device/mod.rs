@@ -22,7 +22,7 @@ mod second;
 mod sleep;
 mod waiting;
 
-pub use authorization::{Authorization, Fetching, Token, TokenSource, Tokens};
+pub use authorization::{Authorization, Fetching, NoToken, Token, TokenSource, Tokens};
 pub use client::{Client, Trouble};
 pub use desk::Activity;
 pub use event::{Event, FailureClass, PingEnd, Record, State};

@@ -394,6 +394,10 @@ async fn preflight<F: MakeTransport>(
         return Ok(());
     };
     for (number, url) in servers.urls().into_iter().enumerate() {
+        // Several servers are no reason to try a wrong password once more.
+        if refusals.is_stopped(first.user) {
+            break;
+        }
         let mut client = Client::new(
             servers.transport(number),
             Arc::clone(first),

@@ -219,7 +219,8 @@ fn presenting<F: MakeTransport>(
     if certificates.is_empty() {
         return Ok(presenting);
     }
-    for device in 0..plan.devices.count as usize {
+    // Every server is asked once before the load, by the first devices or those that would follow.
+    for device in 0..(plan.devices.count as usize).max(servers.len()) {
         let key = (device % servers.len(), device % users);
         if let Entry::Vacant(free) = presenting.entry(key) {
             let made = servers[key.0].1.presenting(&certificates[key.1]);

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::AccountError;
 use crate::command;
-use crate::device::{Authorization, Fetching, Token, TokenSource, Tokens};
+use crate::device::{Authorization, Fetching, NoToken, Token, TokenSource, Tokens};
 use crate::discover::{Ask, Internet, Web as _};
 use crate::scenario::{Grant, OauthPlan, Plan, TargetPlan, TokenPlan};
 use crate::transport::{Method, Target, TlsOptions};
@@ -107,8 +107,9 @@ struct Printed {
 impl TokenSource for Printed {
     fn fetch(&self) -> Fetching<'_> {
         Box::pin(async {
-            let fail =
-                |problem: String| format!("devices.token_command `{}`: {problem}", self.line);
+            let fail = |problem: String| {
+                NoToken::from(format!("devices.token_command `{}`: {problem}", self.line))
+            };
             let environment = self.user.as_deref().map(|user| (USER, user));
             let printed =
                 command::run_secret_with(&self.line, COMMAND_LIMIT, MAX_PRINTED, environment);
@@ -132,7 +133,8 @@ struct Written {
 impl TokenSource for Written {
     fn fetch(&self) -> Fetching<'_> {
         Box::pin(async {
-            let fail = |problem: String| format!("{}: {problem}", self.path.display());
+            let fail =
+                |problem: String| NoToken::from(format!("{}: {problem}", self.path.display()));
             let about = tokio::fs::metadata(&self.path).await;
             let about = about.map_err(|error| fail(error.to_string()))?;
             if about.len() > MAX_FILE {
@@ -204,8 +206,10 @@ struct Endpoint {
 impl TokenSource for Endpoint {
     fn fetch(&self) -> Fetching<'_> {
         Box::pin(async {
-            let fail = |problem: String| format!("{}: {problem}", self.plan.endpoint);
+            let fail =
+                |problem: String| NoToken::from(format!("{}: {problem}", self.plan.endpoint));
             let target = Target::parse(&self.plan.endpoint).map_err(|error| error.to_string())?;
+            let path = path_and_query(&self.plan.endpoint, &target);
             // A certificate that nobody has checked must not get the secret, whatever the devices
             // are allowed.
             let mut internet = Internet::new(TlsOptions {
@@ -216,7 +220,7 @@ impl TokenSource for Endpoint {
             let ask = Ask {
                 method: Method::Post,
                 target: &target,
-                path: &target.path,
+                path: &path,
                 headers: &[
                     ("Content-Type", "application/x-www-form-urlencoded"),
                     ("Accept", "application/json"),
@@ -224,10 +228,31 @@ impl TokenSource for Endpoint {
                 body: &body,
             };
             let answer = internet.ask(ask).await.map_err(fail)?;
+            let is_refusal =
+                self.user.is_some() && matches!(answer.status, 400 | 401) && says_no(&answer.body);
             let answer = read_answer(answer.status, &answer.body);
-            answer.map_err(|problem| fail(self.without_secrets(&problem)))
+            answer.map_err(|problem| NoToken {
+                is_refusal,
+                ..fail(self.without_secrets(&problem))
+            })
         })
     }
+}
+
+/// Whether it was the user's password that was not taken (RFC 6749 5.2).
+fn says_no(body: &[u8]) -> bool {
+    let json: Option<Value> = serde_json::from_slice(body).ok();
+    json.is_some_and(|json| json.get("error").and_then(Value::as_str) == Some("invalid_grant"))
+}
+
+/// The endpoint's, with its query: some name their policy there.
+fn path_and_query(url: &str, target: &Target) -> String {
+    let query = reqwest::Url::parse(url).ok();
+    let query = query.as_ref().and_then(reqwest::Url::query);
+    query.map_or_else(
+        || target.path.clone(),
+        |query| format!("{}?{query}", target.path),
+    )
 }
 
 impl Endpoint {
@@ -318,6 +343,17 @@ mod tests {
             let token = plain_token(opaque).ok().unwrap();
             assert_eq!((token.value.as_str(), token.lasts), (opaque, None));
         }
+    }
+
+    #[test]
+    fn only_a_password_that_is_not_taken_is_a_refusal() {
+        assert!(says_no(b"{\"error\":\"invalid_grant\"}"));
+        for other in ["{\"error\":\"invalid_client\"}", "{}", "<html>"] {
+            assert!(!says_no(other.as_bytes()), "{other}");
+        }
+        let url = "https://id.example/tenant/token?p=B2C_1_x";
+        let target = Target::parse(url).unwrap();
+        assert_eq!(path_and_query(url, &target), "/tenant/token?p=B2C_1_x");
     }
 
     #[test]

@@ -176,7 +176,14 @@ impl fmt::Display for ActivityPlan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let per_hour = self.per_second() * 3600.0;
         match self.name.as_str() {
-            "" => write!(formatter, "{per_hour:.1} actions an hour"),
+            "" => {
+                let counts = self.per_day.iter();
+                let counts: Vec<String> = counts
+                    .map(|(action, count)| format!("{} {count}", action.as_str()))
+                    .collect();
+                let counts = counts.join(", ");
+                write!(formatter, "{per_hour:.1} actions an hour ({counts} a day)")
+            }
             name => write!(formatter, "{name} activity ({per_hour:.1} actions an hour)"),
         }
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reader::Section;
 use super::{DevicesPlan, PhasePlan, TargetPlan};
+use crate::transport::Detour;
 
 /// How requests get to a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -177,6 +178,20 @@ pub(super) fn refuse_what_only_lean_can(
     );
     if !is_reqwest {
         return;
+    }
+    if let (Some(TargetPlan::Server { entry, .. }), Some(section)) =
+        (target, root.section("target"))
+        && entry.detour != Detour::default()
+    {
+        for key in ["connect_to", "sni", "host_header"] {
+            if section.has(key) {
+                section.problem(
+                    key,
+                    "belongs to transport = \"lean\": over reqwest requests would go where the URL's name \
+                     leads",
+                );
+            }
+        }
     }
     if let (Some(devices), Some(section)) = (devices, root.section("devices")) {
         let only_lean = "belongs to transport = \"lean\": reqwest gives its sockets to nobody";

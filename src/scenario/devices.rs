@@ -227,7 +227,7 @@ impl ProfilePlan {
         }
         if self.second_ping > 0.0 {
             let share = self.second_ping * 100.0;
-            parts.push(format!("a second Ping during {share:.0} % of them"));
+            parts.push(format!("a second Ping during {share} % of them"));
         }
         if self.link.is_there() {
             let (from, to) = self.link.latency;

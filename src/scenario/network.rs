@@ -16,8 +16,9 @@ const MAX_SOURCES: u128 = 65_536;
 
 /// Longer round trips are no network that a phone would wait for.
 const MAX_LATENCY: Duration = Duration::from_secs(10);
-/// Bytes a second; on a slower link no request would be through in its time.
-const MIN_BANDWIDTH: u64 = 1000;
+/// Bytes a second, GPRS at its best; on a slower link a mail with an attachment would not be through in
+/// its time.
+const MIN_BANDWIDTH: u64 = 4000;
 
 /// A device's own link.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

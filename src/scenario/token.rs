@@ -106,6 +106,9 @@ fn is_safe(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else {
         return false;
     };
+    if !url.username().is_empty() || url.password().is_some() {
+        return false;
+    }
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let is_here = host
         .parse::<std::net::IpAddr>()

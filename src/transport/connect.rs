@@ -176,7 +176,15 @@ impl Target {
             _ => return Err(fail("its scheme is neither https nor http")),
         };
         if !parsed.username().is_empty() || parsed.password().is_some() {
-            return Err(fail("it must not hold credentials"));
+            // The URL is shown, and a report with it.
+            return Err(TargetError {
+                url: format!(
+                    "{}://***@{}",
+                    parsed.scheme(),
+                    parsed.host_str().unwrap_or_default()
+                ),
+                problem: "it must not hold credentials",
+            });
         }
         let host = parsed.host_str().ok_or_else(|| fail("it has no host"))?;
         let path = match parsed.path() {
@@ -456,6 +464,11 @@ impl Connect for Network {
     }
 
     fn towards(&self, to: &Target) -> Result<Option<Self>, TlsError> {
+        let is_same = (&to.host, to.port) == (&self.target.host, self.target.port);
+        // Who named the machine himself is not to end at the one that a name leads to.
+        if self.detour.connect_to.is_some() && !is_same {
+            return Ok(None);
+        }
         let (to, ends) = (to.clone(), self.ends.clone());
         let config = match &self.config {
             _ if !to.tls => None,
@@ -463,7 +476,6 @@ impl Connect for Network {
             Some(config) => Some(Arc::clone(config)),
             None => Some(Arc::new(client_config(&self.options)?)),
         };
-        let is_same = (&to.host, to.port) == (&self.target.host, self.target.port);
         let other = Self::with(to, &self.options, config, ends)?;
         // The other way is that to this server only.
         let detour = if is_same {

@@ -613,5 +613,6 @@ fn targets_are_checked() {
     ] {
         let error = Target::parse(url).unwrap_err().to_string();
         assert!(error.contains(problem), "{error}");
+        assert!(!error.contains("secret"), "{error}");
     }
 }

@@ -79,6 +79,36 @@ fn a_whole_life_on_the_bundled_mock_ends_with_a_mail_that_arrives() {
     }
 }
 
+/// Everything a user can do, on the oldest and the newest version: what a version has not is left out,
+/// and a command that fails is told with its reason and the exit code.
+#[test]
+fn every_command_is_tried_once_and_told() {
+    let mail = ["--brief", "--commands", "--mail-to", "load0001@lab.example"];
+    let mock = MockProgram::start(&["--scenario", "scenarios/healthy.toml"]);
+    let url = mock.addresses.url.as_str();
+    for (version, left_out) in [
+        ("16.1", &[][..]),
+        ("2.5", &["flag", "set and read the automatic reply"]),
+    ] {
+        let user = ["--user", "load0001", "--versions", version];
+        let output = probe(&[&[url], &user[..], &mail[..]].concat());
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        let steps = text.split("Everything a user can do").nth(1).unwrap();
+        let steps: Vec<&str> = steps.lines().skip(2).collect();
+        assert_eq!(steps.len(), 25, "{text}");
+        for step in steps {
+            let (name, outcome) = step.split_at(34);
+            let wanted = if left_out.contains(&name.trim()) {
+                "left out"
+            } else {
+                "done"
+            };
+            assert!(outcome.trim_start().starts_with(wanted), "{step}");
+        }
+    }
+}
+
 #[test]
 fn without_a_mail_a_ping_is_held_and_given_up() {
     let mock = MockProgram::start(&["--scenario", "scenarios/healthy.toml"]);

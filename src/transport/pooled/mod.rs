@@ -381,11 +381,18 @@ impl Transport for Reqwest {
         };
         let (body, mut told) = Told::new(Bytes::copy_from_slice(request.body));
         let is_options = request.method == Method::Options;
-        let asked = self.shared.request(&request, body).map_err(setup)?;
+        let asked = match self.shared.request(&request, body) {
+            Ok(asked) => asked,
+            Err(text) => {
+                self.shared.uses.set(open.local, Use::Closed);
+                return Err(setup(text));
+            }
+        };
         let mut sending: Sending = Box::pin(open.client.execute(asked));
         open.wire.look();
         let begun = timeout(BEGIN_TIMEOUT, hand_over(&mut sending, &mut told)).await;
         let Ok((written, early)) = begun else {
+            self.shared.uses.set(open.local, Use::Closed);
             return Err(fail(FailureKind::TimedOut { received: 0 }, None, had_one));
         };
         let at = open.at(&self.shared.carrier, 0);
