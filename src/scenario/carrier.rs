@@ -320,6 +320,11 @@ mod tests {
                 "phase[1].abandon.rst: transport = \"reqwest\" cannot reset",
             ),
             (
+                "connect_to = \"127.0.0.1:443\"",
+                "",
+                "target.connect_to: belongs to transport = \"lean\"",
+            ),
+            (
                 "",
                 "flight = { share = 0.5, duration = \"1s\", fin = 1, rst = 1 }",
                 "phase[1].flight.rst",

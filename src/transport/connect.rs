@@ -619,4 +619,24 @@ mod tests {
         held.remove(0).stream.reset();
         assert_eq!(network.connect(6).await.unwrap().local.source, 0);
     }
+
+    /// The user routed around what the name leads to: a redirect does not lead back there.
+    #[test]
+    fn a_redirect_does_not_lead_around_the_machine_that_was_named() {
+        let target = |url: &str| Target::parse(url).unwrap();
+        let network = Network::new(target("http://mail.lab.example"), &TlsOptions::default());
+        let detour = Detour {
+            connect_to: Some(("127.0.0.1".to_owned(), 8080)),
+            ..Detour::default()
+        };
+        let network = network.unwrap().via(detour).unwrap();
+        let same = network.towards(&target("http://mail.lab.example/elsewhere"));
+        assert_eq!(same.unwrap().unwrap().dialled(), ("127.0.0.1", 8080));
+        for other in ["http://mail.lab.example:81", "http://mail2.lab.example"] {
+            assert!(
+                network.towards(&target(other)).unwrap().is_none(),
+                "{other}"
+            );
+        }
+    }
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use easload::device::{
-    Authorization, Behaviour, Client, Event, Fetching, Identity, Profile, Record, Refusals, State,
-    Token, TokenSource, Tokens, Trouble,
+    Authorization, Behaviour, Client, Event, Fetching, Identity, Life, NoToken, Profile, Record,
+    Refusals, State, Token, TokenSource, Tokens, Trouble, device_random,
 };
 use easload::discover::{Ask, Internet, Question, Web, discover};
 use easload::fleet::{Fleet, FleetPlan, Pacer};
@@ -530,6 +530,48 @@ async fn tokens_come_from_an_oauth_endpoint() {
     let asked = endpoint.received_requests().await.unwrap();
     let good = asked.iter().filter(|one| one.url.path() == "/token");
     assert_eq!(good.count(), 1, "one token for all devices");
+}
+
+/// Takes nobody's password, and counts how often it was asked.
+struct Refusing(Arc<std::sync::atomic::AtomicUsize>);
+
+impl TokenSource for Refusing {
+    fn fetch(&self) -> Fetching<'_> {
+        Box::pin(async {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Err(NoToken {
+                text: "invalid_grant".to_owned(),
+                is_refusal: true,
+            })
+        })
+    }
+}
+
+/// A password that the source of tokens does not take counts as one that the server does not: a
+/// directory locks accounts whoever asks it.
+#[tokio::test]
+async fn a_password_that_gives_no_token_stops_its_user() {
+    let server = MockServer::start().await;
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let tokens = Arc::new(Tokens::new(Refusing(Arc::clone(&asked))));
+    let refusals = Arc::new(Refusals::new(1, 1, 1.0));
+    let identity = Identity {
+        authorization: Authorization::Token(tokens),
+        ..(*identity(0, "")).clone()
+    };
+    let client = Client::new(
+        lean(&server.uri(), &TlsOptions::default()),
+        Arc::new(identity),
+        profile(5),
+        Arc::clone(&refusals),
+        Arc::new(Deaf),
+    );
+    let life = Life::new(client, Arc::default(), device_random(1, 0));
+    let ended = tokio::time::timeout(Duration::from_secs(60), life.run()).await;
+    assert!(ended.is_ok(), "the device has ended");
+    assert_eq!(refusals.stopped(), [0]);
+    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert!(server.received_requests().await.unwrap().is_empty());
 }
 
 /// A certificate of that authority as `NAME.pem`, and its key as `NAME.key`.
