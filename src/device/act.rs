@@ -7,7 +7,7 @@ use eas::commands::{
     Appointment, Class, ClientCommand, CommandResponse, Contact, Flag, FlagStatus, ItemChange,
     ItemData, Oof, OofState, SmartSend, SyncAnswer, SyncCollection, SyncRequest, UserResponse,
 };
-use eas::status::SyncStatus;
+use eas::status::{Reaction, SyncStatus};
 use rand::Rng as _;
 use tokio::time::Instant;
 
@@ -15,12 +15,12 @@ use super::client::Trouble;
 use super::desk::{Desk, Letter, Turn};
 use super::event::Event;
 use super::letter::{self, Enclosed};
-use super::life::Life;
+use super::life::{Life, Watched};
 use crate::scenario::Action;
 use crate::transport::Transport;
 
-/// Bytes of an attachment: from a signature's logo to a slide or two.
-const ATTACHMENT: std::ops::RangeInclusive<usize> = 1 << 10..=64 << 10;
+/// Bytes of an attachment, from a signature's logo on.
+const ATTACHMENT: std::ops::RangeInclusive<usize> = 1 << 10..=letter::LARGEST;
 /// Bytes of a text that a user types on a telephone.
 const TEXT: std::ops::RangeInclusive<usize> = 40..=1000;
 /// Meetings are called for the next days.
@@ -143,7 +143,7 @@ impl<T: Transport> Life<T> {
     /// Sends one command with the Sync of a folder; `None` where that is not watched or not primed.
     async fn change(
         &mut self,
-        folder: impl Fn(&super::life::Watched) -> bool,
+        folder: impl Fn(&Watched) -> bool,
         command: ClientCommand<'_>,
     ) -> Result<Option<Said>, Trouble> {
         const COMMAND: Command = Command::Sync;
@@ -154,6 +154,7 @@ impl<T: Transport> Life<T> {
         let Some(collection) = watched.map(|one| self.collection(one)) else {
             return Ok(None);
         };
+        let id = collection.id.to_string();
         let request = SyncRequest {
             collections: vec![SyncCollection {
                 commands: vec![command],
@@ -168,10 +169,15 @@ impl<T: Transport> Life<T> {
         let answer = SyncAnswer::decode(&received.body)
             .map_err(|error| self.client.bad_body(COMMAND, &error))?;
         if let Some(status) = answer.status {
+            if status.reaction() == Reaction::ResetSyncKey {
+                self.client.tell(Event::SyncKeyReset);
+                let mut asked = self.watched.iter_mut().filter(|one| *one.id == *id);
+                asked.by_ref().for_each(Watched::restart);
+            }
             self.client
                 .status(COMMAND, status.code(), status.reaction())?;
         }
-        self.take_in(&answer, at)?;
+        self.take_in(&answer, at, Some(&id))?;
         self.client.tell(Event::Synced {
             latency: received.timing.total,
         });
@@ -352,7 +358,11 @@ impl<T: Transport> Life<T> {
             (Turn::Change, Some(newest)) => self.client.folder_rename(&key, &newest, &name).await?,
             (Turn::Delete, Some(oldest)) => {
                 self.desk()?.lost_folder(&oldest);
-                self.client.folder_delete(&key, &oldest).await?
+                let next = self.client.folder_delete(&key, &oldest).await?;
+                // The hierarchy does not tell a device of what it did itself.
+                self.watched.retain(|one| *one.id != *oldest);
+                self.cached.forget();
+                next
             }
         };
         self.folder_key = key.into();
@@ -362,8 +372,12 @@ impl<T: Transport> Life<T> {
     /// Opens an attachment that came, and sends one.
     async fn attachment(&mut self) -> Result<bool, Trouble> {
         let attached = self.desk()?.pick(|one| one.attachment.is_some());
-        if let Some((reference, size)) = attached.and_then(|letter| letter.attachment) {
-            self.client.fetch_attachment(&reference, size).await?;
+        if let Some(letter) = attached
+            && let Some((reference, size)) = &letter.attachment
+        {
+            let fetched = self.client.fetch_attachment(reference, *size).await;
+            self.forget_if_gone(&letter, &fetched)?;
+            fetched?;
         }
         let size = self.desk()?.random.random_range(ATTACHMENT);
         self.write(Enclosed::Attachment(size)).await
@@ -421,9 +435,10 @@ impl<T: Transport> Life<T> {
         let Some(inbox) = self.inbox() else {
             return Ok(false);
         };
-        self.client
-            .respond_to_meeting(answer, &inbox, &letter.id)
-            .await?;
+        let answered = self.client.respond_to_meeting(answer, &inbox, &letter.id);
+        let answered = answered.await;
+        self.forget_if_gone(&letter, &answered)?;
+        answered?;
         self.settle(letter, true)?;
         Ok(true)
     }

@@ -235,7 +235,7 @@ impl<T: Transport> Client<T> {
     }
 
     fn compare(&self, command: Command, got: &[u8], size: usize) -> Result<(), Trouble> {
-        if got == content(size) {
+        if got.len() == size && got == content(size) {
             return Ok(());
         }
         let text = format!(

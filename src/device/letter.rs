@@ -10,6 +10,9 @@ pub(super) const SUBJECT: &str = "easload activity";
 /// Name of an attachment, before its size in bytes.
 const ATTACHMENT: &str = "easload-";
 
+/// Bytes of the largest attachment: a slide or two.
+pub(super) const LARGEST: usize = 64 << 10;
+
 /// A message to another user.
 pub(super) struct Letter<'a> {
     pub(super) from: &'a str,
@@ -69,10 +72,11 @@ fn attachment_name(size: usize) -> String {
     format!("{ATTACHMENT}{size}.bin")
 }
 
-/// How large an attachment of that name is, if easload made it.
+/// How large an attachment of that name is, if easload made it: a server may say anything.
 pub(super) fn attachment_size(name: &str) -> Option<usize> {
     let rest = name.strip_prefix(ATTACHMENT)?;
-    rest.strip_suffix(".bin")?.parse().ok()
+    let size = rest.strip_suffix(".bin")?.parse().ok()?;
+    (size <= LARGEST).then_some(size)
 }
 
 /// What an attachment of that size holds: no byte like the one before, and no text, so that every step
@@ -129,7 +133,13 @@ mod tests {
         let meeting = letter(Enclosed::Meeting(3600));
         assert!(meeting.contains("METHOD:REQUEST"), "{meeting}");
         assert_eq!(attachment_size("easload-100.bin"), Some(100));
-        assert_eq!(attachment_size("photo.bin"), None);
+        for name in [
+            "photo.bin",
+            "easload-65537.bin",
+            "easload-18446744073709551615.bin",
+        ] {
+            assert_eq!(attachment_size(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -58,6 +58,12 @@ pub(super) struct Watched {
 }
 
 impl Watched {
+    /// Begins anew with key 0.
+    pub(super) fn restart(&mut self) {
+        self.key = "0".into();
+        self.stale = true;
+    }
+
     pub(super) fn is_primed(&self) -> bool {
         &*self.key != "0"
     }
@@ -267,7 +273,7 @@ impl<T: Transport> Life<T> {
                 self.client
                     .status(COMMAND, status.code(), status.reaction())?;
             }
-            self.take_in(&answer, at)?;
+            self.take_in(&answer, at, None)?;
             self.client.tell(Event::Synced {
                 latency: received.timing.total,
             });
@@ -312,8 +318,14 @@ impl<T: Transport> Life<T> {
     }
 
     /// Collections without an answer have no changes; those with one are drained when it brings
-    /// neither items nor the promise of more. One that was just primed is asked once more.
-    pub(super) fn take_in(&mut self, answer: &SyncAnswer<'_>, at: Instant) -> Result<(), Trouble> {
+    /// neither items nor the promise of more. One that was just primed is asked once more. Where `only`
+    /// one was asked, the answer says nothing of the others.
+    pub(super) fn take_in(
+        &mut self,
+        answer: &SyncAnswer<'_>,
+        at: Instant,
+        only: Option<&str>,
+    ) -> Result<(), Trouble> {
         let mut trouble = Ok(());
         let mut news = 0;
         for folder in &mut self.watched {
@@ -322,7 +334,7 @@ impl<T: Transport> Life<T> {
                 .iter()
                 .find(|collection| *collection.id == *folder.id)
             else {
-                folder.stale = false;
+                folder.stale &= only.is_some_and(|id| *folder.id != *id);
                 continue;
             };
             let status = collection.status;

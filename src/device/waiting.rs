@@ -345,7 +345,7 @@ impl<T: Transport> Life<T> {
             }
             PingEnd::Changes => {
                 self.ping_answered = Some(now);
-                self.take_in(&answer, now)?;
+                self.take_in(&answer, now, None)?;
                 self.told(held, age, SyncStatus::Success.code())?;
                 Ok(Step::Sync)
             }

@@ -110,6 +110,7 @@ fn row(step: &str, outcome: &str, notes: &Notes) -> String {
         }
     });
     let answers: Vec<String> = answers.collect();
+    let outcome = clean(outcome);
     let mut text = format!("{step:<34} {outcome:<10} {}\n", answers.join(", "));
     for wrong in &notes.wrong {
         // What a server says must not move the cursor.
