@@ -2,11 +2,13 @@
 //! read all the while.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use eas::Command;
 use tokio::time::{Instant, sleep_until};
 
 use super::client::Trouble;
+use super::event::{Event, Record};
 use super::life::Life;
 use super::waiting::Held;
 use crate::transport::{Abandon, Answer, Failure, Transport};
@@ -17,6 +19,29 @@ pub(super) enum Waited<A> {
     Answered(A, Instant),
     /// The user did something that the request cannot stay open for.
     Interrupted,
+}
+
+/// The server has a request more of the device while this is there.
+struct Acting {
+    record: Arc<dyn Record>,
+    device: u32,
+}
+
+impl Acting {
+    fn begin(record: &Arc<dyn Record>, device: u32) -> Self {
+        record.record(device, Event::Acting { open: true });
+        Self {
+            record: Arc::clone(record),
+            device,
+        }
+    }
+}
+
+impl Drop for Acting {
+    fn drop(&mut self) {
+        self.record
+            .record(self.device, Event::Acting { open: false });
+    }
 }
 
 impl<T: Transport> Life<T> {
@@ -69,6 +94,7 @@ impl<T: Transport> Life<T> {
         &mut self,
         mut answer: Pin<&mut impl Future<Output = A>>,
     ) -> Option<(A, Instant)> {
+        let _open = Acting::begin(&self.client.record, self.client.identity.device);
         let mut act = Box::pin(self.act());
         let arrived = tokio::select! {
             () = &mut act => None,

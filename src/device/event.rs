@@ -84,6 +84,8 @@ pub enum PingEnd {
     Cut,
     /// A gateway lost the server while the Ping was held (HTTP 502).
     Lost,
+    /// The device gave it up for the next request, which would have ended it.
+    Interrupted,
     /// The run ended first.
     OpenAtEnd {
         /// Past its heartbeat and grace.
@@ -206,6 +208,11 @@ pub enum Event<'a> {
     Synced {
         /// Sent → answered.
         latency: Duration,
+    },
+    /// A second connection is used for what the user does, or not any more.
+    Acting {
+        /// It is.
+        open: bool,
     },
     /// The user did something, or tried to: the reason of a failure is told by another event.
     Acted {

@@ -112,9 +112,12 @@ impl<T: Transport> Life<T> {
                 }
             }
             Waited::Interrupted => {
-                self.gave_up(held, sent, Abandon::Fin);
-                self.due = Some(Instant::now());
+                let (end, age) = (PingEnd::Interrupted, sent.elapsed());
+                self.client.tell(Event::PingEnded { end, age });
+                self.client.transport.abandon(Abandon::Fin);
+                self.enter(State::Syncing);
                 Box::pin(self.act()).await;
+                self.due = Some(Instant::now());
                 Ok(Step::Wait)
             }
         }

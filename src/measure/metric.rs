@@ -102,7 +102,7 @@ names! {
         PingsExpired = "pings_expired",
         /// Pings that reported changes.
         PingsChanged = "pings_changed",
-        /// Pings that ended with another status.
+        /// Pings that ended with another status, or for the next request of their device.
         PingsOther = "pings_other",
         /// Pings given up by their device.
         PingsAbandoned = "pings_abandoned",

@@ -65,6 +65,8 @@ pub struct Recorder {
     census: [AtomicI64; State::ALL.len()],
     /// Pings open beside those that the census tells of.
     second_pings: AtomicI64,
+    /// Second connections on which users act.
+    acting: AtomicI64,
     /// Pings held now, and Pings that end with the run.
     open_at_end: AtomicU64,
     overdue_at_end: AtomicU64,
@@ -106,6 +108,7 @@ impl Recorder {
             shards: (0..SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
             census,
             second_pings: AtomicI64::new(0),
+            acting: AtomicI64::new(0),
             open_at_end: AtomicU64::new(0),
             overdue_at_end: AtomicU64::new(0),
             oldest_at_end_ms: AtomicU64::new(0),
@@ -137,6 +140,7 @@ impl Recorder {
             .map(|state| self.devices_in(state))
             .sum::<u64>()
             + self.second_pings()
+            + u64::try_from(self.acting.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
     /// Pings that devices have open beside another.
@@ -314,6 +318,7 @@ impl Recorder {
                 Counter::PingsExpired
             }
             PingEnd::Changes => Counter::PingsChanged,
+            PingEnd::Interrupted => Counter::PingsOther,
             PingEnd::Superseded => Counter::PingsSuperseded,
             PingEnd::Status(_) => Counter::PingsOther,
             PingEnd::Lost => Counter::PingsLost,
@@ -350,6 +355,11 @@ impl Record for Recorder {
             self.census[to as usize].fetch_add(1, Ordering::Relaxed);
             return;
         }
+        if let Event::Acting { open } = event {
+            self.acting
+                .fetch_add(if open { 1 } else { -1 }, Ordering::Relaxed);
+            return;
+        }
         if let Event::SecondPing { open } = event {
             let change = if open { 1 } else { -1 };
             self.second_pings.fetch_add(change, Ordering::Relaxed);
@@ -357,7 +367,7 @@ impl Record for Recorder {
         }
         let mut shard = lock(&self.shards[device as usize % SHARDS]);
         match event {
-            Event::State { .. } | Event::SecondPing { .. } => {}
+            Event::State { .. } | Event::SecondPing { .. } | Event::Acting { .. } => {}
             Event::Begun(begun) => {
                 shard.count(if begun.connect.is_some() {
                     Counter::Connects

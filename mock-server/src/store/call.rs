@@ -164,7 +164,7 @@ pub struct SyncPart {
 }
 
 /// What a device did with an item.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ItemCommand {
     /// Created one, with its own id for it.
     Add(String, Box<ItemData<'static>>),

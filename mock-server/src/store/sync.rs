@@ -18,7 +18,9 @@ pub(super) struct Collection {
     previous: Option<Generation>,
     /// Length of the folder's log when the device began with key 0.
     base: usize,
-    /// What the last request's commands were answered with: a repeated request does nothing again.
+    /// The last request's commands and what they were answered with: a repeated request does nothing
+    /// again, and one with other commands is another request.
+    commands: Vec<ItemCommand>,
     responses: Vec<ItemResponse>,
 }
 
@@ -121,13 +123,14 @@ impl Turn<'_> {
         let Some(key) = self.key(id, &part.key) else {
             return SyncOutcome::BadKey(part.id.clone());
         };
-        let responses = match key {
-            Key::Current => part
-                .commands
-                .iter()
+        let is_repeated = matches!(key, Key::Previous(_)) && self.has_executed(id, &part.commands);
+        let responses = if is_repeated {
+            Vec::new()
+        } else {
+            let commands = part.commands.iter();
+            commands
                 .filter_map(|command| self.execute_command(id, command))
-                .collect(),
-            Key::Previous(_) => Vec::new(),
+                .collect()
         };
         let number = self.device.number;
         let (Some(folder), Some(collection)) = (
@@ -156,11 +159,20 @@ impl Turn<'_> {
                 known: next.known,
             };
             collection.previous = Some(std::mem::replace(&mut collection.current, current));
+        }
+        if !is_repeated {
+            collection.commands.clone_from(&part.commands);
             collection.responses = responses;
         }
         let key = collection.current.key;
         let responses = collection.responses.clone();
         changes(part, key, next.changes, more, responses)
+    }
+
+    /// Whether those are the commands of the last request.
+    fn has_executed(&self, folder: u32, commands: &[ItemCommand]) -> bool {
+        let collection = self.device.collections.get(&folder);
+        collection.is_some_and(|collection| collection.commands == commands)
     }
 
     /// Begins a collection anew; its first key.
@@ -171,6 +183,7 @@ impl Turn<'_> {
             current: Generation { key, known: 0 },
             previous: None,
             base,
+            commands: Vec::new(),
             responses: Vec::new(),
         };
         self.device.collections.insert(folder, collection);
