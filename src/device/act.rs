@@ -55,8 +55,8 @@ impl<T: Transport> Life<T> {
                 action,
                 failed: false,
             }),
-            // Counted with its reason where it happened; the main life meets the same server and
-            // does what the protocol asks for.
+            // Counted with its reason where it happened. What an answer asks for (a policy key, the
+            // hierarchy anew) is done when the main life's next command is answered alike.
             Err(_) => self.client.tell(Event::Acted {
                 action,
                 failed: true,
@@ -171,8 +171,8 @@ impl<T: Transport> Life<T> {
         if let Some(status) = answer.status {
             if status.reaction() == Reaction::ResetSyncKey {
                 self.client.tell(Event::SyncKeyReset);
-                let mut asked = self.watched.iter_mut().filter(|one| *one.id == *id);
-                asked.by_ref().for_each(Watched::restart);
+                let asked = self.watched.iter_mut().filter(|one| *one.id == *id);
+                asked.for_each(Watched::restart);
             }
             self.client
                 .status(COMMAND, status.code(), status.reaction())?;

@@ -1,5 +1,5 @@
 //! What users do with their devices, against the whole mock in memory under a paused clock: every
-//! action on every version, nothing refused, and every device of a user told of what another did.
+//! action on every version, and nothing refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ fn busy(users: u32, actions: &[Action]) -> Arc<Activity> {
     })
 }
 
-/// How a fleet fared: one device a user, unless two are wanted.
+/// How a fleet fared, one device a user.
 struct Fared {
     interval: Interval,
     totals: Totals,
