@@ -71,6 +71,8 @@ pub struct MockConfig {
     pub schedule_shift: Duration,
     /// TLS towards devices.
     pub tls: Tls,
+    /// Versions of TLS that are spoken, `1.2` and `1.3`. Windows Server speaks 1.3 from 2022 on.
+    pub tls_versions: Vec<String>,
     /// Authorities (PEM) whose client certificates log a user in: the common name is the user.
     pub client_ca: Option<PathBuf>,
     /// Seed of every chance the mock takes.
@@ -155,6 +157,7 @@ impl Default for MockConfig {
             servers: 1,
             schedule_shift: Duration::ZERO,
             tls: Tls::Off,
+            tls_versions: ["1.2", "1.3"].map(str::to_owned).to_vec(),
             client_ca: None,
             seed: 1,
             // Loopback only, no secret: the harness's scenarios for the mock name the same.
@@ -253,6 +256,10 @@ impl MockConfig {
         }
         if self.client_ca.is_some() && self.tls == Tls::Off {
             return Some("client_ca: client certificates need TLS".to_owned());
+        }
+        let known = |version: &String| matches!(version.as_str(), "1.2" | "1.3");
+        if self.tls_versions.is_empty() || !self.tls_versions.iter().all(known) {
+            return Some("tls_versions: expected \"1.2\", \"1.3\", or both".to_owned());
         }
         if let Some(unknown) = self
             .versions

@@ -198,7 +198,7 @@ impl Rig {
         let target = Target::parse(&mock.addresses().url).map_err(|e| text(&e))?;
         let tls = TlsOptions {
             ca_file: mock.ca_file(),
-            insecure: false,
+            ..TlsOptions::default()
         };
         let network = Network::new(target, &tls).map_err(|e| text(&e))?;
         let users: Vec<u32> = (0..options.devices).collect();

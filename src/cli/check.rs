@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{Exit, print_or_fail};
 use crate::recycle::{Origin, due, outlook};
 use crate::report::plan_text;
-use crate::run::check_passwords;
+use crate::run::missing_secrets;
 use crate::scenario::{
     DEFAULT_SCENARIO, Needs, PhaseKind, Plan, PolicyPlan, TargetPlan, Trigger, parse,
 };
@@ -53,9 +53,7 @@ fn ports(plan: &Plan) -> String {
 fn of_now(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
     warnings.extend(local_ports().and_then(|each| Needs::port_shortage(plan, each)));
-    if let Err(error) = check_passwords(plan) {
-        warnings.push(error.to_string());
-    }
+    warnings.extend(missing_secrets(plan));
     if let TargetPlan::Server { carrier, .. } = &plan.target
         && let Some(login) = carrier
             .proxy

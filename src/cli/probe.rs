@@ -48,6 +48,9 @@ pub(super) struct Arguments {
     /// Trust any certificate, for a URL.
     #[arg(long)]
     insecure: bool,
+    /// Offer this version of TLS only, for a URL.
+    #[arg(long, value_name = "VERSION", value_parser = ["1.2", "1.3"])]
+    tls_version: Option<String>,
     /// What carries the requests, for a URL.
     #[arg(long, value_name = "NAME", value_parser = ["lean", "reqwest"])]
     transport: Option<String>,
@@ -231,9 +234,13 @@ fn plan(arguments: &Arguments) -> Result<Plan, Exit> {
         format!("ca_file = {}\n", quoted(&file.display().to_string()))
     });
     let carrier = carrier(arguments);
+    let tls = arguments.tls_version.as_ref();
+    let tls = tls.map_or_else(String::new, |one| {
+        format!("tls_versions = {}\n", quoted(one))
+    });
     let versions: Vec<String> = arguments.versions.iter().map(|one| quoted(one)).collect();
     let text = format!(
-        "name = \"probe\"\n[target]\n{server}\ninsecure = {}\n{ca_file}{carrier}[devices]\ncount = 1\nuser = {}\n\
+        "name = \"probe\"\n[target]\n{server}\ninsecure = {}\n{ca_file}{carrier}[devices]\n{tls}count = 1\nuser = {}\n\
          {} = {}\nversions = [{}]\nwait = {}\nquery = {}\n[[phase]]\nkind = \"baseline\"\nduration = \"1s\"\n",
         arguments.insecure,
         quoted(user),

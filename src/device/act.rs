@@ -1,7 +1,5 @@
 //! What a device's user does: one command or two, each answer held against what it should be.
 
-use std::borrow::Cow;
-
 use eas::Command;
 use eas::commands::{
     Appointment, Class, ClientCommand, CommandResponse, Contact, Flag, FlagStatus, ItemChange,
@@ -38,9 +36,16 @@ struct Said {
 impl<T: Transport> Life<T> {
     /// Does the next thing, over the transport that the client has now. What there is nothing for
     /// (an answer without a mail) is left out.
-    pub(super) async fn act(&mut self) {
-        let Some(desk) = &mut self.desk else { return };
-        let Some(action) = desk.draw() else { return };
+    ///
+    /// # Errors
+    /// With what the device has to mend before anything else can succeed.
+    pub(super) async fn act(&mut self) -> Result<(), Trouble> {
+        let Some(desk) = &mut self.desk else {
+            return Ok(());
+        };
+        let Some(action) = desk.draw() else {
+            return Ok(());
+        };
         let turn = desk.turn(action);
         let done = self.perform(action, turn).await;
         let done = match done {
@@ -50,17 +55,26 @@ impl<T: Transport> Life<T> {
         };
         match done {
             // The next request has another token.
-            Ok(false) | Err(Trouble::Renew) => {}
-            Ok(true) => self.client.tell(Event::Acted {
-                action,
-                failed: false,
-            }),
-            // Counted with its reason where it happened. What an answer asks for (a policy key, the
-            // hierarchy anew) is done when the main life's next command is answered alike.
-            Err(_) => self.client.tell(Event::Acted {
-                action,
-                failed: true,
-            }),
+            Ok(false) | Err(Trouble::Renew) => Ok(()),
+            Ok(true) => {
+                self.client.tell(Event::Acted {
+                    action,
+                    failed: false,
+                });
+                Ok(())
+            }
+            // Counted with its reason where it happened.
+            Err(trouble) => {
+                self.client.tell(Event::Acted {
+                    action,
+                    failed: true,
+                });
+                if is_the_devices(&trouble) {
+                    Err(trouble)
+                } else {
+                    Ok(())
+                }
+            }
         }
     }
 
@@ -301,26 +315,40 @@ impl<T: Transport> Life<T> {
             Class::Calendar => &mut desk.appointments,
             _ => &mut desk.contacts,
         };
-        let server_id = |id: &str| Cow::Owned(id.to_owned());
+        let own_id = match turn {
+            Turn::Add => None,
+            Turn::Change => own.newest().map(str::to_owned),
+            Turn::Delete => own.oldest().map(str::to_owned),
+        };
         let client_id = desk.number.to_string();
-        let command = match turn {
-            Turn::Add => Some(ClientCommand::Add {
+        let command = match (turn, own_id.clone()) {
+            (Turn::Add, _) => ClientCommand::Add {
                 client_id: client_id.into(),
                 class: Some(class).filter(|_| version >= eas::ProtocolVersion::V14_0),
                 data,
-            }),
-            Turn::Change => own.newest().map(|newest| ClientCommand::Change {
-                server_id: server_id(newest),
+            },
+            (_, None) => return Ok(false),
+            (Turn::Change, Some(id)) => ClientCommand::Change {
+                server_id: id.into(),
                 change: ItemChange::Data(data),
-            }),
-            Turn::Delete => own.take_oldest().map(|oldest| ClientCommand::Delete {
-                server_id: server_id(&oldest),
-            }),
+            },
+            (Turn::Delete, Some(id)) => ClientCommand::Delete {
+                server_id: id.into(),
+            },
         };
-        let Some(command) = command else {
-            return Ok(false);
+        let done = self.change(|one| one.class == class, command).await;
+        let is_gone = match &done {
+            Ok(Some(said)) => said.missing || turn == Turn::Delete,
+            // An item that the server does nothing with is left alone.
+            Err(Trouble::Status(..)) => true,
+            _ => false,
         };
-        let Some(said) = self.change(|one| one.class == class, command).await? else {
+        if let (true, Some(id)) = (is_gone, own_id) {
+            let desk = self.desk()?;
+            desk.appointments.forget(&id);
+            desk.contacts.forget(&id);
+        }
+        let Some(said) = done? else {
             return Ok(false);
         };
         if turn == Turn::Add && said.added.is_none() {
@@ -345,7 +373,7 @@ impl<T: Transport> Life<T> {
         let own: Option<Box<str>> = match turn {
             Turn::Add => None,
             Turn::Change => desk.folders.newest().map(Into::into),
-            Turn::Delete => desk.folders.take_oldest(),
+            Turn::Delete => desk.folders.oldest().map(Into::into),
         };
         let key = self.folder_key.to_string();
         let key = match (turn, own) {
@@ -357,8 +385,8 @@ impl<T: Transport> Life<T> {
             (_, None) => return Ok(false),
             (Turn::Change, Some(newest)) => self.client.folder_rename(&key, &newest, &name).await?,
             (Turn::Delete, Some(oldest)) => {
-                self.desk()?.lost_folder(&oldest);
                 let next = self.client.folder_delete(&key, &oldest).await?;
+                self.desk()?.lost_folder(&oldest);
                 // The hierarchy does not tell a device of what it did itself.
                 self.watched.retain(|one| *one.id != *oldest);
                 self.cached.forget();
@@ -442,6 +470,26 @@ impl<T: Transport> Life<T> {
         self.settle(letter, true)?;
         Ok(true)
     }
+}
+
+/// Whether all of a device's requests meet that trouble until it has done something: anything else is
+/// the one thing's own, and the user goes on with the next.
+fn is_the_devices(trouble: &Trouble) -> bool {
+    let reaction = match trouble {
+        Trouble::Http { status, .. } => status.reaction(),
+        Trouble::Status(_, reaction) => *reaction,
+        Trouble::Transport(_) | Trouble::Body(_) | Trouble::Renew | Trouble::Token(_) => {
+            return false;
+        }
+    };
+    matches!(
+        reaction,
+        Reaction::Provision
+            | Reaction::SendDeviceInformation
+            | Reaction::RefreshHierarchy
+            | Reaction::ResetHierarchy
+            | Reaction::Redirect
+    )
 }
 
 fn flag(is_set: bool) -> Flag<'static> {

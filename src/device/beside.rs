@@ -17,8 +17,10 @@ use crate::transport::{Abandon, Answer, Failure, Transport};
 pub(super) enum Waited<A> {
     /// At that instant.
     Answered(A, Instant),
-    /// The user did something that the request cannot stay open for.
+    /// The user is about to do something that the request cannot stay open for.
     Interrupted,
+    /// What the user did met trouble that the device has to mend first.
+    Troubled(Trouble),
 }
 
 /// The server has a request more of the device while this is there.
@@ -61,6 +63,7 @@ impl<T: Transport> Life<T> {
                 Waited::Answered(self.client.received(held.command, answer), at)
             }
             Waited::Interrupted => Waited::Interrupted,
+            Waited::Troubled(trouble) => Waited::Troubled(trouble),
         }
     }
 
@@ -81,32 +84,34 @@ impl<T: Transport> Life<T> {
                     if held.command == Command::Sync {
                         return Waited::Interrupted;
                     }
-                    if let Some((answer, at)) = self.act_beside(answer.as_mut()).await {
-                        return Waited::Answered(answer, at);
+                    match self.act_beside(answer.as_mut()).await {
+                        (Some((answer, at)), _) => return Waited::Answered(answer, at),
+                        (None, Err(trouble)) => return Waited::Troubled(trouble),
+                        (None, Ok(())) => {}
                     }
                 }
             }
         }
     }
 
-    /// Acts, and gives the answer that came meanwhile, if one did.
+    /// Acts, and gives the answer that came meanwhile, if one did, and what is to be mended: after an
+    /// answer nothing is, because the next request meets it.
     async fn act_beside<A>(
         &mut self,
         mut answer: Pin<&mut impl Future<Output = A>>,
-    ) -> Option<(A, Instant)> {
+    ) -> (Option<(A, Instant)>, Result<(), Trouble>) {
         let _open = Acting::begin(&self.client.record, self.client.identity.device);
         let mut act = Box::pin(self.act());
-        let arrived = tokio::select! {
-            () = &mut act => None,
-            answer = &mut answer => Some((answer, Instant::now())),
+        let (arrived, acted) = tokio::select! {
+            acted = &mut act => (None, acted),
+            answer = &mut answer => {
+                let at = Instant::now();
+                (Some((answer, at)), act.as_mut().await)
+            }
         };
-        if arrived.is_some() {
-            act.await;
-        } else {
-            drop(act);
-        }
+        drop(act);
         // The next act connects anew: a telephone's second connection does not outlive its use.
         self.client.transport.abandon(Abandon::Fin);
-        arrived
+        (arrived, acted)
     }
 }

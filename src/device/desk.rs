@@ -48,15 +48,15 @@ impl Own {
         self.0.push_back(id);
     }
 
-    pub(super) fn take_oldest(&mut self) -> Option<Box<str>> {
-        self.0.pop_front()
+    pub(super) fn oldest(&self) -> Option<&str> {
+        self.0.front().map(|id| &**id)
     }
 
     pub(super) fn newest(&self) -> Option<&str> {
         self.0.back().map(|id| &**id)
     }
 
-    fn forget(&mut self, id: &str) {
+    pub(super) fn forget(&mut self, id: &str) {
         self.0.retain(|known| **known != *id);
     }
 }

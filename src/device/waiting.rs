@@ -116,9 +116,14 @@ impl<T: Transport> Life<T> {
                 self.client.tell(Event::PingEnded { end, age });
                 self.client.transport.abandon(Abandon::Fin);
                 self.enter(State::Syncing);
-                Box::pin(self.act()).await;
+                let acted = Box::pin(self.act()).await;
                 self.due = Some(Instant::now());
-                Ok(Step::Wait)
+                acted.map(|()| Step::Wait)
+            }
+            Waited::Troubled(trouble) => {
+                self.gave_up(held, sent, Abandon::Fin);
+                self.due = Some(Instant::now());
+                Err(trouble)
             }
         }
     }

@@ -5,6 +5,7 @@
 //! neither requests nor load go to a domain that the user did not name.
 
 mod pox;
+mod services;
 mod web;
 
 use std::collections::HashSet;
@@ -13,6 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::transport::{Answer, Method, Target, names_host};
 use pox::{Meaning, shown};
+pub use services::Service;
 pub use web::{Ask, Internet, Web};
 
 /// Redirects of all kinds; MS-OXDSCLI lets a client stop at ten.
@@ -136,7 +138,7 @@ impl<W: Web> Walk<'_, W> {
         }
         let below = format!("autodiscover.{domain}");
         let mut failed = Vec::new();
-        for number in 0..4 {
+        for number in 0..5 {
             let step = match number {
                 0 => {
                     self.ask(Form::Xml, target("https", &domain, XML_PATH))
@@ -144,6 +146,7 @@ impl<W: Web> Walk<'_, W> {
                 }
                 1 => self.ask(Form::Xml, target("https", &below, XML_PATH)).await,
                 2 => self.pointed(&below).await,
+                3 => self.named(&domain).await,
                 _ => {
                     let user = utf8_percent_encode(&self.address, NON_ALPHANUMERIC).to_string();
                     let path = format!("/autodiscover/autodiscover.json/v1.0/{user}");
@@ -298,6 +301,37 @@ impl<W: Web> Walk<'_, W> {
         }
     }
 
+    /// The hosts that the domain names in DNS, each asked until one leads on.
+    async fn named(&mut self, domain: &str) -> Step {
+        let service = format!("_autodiscover._tcp.{domain}");
+        (self.tell)(&format!("SRV {service}"));
+        let found = match self.web.services(&service).await {
+            Ok(found) => found,
+            Err(text) => return Step::Failed(format!("SRV {service}: {text}")),
+        };
+        let mut failed = Vec::new();
+        for Service { host, port } in found {
+            let host = shown(&host);
+            (self.tell)(&format!("  → {host}, port {port}"));
+            // Anybody on the way may have written it.
+            if !self.is_allowed(&host) {
+                return Step::Stop(format!("SRV {service}: {}", foreign(&host)));
+            }
+            let to = target("https", &format!("{host}:{port}"), XML_PATH);
+            match self.ask(Form::Xml, to).await {
+                Step::Failed(text) => {
+                    (self.tell)(&format!("  → {text}"));
+                    failed.push(text);
+                }
+                other => return other,
+            }
+        }
+        Step::Failed(match failed.as_slice() {
+            [] => format!("SRV {service}: the domain names no host"),
+            failed => failed.join("; "),
+        })
+    }
+
     /// A GET in plain text, without credentials, that only asks where to go.
     async fn pointed(&mut self, host: &str) -> Step {
         let to = match target("http", host, XML_PATH) {
@@ -350,6 +384,8 @@ mod tests {
         answers: HashMap<String, Answer>,
         /// What was asked, and whether with credentials.
         asked: Vec<(String, bool)>,
+        /// Hosts and ports of the SRV record.
+        named: Vec<(&'static str, u16)>,
     }
 
     fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
@@ -401,6 +437,15 @@ mod tests {
                 .cloned()
                 .ok_or_else(|| "connection refused".to_owned())
         }
+
+        async fn services(&mut self, service: &str) -> Result<Vec<Service>, String> {
+            self.asked.push((format!("SRV {service}"), false));
+            let named = self.named.iter().map(|(host, port)| Service {
+                host: (*host).to_owned(),
+                port: *port,
+            });
+            Ok(named.collect())
+        }
     }
 
     const ROOT: &str = "POST https://lab.example/autodiscover/autodiscover.xml";
@@ -448,7 +493,11 @@ mod tests {
                     .with(there, found(EAS)),
                 4,
             ),
-            (Fake::default().with(JSON, answer(200, &[], &json)), 4),
+            (
+                named(&[("mail.lab.example", 443)]).with(there, found(EAS)),
+                5,
+            ),
+            (Fake::default().with(JSON, answer(200, &[], &json)), 5),
         ]
         .into_iter()
         .enumerate()
@@ -459,6 +508,47 @@ mod tests {
         }
         let error = look(&mut Fake::default(), &[]).await.unwrap_err();
         assert_eq!(error.matches("connection refused").count(), 4, "{error}");
+        assert!(error.contains("names no host"), "{error}");
+    }
+
+    fn named(hosts: &[(&'static str, u16)]) -> Fake {
+        Fake {
+            named: hosts.to_vec(),
+            ..Fake::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn hosts_of_the_srv_record_are_asked_one_after_the_other() {
+        let second = "POST https://two.lab.example/autodiscover/autodiscover.xml";
+        let hosts = [("one.lab.example", 443), ("two.lab.example", 8443)];
+        let mut web = named(&hosts).with(second, found(EAS));
+        let found_at = look(&mut web, &[]).await.unwrap();
+        assert!(found_at.starts_with("https://mail.lab.example"));
+        // A password refused twice is not sent to the next.
+        let refused = |host: &str| {
+            let url = format!("POST https://{host}.lab.example/autodiscover/autodiscover.xml");
+            (url, answer(401, &[], ""))
+        };
+        let mut web = named(&[
+            ("one.lab.example", 443),
+            ("two.lab.example", 443),
+            ("three.lab.example", 443),
+        ]);
+        web.answers.extend(["one", "two", "three"].map(refused));
+        let error = look(&mut web, &[]).await.unwrap_err();
+        assert!(error.contains("might lock the user out"), "{error}");
+        let three = web.asked.iter().any(|(url, _)| url.contains("three"));
+        assert!(!three, "{:?}", web.asked);
+        // DNS is no proof of a host's being the domain's.
+        let mut web = named(&[("mail.hoster.example", 443)]);
+        let error = look(&mut web, &[]).await.unwrap_err();
+        assert!(error.contains("`mail.hoster.example`"), "{error}");
+        let asked = |url: &str| url.contains("://mail.hoster");
+        assert!(!web.asked.iter().any(|(url, _)| asked(url)));
+        let mut web = named(&[("not a host/..%00", 443)]);
+        let error = look(&mut web, &[]).await.unwrap_err();
+        assert!(error.contains("not a host"), "{error}");
     }
 
     #[tokio::test]

@@ -4,8 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use super::services::{Service, resolver, services};
 use crate::transport::{
     Answer, Lean, Limits, Method, Network, PortUses, Request, Target, TlsOptions, Transport as _,
 };
@@ -37,6 +38,12 @@ pub struct Ask<'a> {
 pub trait Web: Send {
     /// Sends a request and waits for its answer; follows no redirect. The error is in words.
     fn ask(&mut self, ask: Ask<'_>) -> impl Future<Output = Result<Answer, String>> + Send;
+
+    /// The hosts that DNS names for a service (SRV), best first. The error is in words.
+    fn services(
+        &mut self,
+        service: &str,
+    ) -> impl Future<Output = Result<Vec<Service>, String>> + Send;
 }
 
 /// The real one.
@@ -72,5 +79,13 @@ impl Web for Internet {
         begun.map_err(|failure| failure.to_string())?;
         let answer = transport.answer(Instant::now() + LIMIT).await;
         answer.map_err(|failure| failure.to_string())
+    }
+
+    async fn services(&mut self, service: &str) -> Result<Vec<Service>, String> {
+        let resolver = resolver()?;
+        match timeout(LIMIT, services(&resolver, service)).await {
+            Ok(found) => found,
+            Err(_) => Err("no answer from the name servers".to_owned()),
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::checks::{failing, gauge, histograms};
 use super::statistics::{Estimate, compare_medians, compare_quantiles, median};
 use super::{Digest, merged};
 use crate::measure::{Interval, Metric};
-use crate::scenario::{PhaseKind, Plan, TargetPlan, format_duration};
+use crate::scenario::{DevicesPlan, PhaseKind, Plan, TargetPlan, format_duration};
 
 /// How a figure has changed.
 #[derive(
@@ -153,6 +153,14 @@ pub fn differences(a: &Plan, b: &Plan) -> Vec<String> {
     differ("retry", span(da.retry), span(db.retry));
     let ramp = |plan: &Plan| format!("{} a second", plan.devices.ramp_per_second);
     differ("ramp", ramp(a), ramp(b));
+    let tls = |plan: &DevicesPlan| plan.tls_text().unwrap_or_else(|| "as agreed".to_owned());
+    differ("TLS", tls(da), tls(db));
+    let carrier = |plan: &Plan| match &plan.target {
+        TargetPlan::Server { carrier, .. } => carrier.text(),
+        TargetPlan::Mock(_) => None,
+    };
+    let carrier = |plan: &Plan| carrier(plan).unwrap_or_else(|| "lean".to_owned());
+    differ("transport", carrier(a), carrier(b));
     let profiles = |plan: &Plan| {
         let profiles = plan.devices.profiles.iter();
         profiles
@@ -193,9 +201,12 @@ pub fn differences(a: &Plan, b: &Plan) -> Vec<String> {
                 });
                 let flight = phase.flight.as_ref().map_or_else(String::new, |flight| {
                     format!(
-                        " without a network for {:.0} % for {}",
+                        " without a network for {:.0} % for {} ({}:{}:{})",
                         flight.share * 100.0,
-                        format_duration(flight.duration)
+                        format_duration(flight.duration),
+                        flight.how.fin,
+                        flight.how.rst,
+                        flight.how.silence
                     )
                 });
                 format!(

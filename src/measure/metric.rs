@@ -40,8 +40,10 @@ names! {
         Overshoot = "overshoot",
         /// TCP handshake of a new connection.
         Connect = "connect",
-        /// TLS handshake of a new connection.
+        /// Full TLS handshake of a new connection.
         Tls = "tls",
+        /// TLS handshake of a new connection in which the device's last session was resumed.
+        TlsResumed = "tls_resumed",
         /// Commands other than Ping, Sync and SendMail: sent → answered.
         Command = "command",
         /// Mail meant to be sent → accepted by the server.
@@ -78,6 +80,14 @@ names! {
         NotRedirected = "not_redirected",
         /// New connections.
         Connects = "connects",
+        /// Full TLS handshakes.
+        TlsFull = "tls_full",
+        /// TLS handshakes in which a session was resumed.
+        TlsResumptions = "tls_resumptions",
+        /// TLS handshakes that agreed on TLS 1.2.
+        Tls12 = "tls_1_2",
+        /// TLS handshakes that agreed on TLS 1.3.
+        Tls13 = "tls_1_3",
         /// Requests over a kept connection.
         Reuses = "reuses",
         /// Connections that could not be made.

@@ -15,7 +15,7 @@ use super::ledger::{Ledger, MailId, Marker};
 use super::metric::{Counter, Metric};
 use crate::device::{Event, FailureClass, PingEnd, Record, State};
 use crate::lock::lock;
-use crate::transport::ConnectionEnd;
+use crate::transport::{ConnectionEnd, Handshake, TlsVersion};
 
 /// Devices share so many sets of histograms; more would cost memory, fewer contention.
 const SHARDS: usize = 8;
@@ -51,6 +51,20 @@ impl Shard {
         let micros = (seconds * 1e6).max(0.0) as u64;
         // An auto-resizing histogram takes any value; see `histogram`.
         let _ = self.histograms[metric as usize].record(micros);
+    }
+
+    fn handshake(&mut self, handshake: Handshake) {
+        let (kind, metric) = if handshake.resumed {
+            (Counter::TlsResumptions, Metric::TlsResumed)
+        } else {
+            (Counter::TlsFull, Metric::Tls)
+        };
+        self.count(kind);
+        self.count(match handshake.version {
+            TlsVersion::Tls12 => Counter::Tls12,
+            TlsVersion::Tls13 => Counter::Tls13,
+        });
+        self.latency(metric, handshake.took.as_secs_f64());
     }
 }
 
@@ -377,8 +391,8 @@ impl Record for Recorder {
                 if let Some(connect) = begun.connect {
                     shard.latency(Metric::Connect, connect.as_secs_f64());
                 }
-                if let Some(tls) = begun.tls {
-                    shard.latency(Metric::Tls, tls.as_secs_f64());
+                if let Some(handshake) = begun.tls {
+                    shard.handshake(handshake);
                 }
             }
             Event::Answered {

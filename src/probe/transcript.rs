@@ -47,10 +47,10 @@ pub(super) fn request(number: usize, sent: &Sent, bodies: bool) -> String {
         body(&mut out, '>', &sent.body);
     }
     if let Some(connect) = sent.begun.connect {
-        let tls = sent
-            .begun
-            .tls
-            .map_or_else(String::new, |tls| format!(", TLS {}", time(tls)));
+        let tls = sent.begun.tls.map_or_else(String::new, |tls| {
+            let resumed = if tls.resumed { ", session resumed" } else { "" };
+            format!(", TLS {} {}{resumed}", tls.version, time(tls.took))
+        });
         line(
             &mut out,
             '*',

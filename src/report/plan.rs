@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use mock_server::units::time_scale_text;
 
 use crate::scenario::{
-    Autodiscover, ChecksPlan, Expectation, MailDoor, MailSchedule, Needs, PhasePlan, Plan,
-    PolicyPlan, TargetPlan, Trigger, format_duration,
+    Autodiscover, ChecksPlan, Dns, Expectation, MailDoor, MailSchedule, Needs, PhasePlan, Plan,
+    PolicyPlan, TargetPlan, TokenPlan, Trigger, format_duration,
 };
 
 const MIB: f64 = 1_048_576.0;
@@ -67,20 +67,40 @@ fn target(target: &TargetPlan) -> String {
             } else {
                 ""
             };
-            let way = match &entry.autodiscover {
+            let mut way = match &entry.autodiscover {
                 Some(Autodiscover::Address(address)) if urls.is_empty() => {
                     format!("what Autodiscover finds for {address}")
                 }
                 Some(Autodiscover::FirstUser) if urls.is_empty() => {
                     "what Autodiscover finds for the first user".to_owned()
                 }
-                _ => urls.join(", "),
+                _ => servers(urls, &entry.weights),
             };
+            if entry.dns == Dns::Spread {
+                way.push_str(", spread over all addresses");
+            }
+            if !entry.redirect_to.is_empty() {
+                let hosts = entry.redirect_to.join(", ");
+                way.push_str(&format!(", which may send devices to {hosts}"));
+            }
             let carrier = carrier.text();
             let carrier = carrier.map_or_else(String::new, |text| format!("; {text}"));
             format!("{way}{verified}{carrier}")
         }
     }
+}
+
+/// The URLs, with their shares of the devices where they differ.
+fn servers(urls: &[String], weights: &[u32]) -> String {
+    let all: u32 = weights.iter().sum();
+    let servers = urls.iter().enumerate().map(|(server, url)| {
+        let weight = weights.get(server).map(|weight| f64::from(*weight));
+        match weight {
+            Some(weight) => format!("{url} ({:.0} %)", weight * 100.0 / f64::from(all)),
+            None => url.clone(),
+        }
+    });
+    servers.collect::<Vec<_>>().join(", ")
 }
 
 fn devices(plan: &Plan) -> String {
@@ -92,10 +112,27 @@ fn devices(plan: &Plan) -> String {
         },
         Err(_) => devices.user_names.to_string(),
     };
-    format!(
+    let mut text = format!(
         "{} over {} users ({names}), {:.0} started a second",
         devices.count, devices.users, devices.ramp_per_second
-    )
+    );
+    match &devices.token {
+        Some(TokenPlan::Oauth(oauth)) => {
+            text.push_str(&format!(", Bearer tokens from {}", oauth.endpoint));
+        }
+        Some(_) => text.push_str(", Bearer tokens"),
+        None => {}
+    }
+    if devices.show_certificates() {
+        text.push_str(&match &devices.certificate_dir {
+            Some(folder) => format!(", certificates from {}", folder.display()),
+            None => ", certificates as the users file says".to_owned(),
+        });
+    }
+    if let Some(tls) = devices.tls_text() {
+        text.push_str(&format!(", {tls}"));
+    }
+    text
 }
 
 fn mail_text(mail: &MailSchedule) -> String {

@@ -144,6 +144,29 @@ fn sources(out: &mut String, record: &RunRecord) {
     if let Some(basis) = &record.stranded_basis {
         let _ = writeln!(out, "  stranded = {basis}");
     }
+    if let Some(limit) = request_limit(&record.phases) {
+        let _ = writeln!(out, "  {limit}");
+    }
+}
+
+/// How near the load came to what the server can work on at once, where a source tells that.
+fn request_limit(phases: &[PhaseSummary]) -> Option<String> {
+    let most = |gauge: &str| {
+        let levels = phases.iter().filter_map(|phase| phase.levels.get(gauge));
+        levels.map(|level| level.max).reduce(f64::max)
+    };
+    let limit = most("server.request_limit").filter(|limit| *limit > 0.0)?;
+    let open = most("server.active_requests")?;
+    let reached = if open >= limit {
+        "; it was reached, and what came beyond it had to wait"
+    } else {
+        ""
+    };
+    Some(format!(
+        "the server's own limit: it works on {limit:.0} requests at once, and each held Ping or Sync is \
+         one; at most {open:.0} were open ({:.0} %){reached}",
+        open / limit * 100.0
+    ))
 }
 
 fn latencies(out: &mut String, phases: &[PhaseSummary]) {
@@ -159,6 +182,7 @@ fn latencies(out: &mut String, phases: &[PhaseSummary]) {
         (Metric::Overshoot, "overshoot"),
         (Metric::Connect, "connect"),
         (Metric::Tls, "TLS"),
+        (Metric::TlsResumed, "TLS, resumed"),
         (Metric::Accept, "mail accepted"),
     ] {
         let mut first = true;
@@ -183,7 +207,7 @@ fn latencies(out: &mut String, phases: &[PhaseSummary]) {
 }
 
 fn counts(out: &mut String, phases: &[PhaseSummary]) {
-    const SHOWN: [(Counter, &str); 19] = [
+    const SHOWN: [(Counter, &str); 23] = [
         (Counter::PingsSent, "Pings sent"),
         (Counter::HangingSyncs, "… hanging Syncs"),
         (Counter::PingsExpired, "… expired"),
@@ -195,6 +219,10 @@ fn counts(out: &mut String, phases: &[PhaseSummary]) {
         (Counter::Syncs, "Syncs"),
         (Counter::Connects, "connections"),
         (Counter::ConnectFailures, "… refused"),
+        (Counter::TlsFull, "TLS handshakes, full"),
+        (Counter::TlsResumptions, "… with a resumed session"),
+        (Counter::Tls12, "… of TLS 1.2"),
+        (Counter::Tls13, "… of TLS 1.3"),
         (Counter::Resets, "resets"),
         (Counter::HttpErrors, "HTTP errors"),
         (Counter::TokensRenewed, "tokens fetched"),
@@ -230,9 +258,10 @@ fn levels(out: &mut String, phases: &[PhaseSummary]) {
         .cloned()
         .collect();
     let phases = phases.as_slice();
-    let shown: [(&str, &str, f64); 13] = [
+    let shown: [(&str, &str, f64); 14] = [
         ("devices.holding", "Pings held", 1.0),
         ("server.active_requests", "Active Requests", 1.0),
+        ("server.request_limit", "… of at most", 1.0),
         ("stranded", "stranded", 1.0),
         ("tcp.outgoing.ports", "ports in use (worker)", 1.0),
         ("tcp.outgoing.close_wait", "CLOSE_WAIT (worker)", 1.0),
@@ -321,5 +350,44 @@ fn totals(out: &mut String, record: &RunRecord) {
         for line in lines {
             let _ = writeln!(out, "  {line}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::judge::Level;
+
+    #[test]
+    fn the_servers_own_limit_is_named_where_it_is_known() {
+        let phase = |levels: &[(&str, f64)]| PhaseSummary {
+            phase: "baseline".to_owned(),
+            seconds: 60.0,
+            counts: BTreeMap::new(),
+            latencies: BTreeMap::new(),
+            levels: levels
+                .iter()
+                .map(|(gauge, max)| {
+                    let level = Level {
+                        median: 0.0,
+                        max: *max,
+                        last: 0.0,
+                    };
+                    ((*gauge).to_owned(), level)
+                })
+                .collect(),
+        };
+        let (limit, active) = ("server.request_limit", "server.active_requests");
+        let said = |open: f64| {
+            let quiet = phase(&[(limit, 240.0), (active, 1.0)]);
+            request_limit(&[quiet, phase(&[(limit, 240.0), (active, open)])]).unwrap()
+        };
+        let below = said(204.0);
+        assert!(below.ends_with("at most 204 were open (85 %)"), "{below}");
+        assert!(said(240.0).contains("(100 %); it was reached"));
+        assert_eq!(request_limit(&[phase(&[(active, 5.0)])]), None);
+        assert_eq!(request_limit(&[phase(&[(limit, 5.0)])]), None);
     }
 }

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::tokens;
 use crate::command;
 use crate::device::{Authorization, Identity, Profile};
-use crate::scenario::{PasswordSource, Plan, TargetPlan, UserRows};
+use crate::scenario::{PasswordSource, Plan, TargetPlan, UserNames, UserRows};
 use crate::transport::ClientCertificate;
 
 /// Why there are no accounts.
@@ -57,7 +57,7 @@ pub(super) async fn identities(plan: &Plan) -> Result<Vec<Arc<Identity>>, Accoun
             let password = |user: &str| passwords.of(user).to_owned();
             tokens::authorizations(plan, token, &users, password)?
         }
-        None if plan.devices.certificate_dir.is_some() => {
+        None if plan.devices.show_certificates() => {
             vec![Authorization::Certificate; users.len()]
         }
         None => {
@@ -86,8 +86,11 @@ fn user_names(plan: &Plan) -> Result<Vec<String>, AccountError> {
 
 /// The certificate of each user, where they have some.
 pub(super) fn certificates(plan: &Plan) -> Result<Vec<ClientCertificate>, AccountError> {
-    let Some(folder) = &plan.devices.certificate_dir else {
+    if !plan.devices.show_certificates() {
         return Ok(Vec::new());
+    }
+    let Some(folder) = &plan.devices.certificate_dir else {
+        return certificates_in_file(plan);
     };
     let of_user = |user: String| {
         // The name of a user must not lead out of the folder.
@@ -107,6 +110,20 @@ pub(super) fn certificates(plan: &Plan) -> Result<Vec<ClientCertificate>, Accoun
         Ok(ClientCertificate { certificate, key })
     };
     user_names(plan)?.into_iter().map(of_user).collect()
+}
+
+fn certificates_in_file(plan: &Plan) -> Result<Vec<ClientCertificate>, AccountError> {
+    let UserNames::File { path, .. } = &plan.devices.user_names else {
+        return Ok(Vec::new());
+    };
+    let rows = UserRows::read(path).map_err(AccountError::Users)?.rows;
+    let users = rows.into_iter().take(plan.devices.users as usize);
+    let certificates = users.map(|row| {
+        // The plan was read when there was a column.
+        let gone = || format!("{}: has no certificates any more", path.display());
+        row.certificate.ok_or_else(|| AccountError::Users(gone()))
+    });
+    certificates.collect()
 }
 
 /// Senders: the first device of so many users, under DeviceIds of their own, because a device has
@@ -137,12 +154,32 @@ enum Passwords {
     ByUser(HashMap<String, String>),
 }
 
-/// Whether there is a password for every user. A command is not run for that.
-///
-/// # Errors
-/// As when the run starts: the variable or the file is not there, or a user has none.
-pub fn check_passwords(plan: &Plan) -> Result<(), AccountError> {
-    Passwords::read(plan, &user_names(plan)?).map(drop)
+/// What a run of that plan would lack of its users' secrets, in words: passwords, tokens, certificates.
+/// No command is run for that, and no endpoint asked.
+#[must_use]
+pub fn missing_secrets(plan: &Plan) -> Vec<String> {
+    /// Of certificates; more would only hide what is wrong with all of them.
+    const MOST: usize = 10;
+    let passwords = user_names(plan).and_then(|users| Passwords::read(plan, &users).map(drop));
+    let mut missing: Vec<String> = passwords.err().iter().map(ToString::to_string).collect();
+    let token = plan.devices.token.as_ref();
+    missing.extend(token.and_then(tokens::missing));
+    match certificates(plan) {
+        Err(error) => missing.push(error.to_string()),
+        Ok(certificates) => {
+            let checks = certificates.iter().map(ClientCertificate::check);
+            let broken: Vec<String> = checks
+                .filter_map(Result::err)
+                .map(|error| error.to_string())
+                .collect();
+            missing.extend(broken.iter().take(MOST).cloned());
+            if broken.len() > MOST {
+                let more = broken.len() - MOST;
+                missing.push(format!("{more} more client certificates cannot be used"));
+            }
+        }
+    }
+    missing
 }
 
 impl Passwords {
@@ -187,7 +224,7 @@ impl Passwords {
                 let rows = UserRows::read(path).map_err(AccountError::Users)?.rows;
                 let with_password = rows
                     .into_iter()
-                    .filter_map(|(user, password)| Some((user, password?)));
+                    .filter_map(|row| Some((row.user, row.password?)));
                 Ok(Self::ByUser(with_password.collect()))
             }
         }

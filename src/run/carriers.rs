@@ -1,15 +1,14 @@
 //! What carries the requests of a run: which transport, fixed when the run begins, and how its
 //! factories are made.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::servers::Servers;
 use super::{MockProcess, RunError};
 use crate::scenario::{CarrierPlan, Plan, ProxyLoginPlan, ProxyPlan, TargetPlan, TransportKind};
 use crate::transport::{
-    Abandon, Answer, Begun, Carrier, ClientCertificate, Detour, Failure, Lean, LeanFactory, Limits,
-    LinkSpeed, Network, Origin, PortUses, Proxy, ProxyLogin, RedirectError, Redirects, Request,
+    Abandon, Answer, Begun, Carrier, ClientCertificate, Detour, Ends, Failure, Lean, LeanFactory,
+    Limits, Network, Origin, PortUses, Proxy, ProxyLogin, RedirectError, Redirects, Request,
     Reqwest, ReqwestFactory, Target, TlsOptions, Transport,
 };
 
@@ -20,10 +19,10 @@ pub(super) struct Parts<'a> {
     pub(super) carrier: &'a Carrier,
     pub(super) silent: usize,
     pub(super) uses: &'a Arc<PortUses>,
-    pub(super) sources: &'a [IpAddr],
-    /// Devices are dealt out to servers first, and to addresses then.
-    pub(super) stride: u32,
-    pub(super) links: &'a Arc<[Option<LinkSpeed>]>,
+    /// Where connections begin.
+    pub(super) ends: &'a Ends,
+    /// To all addresses of a name.
+    pub(super) is_spread: bool,
     /// Another way to the server.
     pub(super) detour: &'a Detour,
     /// Where a server may send devices.
@@ -55,8 +54,8 @@ impl MakeTransport for LeanFactory<Network> {
         let network = network.map_err(|error| error.to_string())?;
         Ok(Lean::factory_to(
             network
-                .with_sources(parts.sources, parts.stride)
-                .with_links(Arc::clone(parts.links)),
+                .with_ends(parts.ends.clone())
+                .spread(parts.is_spread),
             parts.silent,
             Limits::default(),
             Arc::clone(parts.uses),

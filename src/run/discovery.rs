@@ -7,7 +7,6 @@ use crate::device::Identity;
 use crate::discover::{DiscoverError, Internet, Question, discover};
 use crate::scenario::{Autodiscover, Plan, TargetPlan};
 use crate::terminal::say;
-use crate::transport::TlsOptions;
 
 /// Asks Autodiscover where the plan says so, with the first user's credentials, and writes the URL into
 /// the plan. Every step is told.
@@ -34,10 +33,7 @@ pub(super) async fn find_server(
     };
     let authorization = first.authorization.header().await;
     let authorization = authorization.map_err(RunError::Target)?;
-    let mut internet = Internet::new(TlsOptions {
-        ca_file: ca_file.clone(),
-        insecure: *insecure,
-    });
+    let mut internet = Internet::new(plan.devices.tls(ca_file.clone(), *insecure));
     let question = Question {
         address: address.clone(),
         authorization: authorization.to_string(),

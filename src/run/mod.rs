@@ -32,7 +32,7 @@ use crate::scenario::{Needs, Plan, ProfilePlan, TargetPlan, TransportKind};
 use crate::terminal::say;
 use crate::transport::{FailureKind, LeanFactory, Network, ReqwestFactory};
 
-pub use accounts::{AccountError, check_passwords};
+pub use accounts::{AccountError, missing_secrets};
 pub use carriers::AnyTransport;
 use carriers::{AnyFactory, MakeTransport, transport_of};
 use endpoint::Endpoint;
@@ -390,17 +390,18 @@ async fn preflight<F: MakeTransport>(
     devices: &[(Arc<Identity>, Arc<Profile>)],
     refusals: &Arc<Refusals>,
 ) -> Result<(), RunError> {
-    let Some((first, profile)) = devices.first() else {
-        return Ok(());
-    };
-    for (number, url) in servers.urls().into_iter().enumerate() {
+    for (url, user, transport) in servers.one_each() {
+        // The first devices belong to different users.
+        let Some((identity, profile)) = devices.get(user) else {
+            continue;
+        };
         // Several servers are no reason to try a wrong password once more.
-        if refusals.is_stopped(first.user) {
-            break;
+        if refusals.is_stopped(identity.user) {
+            continue;
         }
         let mut client = Client::new(
-            servers.transport(number),
-            Arc::clone(first),
+            transport,
+            Arc::clone(identity),
             Arc::clone(profile),
             Arc::clone(refusals),
             Arc::new(Unrecorded),

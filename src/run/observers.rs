@@ -32,17 +32,25 @@ impl Observers {
         let groups: Vec<SocketGroups> = servers
             .dialled()
             .enumerate()
-            .map(|(index, target)| {
+            .flat_map(|(index, target)| {
                 let address: Option<IpAddr> = target.host.parse().ok();
-                SocketGroups {
+                let server_is_local = target.host == "localhost"
+                    || address.is_some_and(|address| address.is_loopback());
+                let back_end = mocks
+                    .and_then(|mocks| mocks.get(index))
+                    .map(|server| server.back_end.port());
+                // A name may have addresses of both families.
+                let families: &[bool] = match address {
+                    Some(address) => &[address.is_ipv6()],
+                    None => &[false, true],
+                };
+                let families = families.iter().map(move |ipv6| SocketGroups {
                     target: target.port,
-                    server_is_local: target.host == "localhost"
-                        || address.is_some_and(|address| address.is_loopback()),
-                    back_end: mocks
-                        .and_then(|mocks| mocks.get(index))
-                        .map(|server| server.back_end.port()),
-                    ipv6: address.is_some_and(|address| address.is_ipv6()),
-                }
+                    server_is_local,
+                    back_end,
+                    ipv6: *ipv6,
+                });
+                families.collect::<Vec<_>>()
             })
             .collect();
         let of_mock = mocks.unwrap_or_default().iter().enumerate();

@@ -1,5 +1,5 @@
-//! The servers of a run: devices are dealt out to them in turn, by number, so that the same device
-//! meets the same server in every run.
+//! The servers of a run: devices are dealt out to them by number, so that the same device meets the
+//! same server in every run.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,13 +12,14 @@ use super::accounts::certificates;
 use super::carriers::{AnyFactory, AnyTransport, MakeTransport, Parts, carrier_of};
 use super::{MockProcess, RunError};
 use crate::device::device_random;
-use crate::scenario::{Needs, Plan, TargetPlan};
+use crate::scenario::{Dns, Needs, Plan, TargetPlan};
 use crate::transport::{
-    Carrier, Detour, LinkSpeed, PortUses, Redirects, Target, TlsOptions, check_sources,
+    Carrier, Deal, Detour, Ends, LinkSpeed, PortUses, Redirects, Target, TlsOptions, check_sources,
 };
 
 pub(super) struct Servers<F> {
     servers: Vec<(Target, F)>,
+    deal: Arc<Deal>,
     sources: Vec<IpAddr>,
     /// Devices of the plan; numbers from here on are senders'.
     devices: u32,
@@ -29,10 +30,14 @@ pub(super) struct Servers<F> {
     uses: Arc<PortUses>,
 }
 
+/// Number of a transport that is no device's and no sender's.
+const NOBODY: u32 = u32::MAX;
+
 impl<F> Servers<F> {
     /// What makes the transports of that device.
     fn factory(&self, device: usize) -> &F {
-        let (server, user) = (device % self.servers.len(), device % self.users);
+        let server = self.deal.server_of(device as u32);
+        let user = device % self.users;
         match self.presenting.get(&(server, user)) {
             Some(factory) => factory,
             None => &self.servers[server].1,
@@ -85,6 +90,7 @@ impl<F> Servers<F> {
             servers: servers
                 .map(|(target, factory)| (target, change(factory)))
                 .collect(),
+            deal: self.deal,
             sources: self.sources,
             devices: self.devices,
             presenting: presenting
@@ -119,7 +125,12 @@ impl<F: MakeTransport> Servers<F> {
         // The servers of a run may send devices to each other.
         let own = targets.iter().map(|target| target.host.clone());
         let redirects = Redirects::to(way.hosts.into_iter().chain(own).collect());
-        let links: Arc<[Option<LinkSpeed>]> = links(plan, seed).into();
+        let deal = match way.weights.as_slice() {
+            [] => Deal::even(targets.len()),
+            weights => Deal::new(weights),
+        };
+        let deal = Arc::new(deal);
+        let ends = Ends::new(&sources, Arc::clone(&deal), links(plan, seed).into());
         let mut servers = Vec::new();
         for target in &targets {
             let factory = F::of(&Parts {
@@ -128,9 +139,8 @@ impl<F: MakeTransport> Servers<F> {
                 carrier: &way.carrier,
                 silent,
                 uses: &uses,
-                sources: &sources,
-                stride: targets.len() as u32,
-                links: &links,
+                ends: &ends,
+                is_spread: way.is_spread,
                 detour: &way.detour,
                 redirects: &redirects,
             });
@@ -140,8 +150,9 @@ impl<F: MakeTransport> Servers<F> {
             return Err(RunError::Target("the plan names no server".to_owned()));
         }
         Ok(Self {
-            presenting: presenting(plan, &servers)?,
+            presenting: presenting(plan, &servers, &deal)?,
             servers,
+            deal,
             sources,
             devices: plan.devices.count,
             users: plan.devices.users as usize,
@@ -153,6 +164,17 @@ impl<F: MakeTransport> Servers<F> {
     /// A transport to the server of that device.
     pub(super) fn transport(&self, device: usize) -> F::Transport {
         self.factory(device).make_for(device as u32)
+    }
+
+    /// For each server its URL, and a user with a transport there: those of its first device, which does
+    /// not get the TLS session that this leaves.
+    pub(super) fn one_each(&self) -> impl Iterator<Item = (String, usize, F::Transport)> {
+        let servers = self.servers.iter().enumerate();
+        servers.map(|(server, (target, _))| {
+            let device = self.deal.first_of(server) as usize;
+            let transport = self.factory(device).make_for(NOBODY);
+            (target.url(), device % self.users, transport)
+        })
     }
 
     /// A transport of the sender that belongs to that device's user. It has no link: mail comes from
@@ -168,6 +190,9 @@ struct Way {
     tls: TlsOptions,
     carrier: Carrier,
     detour: Detour,
+    /// Of the servers; alike where there are none.
+    weights: Vec<u32>,
+    is_spread: bool,
     /// Where else a server may send devices.
     hosts: Vec<String>,
 }
@@ -183,24 +208,22 @@ impl Way {
                 entry,
             } => Self {
                 urls: urls.clone(),
-                tls: TlsOptions {
-                    ca_file: ca_file.clone(),
-                    insecure: *insecure,
-                },
+                tls: plan.devices.tls(ca_file.clone(), *insecure),
                 carrier: carrier_of(carrier)?,
                 detour: entry.detour.clone(),
+                weights: entry.weights.clone(),
+                is_spread: entry.dns == Dns::Spread,
                 hosts: entry.redirect_to.clone(),
             },
             TargetPlan::Mock(_) => {
                 let servers = mock.iter().flat_map(|mock| &mock.addresses().servers);
                 Self {
                     urls: servers.map(|server| server.url.clone()).collect(),
-                    tls: TlsOptions {
-                        ca_file: mock.and_then(MockProcess::ca_file),
-                        insecure: false,
-                    },
+                    tls: plan.devices.tls(mock.and_then(MockProcess::ca_file), false),
                     carrier: Carrier::default(),
                     detour: Detour::default(),
+                    weights: Vec::new(),
+                    is_spread: false,
                     hosts: Vec::new(),
                 }
             }
@@ -212,6 +235,7 @@ impl Way {
 fn presenting<F: MakeTransport>(
     plan: &Plan,
     servers: &[(Target, F)],
+    deal: &Deal,
 ) -> Result<HashMap<(usize, usize), F>, RunError> {
     let users = plan.devices.users as usize;
     let certificates = certificates(plan)?;
@@ -220,8 +244,9 @@ fn presenting<F: MakeTransport>(
         return Ok(presenting);
     }
     // Every server is asked once before the load, by the first devices or those that would follow.
-    for device in 0..(plan.devices.count as usize).max(servers.len()) {
-        let key = (device % servers.len(), device % users);
+    let firsts = (0..servers.len()).map(|server| deal.first_of(server));
+    for device in (0..plan.devices.count).chain(firsts) {
+        let key = (deal.server_of(device), device as usize % users);
         if let Entry::Vacant(free) = presenting.entry(key) {
             let made = servers[key.0].1.presenting(&certificates[key.1]);
             free.insert(made.map_err(RunError::Target)?);

@@ -91,6 +91,21 @@ pub(super) fn authorizations(
     })
 }
 
+/// What tokens need that is not there, in words.
+pub(super) fn missing(token: &TokenPlan) -> Option<String> {
+    match token {
+        TokenPlan::Command(_) => None,
+        TokenPlan::File(path) => std::fs::File::open(path)
+            .err()
+            .map(|error| format!("devices.token_file {}: {error}", path.display())),
+        TokenPlan::Oauth(oauth) => {
+            let name = oauth.client_secret_env.as_ref()?;
+            let error = AccountError::Secret(name.clone());
+            std::env::var(name).is_err().then(|| error.to_string())
+        }
+    }
+}
+
 fn ca_file(plan: &Plan) -> Option<PathBuf> {
     match &plan.target {
         TargetPlan::Server { ca_file, .. } => ca_file.clone(),
@@ -214,7 +229,7 @@ impl TokenSource for Endpoint {
             // are allowed.
             let mut internet = Internet::new(TlsOptions {
                 ca_file: self.ca_file.clone(),
-                insecure: false,
+                ..TlsOptions::default()
             });
             let body = self.form();
             let ask = Ask {

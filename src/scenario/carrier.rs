@@ -4,8 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::reader::Section;
-use super::{DevicesPlan, PhasePlan, TargetPlan};
-use crate::transport::Detour;
+use super::{DevicesPlan, Dns, PhasePlan, TargetPlan};
 
 /// How requests get to a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -181,8 +180,13 @@ pub(super) fn refuse_what_only_lean_can(
     }
     if let (Some(TargetPlan::Server { entry, .. }), Some(section)) =
         (target, root.section("target"))
-        && entry.detour != Detour::default()
     {
+        if entry.dns == Dns::Spread {
+            section.problem(
+                "dns",
+                "\"spread\" belongs to transport = \"lean\": reqwest chooses the address itself",
+            );
+        }
         for key in ["connect_to", "sni", "host_header"] {
             if section.has(key) {
                 section.problem(
@@ -318,6 +322,11 @@ mod tests {
                 "",
                 "abandon = { share = 0.5, after = \"1s\", rst = 1 }",
                 "phase[1].abandon.rst: transport = \"reqwest\" cannot reset",
+            ),
+            (
+                "dns = \"spread\"",
+                "",
+                "target.dns: \"spread\" belongs to transport = \"lean\"",
             ),
             (
                 "connect_to = \"127.0.0.1:443\"",

@@ -10,11 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use super::activity::{ActivityPlan, activity};
 use super::heartbeat::{HeartbeatPlan, heartbeat};
-use super::network::{LinkPlan, SleepPlan, SourceRange, addresses, link, sleep, source_addresses};
+use super::network::{
+    LinkPlan, SleepPlan, SourceRange, addresses, link, sleep, source_addresses, tls_versions,
+};
 use super::reader::Section;
 use super::token::{Grant, TokenPlan, token};
 use super::users::{UserNames, users};
 use super::{PasswordSource, format_duration};
+use crate::transport::{TlsOptions, TlsVersion};
 
 /// Defaults, each with its reason.
 mod defaults {
@@ -76,8 +79,19 @@ pub struct DevicesPlan {
     /// if there are none.
     #[serde(default)]
     pub source_addresses: Vec<SourceRange>,
+    /// Versions of TLS that they offer; all where there are none.
+    #[serde(default)]
+    pub tls_versions: Vec<TlsVersion>,
+    /// They resume their last TLS session when they connect again.
+    #[serde(default = "yes")]
+    pub tls_resumption: bool,
     /// The kinds of devices; at least one.
     pub profiles: Vec<ProfilePlan>,
+}
+
+/// Runs from before there was a choice resumed sessions.
+fn yes() -> bool {
+    true
 }
 
 /// A kind of devices.
@@ -164,6 +178,41 @@ impl DevicesPlan {
     #[must_use]
     pub fn sources(&self) -> Vec<IpAddr> {
         addresses(&self.source_addresses)
+    }
+
+    /// Whether their users have certificates, in place of passwords.
+    #[must_use]
+    pub fn show_certificates(&self) -> bool {
+        let in_file = matches!(
+            self.user_names,
+            UserNames::File {
+                certificates: true,
+                ..
+            }
+        );
+        in_file || self.certificate_dir.is_some()
+    }
+
+    /// How they speak TLS with a server whose certificate is judged so.
+    #[must_use]
+    pub fn tls(&self, ca_file: Option<PathBuf>, insecure: bool) -> TlsOptions {
+        TlsOptions {
+            ca_file,
+            insecure,
+            versions: self.tls_versions.clone(),
+            full_handshakes: !self.tls_resumption,
+        }
+    }
+
+    /// What is special of their TLS, in a few words.
+    #[must_use]
+    pub fn tls_text(&self) -> Option<String> {
+        let versions: Vec<String> = self.tls_versions.iter().map(ToString::to_string).collect();
+        let offered =
+            (!versions.is_empty()).then(|| format!("TLS {} only", versions.join(" and ")));
+        let full = (!self.tls_resumption).then(|| "every TLS handshake a full one".to_owned());
+        let parts: Vec<String> = offered.into_iter().chain(full).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
     }
 
     /// The profile of a device, by number: the same in every run and however a fleet is split, and
@@ -270,14 +319,36 @@ pub(super) fn devices(section: Section<'_>, is_mock: bool, folder: &Path) -> Opt
         "password_file",
         "password_command",
     ];
-    if certificate_dir.is_some() && others.iter().any(|key| section.has(key)) {
+    let in_file = matches!(
+        names,
+        Some((
+            UserNames::File {
+                certificates: true,
+                ..
+            },
+            _
+        ))
+    );
+    if certificate_dir.is_some() && in_file {
         section.problem(
             "certificate_dir",
+            "the users file has a certificate column; name one of both",
+        );
+    }
+    let shows_certificates = certificate_dir.is_some() || in_file;
+    if shows_certificates && others.iter().any(|key| section.has(key)) {
+        let key = if in_file {
+            "users_file"
+        } else {
+            "certificate_dir"
+        };
+        section.problem(
+            key,
             "devices that show a certificate send neither password nor token; name one of them",
         );
     }
     let needs_password = !is_mock
-        && certificate_dir.is_none()
+        && !shows_certificates
         && match &token {
             // Of a broken table it is not known.
             None => !section.has("oauth"),
@@ -359,6 +430,8 @@ pub(super) fn devices(section: Section<'_>, is_mock: bool, folder: &Path) -> Opt
             .number("refused_share", 0.0..=1.0)
             .unwrap_or(defaults::REFUSED_SHARE),
         source_addresses: source_addresses(&section),
+        tls_versions: tls_versions(&section),
+        tls_resumption: section.flag("tls_resumption").unwrap_or(true),
         profiles,
     };
     section.finish();
@@ -379,7 +452,12 @@ fn password(
     if let Some((second, _)) = named.next() {
         section.problem(second, format!("name one of {}", KEYS.join(", ")));
     }
-    if let Some((UserNames::File { passwords, path }, _)) = names
+    if let Some((
+        UserNames::File {
+            passwords, path, ..
+        },
+        _,
+    )) = names
         && (*passwords || first.is_none())
     {
         if let (true, Some((key, _))) = (*passwords, &first) {
@@ -578,6 +656,8 @@ mod tests {
             refusals: 1,
             refused_share: 1.0,
             source_addresses: Vec::new(),
+            tls_versions: Vec::new(),
+            tls_resumption: true,
             profiles: vec![profile("a", 6.0), profile("b", 3.0), profile("c", 1.0)],
         };
         for start in [0, 1, 777, 9_900] {

@@ -19,7 +19,26 @@ pub struct EntryPlan {
     pub autodiscover: Option<Autodiscover>,
     /// Domains that Autodiscover may lead to, beside the address's own.
     pub autodiscover_domains: Vec<String>,
+    /// Weights by which devices are dealt out to the servers; alike where there are none.
+    pub weights: Vec<u32>,
+    /// Which of a name's addresses are used.
+    pub dns: Dns,
 }
+
+/// Which of the addresses of a server's name devices connect to. Names are resolved anew for every
+/// connection, by the system.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Dns {
+    /// The first that answers, in the system's order: what a phone does.
+    #[default]
+    First,
+    /// All of them: each device has one of its own, and the others if that does not answer.
+    Spread,
+}
+
+/// Larger differences would only make a round of the deal long.
+const MAX_WEIGHT: u32 = 1000;
 
 /// Whose server Autodiscover is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,7 +50,8 @@ pub enum Autodiscover {
     FirstUser,
 }
 
-pub(super) fn entry(section: &Section<'_>) -> EntryPlan {
+/// Reads them; `servers` is how many URLs there are.
+pub(super) fn entry(section: &Section<'_>, servers: Option<usize>) -> EntryPlan {
     let autodiscover = section
         .text_or_true("autodiscover")
         .map(|address| match address {
@@ -58,7 +78,29 @@ pub(super) fn entry(section: &Section<'_>) -> EntryPlan {
         detour: detour(section),
         autodiscover,
         autodiscover_domains: domains,
+        weights: weights(section, servers),
+        dns: section.choice("dns", &DNS).unwrap_or_default(),
     }
+}
+
+const DNS: [(&str, Dns); 2] = [("first", Dns::First), ("spread", Dns::Spread)];
+
+fn weights(section: &Section<'_>, servers: Option<usize>) -> Vec<u32> {
+    let Some(weights) = section.integers("weights", 1..=MAX_WEIGHT.into()) else {
+        return Vec::new();
+    };
+    let found = weights.len();
+    match servers {
+        Some(servers) if servers != found => section.problem(
+            "weights",
+            format!("expected one for each URL: {servers}, found {found}"),
+        ),
+        None if section.has("autodiscover") => {
+            section.problem("weights", "Autodiscover finds one server; remove this key");
+        }
+        _ => {}
+    }
+    weights.into_iter().map(|weight| weight as u32).collect()
 }
 
 /// The keys `connect_to`, `sni` and `host_header`.

@@ -128,6 +128,10 @@ fn read_door(config: &mut MockConfig, section: &Section<'_>, folder: &Path) {
         (_, Some(_), None) => section.problem("certificate", "needs `key`, its private key"),
         (_, None, Some(_)) => section.problem("key", "needs `certificate`, a chain in PEM"),
     }
+    set(
+        &mut config.tls_versions,
+        section.text_or_texts("tls_versions"),
+    );
     config.client_ca = file("client_ca");
     config.bearer_token = section.text("bearer_token");
     set(&mut config.versions, section.texts("versions"));

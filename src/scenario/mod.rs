@@ -16,6 +16,7 @@ mod observe;
 mod parse;
 mod policy;
 mod reader;
+mod target;
 mod threshold;
 mod token;
 mod users;
@@ -30,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use activity::{Action, ActivityPlan};
 pub use carrier::{CarrierPlan, ProxyLoginPlan, ProxyPlan, TransportKind};
 pub use devices::{DevicesPlan, PingBody, ProfilePlan, QueryForm, Wait};
-pub use entry::{Autodiscover, EntryPlan};
+pub use entry::{Autodiscover, Dns, EntryPlan};
 pub use file::read_config;
 pub use heartbeat::{Fall, HeartbeatPlan, Ladder, MAX_HEARTBEAT};
 pub use mail::{CurvePlan, MailDoor, MailSchedule};
@@ -43,7 +44,7 @@ pub use parse::{ScenarioError, parse, parse_mock};
 pub use policy::PolicyPlan;
 pub use threshold::{Bound, Figure, Relation, Statistic, Threshold, parse_threshold};
 pub use token::{Grant, OauthPlan, TokenPlan};
-pub use users::{UserNames, UserRows};
+pub use users::{UserNames, UserRow, UserRows};
 
 /// The scenario that `easload run` plays without one.
 pub const DEFAULT_SCENARIO: (&str, &str) = (

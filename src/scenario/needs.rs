@@ -166,13 +166,20 @@ impl Needs {
             f64::from(plan.devices.count) * turns * abandon.share * abandon.how.fin / weights
         };
         let closed = plan.phases.iter().map(closed).fold(0.0, f64::max).ceil() as u64;
-        let servers = match &plan.target {
-            TargetPlan::Mock(config) => config.servers as u64,
-            TargetPlan::Server { urls, .. } => urls.len() as u64,
+        // The weight of the busiest server, and that of all.
+        let (most, all) = match &plan.target {
+            TargetPlan::Mock(config) => (1, config.servers as u64),
+            TargetPlan::Server { urls, entry, .. } => match entry.weights.as_slice() {
+                [] => (1, urls.len() as u64),
+                weights => {
+                    let weights = weights.iter().copied().map(u64::from);
+                    (weights.clone().max().unwrap_or(1), weights.sum())
+                }
+            },
         };
         // Each act closes its connection.
         let acts = (Self::acts(plan).0 * Self::TIME_WAIT).ceil() as u64;
-        (Self::of(plan).connections + closed + acts).div_ceil(servers.max(1))
+        ((Self::of(plan).connections + closed + acts) * most).div_ceil(all.max(1))
     }
 
     /// What is wrong if each address of this machine has so many local ports.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use mock_server::units::parse_size;
 
 use super::reader::Section;
+use crate::transport::TlsVersion;
 
 /// So many can be told apart by 16 bits, and each has 28,000 ports and more.
 const MAX_SOURCES: u128 = 65_536;
@@ -176,6 +177,24 @@ fn number(address: IpAddr) -> u128 {
 /// All addresses of those ranges, in their order.
 pub(super) fn addresses(ranges: &[SourceRange]) -> Vec<IpAddr> {
     ranges.iter().flat_map(SourceRange::addresses).collect()
+}
+
+/// The key `tls_versions`: what devices offer, all versions where it is not there.
+pub(super) fn tls_versions(section: &Section<'_>) -> Vec<TlsVersion> {
+    let Some(texts) = section.text_or_texts("tls_versions") else {
+        return Vec::new();
+    };
+    let known: Vec<_> = texts
+        .iter()
+        .map(|text| {
+            let found = TlsVersion::ALL.iter().find(|(name, _)| name == text);
+            found.map(|(_, version)| *version)
+        })
+        .collect();
+    if known.is_empty() || known.contains(&None) {
+        section.problem("tls_versions", "expected \"1.2\", \"1.3\", or both");
+    }
+    known.into_iter().flatten().collect()
 }
 
 /// The key `source_addresses`.

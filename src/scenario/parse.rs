@@ -1,26 +1,25 @@
 //! A scenario file → a [`Plan`].
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use mock_server::{MockConfig, Topology};
 use toml::de::DeTable;
 
-use super::carrier::{carrier, refuse_what_only_lean_can};
+use super::carrier::refuse_what_only_lean_can;
 use super::devices::devices;
-use super::entry::entry;
 use super::mail::mail;
 use super::mock::{faults, mock_config};
 use super::observe::observe;
 use super::policy::policy;
 use super::reader::{Problem, Problems, Section};
+use super::target::target;
 use super::{
     AbandonPlan, Bound, ChecksPlan, Expectation, FlightPlan, LossPlan, PhaseKind, PhasePlan, Plan,
     PolicyPlan, TargetPlan, Threshold, Trigger, parse_threshold,
 };
-use crate::transport::{Detour, Target};
 
 /// Defaults, each with its reason.
 mod defaults {
@@ -226,73 +225,6 @@ fn read(root: Section<'_>, folder: &Path) -> Option<Plan> {
 fn is_file_name(name: &str) -> bool {
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     !name.is_empty() && !name.starts_with('.') && name.chars().all(allowed)
-}
-
-fn target(root: &Section<'_>, folder: &Path) -> Option<TargetPlan> {
-    let mock = root.section("mock");
-    let Some(section) = root.section("target") else {
-        return match mock {
-            Some(section) => Some(TargetPlan::Mock(Box::new(mock_config(section, folder)))),
-            None if root.has("target") || root.has("mock") => None,
-            None => {
-                root.problem(
-                    "target",
-                    "is missing; write [target] with url = \"https://mail.lab.example\", or [mock]",
-                );
-                None
-            }
-        };
-    };
-    if mock.is_some() {
-        root.problem("mock", "a run has one target: either [target] or [mock]");
-    }
-    let urls = section.text_or_texts("url");
-    let entry = entry(&section);
-    let urls = match (urls, &entry.autodiscover) {
-        (Some(urls), Some(_)) => {
-            section.problem("autodiscover", "name either url or autodiscover");
-            Some(urls)
-        }
-        (None, Some(_)) if !section.has("url") => None,
-        (urls, _) => section.required("url", urls, "\"https://mail.lab.example\""),
-    };
-    for url in urls.iter().flatten() {
-        if let Err(error) = Target::parse(url) {
-            section.problem("url", error.to_string());
-        }
-    }
-    if urls.as_ref().is_some_and(Vec::is_empty) {
-        section.problem("url", "expected at least one URL");
-    }
-    if entry.detour != Detour::default() && urls.as_ref().is_some_and(|urls| urls.len() > 1) {
-        section.problem(
-            "url",
-            "connect_to, sni and host_header lead to one server; expected one URL",
-        );
-    }
-    let mut paths: Vec<String> = urls
-        .iter()
-        .flatten()
-        .filter_map(|url| Some(Target::parse(url).ok()?.path))
-        .collect();
-    paths.dedup();
-    if paths.len() > 1 {
-        section.problem("url", "expected the same path in every URL");
-    }
-    let ca_file = section.text("ca_file").map(PathBuf::from);
-    let insecure = section.flag("insecure").unwrap_or(false);
-    let carrier = carrier(&section, urls.as_deref().unwrap_or_default());
-    section.finish();
-    Some(TargetPlan::Server {
-        urls: match (urls, &entry.autodiscover) {
-            (None, Some(_)) => Vec::new(),
-            (urls, _) => urls?,
-        },
-        ca_file,
-        insecure,
-        carrier,
-        entry: Box::new(entry),
-    })
 }
 
 fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {

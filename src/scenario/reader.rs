@@ -154,6 +154,25 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// A list of whole numbers within bounds.
+    pub(super) fn integers(
+        &self,
+        name: &'static str,
+        bounds: RangeInclusive<u64>,
+    ) -> Option<Vec<u64>> {
+        let expected = format!(
+            "a list of whole numbers from {} to {}",
+            bounds.start(),
+            bounds.end()
+        );
+        self.read(name, &expected, |value| {
+            let numbers = value.as_array()?.iter();
+            let numbers = numbers.map(|number| integer(number.get_ref()));
+            let numbers: Option<Vec<u64>> = numbers.collect();
+            numbers.filter(|numbers| numbers.iter().all(|number| bounds.contains(number)))
+        })
+    }
+
     /// A number within bounds.
     pub(super) fn number(&self, name: &'static str, bounds: RangeInclusive<f64>) -> Option<f64> {
         let expected = format!("a number from {} to {}", bounds.start(), bounds.end());

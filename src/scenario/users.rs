@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::read_config;
 use super::reader::Section;
+use crate::transport::ClientCertificate;
 
 /// Mistakes of a users file that are listed; a file of another kind would fill the screen.
 const MAX_LISTED: usize = 20;
@@ -28,6 +29,9 @@ pub enum UserNames {
         path: PathBuf,
         /// It has a column `password`.
         passwords: bool,
+        /// It has a column `certificate`.
+        #[serde(default)]
+        certificates: bool,
     },
 }
 
@@ -67,7 +71,7 @@ impl UserNames {
                     ));
                 }
                 let rows = rows.rows.into_iter().take(count as usize);
-                Ok(rows.map(|(user, _)| user).collect())
+                Ok(rows.map(|row| row.user).collect())
             }
         }
     }
@@ -140,10 +144,94 @@ impl Pattern {
     }
 }
 
-/// A users file: names, and passwords where there is a column for them.
+/// A users file: names, and what there are columns for besides.
 pub struct UserRows {
-    /// User and password, in the order of the file.
-    pub rows: Vec<(String, Option<String>)>,
+    /// In the order of the file.
+    pub rows: Vec<UserRow>,
+}
+
+/// A row of a users file.
+pub struct UserRow {
+    /// The user's name.
+    pub user: String,
+    /// Column `password`.
+    pub password: Option<String>,
+    /// Columns `certificate` and `key`: PEM files, relative to the users file. The key is in the
+    /// certificate's file where it has no column.
+    pub certificate: Option<ClientCertificate>,
+}
+
+/// The columns of a users file.
+struct Columns {
+    user: usize,
+    password: Option<usize>,
+    certificate: Option<usize>,
+    key: Option<usize>,
+    count: usize,
+}
+
+impl Columns {
+    /// By the names in the header line.
+    fn of(headers: &csv::StringRecord) -> Result<Self, &'static str> {
+        let column = |name| {
+            headers
+                .iter()
+                .position(|one| one.eq_ignore_ascii_case(name))
+        };
+        let columns = Self {
+            user: column("user")
+                .ok_or("expected a header line with a column `user`, such as user,password")?,
+            password: column("password"),
+            certificate: column("certificate"),
+            key: column("key"),
+            count: headers.len(),
+        };
+        match columns {
+            Self {
+                key: Some(_),
+                certificate: None,
+                ..
+            } => Err("the column `key` belongs to a column `certificate`, which is missing"),
+            Self {
+                password: Some(_),
+                certificate: Some(_),
+                ..
+            } => {
+                Err("devices that show a certificate send no password; expected one column of both")
+            }
+            columns => Ok(columns),
+        }
+    }
+
+    fn row(&self, record: &csv::StringRecord, folder: &Path) -> Result<UserRow, String> {
+        let found = record.len();
+        if found != self.count {
+            return Err(format!("expected {} columns, found {found}", self.count));
+        }
+        let user = record.get(self.user).unwrap_or_default().trim();
+        if user.is_empty() {
+            return Err("the user is empty".to_owned());
+        }
+        if user.contains(|letter: char| letter.is_control() || letter == ':') {
+            return Err("a user's name holds no `:` and no control character".to_owned());
+        }
+        let cell = |column: Option<usize>, what: &str| match column.and_then(|one| record.get(one))
+        {
+            Some("") => Err(format!("the {what} of `{user}` is empty")),
+            cell => Ok(cell),
+        };
+        let file = |text: &str| folder.join(text.trim());
+        let certificate = cell(self.certificate, "certificate")?.map(file);
+        let key = cell(self.key, "key")?.map(file);
+        Ok(UserRow {
+            password: cell(self.password, "password")?.map(str::to_owned),
+            certificate: certificate.map(|certificate| ClientCertificate {
+                key: key.unwrap_or_else(|| certificate.clone()),
+                certificate,
+            }),
+            user: user.to_owned(),
+        })
+    }
 }
 
 impl UserRows {
@@ -166,18 +254,9 @@ impl UserRows {
         let headers = reader
             .headers()
             .map_err(|error| format!("{file}:1: {error}"))?;
-        let columns = headers.len();
-        let column = |name| {
-            headers
-                .iter()
-                .position(|one| one.eq_ignore_ascii_case(name))
-        };
-        let (Some(user), password) = (column("user"), column("password")) else {
-            return Err(format!(
-                "{file}:1: expected a header line with a column `user`, such as user,password"
-            ));
-        };
-        let mut rows: Vec<(String, Option<String>)> = Vec::new();
+        let columns = Columns::of(headers).map_err(|problem| format!("{file}:1: {problem}"))?;
+        let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+        let mut rows: Vec<UserRow> = Vec::new();
         let mut lines: HashMap<String, u64> = HashMap::new();
         let mut mistakes = Vec::new();
         for record in reader.records() {
@@ -190,26 +269,15 @@ impl UserRows {
                 }
             };
             let line = record.position().map_or(0, csv::Position::line);
-            if record.len() != columns {
-                let found = record.len();
-                mistakes.push((line, format!("expected {columns} columns, found {found}")));
-                continue;
-            }
-            let name = record.get(user).unwrap_or_default().trim();
-            let word = password.map(|column| record.get(column).unwrap_or_default());
-            if name.is_empty() {
-                mistakes.push((line, "the user is empty".to_owned()));
-            } else if name.contains(|letter: char| letter.is_control() || letter == ':') {
-                mistakes.push((
-                    line,
-                    "a user's name holds no `:` and no control character".to_owned(),
-                ));
-            } else if word.is_some_and(str::is_empty) {
-                mistakes.push((line, format!("the password of `{name}` is empty")));
-            } else if let Some(first) = lines.insert(name.to_lowercase(), line) {
-                mistakes.push((line, format!("`{name}` stands in line {first} already")));
-            } else {
-                rows.push((name.to_owned(), word.map(str::to_owned)));
+            match columns.row(&record, folder) {
+                Err(text) => mistakes.push((line, text)),
+                Ok(row) => match lines.insert(row.user.to_lowercase(), line) {
+                    Some(first) => mistakes.push((
+                        line,
+                        format!("`{}` stands in line {first} already", row.user),
+                    )),
+                    None => rows.push(row),
+                },
             }
         }
         if rows.is_empty() && mistakes.is_empty() {
@@ -232,7 +300,13 @@ impl UserRows {
     /// Whether it has passwords.
     #[must_use]
     pub fn has_passwords(&self) -> bool {
-        self.rows.iter().any(|(_, password)| password.is_some())
+        self.rows.iter().any(|row| row.password.is_some())
+    }
+
+    /// Whether it has certificates.
+    #[must_use]
+    pub fn has_certificates(&self) -> bool {
+        self.rows.iter().any(|row| row.certificate.is_some())
     }
 }
 
@@ -259,9 +333,13 @@ pub(super) fn users(
             let path = folder.join(file);
             match UserRows::read(&path) {
                 Ok(rows) => {
-                    let passwords = rows.has_passwords();
                     let count = u32::try_from(rows.rows.len()).unwrap_or(u32::MAX);
-                    Some((UserNames::File { path, passwords }, Some(count)))
+                    let names = UserNames::File {
+                        path,
+                        passwords: rows.has_passwords(),
+                        certificates: rows.has_certificates(),
+                    };
+                    Some((names, Some(count)))
                 }
                 Err(text) => {
                     for line in text.lines() {
@@ -311,12 +389,29 @@ mod tests {
     }
 
     #[test]
+    fn certificates_are_beside_the_users_file() {
+        let certificate = |text: &str| {
+            let rows = UserRows::parse("lab/u.csv", text).unwrap_or_else(|error| panic!("{error}"));
+            assert!(rows.has_certificates() && !rows.has_passwords());
+            rows.rows.into_iter().next().unwrap().certificate.unwrap()
+        };
+        let own = certificate("user,certificate,key\nLAB\\x,c/x.pem,c/x.key\n");
+        assert_eq!(own.certificate, Path::new("lab/c/x.pem"));
+        assert_eq!(own.key, Path::new("lab/c/x.key"));
+        let both = certificate("certificate,user\n/c/x.pem,x\n");
+        assert_eq!(both.certificate, Path::new("/c/x.pem"));
+        assert_eq!(both.key, both.certificate);
+    }
+
+    #[test]
     fn a_users_file_tells_all_its_mistakes_and_no_password() {
         let good = UserRows::parse("u.csv", "\u{feff}user,password\na,x\n\"b\",\"p,\"\"q\"\n");
         let rows = good.unwrap_or_else(|error| panic!("{error}")).rows;
-        let password = |text: &str| Some(text.to_owned());
-        assert_eq!(rows[0], ("a".to_owned(), password("x")));
-        assert_eq!(rows[1], ("b".to_owned(), password("p,\"q")));
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|row| (row.user.as_str(), row.password.as_deref()))
+            .collect();
+        assert_eq!(rows, [("a", Some("x")), ("b", Some("p,\"q"))]);
         let text = "user,password\na,hush1\n,hush2\nb,\nA,hush3\nc\nd:e,hush4\n";
         let error = UserRows::parse("u.csv", text).err().expect("mistakes");
         let lines: Vec<&str> = error.lines().collect();
@@ -332,6 +427,15 @@ mod tests {
         );
         for (text, expected) in [
             ("", "u.csv:1: expected a header line"),
+            ("user,key\na,k\n", "u.csv:1: the column `key` belongs to"),
+            (
+                "user,password,certificate\n",
+                "u.csv:1: devices that show a certificate send no password",
+            ),
+            (
+                "user,certificate\na,\n",
+                "u.csv:2: the certificate of `a` is empty",
+            ),
             ("name\nx\n", "u.csv:1: expected a header line"),
             ("user\n", "u.csv:1: no users after"),
         ] {

@@ -18,6 +18,14 @@ pub struct ClientCertificate {
 }
 
 impl ClientCertificate {
+    /// Whether it can be used.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or certificate and key do not go together.
+    pub fn check(&self) -> Result<(), TlsError> {
+        self.load().map(drop)
+    }
+
     pub(super) fn load(&self) -> Result<CertifiedKey, TlsError> {
         let fail = |path: &PathBuf, problem: String| TlsError::Certificate {
             path: path.clone(),

@@ -3,27 +3,28 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustls::ClientConfig;
-use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, HandshakeKind};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::certificate::ClientCertificate;
 use super::detour::Detour;
-use super::link::{Link, LinkSpeed};
-use super::ports::{LocalPorts, system_range};
-use super::tls::{TlsError, TlsOptions, client_config, describe};
+use super::ends::{End, Ends};
+use super::link::Link;
+use super::ports::LocalPorts;
+use super::sessions::{OwnTls, Sessions};
+use super::target::Target;
+use super::tls::{Handshake, TlsError, TlsOptions, TlsVersion, client_config, describe};
 use super::{LocalEnd, Origin};
 
 /// How long TCP and TLS handshakes may take, each. Windows itself gives up after 21 s; a server
@@ -50,7 +51,7 @@ pub struct Connected<S> {
     /// TCP handshake.
     pub connect: Duration,
     /// TLS handshake.
-    pub tls: Option<Duration>,
+    pub tls: Option<Handshake>,
 }
 
 /// Makes connections to one target.
@@ -138,107 +139,59 @@ impl ConnectError {
     }
 }
 
-/// Where to connect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// Speak TLS.
-    pub tls: bool,
-    /// Host name or address, without brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Path of the EAS virtual directory.
-    pub path: String,
+/// How TLS is spoken with a server.
+struct Tls {
+    /// What all devices share.
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    /// Where devices may resume sessions, theirs.
+    sessions: Option<Sessions>,
 }
 
-/// A URL that cannot be a target.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{url}` is not a target: {problem}; expected a URL such as https://mail.lab.example")]
-pub struct TargetError {
-    url: String,
-    problem: &'static str,
-}
-
-impl Target {
-    /// Reads a URL. Without a path it is the EAS one.
-    ///
-    /// # Errors
-    /// When the URL is not http or https, or has no host.
-    pub fn parse(url: &str) -> Result<Self, TargetError> {
-        let fail = |problem| TargetError {
-            url: url.to_owned(),
-            problem,
-        };
-        let parsed = reqwest::Url::parse(url).map_err(|_| fail("it is not a URL"))?;
-        let tls = match parsed.scheme() {
-            "https" => true,
-            "http" => false,
-            _ => return Err(fail("its scheme is neither https nor http")),
-        };
-        if !parsed.username().is_empty() || parsed.password().is_some() {
-            // The URL is shown, and a report with it.
-            return Err(TargetError {
-                url: format!(
-                    "{}://***@{}",
-                    parsed.scheme(),
-                    parsed.host_str().unwrap_or_default()
-                ),
-                problem: "it must not hold credentials",
-            });
-        }
-        let host = parsed.host_str().ok_or_else(|| fail("it has no host"))?;
-        let path = match parsed.path() {
-            "" | "/" => eas::http::PATH,
-            path => path,
-        };
+impl Tls {
+    fn new(config: Arc<ClientConfig>, options: &TlsOptions, host: &str) -> Result<Self, TlsError> {
+        let name =
+            ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))?;
         Ok(Self {
-            tls,
-            host: host.trim_matches(['[', ']']).to_owned(),
-            port: parsed
-                .port_or_known_default()
-                .ok_or_else(|| fail("it has no port"))?,
-            path: path.to_owned(),
+            config,
+            name,
+            sessions: (!options.full_handshakes).then(Sessions::default),
         })
     }
 
-    /// Itself as a URL.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("{}{}", self.origin(), self.path)
-    }
-
-    /// The URL without its path.
-    pub(super) fn origin(&self) -> String {
-        let scheme = if self.tls { "https" } else { "http" };
-        let host = if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
+    async fn handshake<S: Stream>(
+        &self,
+        device: u32,
+        stream: S,
+    ) -> Result<(Box<OwnTls<S>>, Handshake), ConnectError> {
+        let began = Instant::now();
+        let own = self.sessions.as_ref().map(|sessions| sessions.of(device));
+        let connector = TlsConnector::from(Arc::clone(&self.config));
+        let handshake = OwnTls::connect(&connector, self.name.clone(), stream, own);
+        let stream = match timeout(CONNECT_TIMEOUT, handshake).await {
+            Err(_) => return Err(ConnectError::Tls("the handshake timed out".to_owned())),
+            Ok(Err(error)) => return Err(ConnectError::Tls(describe(&error))),
+            Ok(Ok(stream)) => stream,
         };
-        format!("{scheme}://{host}:{}", self.port)
+        let connection = stream.connection();
+        let handshake = Handshake {
+            took: began.elapsed(),
+            version: TlsVersion::agreed(connection.protocol_version()),
+            resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+        };
+        Ok((Box::new(stream), handshake))
     }
-}
-
-/// Where connections begin: addresses and ports of this machine, and what devices' links are like.
-#[derive(Clone)]
-struct Ends {
-    /// One for each source address; one for all where the system chooses it.
-    ports: Arc<[LocalPorts]>,
-    /// Devices in a row that have the same source address.
-    stride: u32,
-    /// The devices' links, by number; devices without one have none here.
-    links: Arc<[Option<LinkSpeed>]>,
 }
 
 /// Connects over the network.
 pub struct Network {
     target: Target,
     host_header: String,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<Tls>,
     ends: Ends,
     options: TlsOptions,
-    config: Option<Arc<ClientConfig>>,
     detour: Detour,
+    is_spread: bool,
 }
 
 impl Network {
@@ -252,12 +205,7 @@ impl Network {
         } else {
             None
         };
-        let ends = Ends {
-            ports: Arc::new([LocalPorts::of_system(None, system_range())]),
-            stride: 1,
-            links: Arc::default(),
-        };
-        Self::with(target, options, config, ends)
+        Self::with(target, options, config, Ends::default())
     }
 
     fn with(
@@ -266,14 +214,8 @@ impl Network {
         config: Option<Arc<ClientConfig>>,
         ends: Ends,
     ) -> Result<Self, TlsError> {
-        let tls = match &config {
-            Some(config) => {
-                let name = ServerName::try_from(target.host.clone())
-                    .map_err(|_| TlsError::Name(target.host.clone()))?;
-                Some((TlsConnector::from(Arc::clone(config)), name))
-            }
-            None => None,
-        };
+        let tls = config.map(|config| Tls::new(config, options, &target.host));
+        let tls = tls.transpose()?;
         let default = if target.tls { 443 } else { 80 };
         let host_header = match (target.host.contains(':'), target.port == default) {
             (true, true) => format!("[{}]", target.host),
@@ -287,31 +229,22 @@ impl Network {
             tls,
             ends,
             options: options.clone(),
-            config,
             detour: Detour::default(),
+            is_spread: false,
         })
     }
 
-    /// With those links of devices, by number; further devices have none.
+    /// From those ends.
     #[must_use]
-    pub fn with_links(mut self, links: Arc<[Option<LinkSpeed>]>) -> Self {
-        self.ends.links = links;
+    pub fn with_ends(mut self, ends: Ends) -> Self {
+        self.ends = ends;
         self
     }
 
-    /// Connects from those addresses, if there are any: device n from that of number n / `stride`, in
-    /// turn. The stride is the number of servers that devices are dealt out to, so that each server
-    /// is met from every address.
+    /// Deals the devices out over all addresses that the name has, instead of the first that answers.
     #[must_use]
-    pub fn with_sources(mut self, sources: &[IpAddr], stride: u32) -> Self {
-        if !sources.is_empty() {
-            let range = system_range();
-            let ports = sources
-                .iter()
-                .map(|source| LocalPorts::of_system(Some(*source), range.clone()));
-            self.ends.ports = ports.collect();
-        }
-        self.ends.stride = stride.max(1);
+    pub fn spread(mut self, is_spread: bool) -> Self {
+        self.is_spread = is_spread;
         self
     }
 
@@ -320,8 +253,9 @@ impl Network {
     /// # Errors
     /// When the server name cannot be one.
     pub fn via(mut self, detour: Detour) -> Result<Self, TlsError> {
-        if let (Some(sni), Some((_, name))) = (&detour.sni, &mut self.tls) {
-            *name = ServerName::try_from(sni.clone()).map_err(|_| TlsError::Name(sni.clone()))?;
+        if let (Some(sni), Some(tls)) = (&detour.sni, &mut self.tls) {
+            let name = ServerName::try_from(sni.clone());
+            tls.name = name.map_err(|_| TlsError::Name(sni.clone()))?;
         }
         if let Some(host) = &detour.host_header {
             self.host_header.clone_from(host);
@@ -344,14 +278,13 @@ impl Network {
     /// # Errors
     /// When the certificate cannot be used, or the server is not asked over TLS.
     pub fn presenting(&self, certificate: &ClientCertificate) -> Result<Self, TlsError> {
-        let config = self.config.as_ref().ok_or(TlsError::NeedsTls)?;
-        let mut config = ClientConfig::clone(config);
+        let tls = self.tls.as_ref().ok_or(TlsError::NeedsTls)?;
+        let mut config = ClientConfig::clone(&tls.config);
         let certified = SingleCertAndKey::from(certificate.load()?);
         config.client_auth_cert_resolver = Arc::new(certified);
-        // A session that is resumed is still that of the user who began it.
-        config.resumption = Resumption::in_memory_sessions(1);
         let (target, ends) = (self.target.clone(), self.ends.clone());
-        Self::with(target, &self.options, Some(Arc::new(config)), ends)?.via(self.detour.clone())
+        let other = Self::with(target, &self.options, Some(Arc::new(config)), ends)?;
+        other.spread(self.is_spread).via(self.detour.clone())
     }
 
     /// The target's addresses, as resolved now.
@@ -369,29 +302,48 @@ impl Network {
         Ok(addresses)
     }
 
-    async fn tcp(&self, ports: &LocalPorts) -> Result<TcpStream, ConnectError> {
+    /// `turn` is the device's place in the deal over several addresses.
+    async fn tcp(&self, ports: &LocalPorts, turn: usize) -> Result<TcpStream, ConnectError> {
         let attempt = async {
             // An address needs no resolver, which would cost a blocking thread for each connection.
             let (host, port) = self.dialled();
             if let Ok(ip) = host.parse() {
                 return tcp_to(ports, SocketAddr::new(ip, port)).await;
             }
-            let mut outcome = Err(ConnectError::Resolve("no addresses".to_owned()));
-            for address in self.resolve().await? {
-                if !ports.reach(address) {
-                    continue;
-                }
-                outcome = tcp_to(ports, address).await;
-                if outcome.is_ok() {
-                    break;
-                }
+            let mut addresses = self.resolve().await?;
+            addresses.retain(|address| ports.reach(*address));
+            if self.is_spread {
+                own_first(&mut addresses, turn);
             }
-            outcome
+            tcp_to_any(ports, &addresses).await
         };
         timeout(CONNECT_TIMEOUT, attempt)
             .await
             .map_err(|_| ConnectError::TimedOut)?
     }
+}
+
+/// Brings the address of that turn to the front, whatever the order in which the resolver gave them,
+/// which is another each time.
+fn own_first(addresses: &mut [SocketAddr], turn: usize) {
+    addresses.sort_unstable();
+    let count = addresses.len().max(1);
+    addresses.rotate_left(turn % count);
+}
+
+/// To the first that answers.
+async fn tcp_to_any(
+    ports: &LocalPorts,
+    addresses: &[SocketAddr],
+) -> Result<TcpStream, ConnectError> {
+    let mut outcome = Err(ConnectError::Resolve("no addresses".to_owned()));
+    for address in addresses {
+        outcome = tcp_to(ports, *address).await;
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
 }
 
 async fn tcp_to(ports: &LocalPorts, address: SocketAddr) -> Result<TcpStream, ConnectError> {
@@ -403,15 +355,14 @@ impl Connect for Network {
     type Stream = NetStream;
 
     async fn connect(&self, device: u32) -> Result<Connected<NetStream>, ConnectError> {
-        let Ends {
+        let End {
             ports,
-            stride,
-            links,
-        } = &self.ends;
-        let source = (device / stride) as usize % ports.len();
+            source,
+            turn,
+            link,
+        } = self.ends.of(device);
         let began = Instant::now();
-        let tcp = self.tcp(&ports[source]).await?;
-        let link = links.get(device as usize).copied().flatten();
+        let tcp = self.tcp(ports, turn).await?;
         if let Some(link) = link {
             sleep(link.latency).await;
         }
@@ -420,11 +371,10 @@ impl Connect for Network {
         tcp.set_nodelay(true)
             .map_err(|error| ConnectError::from_io(&error))?;
         let local = LocalEnd {
-            // At most 65,536 addresses, as the plan bounds them.
-            source: source as u16,
+            source,
             port: tcp.local_addr().map_or(0, |address| address.port()),
         };
-        let Some((connector, name)) = &self.tls else {
+        let Some(tls) = &self.tls else {
             let stream = match link {
                 None => NetStream::Plain(tcp),
                 Some(speed) => NetStream::Slow(Box::new(Link::new(tcp, speed))),
@@ -436,19 +386,21 @@ impl Connect for Network {
                 tls: None,
             });
         };
-        let began = Instant::now();
-        let stream = match link {
-            None => NetStream::Tls(Box::new(handshake(connector, name, tcp).await?)),
+        let (stream, handshake) = match link {
+            None => {
+                let (stream, handshake) = tls.handshake(device, tcp).await?;
+                (NetStream::Tls(stream), handshake)
+            }
             Some(speed) => {
-                let link = Link::new(tcp, speed);
-                NetStream::SlowTls(Box::new(handshake(connector, name, link).await?))
+                let (stream, handshake) = tls.handshake(device, Link::new(tcp, speed)).await?;
+                (NetStream::SlowTls(stream), handshake)
             }
         };
         Ok(Connected {
             stream,
             local,
             connect,
-            tls: Some(began.elapsed()),
+            tls: Some(handshake),
         })
     }
 
@@ -470,10 +422,10 @@ impl Connect for Network {
             return Ok(None);
         }
         let (to, ends) = (to.clone(), self.ends.clone());
-        let config = match &self.config {
+        let config = match &self.tls {
             _ if !to.tls => None,
-            // Roots and sessions are too large to have them again for each server.
-            Some(config) => Some(Arc::clone(config)),
+            // The roots are too large to have them again for each server.
+            Some(tls) => Some(Arc::clone(&tls.config)),
             None => Some(Arc::new(client_config(&self.options)?)),
         };
         let other = Self::with(to, &self.options, config, ends)?;
@@ -483,20 +435,7 @@ impl Connect for Network {
         } else {
             Detour::default()
         };
-        other.via(detour).map(Some)
-    }
-}
-
-async fn handshake<S: Stream>(
-    connector: &TlsConnector,
-    name: &ServerName<'static>,
-    stream: S,
-) -> Result<TlsStream<S>, ConnectError> {
-    let handshake = timeout(CONNECT_TIMEOUT, connector.connect(name.clone(), stream));
-    match handshake.await {
-        Err(_) => Err(ConnectError::Tls("the handshake timed out".to_owned())),
-        Ok(Err(error)) => Err(ConnectError::Tls(describe(&error))),
-        Ok(Ok(stream)) => Ok(stream),
+        other.spread(self.is_spread).via(detour).map(Some)
     }
 }
 
@@ -506,11 +445,11 @@ pub enum NetStream {
     /// Plain TCP.
     Plain(TcpStream),
     /// TLS over TCP.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<OwnTls<TcpStream>>),
     /// Plain TCP over a link of its own.
     Slow(Box<Link<TcpStream>>),
     /// TLS over such a link.
-    SlowTls(Box<TlsStream<Link<TcpStream>>>),
+    SlowTls(Box<OwnTls<Link<TcpStream>>>),
 }
 
 /// What reads and writes.
@@ -542,9 +481,9 @@ impl Stream for NetStream {
     fn reset(self) {
         match self {
             Self::Plain(tcp) => tcp.reset(),
-            Self::Tls(tls) => tls.into_inner().0.reset(),
+            Self::Tls(tls) => tls.into_inner().reset(),
             Self::Slow(link) => link.reset(),
-            Self::SlowTls(tls) => tls.into_inner().0.reset(),
+            Self::SlowTls(tls) => tls.into_inner().reset(),
         }
     }
 }
@@ -579,8 +518,10 @@ impl AsyncWrite for NetStream {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::net::TcpListener;
+
     use super::super::FailureKind;
-    use super::super::ports::free_ports;
+    use super::super::ports::{free_ports, system_range};
     use super::*;
     use crate::device::FailureClass;
 
@@ -588,14 +529,14 @@ mod tests {
     /// failure; another address still has its own.
     #[tokio::test]
     async fn ports_that_are_exhausted_are_the_own_limit_with_its_remedy() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let target = Target::parse(&url).unwrap();
-        let mut network = Network::new(target, &TlsOptions::default()).unwrap();
+        let network = Network::new(target, &TlsOptions::default()).unwrap();
         let range = free_ports(2);
-        network.ends.ports = ["127.0.0.1", "127.0.0.2"]
-            .map(|source| LocalPorts::new(source.parse().ok(), Some(range.clone()), 0))
-            .into();
+        let ports = ["127.0.0.1", "127.0.0.2"]
+            .map(|source| LocalPorts::new(source.parse().ok(), Some(range.clone()), 0));
+        let network = network.with_ends(Ends::with_ports(ports.into()));
         let mut held = Vec::new();
         for device in [0, 2] {
             let connected = network.connect(device).await.unwrap();
@@ -618,6 +559,33 @@ mod tests {
         // A connection that was reset leaves its port at once.
         held.remove(0).stream.reset();
         assert_eq!(network.connect(6).await.unwrap().local.source, 0);
+    }
+
+    /// A name with two addresses: each device has one of its own, the same at every attempt, and goes to
+    /// the other only where that refuses.
+    #[tokio::test]
+    async fn devices_are_spread_over_all_addresses_of_a_name() {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        let second = TcpListener::bind(("127.0.0.2", port)).unwrap();
+        let ends = [&first, &second].map(|listener| listener.local_addr().unwrap());
+        let ports = LocalPorts::of_system(None, system_range());
+        let of_device = async |device, mut answer: Vec<SocketAddr>| {
+            own_first(&mut answer, device);
+            let stream = tcp_to_any(&ports, &answer).await?;
+            Ok::<_, ConnectError>(stream.peer_addr().unwrap())
+        };
+        for device in 0..6 {
+            let own = ends[device % 2];
+            for answer in [vec![ends[0], ends[1]], vec![ends[1], ends[0]]] {
+                assert_eq!(of_device(device, answer).await, Ok(own));
+            }
+        }
+        drop(second);
+        assert_eq!(of_device(1, ends.to_vec()).await, Ok(ends[0]));
+        drop(first);
+        let refused = of_device(1, ends.to_vec()).await;
+        assert_eq!(refused, Err(ConnectError::Refused));
     }
 
     /// The user routed around what the name leads to: a redirect does not lead back there.

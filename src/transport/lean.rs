@@ -17,8 +17,9 @@ use crate::lock::lock;
 
 use super::answer::{Limits, Parser};
 use super::certificate::ClientCertificate;
-use super::connect::{Connect, Network, Stream, Target};
+use super::connect::{Connect, Network, Stream};
 use super::redirect::{MAX_PLACES, RedirectError, Redirects};
+use super::target::Target;
 use super::tls::TlsError;
 use super::{
     Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, LocalEnd, Method, Origin,
@@ -255,7 +256,7 @@ impl<C: Connect> Transport for Lean<C> {
             self.close();
             reused = false;
         }
-        let (mut connect_us, mut tls_us) = (None, None);
+        let (mut connect_us, mut tls) = (None, None);
         if self.connection.is_none() {
             let made = Box::pin(self.shared.connector.connect(self.device))
                 .await
@@ -265,7 +266,7 @@ impl<C: Connect> Transport for Lean<C> {
                     reused: false,
                 })?;
             connect_us = Some(micros(made.connect));
-            tls_us = made.tls.map(micros);
+            tls = made.tls;
             self.connection = Some(Connection {
                 stream: made.stream,
                 local: made.local,
@@ -302,13 +303,13 @@ impl<C: Connect> Transport for Lean<C> {
         self.pending = Some(Pending {
             sent: Instant::now(),
             connect_us,
-            tls_us,
+            tls_us: tls.map(|handshake| micros(handshake.took)),
             reused,
             is_options,
         });
         Ok(Begun {
             connect: connect_us.map(|us| Duration::from_micros(us.into())),
-            tls: tls_us.map(|us| Duration::from_micros(us.into())),
+            tls,
         })
     }
 

@@ -8,13 +8,17 @@
 mod answer;
 mod certificate;
 mod connect;
+mod deal;
 mod detour;
+mod ends;
 mod lean;
 mod link;
 mod pooled;
 mod ports;
 mod redirect;
+mod sessions;
 mod sources;
+mod target;
 mod tls;
 mod uses;
 
@@ -26,16 +30,20 @@ use tokio::time::Instant;
 pub use answer::{Answer, Limits};
 pub use certificate::ClientCertificate;
 pub use connect::{CONNECT_TIMEOUT, Connected};
-pub use connect::{Connect, ConnectError, NetStream, Network, Stream, Target, TargetError};
+pub use connect::{Connect, ConnectError, NetStream, Network, Stream};
+pub use deal::Deal;
 pub use detour::Detour;
+pub use ends::Ends;
 pub use lean::{Lean, LeanFactory, Silenced};
 pub use link::{Link, LinkSpeed};
 pub use pooled::{Carrier, Proxy, ProxyLogin, Reqwest, ReqwestFactory};
 pub use ports::local_ports;
 pub use redirect::{RedirectError, Redirects, names_host};
+pub use sessions::OwnTls;
 pub use sources::{SourceError, check_sources};
+pub use target::{Target, TargetError};
 pub(crate) use tls::web_client;
-pub use tls::{TlsError, TlsOptions};
+pub use tls::{Handshake, TlsError, TlsOptions, TlsVersion};
 pub use uses::{LocalEnd, PortUses, Use};
 
 /// A method.
@@ -197,7 +205,7 @@ pub struct Begun {
     /// TCP handshake, if a new connection was made.
     pub connect: Option<Duration>,
     /// TLS handshake, if a new connection was made with TLS.
-    pub tls: Option<Duration>,
+    pub tls: Option<Handshake>,
 }
 
 /// The server at the other end, as far as cookies ask.

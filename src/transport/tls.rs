@@ -1,23 +1,89 @@
 //! TLS for devices: verified by the system's authorities or a given file, unless told otherwise.
 
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// How a server's certificate is judged.
+use super::sessions::OfWhoeverAsks;
+
+/// A version of TLS. Those before 1.2 are spoken by no kept library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246), the highest of Windows Server up to 2019.
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// TLS 1.3 (RFC 8446), from Windows Server 2022 on.
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+impl TlsVersion {
+    /// All of them, with their names in scenarios.
+    pub const ALL: [(&'static str, Self); 2] = [("1.2", Self::Tls12), ("1.3", Self::Tls13)];
+
+    fn supported(self) -> &'static SupportedProtocolVersion {
+        match self {
+            Self::Tls12 => &rustls::version::TLS12,
+            Self::Tls13 => &rustls::version::TLS13,
+        }
+    }
+
+    /// The one that was agreed on.
+    pub(super) fn agreed(version: Option<ProtocolVersion>) -> Self {
+        match version {
+            Some(ProtocolVersion::TLSv1_3) => Self::Tls13,
+            _ => Self::Tls12,
+        }
+    }
+}
+
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Tls12 => "1.2",
+            Self::Tls13 => "1.3",
+        })
+    }
+}
+
+/// A TLS handshake that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handshake {
+    /// How long it took.
+    pub took: Duration,
+    /// The version that was agreed on.
+    pub version: TlsVersion,
+    /// An earlier session was resumed: no certificate, and a fraction of the server's work.
+    pub resumed: bool,
+}
+
+/// How TLS is spoken, and a server's certificate judged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsOptions {
     /// Trust the authorities in this PEM file instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// Trust anybody. Only when the user asks.
     pub insecure: bool,
+    /// The versions that are offered; all where there are none.
+    pub versions: Vec<TlsVersion>,
+    /// No session is resumed: every handshake is a full one.
+    pub full_handshakes: bool,
 }
 
 /// Why TLS cannot be used.
@@ -65,11 +131,15 @@ pub(crate) fn web_client() -> reqwest::ClientBuilder {
     }
 }
 
-/// One configuration for all devices: roots and session cache are too large to have one each.
+/// What all devices share: the roots are too large to have them each.
 pub(super) fn client_config(options: &TlsOptions) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions: Vec<_> = match options.versions.as_slice() {
+        [] => rustls::DEFAULT_VERSIONS.to_vec(),
+        chosen => chosen.iter().map(|one| one.supported()).collect(),
+    };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&versions)
         .map_err(|error| TlsError::Setup(error.to_string()))?
         .dangerous();
     let verifier: Arc<dyn ServerCertVerifier> = if options.insecure {
@@ -81,9 +151,15 @@ pub(super) fn client_config(options: &TlsOptions) -> Result<ClientConfig, TlsErr
             .map_err(|error| TlsError::Setup(error.to_string()))?;
         Arc::new(Explaining(inner))
     };
-    Ok(builder
+    let mut config = builder
         .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth())
+        .with_no_client_auth();
+    config.resumption = if options.full_handshakes {
+        Resumption::disabled()
+    } else {
+        Resumption::store(Arc::new(OfWhoeverAsks))
+    };
+    Ok(config)
 }
 
 fn authorities(options: &TlsOptions) -> Result<RootCertStore, TlsError> {
@@ -115,6 +191,27 @@ fn authorities(options: &TlsOptions) -> Result<RootCertStore, TlsError> {
     }
 }
 
+tokio::task_local! {
+    /// The version of the handshake in which a server proved its identity, which it does in full
+    /// handshakes only. For a library that does not tell what its handshakes were.
+    static PROVEN: Cell<Option<TlsVersion>>;
+}
+
+/// Waits for a connection, and for what a server proved in the making of it: nothing where a session
+/// was resumed.
+pub(super) async fn with_proof<T>(made: impl Future<Output = T>) -> (T, Option<TlsVersion>) {
+    let watched = async {
+        let made = made.await;
+        (made, PROVEN.with(Cell::get))
+    };
+    PROVEN.scope(Cell::new(None), watched).await
+}
+
+fn proven(version: TlsVersion) {
+    // Where nobody watches, nobody asks.
+    let _ = PROVEN.try_with(|proven| proven.set(Some(version)));
+}
+
 /// What a handshake failed on, for people.
 pub(super) fn describe(error: &io::Error) -> String {
     match error.kind() {
@@ -126,6 +223,8 @@ pub(super) fn describe(error: &io::Error) -> String {
             let text = error.to_string();
             if text.contains("InvalidContentType") || text.contains("corrupt message") {
                 "the server does not speak TLS on this port".to_owned()
+            } else if text.contains("ProtocolVersion") {
+                "the server speaks none of the versions of TLS that are offered".to_owned()
             } else {
                 text
             }
@@ -163,6 +262,7 @@ impl ServerCertVerifier for Explaining {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        proven(TlsVersion::Tls12);
         self.0
             .verify_tls12_signature(message, certificate, signature)
     }
@@ -173,6 +273,7 @@ impl ServerCertVerifier for Explaining {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        proven(TlsVersion::Tls13);
         self.0
             .verify_tls13_signature(message, certificate, signature)
     }
@@ -211,6 +312,7 @@ impl ServerCertVerifier for TrustAnybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        proven(TlsVersion::Tls12);
         let algorithms = &self.0.signature_verification_algorithms;
         rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
     }
@@ -221,6 +323,7 @@ impl ServerCertVerifier for TrustAnybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        proven(TlsVersion::Tls13);
         let algorithms = &self.0.signature_verification_algorithms;
         rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
     }

@@ -37,6 +37,11 @@ struct Fared {
 }
 
 async fn fare(kinds: Vec<Arc<Profile>>, hours: u32) -> Fared {
+    fare_with(kinds, hours, |_| ()).await
+}
+
+/// With something that happens at the server after half of the time.
+async fn fare_with(kinds: Vec<Arc<Profile>>, hours: u32, happens: impl Fn(&FrontDoor)) -> Fared {
     let config = MockConfig {
         topology: Topology::Direct,
         ..MockConfig::default()
@@ -62,7 +67,9 @@ async fn fare(kinds: Vec<Arc<Profile>>, hours: u32) -> Fared {
         Arc::clone(&recorder) as Arc<dyn Record>,
         move |_| factory.make(),
     );
-    sleep(HOUR * hours).await;
+    sleep(HOUR * hours / 2).await;
+    happens(&mock);
+    sleep(HOUR * hours / 2).await;
     let interval = recorder.interval("all", Gauges::new());
     let totals = recorder.totals();
     fleet.stop(Duration::from_secs(1)).await;
@@ -99,5 +106,28 @@ async fn every_action_works_on_every_version() {
     assert_eq!(interval.count(Counter::ActFailures), 0, "{}", fared.errors);
     assert_eq!(interval.count(Counter::Malformed), 0, "{}", fared.errors);
     assert!(fared.totals.errors.is_empty(), "{}", fared.errors);
+    assert_eq!(interval.count(Counter::PingsOverdue), 0);
+}
+
+/// A policy key that is not valid any more, or a hierarchy that is another: everything a user does would
+/// be refused until the Ping ends by itself, an hour later.
+#[tokio::test(start_paused = true)]
+async fn what_the_device_has_to_mend_is_mended_before_the_next_act() {
+    let activity = busy(2, &[Action::Oof]);
+    let kinds = [Wait::Ping, Wait::Sync].map(|wait| {
+        let mut kind = (*kind(ProtocolVersion::V14_1, wait, &activity)).clone();
+        kind.heartbeat = HeartbeatPlan::Drawn {
+            from: 3540,
+            to: 3540,
+        };
+        Arc::new(kind)
+    });
+    let fared = fare_with(kinds.to_vec(), 4, FrontDoor::unprovision).await;
+    let interval = &fared.interval;
+    let done = interval.count(Counter::ActOof);
+    assert!(done > 60, "{done}, {}", fared.errors);
+    // One for each device, and a second provisioning for each.
+    assert_eq!(interval.count(Counter::ActFailures), 2, "{}", fared.errors);
+    assert_eq!(interval.count(Counter::Provisionings), 4);
     assert_eq!(interval.count(Counter::PingsOverdue), 0);
 }

@@ -31,6 +31,8 @@ const AUTHORIZATION: &str = "proxy-authorization: basic zwfzomh1bnrlcji=";
 const INSECURE: TlsOptions = TlsOptions {
     ca_file: None,
     insecure: true,
+    versions: Vec::new(),
+    full_handshakes: false,
 };
 
 fn reqwest_to(url: &str, tls: &TlsOptions, carrier: Carrier) -> Reqwest {
@@ -178,7 +180,7 @@ async fn requests_over_tls_go_through_a_tunnel_that_sees_nothing_of_them() {
         .unwrap();
     let tls = TlsOptions {
         ca_file: Some(ca.path().to_owned()),
-        insecure: false,
+        ..TlsOptions::default()
     };
     for (door, has_login) in [(Door::Open, false), (Door::Login, true)] {
         let (url, mut heads) = proxy(door).await;
@@ -211,7 +213,7 @@ async fn requests_over_tls_go_through_a_tunnel_that_sees_nothing_of_them() {
     file.write_all(stranger.cert.pem().as_bytes()).unwrap();
     let strange = TlsOptions {
         ca_file: Some(file.path().to_owned()),
-        insecure: false,
+        ..TlsOptions::default()
     };
     let mut transport = reqwest_to(&mock.addresses.url, &strange, through(&url, false));
     let failure = call(&mut transport, get("/")).await.unwrap_err();

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use easload::transport::{
-    Abandon, Answer, Carrier, ConnectError, ConnectionEnd, Failure, FailureKind, Lean, LeanFactory,
-    Limits, LinkSpeed, Method, Network, Redirects, Request, Reqwest, ReqwestFactory, Target,
-    TlsOptions, Transport,
+    Abandon, Answer, Carrier, ConnectError, ConnectionEnd, Ends, Failure, FailureKind, Lean,
+    LeanFactory, Limits, LinkSpeed, Method, Network, Redirects, Request, Reqwest, ReqwestFactory,
+    Target, TlsOptions, Transport,
 };
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -562,7 +562,8 @@ impl Make for MakeLinked {
             bandwidth: Some(1_000_000),
         };
         let network = Network::new(target, &TlsOptions::default()).unwrap();
-        let network = network.with_links(Arc::new([Some(speed)]));
+        let links = Arc::new([Some(speed)]);
+        let network = network.with_ends(Ends::new(&[], Arc::default(), links));
         Lean::factory(network, 4, LIMITS, Arc::default()).make()
     }
 

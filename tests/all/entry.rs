@@ -1,5 +1,6 @@
 //! What stands between a device and its server: cookies, redirects, tokens, certificates.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use easload::device::{
     Authorization, Behaviour, Client, Event, Fetching, Identity, Life, NoToken, Profile, Record,
     Refusals, State, Token, TokenSource, Tokens, Trouble, device_random,
 };
-use easload::discover::{Ask, Internet, Question, Web, discover};
+use easload::discover::{Ask, Internet, Question, Service, Web, discover};
 use easload::fleet::{Fleet, FleetPlan, Pacer};
 use easload::measure::{Counter, Gauges, Recorder};
 use easload::transport::{
@@ -144,7 +145,7 @@ async fn the_back_end_cookie_of_the_mock_comes_back() {
         .unwrap();
     let tls = TlsOptions {
         ca_file: Some(ca.path().to_owned()),
-        insecure: false,
+        ..TlsOptions::default()
     };
     let cookies = Arc::default();
     let spy = Spy {
@@ -286,6 +287,10 @@ impl Web for ToMock {
         };
         self.internet.ask(ask).await
     }
+
+    async fn services(&mut self, _: &str) -> Result<Vec<Service>, String> {
+        Ok(Vec::new())
+    }
 }
 
 #[tokio::test]
@@ -297,7 +302,7 @@ async fn autodiscover_finds_the_mock() {
     let mut web = ToMock {
         internet: Internet::new(TlsOptions {
             ca_file: Some(ca.path().to_owned()),
-            insecure: false,
+            ..TlsOptions::default()
         }),
         mock: Target::parse(&mock.addresses.url).unwrap(),
     };
@@ -325,6 +330,43 @@ async fn autodiscover_finds_the_mock() {
     let found = discover(&mut web, &question, &mut |_: &str| {}).await;
     let error = found.unwrap_err().to_string();
     assert!(error.contains("the password is refused"), "{error}");
+}
+
+/// The devices that a server has seen, by its IIS log.
+async fn devices_of(mock: &MockProgram) -> BTreeSet<String> {
+    let control = mock_server::Control::new(&mock.addresses.control).unwrap();
+    let log = control.iis_log().await.unwrap();
+    let ids = log.split("DeviceId=").skip(1);
+    ids.map(|rest| rest.split(['&', ' ']).next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn devices_are_dealt_out_to_servers_by_weight() {
+    let healthy = ["--scenario", "scenarios/healthy.toml"];
+    let mocks = [MockProgram::start(&healthy), MockProgram::start(&healthy)];
+    let urls = mocks.each_ref().map(|mock| mock.addresses.url.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "name = \"t\"\n[target]\nurl = {urls:?}\nweights = [3, 1]\n[devices]\ncount = 8\n\
+         user = \"load####\"\npassword_env = \"P\"\nheartbeat = \"2s\"\n[[phase]]\n\
+         kind = \"baseline\"\nduration = \"2s\"\n"
+    );
+    std::fs::write(folder.path().join("s.toml"), text).unwrap();
+    let output = std::process::Command::new(program())
+        .args(["run", "s.toml", "--quiet"])
+        .current_dir(folder.path())
+        .env("P", "secret")
+        .output()
+        .unwrap();
+    // So short a run judges nothing.
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
+    let seen = [devices_of(&mocks[0]).await, devices_of(&mocks[1]).await];
+    let devices = |numbers: &[u32]| -> BTreeSet<String> {
+        let ids = numbers.iter().map(|device| format!("EASLOAD{device:08}"));
+        ids.collect()
+    };
+    assert_eq!(seen, [devices(&[0, 1, 3, 4, 5, 7]), devices(&[2, 6])]);
 }
 
 fn check(target: &str) -> String {
@@ -368,6 +410,26 @@ fn mistakes_of_the_way_in_are_told() {
         (
             "url = \"https://a\"\nautodiscover_domains = [\"b\"]",
             "belongs to autodiscover",
+        ),
+        (
+            "url = [\"https://a\", \"https://b\"]\nweights = [3, 1]\ndns = \"spread\"",
+            "https://a (75 %), https://b (25 %), spread over all addresses",
+        ),
+        (
+            "url = \"https://a\"\nweights = [3, 1]",
+            "target.weights: expected one for each URL: 1, found 2",
+        ),
+        (
+            "url = \"https://a\"\nweights = [0]",
+            "target.weights: expected a list of whole numbers from 1 to 1000",
+        ),
+        (
+            "autodiscover = true\nweights = [1]",
+            "Autodiscover finds one server",
+        ),
+        (
+            "url = \"https://a\"\ndns = \"all\"",
+            "target.dns: expected one of \"first\", \"spread\"",
         ),
         (
             "url = \"https://a\"\nredirect_to = \"https://b\"",
@@ -621,7 +683,7 @@ async fn each_user_shows_a_certificate() {
     let url = format!("https://{}", mock.addresses().listen);
     let tls = TlsOptions {
         ca_file: Some(at("ca")),
-        insecure: false,
+        ..TlsOptions::default()
     };
     let network = Network::new(Target::parse(&url).unwrap(), &tls).unwrap();
     let factory = Lean::factory(network, 0, Limits::default(), Arc::default());
@@ -701,7 +763,7 @@ async fn a_server_is_reached_at_another_address_under_its_name() {
         .unwrap();
     let tls = TlsOptions {
         ca_file: Some(ca.path().to_owned()),
-        insecure: false,
+        ..TlsOptions::default()
     };
     let listen = mock.addresses.listen;
     for (sni, is_good) in [(Some("localhost"), true), (None, false)] {

@@ -1,23 +1,33 @@
 //! TLS: what is trusted, and what a refusal says.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use easload::transport::{
-    Carrier, ConnectError, Failure, FailureKind, Lean, Limits, Method, Network, Redirects, Request,
-    Reqwest, Target, TlsError, TlsOptions, Transport,
+    Abandon, Carrier, ConnectError, Failure, FailureKind, Lean, LeanFactory, Limits, Method,
+    Network, Redirects, Request, Reqwest, ReqwestFactory, Target, TlsError, TlsOptions, TlsVersion,
+    Transport,
 };
 use tokio::time::Instant;
 
-use crate::fixtures::{Do, MockProgram, raw_server};
+use crate::fixtures::{Do, MockProgram, program, raw_server};
+
+fn lean_factory(url: &str, tls: &TlsOptions) -> LeanFactory<Network> {
+    let network = Network::new(Target::parse(url).unwrap(), tls).unwrap();
+    Lean::factory(network, 0, Limits::default(), Arc::default())
+}
 
 fn lean(url: &str, tls: &TlsOptions) -> impl Transport {
-    let network = Network::new(Target::parse(url).unwrap(), tls).unwrap();
-    Lean::factory(network, 0, Limits::default(), Arc::default()).make()
+    lean_factory(url, tls).make()
 }
 
 fn reqwest(url: &str, tls: &TlsOptions) -> impl Transport {
+    reqwest_factory(url, tls).make()
+}
+
+fn reqwest_factory(url: &str, tls: &TlsOptions) -> ReqwestFactory {
     let target = Target::parse(url).unwrap();
     let (carrier, limits) = (Carrier::default(), Limits::default());
     let factory = Reqwest::factory(
@@ -29,7 +39,7 @@ fn reqwest(url: &str, tls: &TlsOptions) -> impl Transport {
         Arc::default(),
         Redirects::default(),
     );
-    factory.unwrap().make()
+    factory.unwrap()
 }
 
 /// Over both transports, which say the same.
@@ -40,15 +50,16 @@ async fn options(url: &str, tls: TlsOptions) -> Result<(u16, bool), Failure> {
     by_lean
 }
 
+const OPTIONS: Request<'static> = Request {
+    method: Method::Options,
+    path: eas::http::PATH,
+    headers: &[],
+    body: &[],
+    held: false,
+};
+
 async fn options_over(mut transport: impl Transport) -> Result<(u16, bool), Failure> {
-    let request = Request {
-        method: Method::Options,
-        path: eas::http::PATH,
-        headers: &[],
-        body: &[],
-        held: false,
-    };
-    transport.begin(request).await?;
+    transport.begin(OPTIONS).await?;
     let answer = transport
         .answer(Instant::now() + Duration::from_secs(5))
         .await?;
@@ -70,7 +81,7 @@ async fn certificates_are_verified_unless_told_otherwise() {
         .unwrap();
     let trusted = TlsOptions {
         ca_file: Some(ca.path().to_owned()),
-        insecure: false,
+        ..TlsOptions::default()
     };
     let url = mock.addresses.url.as_str();
     assert_eq!(options(url, trusted.clone()).await, Ok((401, true)));
@@ -78,8 +89,8 @@ async fn certificates_are_verified_unless_told_otherwise() {
         options(
             url,
             TlsOptions {
-                ca_file: None,
-                insecure: true
+                insecure: true,
+                ..TlsOptions::default()
             }
         )
         .await,
@@ -96,7 +107,7 @@ async fn certificates_are_verified_unless_told_otherwise() {
         .unwrap();
     let strange = TlsOptions {
         ca_file: Some(stranger.path().to_owned()),
-        insecure: false,
+        ..TlsOptions::default()
     };
     let text = reason(&options(url, strange).await.unwrap_err());
     for part in [
@@ -134,8 +145,8 @@ async fn certificates_are_verified_unless_told_otherwise() {
 #[tokio::test]
 async fn a_plain_server_is_told_from_a_tls_one() {
     let insecure = TlsOptions {
-        ca_file: None,
         insecure: true,
+        ..TlsOptions::default()
     };
     let hello = Do::Send(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
     let address = raw_server(vec![vec![hello, Do::Hold]]).await;
@@ -161,7 +172,7 @@ fn a_useless_ca_file_is_named() {
     let target = Target::parse("https://mail.lab.example").unwrap();
     let missing = TlsOptions {
         ca_file: Some("/nowhere/ca.pem".into()),
-        insecure: false,
+        ..TlsOptions::default()
     };
     let error = Network::new(target.clone(), &missing).err().unwrap();
     assert!(
@@ -170,8 +181,141 @@ fn a_useless_ca_file_is_named() {
     let empty = tempfile::NamedTempFile::new().unwrap();
     let options = TlsOptions {
         ca_file: Some(empty.path().to_owned()),
-        insecure: false,
+        ..TlsOptions::default()
     };
     let error = Network::new(target, &options).err().unwrap().to_string();
     assert!(error.contains("no certificate"), "{error}");
+}
+
+/// What the handshakes of a device were that connects so many times, at the end of which it says
+/// goodbye; each time over another transport of its own, as a device that pings and syncs at once.
+async fn handshakes(mut transport: impl Transport, count: usize) -> Vec<(TlsVersion, bool)> {
+    let mut made = Vec::new();
+    for _ in 0..count {
+        let begun = transport.begin(OPTIONS).await.unwrap();
+        let handshake = begun.tls.unwrap();
+        assert!(!handshake.took.is_zero());
+        made.push((handshake.version, handshake.resumed));
+        // TLS 1.3 sends its tickets after the handshake, with the answer.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        transport.answer(deadline).await.unwrap();
+        let next = transport.another();
+        transport.abandon(Abandon::Fin);
+        transport = next;
+    }
+    made
+}
+
+#[tokio::test]
+async fn a_device_resumes_its_own_sessions_and_nobody_elses() {
+    use TlsVersion::{Tls12, Tls13};
+    let mock = MockProgram::start(&["--tls"]);
+    let url = mock.addresses.url.as_str();
+    for (versions, agreed) in [
+        (vec![], Tls13),
+        (vec![Tls12], Tls12),
+        (vec![Tls12, Tls13], Tls13),
+    ] {
+        let insecure = TlsOptions {
+            insecure: true,
+            versions,
+            ..TlsOptions::default()
+        };
+        let expected = [(agreed, false), (agreed, true), (agreed, true)];
+        let leans = lean_factory(url, &insecure);
+        assert_eq!(handshakes(leans.make_for(0), 3).await, expected);
+        assert_eq!(handshakes(leans.make_for(1), 3).await, expected);
+        let reqwests = reqwest_factory(url, &insecure);
+        assert_eq!(handshakes(reqwests.make(), 3).await, expected);
+        assert_eq!(handshakes(reqwests.make(), 3).await, expected);
+
+        let always_full = TlsOptions {
+            full_handshakes: true,
+            ..insecure
+        };
+        let expected = [(agreed, false), (agreed, false)];
+        assert_eq!(handshakes(lean(url, &always_full), 2).await, expected);
+        assert_eq!(handshakes(reqwest(url, &always_full), 2).await, expected);
+    }
+}
+
+/// Plays devices that give every Ping up, and gives what the report counts.
+fn counts(mock: &str, devices: &str) -> BTreeMap<String, u64> {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "name = \"t\"\n[mock]\ntls = true\n{mock}\n[devices]\ncount = 10\n{devices}\n[[phase]]\n\
+         kind = \"baseline\"\nduration = \"4s\"\n\
+         abandon = {{ share = 1, after = \"200ms..400ms\" }}\n[checks]\nsymptom = \"any\"\n"
+    );
+    std::fs::write(folder.path().join("s.toml"), text).unwrap();
+    let output = std::process::Command::new(program())
+        .args(["run", "s.toml", "--quiet", "--seed", "1"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let run = said.split("Run directory: ").nth(1).unwrap().trim();
+    let run = std::fs::read(folder.path().join(run).join("run.json")).unwrap();
+    let run: serde_json::Value = serde_json::from_slice(&run).unwrap();
+    let mut counts = BTreeMap::new();
+    for phase in run["phases"].as_array().unwrap() {
+        for (name, count) in phase["counts"].as_object().unwrap() {
+            *counts.entry(name.clone()).or_default() += count.as_u64().unwrap();
+        }
+    }
+    counts
+}
+
+#[test]
+fn a_run_counts_full_and_resumed_handshakes_and_their_versions() {
+    let count = |counts: &BTreeMap<String, u64>, name: &str| counts.get(name).copied().unwrap_or(0);
+    let usual = counts("", "");
+    // The senders' and the preflight's connections are not the devices'.
+    assert_eq!(count(&usual, "tls_full"), 10, "{usual:?}");
+    assert!(count(&usual, "tls_resumptions") >= 20, "{usual:?}");
+    assert_eq!(count(&usual, "tls_1_2"), 0);
+    for name in ["tls_1_3", "connects"] {
+        let both = count(&usual, "tls_full") + count(&usual, "tls_resumptions");
+        assert_eq!(count(&usual, name), both, "{name}: {usual:?}");
+    }
+    let full = counts("", "tls_resumption = false\ntls_versions = [\"1.2\"]");
+    assert_eq!(count(&full, "tls_resumptions"), 0, "{full:?}");
+    assert!(count(&full, "tls_full") >= 30, "{full:?}");
+    assert_eq!(count(&full, "tls_1_2"), count(&full, "tls_full"));
+    let old_server = counts("tls_versions = \"1.2\"", "");
+    assert!(count(&old_server, "tls_1_2") >= 30 && count(&old_server, "tls_1_3") == 0);
+    assert!(
+        count(&old_server, "tls_resumptions") >= 20,
+        "{old_server:?}"
+    );
+}
+
+#[test]
+fn versions_that_do_not_meet_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.toml");
+    let scenario = |mock: &str, devices: &str| {
+        let text = format!(
+            "name = \"t\"\n[mock]\ntls = true\n{mock}\n[devices]\ncount = 1\n{devices}\n[[phase]]\n\
+             kind = \"baseline\"\nduration = \"1s\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let output = std::process::Command::new(program())
+            .args(["run", "s.toml"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    };
+    let (code, said) = scenario("tls_versions = \"1.2\"", "tls_versions = \"1.3\"");
+    assert_eq!(code, Some(6), "{said}");
+    let part = "the server speaks none of the versions of TLS that are offered";
+    assert!(said.contains(part), "{said}");
+    let (code, said) = scenario("tls_versions = \"1.1\"", "tls_versions = \"1.0\"");
+    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(
+        said.matches("expected \"1.2\", \"1.3\", or both").count(),
+        2
+    );
 }

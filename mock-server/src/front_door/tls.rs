@@ -9,13 +9,26 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, ServerConnection};
+use rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion};
 use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::StartError;
 use crate::config::{MockConfig, Tls};
+
+/// Sessions that Schannel keeps unless it is told otherwise (MaximumCacheSize). They are the front
+/// door's, so a recycle leaves them.
+const SESSIONS: usize = 20_000;
+
+fn versions(config: &MockConfig) -> Vec<&'static SupportedProtocolVersion> {
+    let versions = config.tls_versions.iter();
+    let supported = versions.map(|version| match version.as_str() {
+        "1.2" => &rustls::version::TLS12,
+        _ => &rustls::version::TLS13,
+    });
+    supported.collect()
+}
 
 fn failed(error: impl std::fmt::Display) -> StartError {
     StartError::Certificate(error.to_string())
@@ -39,7 +52,7 @@ pub(super) fn acceptor(
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&versions(config))
         .map_err(failed)?;
     let builder = match &config.client_ca {
         None => builder.with_no_client_auth(),
@@ -56,7 +69,8 @@ pub(super) fn acceptor(
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let config = builder.with_single_cert(chain, key).map_err(failed)?;
+    let mut config = builder.with_single_cert(chain, key).map_err(failed)?;
+    config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
     Ok((Some(TlsAcceptor::from(Arc::new(config))), ca))
 }
 

@@ -75,6 +75,7 @@ pub enum Together {
 /// Names of the gauges that servers give, without `server.`, and how they are put together.
 pub const SERVER_GAUGES: &[(&str, Together)] = &[
     ("active_requests", Together::Sum),
+    ("request_limit", Together::Sum),
     ("requests_total", Together::Sum),
     ("recycles", Together::Sum),
     ("workers_created", Together::Sum),

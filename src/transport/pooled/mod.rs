@@ -3,7 +3,7 @@
 //!
 //! Each device has a client of its own, made with its connection and gone with it. hyper's pool gives
 //! a connection to whoever asks first, so devices that shared a client would swap connections, and none
-//! could give up its own. What is large in a client, roots and sessions of TLS, is shared.
+//! could give up its own. What is large in a client, the roots of TLS, is shared.
 
 mod failure;
 mod reading;
@@ -18,13 +18,14 @@ use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use reqwest::{Client, Response, Url};
 use rustls::ClientConfig;
-use rustls::client::{ClientSessionMemoryCache, ClientSessionStore, Resumption};
+use rustls::client::Resumption;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::too_large;
 use super::connect::CONNECT_TIMEOUT;
 use super::redirect::{RedirectError, Redirects};
+use super::sessions::DeviceSessions;
 use super::tls::client_config;
 use super::{
     Abandon, Answer, Begun, ConnectError, ConnectionEnd, Failure, FailureKind, Limits, LocalEnd,
@@ -35,8 +36,6 @@ use failure::At;
 use reading::{Framing, finish, head_length};
 use wire::{Made, Sessions, Told, Watch, Wire};
 
-/// Servers whose sessions are kept, as rustls itself does.
-const SESSIONS: usize = 256;
 /// A request that is not written by then never will be: the handshakes, and a minute for the largest
 /// mail over a slow network.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(CONNECT_TIMEOUT.as_secs() + 60);
@@ -78,6 +77,8 @@ impl std::fmt::Debug for ProxyLogin {
 /// One device's transport.
 pub struct Reqwest {
     shared: Arc<Shared>,
+    /// The device's TLS sessions with its server.
+    sessions: Arc<DeviceSessions>,
     open: Option<Open>,
     pending: Option<Pending>,
 }
@@ -91,7 +92,6 @@ struct Shared {
     options: TlsOptions,
     redirects: Redirects,
     tls: ClientConfig,
-    sessions: Arc<dyn ClientSessionStore>,
     carrier: Carrier,
     limits: Limits,
     silenced: Arc<Mutex<Vec<Parked>>>,
@@ -158,7 +158,6 @@ impl Reqwest {
             target: target.clone(),
             options: options.clone(),
             redirects,
-            sessions: Arc::new(ClientSessionMemoryCache::new(SESSIONS)),
             carrier,
             limits,
             silenced: Arc::default(),
@@ -166,7 +165,7 @@ impl Reqwest {
             uses,
         }));
         // What is wrong with the proxy's URL is said now, not by every device.
-        match factory.0.open() {
+        match factory.0.open(&Arc::default()) {
             Ok(_) => Ok(factory),
             Err(error) => Err(TlsError::Setup(failure::innermost(&error))),
         }
@@ -193,6 +192,7 @@ impl ReqwestFactory {
     pub fn make(&self) -> Reqwest {
         Reqwest {
             shared: Arc::clone(&self.0),
+            sessions: Arc::default(),
             open: None,
             pending: None,
         }
@@ -215,8 +215,8 @@ fn tls_for(
         client_config(options)?
     } else {
         client_config(&TlsOptions {
-            ca_file: None,
             insecure: true,
+            ..TlsOptions::default()
         })?
     };
     if carrier.http2 {
@@ -244,7 +244,6 @@ impl Shared {
             options: self.options.clone(),
             redirects: self.redirects.clone(),
             tls,
-            sessions: Arc::clone(&self.sessions),
             carrier: self.carrier.clone(),
             limits: self.limits,
             silenced: Arc::clone(&self.silenced),
@@ -253,13 +252,15 @@ impl Shared {
         })
     }
 
-    /// A client that makes its connection with the first request.
-    fn open(&self) -> reqwest::Result<Open> {
+    /// A client that makes its connection with the first request, of the device with those sessions.
+    fn open(&self, sessions: &Arc<DeviceSessions>) -> reqwest::Result<Open> {
         let http2 = self.carrier.http2;
         let wire = Arc::new(Wire::new(http2 && self.target.tls));
         let mut tls = self.tls.clone();
+        let may_resume = !self.options.full_handshakes;
+        let own = may_resume.then(|| Arc::clone(sessions));
         tls.resumption = Resumption::store(Arc::new(Sessions {
-            inner: Arc::clone(&self.sessions),
+            own,
             wire: Arc::clone(&wire),
         }));
         let mut builder = Client::builder()
@@ -376,7 +377,7 @@ impl Transport for Reqwest {
             Some(open) => open,
             None => self
                 .shared
-                .open()
+                .open(&self.sessions)
                 .map_err(|error| setup(failure::innermost(&error)))?,
         };
         let (body, mut told) = Told::new(Bytes::copy_from_slice(request.body));
@@ -487,6 +488,7 @@ impl Transport for Reqwest {
     fn another(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
+            sessions: Arc::clone(&self.sessions),
             open: None,
             pending: None,
         }
@@ -503,6 +505,7 @@ impl Transport for Reqwest {
         let shared = self.shared.towards(to)?;
         self.close(Use::Closed);
         self.shared = Arc::new(shared);
+        self.sessions = Arc::default();
         Ok(())
     }
 
@@ -577,7 +580,7 @@ impl Pending {
             local: open.local,
             reused: self.reused,
             connect: self.made.map(|made| made.connect),
-            tls: self.made.and_then(|made| made.tls),
+            tls: self.made.and_then(|made| made.tls).map(|tls| tls.took),
             first_byte: self.first_byte,
             total: self.sent.elapsed(),
         };

@@ -22,7 +22,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::lock::lock;
-use crate::transport::LocalEnd;
+use crate::transport::sessions::DeviceSessions;
+use crate::transport::tls::with_proof;
+use crate::transport::{Handshake, LocalEnd, TlsVersion};
 
 /// The pool gets a connection back from a task of its own, some microseconds after the answer's last
 /// byte. A request that comes sooner would make a second connection for the device; it waits so long
@@ -50,6 +52,8 @@ struct Notes {
     /// The connection is kept, and the pool has it or is about to.
     kept: bool,
     tls_began: Option<Instant>,
+    /// The handshake agreed on TLS 1.3.
+    is_tls13: bool,
     made: Option<Made>,
     local: LocalEnd,
 }
@@ -60,7 +64,7 @@ pub(super) struct Made {
     /// TCP handshake; through a proxy, with the way through it.
     pub(super) connect: Duration,
     /// TLS handshake.
-    pub(super) tls: Option<Duration>,
+    pub(super) tls: Option<Handshake>,
 }
 
 impl Wire {
@@ -75,7 +79,7 @@ impl Wire {
     pub(super) fn look(&self) {
         let mut notes = lock(&self.notes);
         notes.turn += 1;
-        (notes.made, notes.tls_began) = (None, None);
+        (notes.made, notes.tls_began, notes.is_tls13) = (None, None, false);
     }
 
     /// It has one: whether and how it was made for it, and its port.
@@ -155,8 +159,9 @@ where
         Box::pin(async move {
             wire.wait_for_the_kept().await?;
             let began = Instant::now();
-            let connection = connecting.await?;
-            wire.connected(&connection, began)?;
+            let (connection, proven) = with_proof(connecting).await;
+            let connection = connection?;
+            wire.connected(&connection, began, proven)?;
             Ok(connection)
         })
     }
@@ -180,7 +185,13 @@ impl Wire {
         Ok(())
     }
 
-    fn connected(&self, connection: &impl Connection, began: Instant) -> Result<(), BoxError> {
+    /// `proven` is what the server proved in the handshake: nothing in a resumed one.
+    fn connected(
+        &self,
+        connection: &impl Connection,
+        began: Instant,
+        proven: Option<TlsVersion>,
+    ) -> Result<(), BoxError> {
         let ended = Instant::now();
         let connected = connection.connected();
         if self.only_http2 && !connected.is_negotiated_h2() {
@@ -192,7 +203,15 @@ impl Wire {
         let tls_began = notes.tls_began;
         notes.made = Some(Made {
             connect: tls_began.unwrap_or(ended).saturating_duration_since(began),
-            tls: tls_began.map(|tls_began| ended.saturating_duration_since(tls_began)),
+            tls: tls_began.map(|tls_began| Handshake {
+                took: ended.saturating_duration_since(tls_began),
+                version: proven.unwrap_or(if notes.is_tls13 {
+                    TlsVersion::Tls13
+                } else {
+                    TlsVersion::Tls12
+                }),
+                resumed: proven.is_none(),
+            }),
         });
         // Without source addresses of the plan there is one, that of the system's choice.
         notes.local.port = extras
@@ -202,34 +221,43 @@ impl Wire {
     }
 }
 
-/// The TLS sessions of all devices, with a note of when a handshake looks for one: reqwest has no
-/// other sign of where TCP ends and TLS begins.
+/// The TLS sessions of a device, with notes of when a handshake looks for one, which is the only sign
+/// that reqwest gives of where TCP ends and TLS begins, and of the key exchange, which is remembered at
+/// the end of TLS 1.3's handshakes alone.
 #[derive(Debug)]
 pub(super) struct Sessions {
-    pub(super) inner: Arc<dyn ClientSessionStore>,
+    /// Where there are none, none is resumed.
+    pub(super) own: Option<Arc<DeviceSessions>>,
     pub(super) wire: Arc<Wire>,
 }
 
 impl ClientSessionStore for Sessions {
     fn set_kx_hint(&self, server_name: ServerName<'static>, group: NamedGroup) {
-        self.inner.set_kx_hint(server_name, group);
+        lock(&self.wire.notes).is_tls13 = true;
+        if let Some(own) = &self.own {
+            own.set_kx_hint(server_name, group);
+        }
     }
 
     fn kx_hint(&self, server_name: &ServerName<'_>) -> Option<NamedGroup> {
         self.wire.tls_begins();
-        self.inner.kx_hint(server_name)
+        self.own.as_ref()?.kx_hint(server_name)
     }
 
     fn set_tls12_session(&self, server_name: ServerName<'static>, value: Tls12ClientSessionValue) {
-        self.inner.set_tls12_session(server_name, value);
+        if let Some(own) = &self.own {
+            own.set_tls12_session(server_name, value);
+        }
     }
 
     fn tls12_session(&self, server_name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        self.inner.tls12_session(server_name)
+        self.own.as_ref()?.tls12_session(server_name)
     }
 
     fn remove_tls12_session(&self, server_name: &ServerName<'static>) {
-        self.inner.remove_tls12_session(server_name);
+        if let Some(own) = &self.own {
+            own.remove_tls12_session(server_name);
+        }
     }
 
     fn insert_tls13_ticket(
@@ -237,7 +265,9 @@ impl ClientSessionStore for Sessions {
         server_name: ServerName<'static>,
         value: Tls13ClientSessionValue,
     ) {
-        self.inner.insert_tls13_ticket(server_name, value);
+        if let Some(own) = &self.own {
+            own.insert_tls13_ticket(server_name, value);
+        }
     }
 
     fn take_tls13_ticket(
@@ -245,7 +275,7 @@ impl ClientSessionStore for Sessions {
         server_name: &ServerName<'static>,
     ) -> Option<Tls13ClientSessionValue> {
         self.wire.tls_begins();
-        self.inner.take_tls13_ticket(server_name)
+        self.own.as_ref()?.take_tls13_ticket(server_name)
     }
 }
 
