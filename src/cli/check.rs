@@ -9,9 +9,7 @@ use super::{Exit, print_or_fail};
 use crate::recycle::{Origin, due, outlook};
 use crate::report::plan_text;
 use crate::run::missing_secrets;
-use crate::scenario::{
-    DEFAULT_SCENARIO, Needs, PhaseKind, Plan, PolicyPlan, TargetPlan, Trigger, parse,
-};
+use crate::scenario::{DEFAULT_SCENARIO, Needs, PhaseKind, Plan, PolicyPlan, Trigger, parse};
 use crate::transport::local_ports;
 
 #[derive(Debug, Args)]
@@ -54,18 +52,6 @@ fn of_now(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
     warnings.extend(local_ports().and_then(|each| Needs::port_shortage(plan, each)));
     warnings.extend(missing_secrets(plan));
-    if let TargetPlan::Server { carrier, .. } = &plan.target
-        && let Some(login) = carrier
-            .proxy
-            .as_ref()
-            .and_then(|proxy| proxy.login.as_ref())
-        && std::env::var(&login.password_env).is_err()
-    {
-        warnings.push(format!(
-            "the environment variable {}, named by proxy_password_env, is not set",
-            login.password_env
-        ));
-    }
     for phase in &plan.phases {
         if let Trigger::Hook {
             token_env: Some(variable),

@@ -24,6 +24,11 @@ const TEXT: std::ops::RangeInclusive<usize> = 40..=1000;
 /// Meetings are called for the next days.
 const MEETING_WITHIN: std::ops::RangeInclusive<i64> = 3600..=7 * 86_400;
 
+/// FolderDelete: a folder of the system, which cannot be deleted (MS-ASCMD 2.2.3.177.3).
+const SYSTEM_FOLDER: u16 = 3;
+/// FolderDelete: the folder is not there.
+const NO_FOLDER: u16 = 4;
+
 /// What the server said to the one command of a Sync.
 #[derive(Default)]
 struct Said {
@@ -69,7 +74,9 @@ impl<T: Transport> Life<T> {
                     action,
                     failed: true,
                 });
-                if is_the_devices(&trouble) {
+                // A mail that another device of the user moved first is answered as a folder that is
+                // not there (MoveItems, Status 1).
+                if action != Action::Move && is_the_devices(&trouble) {
                     Err(trouble)
                 } else {
                     Ok(())
@@ -340,7 +347,7 @@ impl<T: Transport> Life<T> {
         let is_gone = match &done {
             Ok(Some(said)) => said.missing || turn == Turn::Delete,
             // An item that the server does nothing with is left alone.
-            Err(Trouble::Status(..)) => true,
+            Err(Trouble::Status(_, Reaction::SkipItem | Reaction::FixRequest)) => true,
             _ => false,
         };
         if let (true, Some(id)) = (is_gone, own_id) {
@@ -385,8 +392,14 @@ impl<T: Transport> Life<T> {
             (_, None) => return Ok(false),
             (Turn::Change, Some(newest)) => self.client.folder_rename(&key, &newest, &name).await?,
             (Turn::Delete, Some(oldest)) => {
-                let next = self.client.folder_delete(&key, &oldest).await?;
-                self.desk()?.lost_folder(&oldest);
+                let deleted = self.client.folder_delete(&key, &oldest).await;
+                if matches!(
+                    deleted,
+                    Ok(_) | Err(Trouble::Status(SYSTEM_FOLDER | NO_FOLDER, _))
+                ) {
+                    self.desk()?.lost_folder(&oldest);
+                }
+                let next = deleted?;
                 // The hierarchy does not tell a device of what it did itself.
                 self.watched.retain(|one| *one.id != *oldest);
                 self.cached.forget();

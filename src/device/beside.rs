@@ -94,8 +94,8 @@ impl<T: Transport> Life<T> {
         }
     }
 
-    /// Acts, and gives the answer that came meanwhile, if one did, and what is to be mended: after an
-    /// answer nothing is, because the next request meets it.
+    /// Acts, and gives the answer that came meanwhile, if one did, and what is to be mended. After an
+    /// answer that is left to the next request that meets it.
     async fn act_beside<A>(
         &mut self,
         mut answer: Pin<&mut impl Future<Output = A>>,

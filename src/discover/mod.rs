@@ -311,14 +311,17 @@ impl<W: Web> Walk<'_, W> {
         };
         let mut failed = Vec::new();
         for Service { host, port } in found {
-            let host = shown(&host);
-            (self.tell)(&format!("  → {host}, port {port}"));
-            // Anybody on the way may have written it.
-            if !self.is_allowed(&host) {
-                return Step::Stop(format!("SRV {service}: {}", foreign(&host)));
+            (self.tell)(&format!("  → {}, port {port}", shown(&host)));
+            let to = match target("https", &format!("{host}:{port}"), XML_PATH) {
+                Ok(to) => to,
+                Err(text) => return Step::Failed(text),
+            };
+            // Anybody on the way may have written the name, so what counts is where a request to it
+            // would go.
+            if !self.is_allowed(&to.host) {
+                return Step::Stop(format!("SRV {service}: {}", foreign(&to.host)));
             }
-            let to = target("https", &format!("{host}:{port}"), XML_PATH);
-            match self.ask(Form::Xml, to).await {
+            match self.ask(Form::Xml, Ok(to)).await {
                 Step::Failed(text) => {
                     (self.tell)(&format!("  → {text}"));
                     failed.push(text);
@@ -544,11 +547,19 @@ mod tests {
         let mut web = named(&[("mail.hoster.example", 443)]);
         let error = look(&mut web, &[]).await.unwrap_err();
         assert!(error.contains("`mail.hoster.example`"), "{error}");
-        let asked = |url: &str| url.contains("://mail.hoster");
-        assert!(!web.asked.iter().any(|(url, _)| asked(url)));
-        let mut web = named(&[("not a host/..%00", 443)]);
-        let error = look(&mut web, &[]).await.unwrap_err();
-        assert!(error.contains("not a host"), "{error}");
+        let gone = web
+            .asked
+            .iter()
+            .any(|(url, _)| url.contains("://mail.hoster"));
+        assert!(!gone, "{:?}", web.asked);
+        // A name that ends as the domain does, and leads elsewhere.
+        for trick in ["evil.example\\/x.lab.example", "evil.example/.lab.example"] {
+            let mut web = named(&[(trick, 443)]);
+            let error = look(&mut web, &[]).await.unwrap_err();
+            assert!(error.contains("`evil.example`"), "{trick}: {error}");
+            let gone = web.asked.iter().any(|(url, _)| url.contains("evil"));
+            assert!(!gone, "{:?}", web.asked);
+        }
     }
 
     #[tokio::test]

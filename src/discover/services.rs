@@ -41,8 +41,8 @@ pub(super) async fn services(
     let records = answer.answers().iter();
     let mut records: Vec<_> = records
         .filter_map(|record| match &record.data {
-            // The root: the service is decidedly not available.
-            RData::SRV(record) if !record.target.is_root() => Some(record),
+            // The root: the service is decidedly not available. And a name of DNS may hold any byte.
+            RData::SRV(record) if is_host(&record.target.to_ascii()) => Some(record),
             _ => None,
         })
         .collect();
@@ -54,6 +54,11 @@ pub(super) async fn services(
             port: record.port,
         })
         .collect())
+}
+
+fn is_host(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !name.trim_end_matches('.').is_empty() && name.bytes().all(allowed)
 }
 
 #[cfg(test)]
@@ -183,6 +188,8 @@ mod tests {
         for nothing in [
             Says::Records(&[]),
             Says::Records(&[(0, 0, 0, ".")]),
+            Says::Records(&[(0, 0, 443, "evil.example/x.lab.example")]),
+            Says::Records(&[(0, 0, 443, "a b.lab.example")]),
             Says::Code(NXDOMAIN),
         ] {
             assert_eq!(ask(nothing).await, Ok(Vec::new()));

@@ -8,7 +8,8 @@ use tokio::time::{Instant, timeout};
 
 use super::services::{Service, resolver, services};
 use crate::transport::{
-    Answer, Lean, Limits, Method, Network, PortUses, Request, Target, TlsOptions, Transport as _,
+    Answer, Carrier, Lean, Limits, Method, Network, PortUses, Proxy, Redirects, Request, Reqwest,
+    Target, TlsOptions, Transport,
 };
 
 /// An answer that takes longer does not come: Exchange gives one within a second or two.
@@ -49,6 +50,7 @@ pub trait Web: Send {
 /// The real one.
 pub struct Internet {
     tls: TlsOptions,
+    proxy: Option<Proxy>,
     uses: Arc<PortUses>,
 }
 
@@ -58,27 +60,49 @@ impl Internet {
     pub fn new(tls: TlsOptions) -> Self {
         Self {
             tls,
+            proxy: None,
             uses: Arc::default(),
         }
     }
+
+    /// Through that proxy, if there is one.
+    #[must_use]
+    pub fn through(mut self, proxy: Option<Proxy>) -> Self {
+        self.proxy = proxy;
+        self
+    }
+}
+
+async fn call(mut transport: impl Transport, ask: Ask<'_>) -> Result<Answer, String> {
+    let request = Request {
+        method: ask.method,
+        path: ask.path,
+        headers: ask.headers,
+        body: ask.body.as_bytes(),
+        held: false,
+    };
+    let begun = transport.begin(request).await;
+    begun.map_err(|failure| failure.to_string())?;
+    let answer = transport.answer(Instant::now() + LIMIT).await;
+    answer.map_err(|failure| failure.to_string())
 }
 
 impl Web for Internet {
     async fn ask(&mut self, ask: Ask<'_>) -> Result<Answer, String> {
-        let network = Network::new(ask.target.clone(), &self.tls);
-        let network = network.map_err(|error| error.to_string())?;
-        let mut transport = Lean::factory(network, 0, LIMITS, Arc::clone(&self.uses)).make();
-        let request = Request {
-            method: ask.method,
-            path: ask.path,
-            headers: ask.headers,
-            body: ask.body.as_bytes(),
-            held: false,
+        let uses = Arc::clone(&self.uses);
+        if self.proxy.is_none() {
+            let network = Network::new(ask.target.clone(), &self.tls);
+            let network = network.map_err(|error| error.to_string())?;
+            return call(Lean::factory(network, 0, LIMITS, uses).make(), ask).await;
+        }
+        let carrier = Carrier {
+            proxy: self.proxy.clone(),
+            http2: false,
         };
-        let begun = transport.begin(request).await;
-        begun.map_err(|failure| failure.to_string())?;
-        let answer = transport.answer(Instant::now() + LIMIT).await;
-        answer.map_err(|failure| failure.to_string())
+        let nowhere = Redirects::default();
+        let factory = Reqwest::factory(ask.target, &self.tls, carrier, 0, LIMITS, uses, nowhere);
+        let factory = factory.map_err(|error| error.to_string())?;
+        call(factory.make(), ask).await
     }
 
     async fn services(&mut self, service: &str) -> Result<Vec<Service>, String> {

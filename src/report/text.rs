@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::record::{RunRecord, RunState};
 use crate::judge::{Outcome, PhaseSummary, Verdict};
 use crate::measure::{Counter, Interval, Metric};
-use crate::scenario::Action;
+use crate::scenario::{Action, RequestsPerPing};
 use mock_server::units::time_scale_text;
 
 const MIB: f64 = 1_048_576.0;
@@ -144,27 +144,34 @@ fn sources(out: &mut String, record: &RunRecord) {
     if let Some(basis) = &record.stranded_basis {
         let _ = writeln!(out, "  stranded = {basis}");
     }
-    if let Some(limit) = request_limit(&record.phases) {
+    let per_ping = record.plan.observe.requests_per_ping;
+    if let Some(limit) = request_limit(&record.phases, per_ping) {
         let _ = writeln!(out, "  {limit}");
     }
 }
 
 /// How near the load came to what the server can work on at once, where a source tells that.
-fn request_limit(phases: &[PhaseSummary]) -> Option<String> {
-    let most = |gauge: &str| {
-        let levels = phases.iter().filter_map(|phase| phase.levels.get(gauge));
-        levels.map(|level| level.max).reduce(f64::max)
+fn request_limit(phases: &[PhaseSummary], per_ping: RequestsPerPing) -> Option<String> {
+    let of_phase = |phase: &PhaseSummary| {
+        let level = |gauge: &str| phase.levels.get(gauge).copied();
+        let limit = level("server.request_limit")?.median;
+        let open = level("server.active_requests")?.max;
+        (limit > 0.0).then_some((limit, open))
     };
-    let limit = most("server.request_limit").filter(|limit| *limit > 0.0)?;
-    let open = most("server.active_requests")?;
+    let nearest = phases.iter().filter_map(of_phase);
+    let (limit, open) = nearest.max_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)))?;
+    let each = match per_ping {
+        RequestsPerPing::Known(each) => format!(", and each held Ping or Sync is {each} of them"),
+        RequestsPerPing::Auto => String::new(),
+    };
     let reached = if open >= limit {
         "; it was reached, and what came beyond it had to wait"
     } else {
         ""
     };
     Some(format!(
-        "the server's own limit: it works on {limit:.0} requests at once, and each held Ping or Sync is \
-         one; at most {open:.0} were open ({:.0} %){reached}",
+        "the server's own limit: it works on {limit:.0} requests at once{each}; at most {open:.0} were \
+         open ({:.0} %){reached}",
         open / limit * 100.0
     ))
 }
@@ -369,10 +376,10 @@ mod tests {
             latencies: BTreeMap::new(),
             levels: levels
                 .iter()
-                .map(|(gauge, max)| {
+                .map(|(gauge, value)| {
                     let level = Level {
-                        median: 0.0,
-                        max: *max,
+                        median: *value,
+                        max: *value,
                         last: 0.0,
                     };
                     ((*gauge).to_owned(), level)
@@ -380,14 +387,22 @@ mod tests {
                 .collect(),
         };
         let (limit, active) = ("server.request_limit", "server.active_requests");
+        let one = RequestsPerPing::Known(1.0);
         let said = |open: f64| {
-            let quiet = phase(&[(limit, 240.0), (active, 1.0)]);
-            request_limit(&[quiet, phase(&[(limit, 240.0), (active, open)])]).unwrap()
+            let quiet = phase(&[(limit, 500.0), (active, 260.0)]);
+            request_limit(&[quiet, phase(&[(limit, 240.0), (active, open)])], one).unwrap()
         };
         let below = said(204.0);
-        assert!(below.ends_with("at most 204 were open (85 %)"), "{below}");
+        assert!(
+            below.ends_with("is 1 of them; at most 204 were open (85 %)"),
+            "{below}"
+        );
         assert!(said(240.0).contains("(100 %); it was reached"));
-        assert_eq!(request_limit(&[phase(&[(active, 5.0)])]), None);
-        assert_eq!(request_limit(&[phase(&[(limit, 5.0)])]), None);
+        let unknown = RequestsPerPing::Auto;
+        assert_eq!(request_limit(&[phase(&[(active, 5.0)])], unknown), None);
+        assert_eq!(request_limit(&[phase(&[(limit, 5.0)])], unknown), None);
+        let both = phase(&[(limit, 5.0), (active, 1.0)]);
+        let text = request_limit(&[both], unknown).unwrap();
+        assert!(!text.contains("each held"), "{text}");
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::carriers::proxy;
 use super::tokens;
 use crate::command;
 use crate::device::{Authorization, Identity, Profile};
@@ -24,6 +25,9 @@ pub enum AccountError {
     /// The variable of a client's secret is not set.
     #[error("the environment variable {0}, named by devices.oauth.client_secret_env, is not set")]
     Secret(String),
+    /// The variable of a proxy's password is not set.
+    #[error("the environment variable {0}, named by target.proxy_password_env, is not set")]
+    ProxyPassword(String),
     /// The users file is not what it was when the plan was read.
     #[error("{0}")]
     Users(String),
@@ -118,12 +122,13 @@ fn certificates_in_file(plan: &Plan) -> Result<Vec<ClientCertificate>, AccountEr
     };
     let rows = UserRows::read(path).map_err(AccountError::Users)?.rows;
     let users = rows.into_iter().take(plan.devices.users as usize);
-    let certificates = users.map(|row| {
-        // The plan was read when there was a column.
-        let gone = || format!("{}: has no certificates any more", path.display());
-        row.certificate.ok_or_else(|| AccountError::Users(gone()))
-    });
-    certificates.collect()
+    let certificates: Vec<_> = users.filter_map(|row| row.certificate).collect();
+    if certificates.len() < plan.devices.users as usize {
+        // The plan was read when there was one for each.
+        let problem = format!("{}: was changed under the run", path.display());
+        return Err(AccountError::Users(problem));
+    }
+    Ok(certificates)
 }
 
 /// Senders: the first device of so many users, under DeviceIds of their own, because a device has
@@ -162,6 +167,7 @@ pub fn missing_secrets(plan: &Plan) -> Vec<String> {
     const MOST: usize = 10;
     let passwords = user_names(plan).and_then(|users| Passwords::read(plan, &users).map(drop));
     let mut missing: Vec<String> = passwords.err().iter().map(ToString::to_string).collect();
+    missing.extend(proxy(plan).err().iter().map(ToString::to_string));
     let token = plan.devices.token.as_ref();
     missing.extend(token.and_then(tokens::missing));
     match certificates(plan) {

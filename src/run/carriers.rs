@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::servers::Servers;
-use super::{MockProcess, RunError};
+use super::{AccountError, MockProcess, RunError};
 use crate::scenario::{CarrierPlan, Plan, ProxyLoginPlan, ProxyPlan, TargetPlan, TransportKind};
 use crate::transport::{
     Abandon, Answer, Begun, Carrier, ClientCertificate, Detour, Ends, Failure, Lean, LeanFactory,
@@ -195,28 +195,32 @@ pub(super) fn transport_of(plan: &Plan) -> TransportKind {
     }
 }
 
-/// The plan's way to a server, with the proxy's password.
-pub(super) fn carrier_of(plan: &CarrierPlan) -> Result<Carrier, RunError> {
+/// The plan's carrier, with what the environment knows.
+pub(super) fn carrier_of(plan: &CarrierPlan) -> Result<Carrier, AccountError> {
     Ok(Carrier {
         proxy: plan.proxy.as_ref().map(proxy_of).transpose()?,
         http2: plan.http2,
     })
 }
 
-fn proxy_of(plan: &ProxyPlan) -> Result<Proxy, RunError> {
+/// The proxy of a plan, if there is one.
+pub(super) fn proxy(plan: &Plan) -> Result<Option<Proxy>, AccountError> {
+    match &plan.target {
+        TargetPlan::Server { carrier, .. } => carrier.proxy.as_ref().map(proxy_of).transpose(),
+        TargetPlan::Mock(_) => Ok(None),
+    }
+}
+
+fn proxy_of(plan: &ProxyPlan) -> Result<Proxy, AccountError> {
     Ok(Proxy {
         url: plan.url.clone(),
         login: plan.login.as_ref().map(login_of).transpose()?,
     })
 }
 
-fn login_of(plan: &ProxyLoginPlan) -> Result<ProxyLogin, RunError> {
-    let password = std::env::var(&plan.password_env).map_err(|_| {
-        RunError::Target(format!(
-            "the environment variable {}, named by proxy_password_env, is not set",
-            plan.password_env
-        ))
-    })?;
+fn login_of(plan: &ProxyLoginPlan) -> Result<ProxyLogin, AccountError> {
+    let name = &plan.password_env;
+    let password = std::env::var(name).map_err(|_| AccountError::ProxyPassword(name.clone()))?;
     Ok(ProxyLogin {
         user: plan.user.clone(),
         password,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::RunError;
+use super::carriers::proxy;
 use crate::device::Identity;
 use crate::discover::{DiscoverError, Internet, Question, discover};
 use crate::scenario::{Autodiscover, Plan, TargetPlan};
@@ -14,6 +15,7 @@ pub(super) async fn find_server(
     plan: &mut Plan,
     identities: &[Arc<Identity>],
 ) -> Result<(), RunError> {
+    let proxy = proxy(plan)?;
     let TargetPlan::Server {
         urls,
         ca_file,
@@ -33,7 +35,7 @@ pub(super) async fn find_server(
     };
     let authorization = first.authorization.header().await;
     let authorization = authorization.map_err(RunError::Target)?;
-    let mut internet = Internet::new(plan.devices.tls(ca_file.clone(), *insecure));
+    let mut internet = Internet::new(plan.devices.tls(ca_file.clone(), *insecure)).through(proxy);
     let question = Question {
         address: address.clone(),
         authorization: authorization.to_string(),

@@ -114,8 +114,6 @@ impl<F: MakeTransport> Servers<F> {
     /// Those that the plan names, or those of the mock that was started for it.
     pub(super) fn of(plan: &Plan, mock: Option<&MockProcess>, seed: u64) -> Result<Self, RunError> {
         let way = Way::of(plan, mock)?;
-        // Pings given up in silence are spread as the devices are.
-        let silent = (Needs::silent(plan) as usize).div_ceil(way.urls.len().max(1));
         let sources = plan.devices.sources();
         let uses = Arc::new(PortUses::new(&sources));
         let wrong = RunError::Target;
@@ -132,7 +130,9 @@ impl<F: MakeTransport> Servers<F> {
         let deal = Arc::new(deal);
         let ends = Ends::new(&sources, Arc::clone(&deal), links(plan, seed).into());
         let mut servers = Vec::new();
-        for target in &targets {
+        for (number, target) in targets.iter().enumerate() {
+            // Pings given up in silence are spread as the devices are.
+            let silent = (Needs::silent(plan) as f64 * deal.share_of(number)).ceil() as usize;
             let factory = F::of(&Parts {
                 target,
                 tls: &way.tls,

@@ -10,11 +10,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::AccountError;
+use super::carriers::proxy;
 use crate::command;
 use crate::device::{Authorization, Fetching, NoToken, Token, TokenSource, Tokens};
 use crate::discover::{Ask, Internet, Web as _};
 use crate::scenario::{Grant, OauthPlan, Plan, TargetPlan, TokenPlan};
-use crate::transport::{Method, Target, TlsOptions};
+use crate::transport::{Method, Proxy, Target, TlsOptions};
 
 /// A command that fetches a token over the network takes seconds.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
@@ -75,12 +76,14 @@ pub(super) fn authorizations(
                     Some(std::env::var(name).map_err(|_| AccountError::Secret(name.clone()))?)
                 }
             };
+            let proxy = proxy(plan)?;
             let endpoint = |user: Option<(String, String)>| {
                 Tokens::new(Endpoint {
                     plan: oauth.clone(),
                     secret: secret.clone(),
                     user,
                     ca_file: ca_file(plan),
+                    proxy: proxy.clone(),
                 })
             };
             match oauth.grant {
@@ -216,6 +219,8 @@ struct Endpoint {
     /// Name and password, for that grant.
     user: Option<(String, String)>,
     ca_file: Option<PathBuf>,
+    /// The way out of the lab, the devices' own.
+    proxy: Option<Proxy>,
 }
 
 impl TokenSource for Endpoint {
@@ -230,7 +235,8 @@ impl TokenSource for Endpoint {
             let mut internet = Internet::new(TlsOptions {
                 ca_file: self.ca_file.clone(),
                 ..TlsOptions::default()
-            });
+            })
+            .through(self.proxy.clone());
             let body = self.form();
             let ask = Ask {
                 method: Method::Post,
@@ -394,6 +400,7 @@ mod tests {
             secret: Some("hush".to_owned()),
             user: Some(("anna".to_owned(), "p&=ä".to_owned())),
             ca_file: None,
+            proxy: None,
         };
         assert_eq!(
             endpoint.form(),

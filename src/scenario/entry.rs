@@ -33,7 +33,7 @@ pub enum Dns {
     /// The first that answers, in the system's order: what a phone does.
     #[default]
     First,
-    /// All of them: each device has one of its own, and the others if that does not answer.
+    /// All of them: each device has one of its own, and the others if that refuses.
     Spread,
 }
 

@@ -194,7 +194,9 @@ pub(super) fn tls_versions(section: &Section<'_>) -> Vec<TlsVersion> {
     if known.is_empty() || known.contains(&None) {
         section.problem("tls_versions", "expected \"1.2\", \"1.3\", or both");
     }
-    known.into_iter().flatten().collect()
+    let known: Vec<TlsVersion> = known.into_iter().flatten().collect();
+    let is_all = TlsVersion::ALL.iter().all(|(_, one)| known.contains(one));
+    if is_all { Vec::new() } else { known }
 }
 
 /// The key `source_addresses`.

@@ -302,6 +302,23 @@ impl Network {
         Ok(addresses)
     }
 
+    /// A name's addresses in the order in which a device of that turn tries them.
+    fn dealt(
+        &self,
+        mut addresses: Vec<SocketAddr>,
+        ports: &LocalPorts,
+        turn: usize,
+    ) -> Vec<SocketAddr> {
+        addresses.retain(|address| ports.reach(*address));
+        if self.is_spread {
+            // Resolvers give them in another order each time.
+            addresses.sort_unstable();
+            let count = addresses.len().max(1);
+            addresses.rotate_left(turn % count);
+        }
+        addresses
+    }
+
     /// `turn` is the device's place in the deal over several addresses.
     async fn tcp(&self, ports: &LocalPorts, turn: usize) -> Result<TcpStream, ConnectError> {
         let attempt = async {
@@ -310,25 +327,13 @@ impl Network {
             if let Ok(ip) = host.parse() {
                 return tcp_to(ports, SocketAddr::new(ip, port)).await;
             }
-            let mut addresses = self.resolve().await?;
-            addresses.retain(|address| ports.reach(*address));
-            if self.is_spread {
-                own_first(&mut addresses, turn);
-            }
+            let addresses = self.dealt(self.resolve().await?, ports, turn);
             tcp_to_any(ports, &addresses).await
         };
         timeout(CONNECT_TIMEOUT, attempt)
             .await
             .map_err(|_| ConnectError::TimedOut)?
     }
-}
-
-/// Brings the address of that turn to the front, whatever the order in which the resolver gave them,
-/// which is another each time.
-fn own_first(addresses: &mut [SocketAddr], turn: usize) {
-    addresses.sort_unstable();
-    let count = addresses.len().max(1);
-    addresses.rotate_left(turn % count);
 }
 
 /// To the first that answers.
@@ -570,8 +575,19 @@ mod tests {
         let second = TcpListener::bind(("127.0.0.2", port)).unwrap();
         let ends = [&first, &second].map(|listener| listener.local_addr().unwrap());
         let ports = LocalPorts::of_system(None, system_range());
-        let of_device = async |device, mut answer: Vec<SocketAddr>| {
-            own_first(&mut answer, device);
+        let target = Target::parse("https://mail.lab.example").unwrap();
+        let insecure = TlsOptions {
+            insecure: true,
+            ..TlsOptions::default()
+        };
+        let network = Network::new(target, &insecure).unwrap();
+        let resolvers = vec![ends[1], ends[0]];
+        assert_eq!(network.dealt(resolvers.clone(), &ports, 0), resolvers);
+        // Another server that a device is sent to is met so too.
+        let elsewhere = Target::parse("https://mail2.lab.example").unwrap();
+        let network = network.spread(true).towards(&elsewhere).unwrap().unwrap();
+        let of_device = async |device, answer: Vec<SocketAddr>| {
+            let answer = network.dealt(answer, &ports, device);
             let stream = tcp_to_any(&ports, &answer).await?;
             Ok::<_, ConnectError>(stream.peer_addr().unwrap())
         };

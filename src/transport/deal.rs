@@ -82,6 +82,12 @@ impl Deal {
         rounds * self.shares[turn.server] + turn.before
     }
 
+    /// That server's share of the devices.
+    #[must_use]
+    pub fn share_of(&self, server: usize) -> f64 {
+        f64::from(self.shares[server]) / self.turns.len() as f64
+    }
+
     /// The first device of that server.
     #[must_use]
     pub fn first_of(&self, server: usize) -> u32 {
@@ -116,6 +122,7 @@ mod tests {
         assert_eq!(servers(&[5, 1, 1], 7), [0, 0, 1, 0, 2, 0, 0]);
         assert_eq!(Deal::even(3), Deal::new(&[20, 20, 20]));
         assert_eq!(Deal::new(&[5, 1, 1]).first_of(2), 4);
+        assert_eq!(Deal::new(&[30, 10]).share_of(0), 0.75);
     }
 
     proptest! {

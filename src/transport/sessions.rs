@@ -27,7 +27,8 @@ struct Kept {
     /// Boxed: a server speaks one of both versions with a device.
     tls12: Option<Box<Tls12ClientSessionValue>>,
     /// The last ticket. Servers send two with every handshake, and each serves once; a telephone that
-    /// connects twice before an answer brings new ones is too rare to keep half a kilobyte for.
+    /// connects twice before an answer brings new ones is too rare to keep another for: with each rustls
+    /// keeps the server's chain, some kilobytes on a real server.
     tls13: Option<Box<Tls13ClientSessionValue>>,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eas::ProtocolVersion;
-use easload::device::{Activity, Behaviour, Profile, Record, Refusals};
+use easload::device::{Activity, Behaviour, Identity, Profile, Record, Refusals};
 use easload::fleet::{Fleet, FleetPlan, Pacer};
 use easload::measure::{Counter, Gauges, Interval, Recorder, Totals};
 use easload::scenario::{Action, ActivityPlan, HeartbeatPlan, Wait};
@@ -29,37 +29,55 @@ fn busy(users: u32, actions: &[Action]) -> Arc<Activity> {
     })
 }
 
-/// How a fleet fared, one device a user.
+/// How a fleet fared.
 struct Fared {
     interval: Interval,
     totals: Totals,
     errors: String,
 }
 
+/// One device a user.
 async fn fare(kinds: Vec<Arc<Profile>>, hours: u32) -> Fared {
-    fare_with(kinds, hours, |_| ()).await
+    let users = kinds.len() as u32;
+    fare_with(kinds, users, hours, |_| ()).await
 }
 
-/// With something that happens at the server after half of the time.
-async fn fare_with(kinds: Vec<Arc<Profile>>, hours: u32, happens: impl Fn(&FrontDoor)) -> Fared {
+/// Over so many users, with something that happens at the server after half of the time.
+async fn fare_with(
+    kinds: Vec<Arc<Profile>>,
+    users: u32,
+    hours: u32,
+    happens: impl Fn(&FrontDoor),
+) -> Fared {
     let config = MockConfig {
         topology: Topology::Direct,
         ..MockConfig::default()
     };
     let mock = FrontDoor::start(config, WorkerLauncher::InProcess).await;
     let mock = Arc::new(mock.unwrap());
-    let users: Vec<u32> = (0..kinds.len() as u32).collect();
-    let recorder = Arc::new(Recorder::new(1, &users, Duration::from_secs(60)));
+    let users_of: Vec<u32> = (0..kinds.len() as u32)
+        .map(|device| device % users)
+        .collect();
+    let recorder = Arc::new(Recorder::new(1, &users_of, Duration::from_secs(60)));
     let connector = InMemory(Arc::clone(&mock));
     let factory = Lean::factory(connector, 0, Limits::default(), Arc::default());
     let fleet = Fleet::start(
         FleetPlan {
-            devices: users
-                .iter()
+            devices: (0..)
                 .zip(&kinds)
-                .map(|(device, kind)| (identity(*device, "secret"), Arc::clone(kind)))
+                .map(|(device, kind)| {
+                    let own = identity(device, "secret");
+                    let owner = identity(device % users, "secret");
+                    let shared = Identity {
+                        user: owner.user,
+                        user_name: owner.user_name.clone(),
+                        authorization: owner.authorization.clone(),
+                        ..(*own).clone()
+                    };
+                    (Arc::new(shared), Arc::clone(kind))
+                })
                 .collect(),
-            refusals: Arc::new(Refusals::new(users.len(), 3, 1.0)),
+            refusals: Arc::new(Refusals::new(users as usize, 3, 1.0)),
             behaviour: Arc::new(Behaviour::default()),
             seed: 1,
             ramp: Pacer::per_second(100.0),
@@ -109,8 +127,37 @@ async fn every_action_works_on_every_version() {
     assert_eq!(interval.count(Counter::PingsOverdue), 0);
 }
 
-/// A policy key that is not valid any more, or a hierarchy that is another: everything a user does would
-/// be refused until the Ping ends by itself, an hour later.
+/// Two devices of a user race for the same mails: one finds what the other has moved or deleted, which
+/// is that mail's affair and no reason to end a Ping.
+#[tokio::test(start_paused = true)]
+async fn devices_of_a_user_that_race_for_a_mail_go_on_waiting() {
+    let actions = [Action::Send, Action::Move, Action::Delete, Action::Read];
+    let activity = busy(2, &actions);
+    let version = ProtocolVersion::V14_1;
+    let kinds = (0..6).map(|_| kind(version, Wait::Ping, &activity));
+    let fared = fare_with(kinds.collect(), 2, 10, |_| ()).await;
+    let interval = &fared.interval;
+    assert!(interval.count(Counter::ActMove) > 40, "{}", fared.errors);
+    assert_eq!(
+        interval.count(Counter::PingsAbandoned),
+        0,
+        "{}",
+        fared.errors
+    );
+    assert_eq!(
+        interval.count(Counter::HierarchyFetches),
+        6,
+        "{}",
+        fared.errors
+    );
+    assert_eq!(interval.count(Counter::Malformed), 0, "{}", fared.errors);
+    // The mails are few, so that the devices do meet.
+    let in_vain = interval.count(Counter::ActFailures);
+    assert!(in_vain > 20, "{in_vain}");
+}
+
+/// A policy key that is not valid any more: everything a user does would be refused until the Ping ends
+/// by itself, an hour later.
 #[tokio::test(start_paused = true)]
 async fn what_the_device_has_to_mend_is_mended_before_the_next_act() {
     let activity = busy(2, &[Action::Oof]);
@@ -122,7 +169,7 @@ async fn what_the_device_has_to_mend_is_mended_before_the_next_act() {
         };
         Arc::new(kind)
     });
-    let fared = fare_with(kinds.to_vec(), 4, FrontDoor::unprovision).await;
+    let fared = fare_with(kinds.to_vec(), 2, 4, FrontDoor::unprovision).await;
     let interval = &fared.interval;
     let done = interval.count(Counter::ActOof);
     assert!(done > 60, "{done}, {}", fared.errors);

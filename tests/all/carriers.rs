@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use easload::device::{Behaviour, Record, Refusals, State};
+use easload::discover::{Ask, Internet, Web as _};
 use easload::fleet::{Fleet, FleetPlan, Pacer};
 use easload::measure::{Gauges, Recorder};
 use easload::transport::{
@@ -221,6 +222,31 @@ async fn requests_over_tls_go_through_a_tunnel_that_sees_nothing_of_them() {
         panic!("{failure:?}");
     };
     assert!(text.contains("issuer CN=easload mock CA"), "{text}");
+}
+
+/// What is asked before the load (Autodiscover, OAuth) leaves by the same way.
+#[tokio::test]
+async fn what_is_asked_beside_the_devices_goes_through_the_proxy_too() {
+    let mock = MockProgram::start(&["--tls"]);
+    let target = Target::parse(&mock.addresses.url).unwrap();
+    for (door, has_login) in [(Door::Open, false), (Door::Login, true)] {
+        let (url, mut heads) = proxy(door).await;
+        let carrier = through(&url, has_login);
+        let mut internet = Internet::new(INSECURE).through(carrier.proxy);
+        let ask = Ask {
+            method: Method::Options,
+            target: &target,
+            path: eas::http::PATH,
+            headers: &[],
+            body: "",
+        };
+        assert_eq!(internet.ask(ask).await.unwrap().status, 401);
+        let head = heads.recv().await.unwrap().to_ascii_lowercase();
+        let port = mock.addresses.listen.port();
+        let connect = format!("connect 127.0.0.1:{port} http/1.1\r\n");
+        assert!(head.starts_with(&connect), "{head}");
+        assert_eq!(head.contains(AUTHORIZATION), has_login, "{head}");
+    }
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ fn nothing_is_lost_on_sogo_and_a_starved_one_is_cured_by_a_recycle() {
         assert_eq!(code, Some(0));
         for said in [
             "every accepted mail reached every device of its user exactly once",
-            "the server's own limit: it works on 240 requests at once, and each held Ping or Sync is one",
+            "the server's own limit: it works on 240 requests at once, and each held Ping or Sync is 1 of them",
         ] {
             assert!(text.contains(said), "{said}");
         }

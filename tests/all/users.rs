@@ -101,6 +101,49 @@ fn a_users_file_with_mistakes_is_refused_with_all_of_them() {
     assert!(text.contains("devices.password_env: is missing"), "{text}");
 }
 
+/// What a run would lack is told before it.
+#[test]
+fn check_looks_for_certificates_and_token_secrets() {
+    let url = "https://127.0.0.1:9";
+    let checked = |devices: &str, users: &str| {
+        let folder = folder(&scenario(url, devices), &[("u.csv", users)]);
+        let output = easload("check", folder.path());
+        (output.status.code(), said(&output))
+    };
+    let (code, text) = checked(
+        "count = 2\nusers_file = \"u.csv\"",
+        "user,certificate\nLAB\\a,a.pem\nb,/nowhere/b.pem\n",
+    );
+    assert_eq!(code, Some(0), "{text}");
+    for part in [
+        "client certificate ",
+        "a.pem: ",
+        "/nowhere/b.pem: ",
+        "certificates as the users file says",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let (_, text) = checked(
+        "count = 1\nuser = \"a\"\ntoken_file = \"/nowhere/token\"",
+        "",
+    );
+    assert!(text.contains("/nowhere/token: "), "{text}");
+    let oauth = "count = 1\nuser = \"a\"\n[devices.oauth]\nendpoint = \"https://login.lab.example/t\"\n\
+                 grant = \"client_credentials\"\nclient_id = \"x\"\nclient_secret_env = \"NO_SUCH_VARIABLE\"";
+    let (_, text) = checked(oauth, "");
+    assert!(text.contains("NO_SUCH_VARIABLE"), "{text}");
+    // Both ways to name them, and a password beside them.
+    let both = "count = 1\nusers_file = \"u.csv\"\ncertificate_dir = \".\"\npassword_env = \"X\"";
+    let (code, text) = checked(both, "user,certificate\na,a.pem\n");
+    assert_eq!(code, Some(2), "{text}");
+    for part in [
+        "devices.certificate_dir: the users file has a certificate column",
+        "devices.users_file: devices that show a certificate send neither",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
 #[test]
 fn a_password_comes_from_a_command_and_is_never_shown() {
     let mock = MockProgram::start(&["--scenario", "scenarios/healthy.toml"]);
