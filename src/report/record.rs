@@ -13,7 +13,7 @@ use crate::scenario::Plan;
 
 /// Version of `run.json`. It rises when a field changes its meaning or goes; `schema/run.json`
 /// describes it.
-pub const SCHEMA_VERSION: u32 = 5;
+pub const SCHEMA_VERSION: u32 = 6;
 
 /// How a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -4,15 +4,12 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, HandshakeKind};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
@@ -23,6 +20,7 @@ use super::ends::{End, Ends};
 use super::link::Link;
 use super::ports::LocalPorts;
 use super::sessions::{OwnTls, Sessions};
+use super::stream::{NetStream, Stream};
 use super::target::Target;
 use super::tls::{Handshake, TlsError, TlsOptions, TlsVersion, client_config, describe};
 use super::{LocalEnd, Origin};
@@ -30,16 +28,6 @@ use super::{LocalEnd, Origin};
 /// How long TCP and TLS handshakes may take, each. Windows itself gives up after 21 s; a server
 /// out of ports or backlog drops silently, and this makes that a figure instead of a hang.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(21);
-
-/// A byte stream that can be reset.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Ends the connection with a reset where the stream knows such a thing.
-    fn reset(self);
-}
-
-impl Stream for tokio::io::DuplexStream {
-    fn reset(self) {}
-}
 
 /// A connection that was made.
 #[derive(Debug)]
@@ -441,83 +429,6 @@ impl Connect for Network {
             Detour::default()
         };
         other.spread(self.is_spread).via(detour).map(Some)
-    }
-}
-
-/// A connection over the network. Boxed are those that few devices have, or that are large.
-#[derive(Debug)]
-pub enum NetStream {
-    /// Plain TCP.
-    Plain(TcpStream),
-    /// TLS over TCP.
-    Tls(Box<OwnTls<TcpStream>>),
-    /// Plain TCP over a link of its own.
-    Slow(Box<Link<TcpStream>>),
-    /// TLS over such a link.
-    SlowTls(Box<OwnTls<Link<TcpStream>>>),
-}
-
-/// What reads and writes.
-trait Duplex: AsyncRead + AsyncWrite + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
-
-impl NetStream {
-    fn duplex(self: Pin<&mut Self>) -> Pin<&mut dyn Duplex> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream),
-            Self::Tls(stream) => Pin::new(stream.as_mut()),
-            Self::Slow(stream) => Pin::new(stream.as_mut()),
-            Self::SlowTls(stream) => Pin::new(stream.as_mut()),
-        }
-    }
-}
-
-impl Stream for TcpStream {
-    fn reset(self) {
-        // With a linger time of zero the close that follows is a reset. If it cannot be set, the
-        // connection ends with a FIN, which the caller's account would then call by the wrong name;
-        // on an open TCP socket it does not fail.
-        let _ = self.set_zero_linger();
-    }
-}
-
-impl Stream for NetStream {
-    fn reset(self) {
-        match self {
-            Self::Plain(tcp) => tcp.reset(),
-            Self::Tls(tls) => tls.into_inner().reset(),
-            Self::Slow(link) => link.reset(),
-            Self::SlowTls(tls) => tls.into_inner().reset(),
-        }
-    }
-}
-
-impl AsyncRead for NetStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.duplex().poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for NetStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.duplex().poll_write(context, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.duplex().poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.duplex().poll_shutdown(context)
     }
 }
 

@@ -17,8 +17,9 @@ use crate::lock::lock;
 
 use super::answer::{Limits, Parser};
 use super::certificate::ClientCertificate;
-use super::connect::{Connect, Network, Stream};
+use super::connect::{Connect, Network};
 use super::redirect::{MAX_PLACES, RedirectError, Redirects};
+use super::stream::Stream;
 use super::target::Target;
 use super::tls::TlsError;
 use super::{

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::connect::Stream;
+use super::stream::Stream;
 
 /// What a link is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

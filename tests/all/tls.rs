@@ -319,3 +319,19 @@ fn versions_that_do_not_meet_are_told() {
         2
     );
 }
+
+/// HTTP.sys has the sessions, not the pool (mock-fidelity R9).
+#[tokio::test]
+async fn a_recycle_leaves_the_sessions_of_devices() {
+    let mock = MockProgram::start(&["--tls"]);
+    let insecure = TlsOptions {
+        insecure: true,
+        ..TlsOptions::default()
+    };
+    let leans = lean_factory(&mock.addresses.url, &insecure);
+    let before = handshakes(leans.make_for(0), 1).await;
+    let control = mock_server::Control::new(&mock.addresses.control).unwrap();
+    control.recycle().await.unwrap();
+    let after = handshakes(leans.make_for(0), 1).await;
+    assert_eq!((before[0].1, after[0].1), (false, true));
+}
