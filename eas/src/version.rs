@@ -88,6 +88,13 @@ impl ProtocolVersion {
         self >= Self::V14_1
     }
 
+    /// Whether a device introduces itself by Settings, between Provision and FolderSync (12.1 and 14.0;
+    /// ASCMD 2.2.1.18).
+    #[must_use]
+    pub fn sets_device_information(self) -> bool {
+        matches!(self, Self::V12_1 | Self::V14_0)
+    }
+
     /// Whether SendMail is a WBXML command (14.0 and later) rather than a bare MIME message.
     #[must_use]
     pub fn sends_mail_as_wbxml(self) -> bool {

@@ -361,6 +361,7 @@ fn profiles(options: &Options, heartbeat: u32, acts: u32, users: &[u32]) -> Vec<
         retry: MIN_RETRY..=MAX_RETRY,
         all_folders: false,
         activity: activity(acts, users),
+        negotiate: true,
         cookies: true,
     };
     if !options.mixed {

@@ -38,6 +38,9 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         Ok(plan) => plan,
         Err(exit) => return exit,
     };
+    for warning in plan.warnings() {
+        say(&format!("warning: {warning}"));
+    }
     let (signal, interrupt) = watch::channel(Interrupt::None);
     tokio::spawn(watch_signals(signal));
     let options = Options {

@@ -198,7 +198,7 @@ impl<T: Transport> Life<T> {
             self.client
                 .status(COMMAND, status.code(), status.reaction())?;
         }
-        self.take_in(&answer, at, Some(&id))?;
+        self.take_in(&answer, at, Some(std::slice::from_ref(&id)))?;
         self.client.tell(Event::Synced {
             latency: received.timing.total,
         });

@@ -83,6 +83,8 @@ pub struct Client<T> {
     redirects: u8,
     /// Number of the Bearer token that was sent last.
     token: u32,
+    /// The server has been told what kind of device this is, where Provision does not do that.
+    is_introduced: bool,
     /// A token was refused since the last command that did what it should.
     has_renewed: bool,
 }
@@ -114,6 +116,7 @@ impl<T: Transport> Client<T> {
             moved: None,
             redirects: 0,
             token: 0,
+            is_introduced: false,
             has_renewed: false,
         }
     }
@@ -500,18 +503,31 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// When either phase fails.
     pub async fn provision(&mut self) -> Result<(), Trouble> {
+        self.fetch_policy().await?;
+        if self.version.sets_device_information() && !self.is_introduced {
+            self.introduce().await?;
+            self.is_introduced = true;
+        }
+        Ok(())
+    }
+
+    /// What the device says of itself.
+    pub(super) fn device_information(&self) -> DeviceInformation<'static> {
+        DeviceInformation {
+            model: "easload".into(),
+            friendly_name: self.identity.device_id.clone().into(),
+            os: std::env::consts::OS.into(),
+            user_agent: self.profile.user_agent.clone().into(),
+        }
+    }
+
+    async fn fetch_policy(&mut self) -> Result<(), Trouble> {
         self.tell(Event::Provisioning);
         self.policy_key = None;
-        let device_id = self.identity.device_id.clone();
         let device = self
             .version
             .provisions_device_information()
-            .then(|| DeviceInformation {
-                model: "easload".into(),
-                friendly_name: device_id.into(),
-                os: std::env::consts::OS.into(),
-                user_agent: self.profile.user_agent.clone().into(),
-            });
+            .then(|| self.device_information());
         let Some(temporary) = self
             .provision_phase(&ProvisionRequest::ask(self.version, device))
             .await?

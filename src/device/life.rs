@@ -8,7 +8,7 @@ use eas::commands::{
     BodyPreference, Change, Class, FilterType, FolderSyncAnswer, FolderSyncRequest, FolderType,
     SyncAnswer, SyncCollection, SyncOptions, SyncRequest,
 };
-use eas::status::Reaction;
+use eas::status::{Reaction, SyncStatus};
 use rand::Rng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::time::{Instant, sleep};
@@ -140,7 +140,7 @@ impl<T: Transport> Life<T> {
     /// Lives until the fleet stops or the user is stopped. Everything but the held Ping is boxed,
     /// so that a waiting device is small.
     pub async fn run(mut self) {
-        let mut step = Step::Options;
+        let mut step = self.first();
         loop {
             if self.behaviour.is_stopping()
                 || self.client.refusals.is_stopped(self.client.identity.user)
@@ -158,9 +158,17 @@ impl<T: Transport> Life<T> {
         }
     }
 
+    fn first(&self) -> Step {
+        if self.client.profile.negotiate {
+            Step::Options
+        } else {
+            Step::Provision
+        }
+    }
+
     /// As far as a device that has its folders.
     pub(super) async fn introduce(&mut self) -> Result<(), Trouble> {
-        let mut step = Step::Options;
+        let mut step = self.first();
         while step != Step::Wait {
             step = self.work(step).await?;
         }
@@ -260,7 +268,13 @@ impl<T: Transport> Life<T> {
     pub(super) async fn sync(&mut self) -> Result<Step, Trouble> {
         const COMMAND: Command = Command::Sync;
         while self.watched.iter().any(|folder| folder.stale) && !self.behaviour.is_stopping() {
-            let body = self.sync_request(false).encode(self.client.version)?;
+            let request = self.sync_request(false);
+            let asked: Vec<String> = request
+                .collections
+                .iter()
+                .map(|one| one.id.to_string())
+                .collect();
+            let body = request.encode(self.client.version)?;
             self.cached.sync = false;
             let received = self.client.call(COMMAND, &body).await?;
             let at = Instant::now();
@@ -270,10 +284,11 @@ impl<T: Transport> Life<T> {
                 if status.reaction() == Reaction::ResetSyncKey {
                     self.reset_stale_keys();
                 }
+                self.adopt_sync_limit(status, answer.limit);
                 self.client
                     .status(COMMAND, status.code(), status.reaction())?;
             }
-            self.take_in(&answer, at, None)?;
+            self.take_in(&answer, at, Some(&asked))?;
             self.client.tell(Event::Synced {
                 latency: received.timing.total,
             });
@@ -282,12 +297,27 @@ impl<T: Transport> Life<T> {
         Ok(Step::Wait)
     }
 
+    /// A server may take no more than so many folders at once (Status 15), of which it then gets the first.
+    pub(super) fn adopt_sync_limit(&mut self, status: SyncStatus, limit: Option<u32>) {
+        if let (SyncStatus::TooManyCollections, Some(limit)) = (status, limit)
+            && (1..self.watched.len()).contains(&(limit as usize))
+        {
+            self.max_folders = Some(limit);
+        }
+    }
+
+    /// As many folders as the server takes in one request.
+    pub(super) fn most_folders(&self) -> usize {
+        self.max_folders.map_or(usize::MAX, |limit| limit as usize)
+    }
+
     /// For the stale folders, or for `all`.
     pub(super) fn sync_request(&self, all: bool) -> SyncRequest<'static> {
         let collections = self
             .watched
             .iter()
             .filter(|folder| all || folder.stale)
+            .take(self.most_folders())
             .map(|folder| self.collection(folder));
         SyncRequest {
             collections: collections.collect(),
@@ -319,12 +349,12 @@ impl<T: Transport> Life<T> {
 
     /// Collections without an answer have no changes; those with one are drained when it brings
     /// neither items nor the promise of more. One that was just primed is asked once more. Where `only`
-    /// one was asked, the answer says nothing of the others.
+    /// some were asked, the answer says nothing of the others.
     pub(super) fn take_in(
         &mut self,
         answer: &SyncAnswer<'_>,
         at: Instant,
-        only: Option<&str>,
+        only: Option<&[String]>,
     ) -> Result<(), Trouble> {
         let mut trouble = Ok(());
         let mut news = 0;
@@ -334,7 +364,7 @@ impl<T: Transport> Life<T> {
                 .iter()
                 .find(|collection| *collection.id == *folder.id)
             else {
-                folder.stale &= only.is_some_and(|id| *folder.id != *id);
+                folder.stale &= only.is_some_and(|asked| asked.iter().all(|id| **id != *folder.id));
                 continue;
             };
             let status = collection.status;

@@ -79,6 +79,8 @@ pub struct Profile {
     pub all_folders: bool,
     /// What their users do, if anything.
     pub activity: Option<Arc<Activity>>,
+    /// Ask the server for its versions first; without, the highest of their own is spoken.
+    pub negotiate: bool,
     /// Keep the cookies that a server sets and send them back.
     pub cookies: bool,
 }

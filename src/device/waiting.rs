@@ -211,11 +211,14 @@ impl<T: Transport> Life<T> {
             PingBody::Partial => (true, !self.cached.folders),
             PingBody::Cached => (self.cached.heartbeat != seconds, !self.cached.folders),
         };
-        let limit = self.max_folders.map_or(usize::MAX, |limit| limit as usize);
-        let folders = self.watched.iter().take(limit).map(|folder| PingFolder {
-            id: folder.id.to_string().into(),
-            class: folder.class,
-        });
+        let folders = self
+            .watched
+            .iter()
+            .take(self.most_folders())
+            .map(|folder| PingFolder {
+                id: folder.id.to_string().into(),
+                class: folder.class,
+            });
         let request = PingRequest {
             heartbeat: says_heartbeat.then(|| i32::try_from(seconds).unwrap_or(i32::MAX)),
             folders: says_folders.then(|| folders.collect()),
@@ -362,6 +365,7 @@ impl<T: Transport> Life<T> {
                 if status == SyncStatus::IncompleteRequest {
                     self.cached.refused = self.cached.refused.saturating_add(1);
                 }
+                self.adopt_sync_limit(status, answer.limit);
                 if let (SyncStatus::IntervalOutOfRange, Some(limit)) = (status, answer.limit) {
                     let seconds = if self.client.version.has_sync_heartbeat() {
                         limit

@@ -22,6 +22,8 @@ const MAX_REDIRECTS: u32 = 10;
 /// Refused passwords: one fewer than the devices' own bound, so that the lookup and a first login
 /// together lock nobody out.
 const MAX_REFUSED: u32 = 2;
+/// Path of the JSON form, from Exchange 2016 on.
+const JSON_PATH: &str = "/autodiscover/autodiscover.json";
 /// Path of the XML form.
 const XML_PATH: &str = "/autodiscover/autodiscover.xml";
 
@@ -148,9 +150,8 @@ impl<W: Web> Walk<'_, W> {
                 2 => self.pointed(&below).await,
                 3 => self.named(&domain).await,
                 _ => {
-                    let user = utf8_percent_encode(&self.address, NON_ALPHANUMERIC).to_string();
-                    let path = format!("/autodiscover/autodiscover.json/v1.0/{user}");
-                    self.ask(Form::Json, target("https", &below, &path)).await
+                    self.ask(Form::Json, target("https", &below, JSON_PATH))
+                        .await
                 }
             };
             match step {
@@ -217,7 +218,10 @@ impl<W: Web> Walk<'_, W> {
         let (method, path, body) = match form {
             Form::Xml => (Method::Post, to.path.clone(), pox::request(&self.address)),
             Form::Json => {
-                let path = format!("{}?Protocol=ActiveSync", to.path);
+                let address = utf8_percent_encode(&self.address, NON_ALPHANUMERIC);
+                let (path, redirects) = (&to.path, self.redirects);
+                let path =
+                    format!("{path}?Email={address}&Protocol=ActiveSync&RedirectCount={redirects}");
                 (Method::Get, path, String::new())
             }
         };
@@ -454,8 +458,8 @@ mod tests {
     const ROOT: &str = "POST https://lab.example/autodiscover/autodiscover.xml";
     const BELOW: &str = "POST https://autodiscover.lab.example/autodiscover/autodiscover.xml";
     const PLAIN: &str = "GET http://autodiscover.lab.example/autodiscover/autodiscover.xml";
-    const JSON: &str = "GET https://autodiscover.lab.example/autodiscover/autodiscover.json/v1.0/\
-                        anna%40lab%2Eexample?Protocol=ActiveSync";
+    const JSON: &str = "GET https://autodiscover.lab.example/autodiscover/autodiscover.json?\
+                        Email=anna%40lab%2Eexample&Protocol=ActiveSync&RedirectCount=0";
     const EAS: &str = "https://mail.lab.example/Microsoft-Server-ActiveSync";
 
     async fn look(web: &mut Fake, domains: &[&str]) -> Result<String, String> {

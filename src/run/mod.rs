@@ -299,6 +299,7 @@ fn profiles(plan: &Plan, path: &str, addresses: Arc<[String]>) -> Vec<Arc<Profil
             let addresses = Arc::clone(&addresses);
             Arc::new(Activity { plan, addresses })
         }),
+        negotiate: kind.negotiate,
         cookies: kind.cookies,
     };
     let kinds = devices.profiles.iter();

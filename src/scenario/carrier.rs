@@ -202,6 +202,14 @@ pub(super) fn refuse_what_only_lean_can(
         if !devices.source_addresses.is_empty() {
             section.problem("source_addresses", only_lean);
         }
+        if devices.show_certificates() {
+            let keys = ["certificate_dir", "users_file"];
+            let key = keys.into_iter().find(|key| section.has(key));
+            section.problem(
+                key.unwrap_or("users_file"),
+                "client certificates belong to transport = \"lean\"",
+            );
+        }
         if devices.profiles.iter().any(|kind| kind.link.is_there()) {
             let keys = ["latency", "bandwidth"];
             let key = keys.into_iter().find(|key| section.has(key));

@@ -336,6 +336,7 @@ impl Plan {
             );
         }
         warnings.extend(self.too_many_devices());
+        warnings.extend(self.too_many_requests());
         let longest = self.devices.profiles.iter().filter_map(|kind| kind.sleep);
         let longest = longest.map(|sleep| sleep.asleep.1).max();
         if let (Some(asleep), Some(mail)) = (longest, &self.mail)
@@ -392,6 +393,33 @@ impl Plan {
             format!(
                 "a user has up to {needed} devices{sender}, and more than {most} are refused \
                  (EasMaxDevices, Status 177): {whose}"
+            )
+        })
+    }
+
+    /// What is wrong if a user's devices may have more requests open at once than the target lets him
+    /// have: each holds one, and some send another beside it.
+    fn too_many_requests(&self) -> Option<String> {
+        /// EasMaxConcurrency of Exchange's default throttling policy.
+        const DEFAULT: u64 = 10;
+        let most = match &self.target {
+            TargetPlan::Mock(config) => config.max_concurrency as u64,
+            TargetPlan::Server { .. } => DEFAULT,
+        };
+        let devices = u64::from(self.devices.count.div_ceil(self.devices.users.max(1)));
+        let kinds = &self.devices.profiles;
+        let beside = kinds
+            .iter()
+            .any(|kind| kind.second_ping > 0.0 || kind.activity.is_some());
+        let sends = self
+            .mail
+            .as_ref()
+            .is_some_and(|mail| mail.door == MailDoor::SendMail);
+        let needed = devices * if beside { 2 } else { 1 } + u64::from(sends);
+        (needed > most).then(|| {
+            format!(
+                "a user's devices may have {needed} requests open at once, those beside held Pings and \
+                 the sender's included, and more than {most} are refused (EasMaxConcurrency)"
             )
         })
     }

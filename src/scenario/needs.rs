@@ -2,7 +2,7 @@
 
 use mock_server::{Tls, Topology};
 
-use super::{MailDoor, Plan, TargetPlan, TransportKind};
+use super::{MailDoor, Plan, ProfilePlan, TargetPlan, TransportKind};
 
 /// Resources of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +28,6 @@ impl Needs {
     const BYTES_PER_DEVICE_REQWEST: u64 = 40_000;
     /// TLS takes the same from whoever uses it.
     const BYTES_PER_DEVICE_REQWEST_TLS: u64 = 50_000;
-    /// Pings given up in silence keep their descriptor; at most this share of the fleet at once.
-    const SILENT_SHARE: f64 = 0.1;
     /// Seconds in TIME_WAIT on Linux.
     const TIME_WAIT: f64 = 60.0;
 
@@ -114,20 +112,37 @@ impl Needs {
         users.min((rate * PATIENCE).ceil() as u64)
     }
 
+    /// Pings that devices have given up in silence in that phase, and that their server still knows
+    /// nothing of: it holds each until its heartbeat is over.
+    fn abandoned(plan: &Plan, phase: &super::PhasePlan, abandon: &super::AbandonPlan) -> f64 {
+        /// Chances gather.
+        const SPREAD: f64 = 1.5;
+        let how = &abandon.how;
+        let share = abandon.share * how.silence / (how.fin + how.rst + how.silence);
+        let news = plan.mail.as_ref().map_or(f64::INFINITY, |mail| {
+            f64::from(plan.devices.users) / mail.rate
+        });
+        let kinds = plan.devices.profiles.iter().zip(plan.devices.mix());
+        let of_kind = |(kind, count): (&ProfilePlan, u32)| {
+            let heartbeat = f64::from(kind.heartbeat.longest());
+            // Those that are not given up end with news or with their heartbeat.
+            let others = (1.0 - abandon.share) * heartbeat.min(news);
+            let cycle = (abandon.share * turn(abandon) + others).max(0.1);
+            let held = heartbeat + plan.devices.grace.as_secs_f64();
+            f64::from(count) * phase.duration.as_secs_f64().min(held) / cycle * share
+        };
+        kinds.map(of_kind).sum::<f64>() * SPREAD
+    }
+
     /// Connections given up in silence that are kept at most.
     #[must_use]
     pub fn silent(plan: &Plan) -> u64 {
         let devices = f64::from(plan.devices.count);
-        let silent = plan
-            .phases
-            .iter()
-            .filter_map(|phase| phase.abandon.as_ref())
-            .any(|abandon| abandon.how.silence > 0.0 && abandon.share > 0.0);
-        let abandoned = if silent {
-            devices * Self::SILENT_SHARE
-        } else {
-            0.0
+        let abandoned = |phase: &super::PhasePlan| {
+            let abandon = phase.abandon.as_ref();
+            abandon.map_or(0.0, |abandon| Self::abandoned(plan, phase, abandon))
         };
+        let abandoned = plan.phases.iter().map(abandoned).fold(0.0, f64::max);
         let flights = plan.phases.iter().filter_map(|phase| phase.flight.as_ref());
         let flown = flights
             .map(|flight| {
@@ -159,10 +174,7 @@ impl Needs {
                 return 0.0;
             };
             let weights = abandon.how.fin + abandon.how.rst + abandon.how.silence;
-            // A device gives up at most once in the mean time that a Ping and its absence take.
-            let turn = (abandon.after.0 + abandon.after.1 + abandon.away.0 + abandon.away.1) / 2;
-            let turns =
-                phase.duration.as_secs_f64().min(Self::TIME_WAIT) / turn.as_secs_f64().max(0.1);
+            let turns = phase.duration.as_secs_f64().min(Self::TIME_WAIT) / turn(abandon);
             f64::from(plan.devices.count) * turns * abandon.share * abandon.how.fin / weights
         };
         let closed = plan.phases.iter().map(closed).fold(0.0, f64::max).ceil() as u64;
@@ -217,6 +229,13 @@ impl Needs {
     }
 }
 
+/// Seconds from one Ping that a device gives up to the next, at least: the mean time that a Ping and the
+/// absence after it take.
+fn turn(abandon: &super::AbandonPlan) -> f64 {
+    let turn = (abandon.after.0 + abandon.after.1 + abandon.away.0 + abandon.away.1) / 2;
+    turn.as_secs_f64().max(0.1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +263,23 @@ mod tests {
         let abandon = "abandon = { share = 0.5, after = \"10s..20s\", away = \"0s..10s\" }";
         let busy = plan("count = 1000", abandon);
         assert_eq!(Needs::local_ports(&busy), (1000 + 1500) / 2);
+    }
+
+    #[test]
+    fn what_is_given_up_in_silence_is_kept_until_its_heartbeat_is_over() {
+        let silent = |share: &str, silence: u32| {
+            let abandon = format!(
+                "abandon = {{ share = {share}, after = \"10s..20s\", away = \"0s..10s\", fin = 1, \
+                 silence = {silence} }}"
+            );
+            let devices = "count = 1000\nheartbeat = \"140s\"\ngrace = \"60s\"";
+            Needs::silent(&plan(devices, &abandon))
+        };
+        // Every 20 s each gives one up, and the server has each for 200 s.
+        assert_eq!(silent("1", 1), 1000 * 10 / 2 * 3 / 2);
+        // Every second Ping lasts for 140 s, so that there are fewer.
+        assert_eq!(silent("0.5", 1), 938);
+        assert_eq!(silent("1", 0), 0);
     }
 
     #[test]

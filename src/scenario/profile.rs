@@ -38,6 +38,9 @@ pub struct ProfilePlan {
     pub window: u16,
     /// Watch all folders instead of the Inbox.
     pub all_folders: bool,
+    /// Ask the server for its versions (OPTIONS) first; without, the highest of their own is spoken.
+    #[serde(default = "yes")]
+    pub negotiate: bool,
     /// Keep the cookies that the server sets and send them back.
     pub cookies: bool,
     /// The network forgets a connection that says nothing for so long: neither side is told.
@@ -60,6 +63,11 @@ pub struct ProfilePlan {
     /// How fast users do what they do, where the kind does not say: only while a file is read.
     #[serde(skip)]
     pub(super) activity_speed: f64,
+}
+
+/// Kinds from before there was a choice negotiated.
+fn yes() -> bool {
+    true
 }
 
 /// Form of a request's query (ASHTTP 2.2.1.1.1).
@@ -143,6 +151,9 @@ impl ProfilePlan {
         if let Some(activity) = &self.activity {
             parts.push(activity.to_string());
         }
+        if !self.negotiate {
+            parts.push("not negotiated".to_owned());
+        }
         if !self.cookies {
             parts.push("no cookies".to_owned());
         }
@@ -214,6 +225,7 @@ pub(super) fn profile(section: &Section<'_>, common: Option<&ProfilePlan>) -> Pr
             .integer("window", 1..=512)
             .map_or(common.window, |window| window as u16),
         all_folders: section.flag("all_folders").unwrap_or(common.all_folders),
+        negotiate: section.flag("negotiate").unwrap_or(common.negotiate),
         cookies: section.flag("cookies").unwrap_or(common.cookies),
         nat_timeout: nat_timeout.or(common.nat_timeout),
         link: link(section, common.link),
@@ -246,6 +258,7 @@ impl Default for ProfilePlan {
             window: WINDOW as u16,
             all_folders: false,
             // Phones do, and clients of 16.x must (MS-ASHTTP 2.2.3.1).
+            negotiate: true,
             cookies: true,
             nat_timeout: None,
             link: LinkPlan::default(),

@@ -11,8 +11,9 @@ use super::file::read_config;
 use super::reader::Section;
 use crate::transport::ClientCertificate;
 
-/// Mistakes of a users file that are listed; a file of another kind would fill the screen.
-const MAX_LISTED: usize = 20;
+/// Mistakes of a users file that are listed: all that anybody would mend by hand. Of a file of another
+/// kind every line is one.
+const MAX_LISTED: usize = 1000;
 /// Users of the mock.
 const MOCK_PATTERN: &str = "load####";
 
@@ -442,7 +443,7 @@ mod tests {
             let error = UserRows::parse("u.csv", text).err().expect("mistakes");
             assert!(error.starts_with(expected), "{error}");
         }
-        let many = format!("user\n{}", ",\n".repeat(30));
+        let many = format!("user\n{}", ",\n".repeat(MAX_LISTED + 10));
         let error = UserRows::parse("u.csv", &many).err().expect("mistakes");
         assert_eq!(error.lines().count(), MAX_LISTED + 1);
     }

@@ -157,6 +157,13 @@ impl World {
                 }
             }
             Command::Ping => body(ping(PingStatus::Expired).encode()),
+            Command::Settings => {
+                let answer = SettingsAnswer {
+                    device_information: Some(SettingsStatus::Success),
+                    ..SettingsAnswer::new(SettingsStatus::Success)
+                };
+                body(answer.encode(ProtocolVersion::V12_1))
+            }
             other => panic!("unexpected {other}"),
         }
     }

@@ -72,6 +72,7 @@ pub(crate) fn profile(heartbeat: u32) -> Arc<Profile> {
         retry: Duration::from_millis(100)..=Duration::from_secs(2),
         all_folders: false,
         activity: None,
+        negotiate: true,
         cookies: true,
     })
 }

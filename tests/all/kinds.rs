@@ -531,3 +531,106 @@ async fn every_kind_of_device_gets_its_mail() {
     assert_eq!(syncs.count(Counter::PingsOverdue), 0);
     fleet.stop(Duration::from_secs(1)).await;
 }
+
+/// The folders that a Sync asks about.
+fn folders_of(body: &[u8]) -> Vec<String> {
+    let request = SyncRequest::decode(body).unwrap();
+    let collections = request.collections.iter();
+    collections.map(|one| one.id.to_string()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_follows_the_limit_of_folders_and_forgets_none_of_them() {
+    let limited = |number: usize| {
+        let answer = SyncAnswer {
+            limit: Some(1),
+            ..SyncAnswer::failed(SyncStatus::TooManyCollections)
+        };
+        let reply = body(answer.encode(ProtocolVersion::V14_1));
+        setup(vec![((Command::Sync, number), reply)], |profile| {
+            profile.wait = Wait::Sync;
+            profile.all_folders = true;
+        })
+    };
+    let lived = limited(1).live(HOUR).await;
+    let asked: Vec<_> = lived.of(Command::Sync)[..4]
+        .iter()
+        .map(|sync| folders_of(&sync.body))
+        .collect();
+    assert_eq!(asked[0], ["5", "1"]);
+    assert_eq!(asked[1], ["5"], "as many as the server takes");
+    assert!(asked[2..].contains(&vec!["1".to_owned()]), "{asked:?}");
+
+    // One that hangs.
+    let first_hanging = |lived: &crate::device_life::Lived| {
+        let syncs = lived.of(Command::Sync);
+        let found = syncs.iter().position(|sync| {
+            let request = SyncRequest::decode(&sync.body);
+            request.is_ok_and(|request| request.heartbeat.is_some())
+        });
+        found.unwrap()
+    };
+    let usual = setup(vec![], |profile| {
+        profile.wait = Wait::Sync;
+        profile.all_folders = true;
+    });
+    let number = first_hanging(&usual.live(HOUR).await);
+    let lived = limited(number + 1).live(HOUR).await;
+    let syncs = lived.of(Command::Sync);
+    assert_eq!(folders_of(&syncs[number].body), ["5", "1"]);
+    assert_eq!(folders_of(&syncs[number + 1].body), ["5"]);
+    assert!(syncs.len() > 6, "it goes on waiting: {}", syncs.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn devices_of_12_1_and_14_0_introduce_themselves_once() {
+    let lived = async |version, options, overrides: Vec<((Command, usize), Reply)>| {
+        let mut setup = setup(overrides, |profile| profile.versions = vec![version]);
+        setup.options = options;
+        setup.live(HOUR).await
+    };
+    for (version, options, count) in [
+        (ProtocolVersion::V12_0, "12.0", 0),
+        (ProtocolVersion::V12_1, "12.1", 1),
+        (ProtocolVersion::V14_0, "14.0", 1),
+        (ProtocolVersion::V14_1, "14.1", 0),
+    ] {
+        // A second provisioning on the way does not make it say so again.
+        let again = vec![((Command::Ping, 2), Reply::Http(449, &[]))];
+        let lived = lived(version, options, again).await;
+        assert_eq!(lived.of(Command::Provision).len(), 4);
+        let settings = lived.of(Command::Settings);
+        assert_eq!(settings.len(), count, "{version}");
+        for one in settings {
+            let request = SettingsRequest::decode(&one.body).unwrap();
+            assert!(request.device_information.is_some());
+            assert_eq!(
+                lived.after(Command::Settings, 1).0,
+                Some(Command::FolderSync)
+            );
+        }
+    }
+    // A server that does not want to know.
+    let refusal = SettingsAnswer::new(SettingsStatus::AccessDenied);
+    let refusal = body(refusal.encode(ProtocolVersion::V12_1));
+    let refused = vec![((Command::Settings, 1), refusal)];
+    let lived = lived(ProtocolVersion::V12_1, "12.1", refused).await;
+    assert_eq!(lived.of(Command::Settings).len(), 1);
+    assert!(lived.of(Command::Ping).len() > 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fixed_version_is_spoken_whatever_the_server_lists() {
+    let mut fixed = setup(vec![], |profile| {
+        profile.versions = vec![ProtocolVersion::V14_0];
+        profile.negotiate = false;
+    });
+    fixed.options = "2.5";
+    let lived = fixed.live(HOUR).await;
+    assert!(
+        lived.seen.iter().all(|seen| seen.command.is_some()),
+        "no OPTIONS"
+    );
+    assert_eq!(lived.seen[0].version.as_deref(), Some("14.0"));
+    assert!(lived.of(Command::Ping).len() > 5);
+}

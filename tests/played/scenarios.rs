@@ -140,7 +140,7 @@ fn a8_a_recycle_restores_sync_and_the_server_s_levels() {
     let directory = directory(runs.path());
     let record = record(&directory);
     assert_matches_schema(&record);
-    assert_eq!(record["schema_version"], 5);
+    assert_eq!(record["schema_version"], 6);
     for check in [
         "symptom",
         "recycle seen",
