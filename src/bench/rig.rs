@@ -338,6 +338,7 @@ fn activity(acts: u32, users: &[u32]) -> Option<Arc<Activity>> {
     Some(Arc::new(Activity {
         plan,
         addresses: addresses.collect(),
+        run: 0,
     }))
 }
 

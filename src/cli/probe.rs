@@ -89,7 +89,8 @@ pub(super) struct Arguments {
     /// Send a mail to this address, the user's own, while the Ping is held, and see it arrive.
     #[arg(long, value_name = "ADDRESS")]
     mail_to: Option<String>,
-    /// Then try everything that a user can do, once, and tell what the server said to each command.
+    /// Then try everything that a user can do, once, and tell what the server said to each command; needs
+    /// --mail-to.
     #[arg(long, requires = "mail_to")]
     commands: bool,
     /// Leave the bodies out.

@@ -126,12 +126,7 @@ impl<T: Transport> Life<T> {
             text: crate::text::lines(size),
             enclosed,
         };
-        // Unique over runs too: a server remembers the ids of a device for a while.
-        let id = format!(
-            "{:08x}-{device}-{}",
-            desk.random.random::<u32>(),
-            desk.number
-        );
+        let id = format!("{:08x}-{device}-{}", desk.activity.run, desk.number);
         Ok((id, letter.mime().map_err(Trouble::Body)?))
     }
 

@@ -24,6 +24,9 @@ pub struct Activity {
     pub plan: ActivityPlan,
     /// Mail addresses of all users, by number.
     pub addresses: Arc<[String]>,
+    /// Another in every run, whatever its seed: a server remembers the ids of messages for a while, and
+    /// takes one that it has seen for a repetition (Status 118).
+    pub run: u32,
 }
 
 /// A mail in the Inbox.

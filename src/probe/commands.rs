@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eas::Command;
+use rand::Rng as _;
 
 use super::transcript::clean;
 use super::{Probe, REFUSALS};
@@ -137,6 +138,7 @@ fn profile(profile: &Profile, address: &str) -> Arc<Profile> {
                 speed: 1.0,
             },
             addresses: Arc::new([address.to_owned()]),
+            run: rand::rng().random(),
         })),
         ..profile.clone()
     })

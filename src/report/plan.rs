@@ -91,7 +91,7 @@ fn target(target: &TargetPlan) -> String {
 }
 
 /// The URLs, with their shares of the devices where they differ.
-fn servers(urls: &[String], weights: &[u32]) -> String {
+pub(super) fn servers(urls: &[String], weights: &[u32]) -> String {
     let all: u32 = weights.iter().sum();
     let servers = urls.iter().enumerate().map(|(server, url)| {
         let weight = weights.get(server).map(|weight| f64::from(*weight));
@@ -231,8 +231,15 @@ fn checks(checks: &ChecksPlan) -> String {
 
 fn needs(plan: &Plan) -> String {
     let needs = Needs::of(plan);
+    let drain = match &plan.mail {
+        Some(mail) => format!(
+            "up to {} for mail under way",
+            format_duration(mail.late_after)
+        ),
+        None => "what draining takes".to_owned(),
+    };
     format!(
-        "{} connections, {} descriptors, some {:.0} MiB for devices, {} and what draining takes",
+        "{} connections, {} descriptors, some {:.0} MiB for devices, {} and {drain}",
         needs.connections,
         needs.descriptors.max(needs.mock_descriptors),
         (needs.memory as f64 / MIB).ceil(),

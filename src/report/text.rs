@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use super::plan::servers;
 use super::record::{RunRecord, RunState};
 use crate::judge::{Outcome, PhaseSummary, Verdict};
 use crate::measure::{Counter, Interval, Metric};
-use crate::scenario::{Action, RequestsPerPing};
+use crate::scenario::{Action, RequestsPerPing, TargetPlan};
 use mock_server::units::time_scale_text;
 
 const MIB: f64 = 1_048_576.0;
@@ -74,20 +75,26 @@ impl std::fmt::Display for Progress<'_> {
 #[must_use]
 pub fn summary_text(record: &RunRecord) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "\n{} — {}", record.plan.name, record.plan.description);
+    let title = [&record.plan.name, &record.plan.description];
+    let title = title.into_iter().filter(|text| !text.is_empty());
+    let title: Vec<&str> = title.map(String::as_str).collect();
+    let _ = writeln!(out, "\n{}", title.join(" — "));
+    let weights = match &record.plan.target {
+        TargetPlan::Server { entry, .. } => entry.weights.as_slice(),
+        TargetPlan::Mock(_) => &[],
+    };
     let _ = writeln!(
         out,
         "target {}, {} devices, started {}, seed {}",
-        record.targets.join(", "),
+        servers(&record.targets, weights),
         record.plan.devices.count,
         record.started,
         record.seed
     );
-    let _ = writeln!(
-        out,
-        "time scale: {}",
-        time_scale_text(record.plan.time_scale())
-    );
+    if matches!(record.plan.target, TargetPlan::Mock(_)) {
+        let scale = time_scale_text(record.plan.time_scale());
+        let _ = writeln!(out, "time scale: {scale}");
+    }
     latencies(&mut out, &record.phases);
     counts(&mut out, &record.phases);
     levels(&mut out, &record.phases);

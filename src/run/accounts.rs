@@ -173,10 +173,13 @@ pub fn missing_secrets(plan: &Plan) -> Vec<String> {
     match certificates(plan) {
         Err(error) => missing.push(error.to_string()),
         Ok(certificates) => {
-            let checks = certificates.iter().map(ClientCertificate::check);
-            let broken: Vec<String> = checks
-                .filter_map(Result::err)
-                .map(|error| error.to_string())
+            let users = user_names(plan).unwrap_or_default();
+            let checked = users.iter().zip(&certificates);
+            let broken: Vec<String> = checked
+                .filter_map(|(user, certificate)| {
+                    let error = certificate.check().err()?;
+                    Some(format!("user `{user}`: {error}"))
+                })
                 .collect();
             missing.extend(broken.iter().take(MOST).cloned());
             if broken.len() > MOST {

@@ -297,7 +297,11 @@ fn profiles(plan: &Plan, path: &str, addresses: Arc<[String]>) -> Vec<Arc<Profil
         all_folders: kind.all_folders,
         activity: kind.activity.clone().map(|plan| {
             let addresses = Arc::clone(&addresses);
-            Arc::new(Activity { plan, addresses })
+            Arc::new(Activity {
+                plan,
+                addresses,
+                run: rand::rng().random(),
+            })
         }),
         negotiate: kind.negotiate,
         cookies: kind.cookies,

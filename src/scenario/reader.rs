@@ -160,17 +160,18 @@ impl<'a> Section<'a> {
         name: &'static str,
         bounds: RangeInclusive<u64>,
     ) -> Option<Vec<u64>> {
-        let expected = format!(
-            "a list of whole numbers from {} to {}",
-            bounds.start(),
-            bounds.end()
-        );
-        self.read(name, &expected, |value| {
+        let numbers: Vec<u64> = self.read(name, "a list of whole numbers", |value| {
             let numbers = value.as_array()?.iter();
-            let numbers = numbers.map(|number| integer(number.get_ref()));
-            let numbers: Option<Vec<u64>> = numbers.collect();
-            numbers.filter(|numbers| numbers.iter().all(|number| bounds.contains(number)))
-        })
+            numbers.map(|number| integer(number.get_ref())).collect()
+        })?;
+        if let Some(wrong) = numbers.iter().find(|number| !bounds.contains(number)) {
+            let (from, to) = (bounds.start(), bounds.end());
+            self.problem(
+                name,
+                format!("expected whole numbers from {from} to {to}, found {wrong}"),
+            );
+        }
+        Some(numbers)
     }
 
     /// A number within bounds.

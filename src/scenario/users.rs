@@ -197,9 +197,9 @@ impl Columns {
                 password: Some(_),
                 certificate: Some(_),
                 ..
-            } => {
-                Err("devices that show a certificate send no password; expected one column of both")
-            }
+            } => Err(
+                "devices that show a certificate send no password; expected either a column `password` or a column `certificate`",
+            ),
             columns => Ok(columns),
         }
     }

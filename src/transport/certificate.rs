@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
@@ -38,8 +38,13 @@ impl ClientCertificate {
             let problem = "it holds no certificate in PEM form".to_owned();
             return Err(fail(&self.certificate, problem));
         }
-        let key = PrivateKeyDer::from_pem_file(&self.key)
-            .map_err(|error| fail(&self.key, error.to_string()))?;
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| {
+            let problem = match error {
+                pem::Error::NoItemsFound => "it holds no private key in PEM form".to_owned(),
+                error => error.to_string(),
+            };
+            fail(&self.key, problem)
+        })?;
         let provider = rustls::crypto::ring::default_provider();
         CertifiedKey::from_der(chain, key, &provider).map_err(|error| {
             let problem = format!("certificate and key do not go together: {error}");

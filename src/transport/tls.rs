@@ -226,7 +226,9 @@ pub(super) fn describe(error: &io::Error) -> String {
             } else if text.contains("ProtocolVersion") {
                 "the server speaks none of the versions of TLS that are offered".to_owned()
             } else {
-                text
+                // What rustls calls the words of a verifier that is not its own.
+                let own = text.strip_prefix("unexpected error: ");
+                own.map(str::to_owned).unwrap_or(text)
             }
         }
     }
@@ -250,7 +252,7 @@ impl ServerCertVerifier for Explaining {
             .map_err(|error| {
                 let (subject, issuer) = parties(end_entity);
                 rustls::Error::General(format!(
-                    "the certificate shown for `{}` is not trusted: {error} (subject {subject}, issuer {issuer})",
+                    "the certificate shown for `{}` is not trusted: {error} (subject {subject}, issuer {issuer}); a lab's own authority is named with ca_file",
                     server_name.to_str()
                 ))
             })

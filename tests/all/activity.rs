@@ -26,6 +26,7 @@ fn busy(users: u32, actions: &[Action]) -> Arc<Activity> {
             speed: 1.0,
         },
         addresses: addresses.collect(),
+        run: 0,
     })
 }
 

@@ -421,7 +421,7 @@ fn mistakes_of_the_way_in_are_told() {
         ),
         (
             "url = \"https://a\"\nweights = [0]",
-            "target.weights: expected a list of whole numbers from 1 to 1000",
+            "target.weights: expected whole numbers from 1 to 1000, found 0",
         ),
         (
             "autodiscover = true\nweights = [1]",
