@@ -85,6 +85,10 @@ pub struct Client<T> {
     token: u32,
     /// The server has been told what kind of device this is, where Provision does not do that.
     is_introduced: bool,
+    /// What the server lists since it changed under the device (X-MS-RP).
+    changed_to: Option<Box<str>>,
+    /// The device has not begun anew since.
+    is_outdated: bool,
     /// A token was refused since the last command that did what it should.
     has_renewed: bool,
 }
@@ -117,6 +121,8 @@ impl<T: Transport> Client<T> {
             redirects: 0,
             token: 0,
             is_introduced: false,
+            changed_to: None,
+            is_outdated: false,
             has_renewed: false,
         }
     }
@@ -371,6 +377,26 @@ impl<T: Transport> Client<T> {
         Trouble::Transport(failure)
     }
 
+    /// A server that has changed says so in every answer until the device begins anew (ASHTTP 3.1.5.1);
+    /// one that goes on saying the same is listened to once. The first FolderSync is always answered so,
+    /// and says nothing.
+    fn look_for_change(&mut self, command: Option<Command>, answer: &Answer) {
+        if matches!(command, None | Some(Command::FolderSync)) {
+            return;
+        }
+        if let Some(versions) = answer.header(http::RESYNC_VERSIONS)
+            && self.changed_to.as_deref() != Some(versions)
+        {
+            self.changed_to = Some(versions.into());
+            self.is_outdated = true;
+        }
+    }
+
+    /// Whether the device has to begin anew, asked once.
+    pub(super) fn take_outdated(&mut self) -> bool {
+        std::mem::take(&mut self.is_outdated)
+    }
+
     fn examine(
         &mut self,
         command: Option<Command>,
@@ -384,6 +410,7 @@ impl<T: Transport> Client<T> {
             let path = self.moved.as_deref().unwrap_or(&self.profile.path);
             self.cookies.take_in(&set, path, origin);
         }
+        self.look_for_change(command, &answer);
         self.tell(Event::Answered {
             command,
             http_status: answer.status,

@@ -155,6 +155,11 @@ impl<T: Transport> Life<T> {
                 Ok(next) => next,
                 Err(trouble) => Box::pin(self.recover(step, trouble)).await,
             };
+            if self.client.take_outdated() {
+                self.reset_hierarchy();
+                self.cached.forget();
+                step = self.first();
+            }
         }
     }
 

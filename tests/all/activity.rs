@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eas::ProtocolVersion;
+use eas::commands::*;
+use eas::status::*;
+use eas::{Command, ProtocolVersion};
 use easload::device::{Activity, Behaviour, Identity, Profile, Record, Refusals};
 use easload::fleet::{Fleet, FleetPlan, Pacer};
 use easload::measure::{Counter, Gauges, Interval, Recorder, Totals};
@@ -13,7 +15,7 @@ use easload::transport::{Lean, Limits};
 use mock_server::{FrontDoor, MockConfig, Topology, WorkerLauncher};
 use tokio::time::sleep;
 
-use crate::device_life::{HOUR, InMemory};
+use crate::device_life::{HOUR, InMemory, Reply, Setup, body};
 use crate::fixtures::{identity, profile};
 
 /// Users that do something of every kind about every five minutes.
@@ -178,4 +180,61 @@ async fn what_the_device_has_to_mend_is_mended_before_the_next_act() {
     assert_eq!(interval.count(Counter::ActFailures), 2, "{}", fared.errors);
     assert_eq!(interval.count(Counter::Provisionings), 4);
     assert_eq!(interval.count(Counter::PingsOverdue), 0);
+}
+
+/// Every answer is held against what it should be: none of these says that it was done.
+#[tokio::test(start_paused = true)]
+async fn answers_that_are_wrong_are_not_taken_for_done() {
+    let always = |command, reply: Reply| -> Vec<((Command, usize), Reply)> {
+        (1..100)
+            .map(|number| ((command, number), reply.clone()))
+            .collect()
+    };
+    let primed = |id: &'static str| CollectionAnswer {
+        sync_key: "1".into(),
+        id: id.into(),
+        status: SyncStatus::Success,
+        more_available: false,
+        changes: Vec::new(),
+        responses: Vec::new(),
+    };
+    let both = SyncAnswer {
+        collections: vec![primed("5"), primed("1")],
+        ..SyncAnswer::default()
+    };
+    let version = ProtocolVersion::V14_1;
+    let no_oof = SettingsAnswer::new(SettingsStatus::Success);
+    let no_id = FolderCreateAnswer {
+        sync_key: Some("2".into()),
+        ..FolderCreateAnswer::failed(FolderChangeStatus::Success)
+    };
+    let no_store = SearchAnswer::new(SearchStatus::Success, SearchStatus::ServerError);
+    for (action, overrides) in [
+        (
+            Action::Oof,
+            always(Command::Settings, body(no_oof.encode(version))),
+        ),
+        (
+            Action::Folder,
+            always(Command::FolderCreate, body(no_id.encode())),
+        ),
+        (
+            Action::Search,
+            always(Command::Search, body(no_store.encode(version))),
+        ),
+        // An answer without a Response to the Add.
+        (
+            Action::Calendar,
+            vec![((Command::Sync, 1), body(both.encode(version)))],
+        ),
+    ] {
+        let mut setup = Setup::new(overrides);
+        let mut profile = (*setup.profile).clone();
+        profile.activity = Some(busy(2, &[action]));
+        setup.profile = Arc::new(profile);
+        let acts = setup.live(HOUR).await.acts;
+        let name = action.as_str();
+        assert!(acts.len() >= 3, "{name}: {acts:?}");
+        assert!(acts.iter().all(|failed| *failed), "{name}: {acts:?}");
+    }
 }

@@ -298,12 +298,17 @@ impl Transport for Scripted {
 }
 
 #[derive(Default)]
-pub(crate) struct Ends(Mutex<Vec<PingEnd>>);
+pub(crate) struct Ends {
+    pings: Mutex<Vec<PingEnd>>,
+    acts: Mutex<Vec<bool>>,
+}
 
 impl Record for Ends {
     fn record(&self, _: u32, event: Event<'_>) {
-        if let Event::PingEnded { end, .. } = event {
-            self.0.lock().unwrap().push(end);
+        match event {
+            Event::PingEnded { end, .. } => self.pings.lock().unwrap().push(end),
+            Event::Acted { failed, .. } => self.acts.lock().unwrap().push(failed),
+            _ => {}
         }
     }
 }
@@ -313,6 +318,8 @@ pub(crate) struct Lived {
     pub(crate) seen: Vec<Seen>,
     pub(crate) abandoned: Vec<Abandon>,
     pub(crate) ends: Vec<PingEnd>,
+    /// Whether what its user did failed.
+    pub(crate) acts: Vec<bool>,
     refusals: Arc<Refusals>,
 }
 
@@ -404,11 +411,13 @@ impl Setup {
         let _ = timeout(time, life.run()).await;
         let seen = world.seen.lock().unwrap().clone();
         let abandoned = world.abandoned.lock().unwrap().clone();
-        let ends = ends.0.lock().unwrap().clone();
+        let acts = ends.acts.lock().unwrap().clone();
+        let ends = ends.pings.lock().unwrap().clone();
         Lived {
             seen,
             abandoned,
             ends,
+            acts,
             refusals,
         }
     }

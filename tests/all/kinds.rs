@@ -634,3 +634,18 @@ async fn a_fixed_version_is_spoken_whatever_the_server_lists() {
     assert_eq!(lived.seen[0].version.as_deref(), Some("14.0"));
     assert!(lived.of(Command::Ping).len() > 5);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_has_changed_is_begun_anew_with_once() {
+    let changed = || Reply::Http(200, &[("X-MS-RP", "2.5,14.1,16.1")]);
+    let said = [2, 4].map(|number| ((Command::Sync, number), changed()));
+    let lived = setup(said, |_| ()).live(HOUR).await;
+    let options = lived.seen.iter().filter(|seen| seen.command.is_none());
+    assert_eq!(options.count(), 2, "its versions are asked for again");
+    let keys = lived.of(Command::FolderSync).into_iter().map(|seen| {
+        let request = FolderSyncRequest::decode(&seen.body).unwrap();
+        request.sync_key.to_string()
+    });
+    assert_eq!(keys.collect::<Vec<_>>(), ["0", "0"]);
+    assert!(lived.of(Command::Sync).len() >= 4 && lived.of(Command::Ping).len() > 5);
+}
