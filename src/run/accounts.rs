@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::carriers::proxy;
+use super::proxy::proxy;
 use super::tokens;
 use crate::command;
 use crate::device::{Authorization, Identity, Profile};

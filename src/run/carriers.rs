@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use super::servers::Servers;
-use super::{AccountError, MockProcess, RunError};
-use crate::scenario::{CarrierPlan, Plan, ProxyLoginPlan, ProxyPlan, TargetPlan, TransportKind};
+use super::{MockProcess, RunError};
+use crate::scenario::{Plan, TargetPlan, TransportKind};
 use crate::transport::{
     Abandon, Answer, Begun, Carrier, ClientCertificate, Detour, Ends, Failure, Lean, LeanFactory,
-    Limits, Network, Origin, PortUses, Proxy, ProxyLogin, RedirectError, Redirects, Request,
-    Reqwest, ReqwestFactory, Target, TlsOptions, Transport,
+    Limits, Network, Origin, PortUses, RedirectError, Redirects, Request, Reqwest, ReqwestFactory,
+    Target, TlsOptions, Transport,
 };
 
 /// What a factory of transports to one server is made of.
@@ -193,36 +193,4 @@ pub(super) fn transport_of(plan: &Plan) -> TransportKind {
         TargetPlan::Server { carrier, .. } => carrier.transport,
         TargetPlan::Mock(_) => TransportKind::Lean,
     }
-}
-
-/// The plan's carrier, with what the environment knows.
-pub(super) fn carrier_of(plan: &CarrierPlan) -> Result<Carrier, AccountError> {
-    Ok(Carrier {
-        proxy: plan.proxy.as_ref().map(proxy_of).transpose()?,
-        http2: plan.http2,
-    })
-}
-
-/// The proxy of a plan, if there is one.
-pub(super) fn proxy(plan: &Plan) -> Result<Option<Proxy>, AccountError> {
-    match &plan.target {
-        TargetPlan::Server { carrier, .. } => carrier.proxy.as_ref().map(proxy_of).transpose(),
-        TargetPlan::Mock(_) => Ok(None),
-    }
-}
-
-fn proxy_of(plan: &ProxyPlan) -> Result<Proxy, AccountError> {
-    Ok(Proxy {
-        url: plan.url.clone(),
-        login: plan.login.as_ref().map(login_of).transpose()?,
-    })
-}
-
-fn login_of(plan: &ProxyLoginPlan) -> Result<ProxyLogin, AccountError> {
-    let name = &plan.password_env;
-    let password = std::env::var(name).map_err(|_| AccountError::ProxyPassword(name.clone()))?;
-    Ok(ProxyLogin {
-        user: plan.user.clone(),
-        password,
-    })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::RunError;
-use super::carriers::proxy;
+use super::proxy::proxy;
 use crate::device::Identity;
 use crate::discover::{DiscoverError, Internet, Question, discover};
 use crate::scenario::{Autodiscover, Plan, TargetPlan};

@@ -8,6 +8,7 @@ mod endpoint;
 mod engine;
 mod mock;
 mod observers;
+mod proxy;
 mod servers;
 mod tokens;
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use rand::Rng as _;
 
 use super::accounts::certificates;
-use super::carriers::{AnyFactory, AnyTransport, MakeTransport, Parts, carrier_of};
+use super::carriers::{AnyFactory, AnyTransport, MakeTransport, Parts};
+use super::proxy::carrier_of;
 use super::{MockProcess, RunError};
 use crate::device::device_random;
 use crate::scenario::{Dns, Needs, Plan, TargetPlan};

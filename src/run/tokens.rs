@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::AccountError;
-use super::carriers::proxy;
+use super::proxy::proxy;
 use crate::command;
 use crate::device::{Authorization, Fetching, NoToken, Token, TokenSource, Tokens};
 use crate::discover::{Ask, Internet, Web as _};

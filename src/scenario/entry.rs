@@ -3,8 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::parse::split_port;
-use super::reader::Section;
+use super::reader::{Section, split_port};
 use crate::transport::Detour;
 
 /// What `[target]` says of the way in.

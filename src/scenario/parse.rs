@@ -262,13 +262,6 @@ fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {
     })
 }
 
-/// `host:port`.
-pub(crate) fn split_port(text: &str) -> Option<(&str, u16)> {
-    let (host, port) = text.rsplit_once(':')?;
-    let port = port.parse().ok().filter(|port| *port > 0)?;
-    (!host.is_empty()).then_some((host, port))
-}
-
 fn trigger(section: &Section<'_>, is_mock: bool) -> Trigger {
     let words = [
         ("mock", Trigger::Mock),

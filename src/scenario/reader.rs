@@ -362,6 +362,13 @@ impl<'a> Section<'a> {
     }
 }
 
+/// `host:port`.
+pub(crate) fn split_port(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    (!host.is_empty()).then_some((host, port))
+}
+
 fn texts(value: &DeValue<'_>) -> Option<Vec<String>> {
     value
         .as_array()?
