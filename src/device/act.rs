@@ -58,30 +58,18 @@ impl<T: Transport> Life<T> {
             Ok(true) => self.sync().await.map(|_| true),
             other => other,
         };
+        // Without anything to act on there was no act, and the next request has another token.
+        if matches!(done, Ok(false) | Err(Trouble::Renew)) {
+            return Ok(());
+        }
+        // Of one that failed, the reason was counted where it happened.
+        let failed = done.is_err();
+        self.client.tell(Event::Acted { action, failed });
         match done {
-            // The next request has another token.
-            Ok(false) | Err(Trouble::Renew) => Ok(()),
-            Ok(true) => {
-                self.client.tell(Event::Acted {
-                    action,
-                    failed: false,
-                });
-                Ok(())
-            }
-            // Counted with its reason where it happened.
-            Err(trouble) => {
-                self.client.tell(Event::Acted {
-                    action,
-                    failed: true,
-                });
-                // A mail that another device of the user moved first is answered as a folder that is
-                // not there (MoveItems, Status 1).
-                if action != Action::Move && is_the_devices(&trouble) {
-                    Err(trouble)
-                } else {
-                    Ok(())
-                }
-            }
+            // A mail that another device of the user moved first is answered as a folder that is not
+            // there (MoveItems, Status 1).
+            Err(trouble) if action != Action::Move && is_the_devices(&trouble) => Err(trouble),
+            _ => Ok(()),
         }
     }
 

@@ -156,11 +156,20 @@ impl<T: Transport> Life<T> {
                 Err(trouble) => Box::pin(self.recover(step, trouble)).await,
             };
             if self.client.take_outdated() {
-                self.reset_hierarchy();
-                self.cached.forget();
-                step = self.first();
+                step = Box::pin(self.begin_anew()).await;
             }
         }
+    }
+
+    /// At once, and with pauses where the server goes on changing before anything was held.
+    async fn begin_anew(&mut self) -> Step {
+        self.reset_hierarchy();
+        self.cached.forget();
+        self.failures = self.failures.saturating_add(1);
+        if self.failures > 1 {
+            self.pause(None).await;
+        }
+        self.first()
     }
 
     fn first(&self) -> Step {

@@ -648,4 +648,15 @@ async fn a_server_that_has_changed_is_begun_anew_with_once() {
     });
     assert_eq!(keys.collect::<Vec<_>>(), ["0", "0"]);
     assert!(lived.of(Command::Sync).len() >= 4 && lived.of(Command::Ping).len() > 5);
+
+    // One that says something else each time is no reason to ask in a loop.
+    let other = || Reply::Http(200, &[("X-MS-RP", "2.5")]);
+    let never_the_same = (1..5000).map(|number| {
+        let reply = if number % 2 == 0 { changed() } else { other() };
+        ((Command::Sync, number), reply)
+    });
+    let lived = setup(never_the_same, |_| ()).live(HOUR).await;
+    let syncs = lived.of(Command::Sync).len();
+    // Pauses between one and two seconds; 5,000 answers would take minutes without.
+    assert!((1000..4000).contains(&syncs), "{syncs} in an hour");
 }
