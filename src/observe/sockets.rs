@@ -60,8 +60,8 @@ pub struct SocketTable {
 }
 
 impl SocketTable {
-    /// A reader of those groups, one entry for each server and family of addresses; their counts are added up. `uses` says
-    /// what the devices' connections are used for.
+    /// A reader of those groups, one entry for each server and family of addresses; their counts are
+    /// added up. `uses` says what the devices' connections are used for.
     #[must_use]
     pub fn new(servers: impl IntoIterator<Item = SocketGroups>, uses: Arc<PortUses>) -> Self {
         let mut distinct: Vec<SocketGroups> = Vec::new();

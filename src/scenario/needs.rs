@@ -283,6 +283,24 @@ mod tests {
     }
 
     #[test]
+    fn requests_that_a_user_may_not_have_open_are_warned_of() {
+        let warned = |devices: &str, more: &str| {
+            let warnings = plan(devices, more).warnings();
+            warnings
+                .iter()
+                .any(|text| text.contains("EasMaxConcurrency"))
+        };
+        let ten = "count = 100\nusers = 10";
+        assert!(!warned(ten, ""));
+        assert!(warned(ten, "[mail]\nrate = 1"), "and the sender");
+        let six = "count = 60\nusers = 10";
+        assert!(!warned(six, "[mail]\nrate = 1"));
+        assert!(warned(&format!("{six}\nsecond_ping = 0.1"), ""));
+        assert!(warned(&format!("{six}\nactivity = \"light\""), ""));
+        assert!(!warned("count = 50\nusers = 10\nactivity = \"light\"", ""));
+    }
+
+    #[test]
     fn devices_that_a_user_may_not_have_are_warned_of() {
         let warned = |plan: &Plan| {
             let warnings = plan.warnings();

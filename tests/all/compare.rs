@@ -97,6 +97,19 @@ fn runs_of_different_loads_are_refused_and_other_servers_are_not() {
         found.len() == 1 && found[0].contains("window 25 and ") && found[0].ends_with("window 50"),
         "{found:?}"
     );
+    let mut other = plan("");
+    other.devices.tls_resumption = false;
+    let found = differences(&plan(""), &other);
+    assert_eq!(found, ["TLS: as agreed and every TLS handshake a full one"]);
+    let over = |keys: &str| {
+        let text = format!(
+            "name = \"x\"\n[target]\nurl = \"https://mail\"\n{keys}\n[devices]\ncount = 1\n\
+             user = \"load#\"\npassword_env = \"X\"\n[[phase]]\nkind = \"baseline\"\nduration = \"1s\"\n"
+        );
+        easload::scenario::parse("x.toml", &text).unwrap()
+    };
+    let found = differences(&over(""), &over("transport = \"reqwest\"\nhttp2 = true"));
+    assert_eq!(found, ["transport: lean and HTTP/2 by reqwest"]);
 }
 
 fn easload(arguments: &[&str], baselines: &Path) -> Output {

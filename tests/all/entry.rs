@@ -662,6 +662,38 @@ fn authority(folder: &std::path::Path, name: &str) -> Issuer<'static, KeyPair> {
     Issuer::new(ca, key)
 }
 
+/// Of two users one has a certificate of an authority that the server does not know.
+#[test]
+fn a_run_shows_the_certificates_of_its_users_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let trusted = authority(folder.path(), "ca");
+    let foreign = authority(folder.path(), "foreign");
+    for name in ["load0001", "load0002"] {
+        certificate(folder.path(), name, &trusted);
+    }
+    certificate(folder.path(), "stranger", &foreign);
+    let scenario = "name = \"t\"\n[mock]\ntls = true\nclient_ca = \"ca\"\nmin_heartbeat = \"1s\"\n\
+                    [devices]\ncount = 2\nusers_file = \"u.csv\"\nheartbeat = \"2s\"\n\
+                    retry = \"50ms..200ms\"\n[[phase]]\nkind = \"baseline\"\nduration = \"4s\"\n";
+    std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
+    for (second, held) in [("load0002", 2), ("stranger", 1)] {
+        let users = format!(
+            "user,certificate,key\nload0001,load0001.pem,load0001.key\n\
+             load0002,{second}.pem,{second}.key\n"
+        );
+        std::fs::write(folder.path().join("u.csv"), users).unwrap();
+        let output = std::process::Command::new(program())
+            .args(["run", "s.toml", "--quiet"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let line = text.lines().find(|line| line.starts_with("Pings held"));
+        let last = line.and_then(|line| line.split_whitespace().last());
+        assert_eq!(last, Some(held.to_string().as_str()), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn each_user_shows_a_certificate() {
     let folder = tempfile::tempdir().unwrap();

@@ -132,6 +132,17 @@ fn check_looks_for_certificates_and_token_secrets() {
                  grant = \"client_credentials\"\nclient_id = \"x\"\nclient_secret_env = \"NO_SUCH_VARIABLE\"";
     let (_, text) = checked(oauth, "");
     assert!(text.contains("NO_SUCH_VARIABLE"), "{text}");
+    // reqwest shows none.
+    let (code, text) = {
+        let url = "https://127.0.0.1:9\"\ntransport = \"reqwest";
+        let devices = "count = 1\nuser = \"a\"\ncertificate_dir = \".\"";
+        let folder = folder(&scenario(url, devices), &[]);
+        let output = easload("check", folder.path());
+        (output.status.code(), said(&output))
+    };
+    assert_eq!(code, Some(2), "{text}");
+    let part = "devices.certificate_dir: client certificates belong to transport = \"lean\"";
+    assert!(text.contains(part), "{text}");
     // Both ways to name them, and a password beside them.
     let both = "count = 1\nusers_file = \"u.csv\"\ncertificate_dir = \".\"\npassword_env = \"X\"";
     let (code, text) = checked(both, "user,certificate\na,a.pem\n");
@@ -142,6 +153,18 @@ fn check_looks_for_certificates_and_token_secrets() {
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
+}
+
+#[test]
+fn a_run_tells_what_check_warns_of() {
+    let text = "name = \"t\"\n[mock]\nmax_concurrency = 1\n[devices]\ncount = 2\nusers = 1\n\
+                [[phase]]\nkind = \"baseline\"\nduration = \"1s\"\n";
+    let folder = folder(text, &[]);
+    let text = said(&easload("run", folder.path()));
+    assert!(
+        text.contains("warning: a user's devices may have 2 requests open"),
+        "{text}"
+    );
 }
 
 #[test]
