@@ -90,6 +90,9 @@ impl Latency {
 /// The gauge of Pings that devices have open beside another.
 pub(super) const SECOND_PINGS: &str = "devices.second_pings";
 
+/// The gauge of mails that wait for a device which is there: see [`super::Ledger::due`].
+pub const MAILS_DUE: &str = "devices.mails_due";
+
 /// Values at the end of the second. What could not be read is absent.
 pub type Gauges = BTreeMap<String, f64>;
 

@@ -309,6 +309,29 @@ impl Ledger {
         counts
     }
 
+    /// Arrivals of accepted mails that are still to come on devices that could fetch them. A mean wait
+    /// follows from it (Little's law), where latencies know only of the mails that came.
+    #[must_use]
+    pub fn due(&self, is_there: impl Fn(u32) -> bool) -> u64 {
+        let of_user = |user: &User| -> u64 {
+            let accepted = user
+                .under_way
+                .values()
+                .filter(|mail| mail.accepted.is_some());
+            accepted
+                .map(|mail| {
+                    let devices = user.devices.iter().enumerate();
+                    devices
+                        .filter(|(position, device)| {
+                            !mail.have.contains(&(*position as u16)) && is_there(**device)
+                        })
+                        .count() as u64
+                })
+                .sum()
+        };
+        self.users.iter().map(of_user).sum()
+    }
+
     /// The first few mails that are not where they should be: mail and number of the device.
     #[must_use]
     pub fn missing(&self, most: usize) -> Vec<(MailId, u32)> {
@@ -383,6 +406,9 @@ mod tests {
         tokio::time::advance(LATE).await;
         let counts = ledger.counts(Instant::now());
         assert_eq!((counts.outstanding, counts.late), (1, 1));
+        // Device 2 has yet to fetch it; while it has no network, nobody's server is slow.
+        assert_eq!(ledger.due(|_| true), 1);
+        assert_eq!(ledger.due(|device| device != 2), 0);
 
         ledger.synced(2, &subject, None, Instant::now());
         let counts = ledger.counts(Instant::now());

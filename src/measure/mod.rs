@@ -7,7 +7,7 @@ mod metric;
 mod recorder;
 mod timeline;
 
-pub use interval::{Gauges, Interval, Latency, LedgerCounts, rounded};
+pub use interval::{Gauges, Interval, Latency, LedgerCounts, MAILS_DUE, rounded};
 pub use ledger::{Ledger, MailId, Marker};
 pub use metric::{Counter, Metric};
 pub(crate) use recorder::status_name;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::interval::{Gauges, Interval, Latency, LedgerCounts, SECOND_PINGS, rounded};
+use super::interval::{Gauges, Interval, Latency, LedgerCounts, MAILS_DUE, SECOND_PINGS, rounded};
 use super::ledger::{Ledger, MailId, Marker};
 use super::metric::{Counter, Metric};
 use crate::device::{Event, FailureClass, PingEnd, Record, State};
@@ -77,6 +77,8 @@ pub struct Recorder {
     start: Instant,
     shards: Vec<Mutex<Shard>>,
     census: [AtomicI64; State::ALL.len()],
+    /// Devices that have no network, or are not on: mail cannot reach them.
+    away: Vec<AtomicBool>,
     /// Pings open beside those that the census tells of.
     second_pings: AtomicI64,
     /// Second connections on which users act.
@@ -121,6 +123,7 @@ impl Recorder {
             start: Instant::now(),
             shards: (0..SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
             census,
+            away: devices.iter().map(|_| AtomicBool::new(true)).collect(),
             second_pings: AtomicI64::new(0),
             acting: AtomicI64::new(0),
             open_at_end: AtomicU64::new(0),
@@ -230,6 +233,12 @@ impl Recorder {
                 self.devices_in(state) as f64,
             );
         }
+        let is_there = |device: u32| {
+            let away = self.away.get(device as usize);
+            away.is_some_and(|away| !away.load(Ordering::Relaxed))
+        };
+        let due = lock(&self.ledger).due(is_there);
+        gauges.insert(MAILS_DUE.to_owned(), due as f64);
         let second = self.second_pings();
         // Most plans have none.
         if second > 0 {
@@ -367,6 +376,9 @@ impl Record for Recorder {
         if let Event::State { from, to } = event {
             self.census[from as usize].fetch_sub(1, Ordering::Relaxed);
             self.census[to as usize].fetch_add(1, Ordering::Relaxed);
+            if let Some(away) = self.away.get(device as usize) {
+                away.store(matches!(to, State::Off | State::Away), Ordering::Relaxed);
+            }
             return;
         }
         if let Event::Acting { open } = event {
@@ -531,5 +543,42 @@ fn count_bounded(map: &mut BTreeMap<String, u64>, key: String) {
         *map.entry(OTHERS.to_owned()).or_default() += 1;
     } else {
         *map.entry(key).or_default() += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A mail for a device without a network waits for the device, not for the server.
+    #[tokio::test(start_paused = true)]
+    async fn mails_are_due_on_devices_that_are_there() {
+        let recorder = Recorder::new(1, &[0, 0], Duration::from_secs(60));
+        let mail = recorder.mail_meant(0, Instant::now()).unwrap();
+        recorder.mail_sent(mail.id);
+        recorder.mail_accepted(mail.id, Duration::ZERO);
+        let due = || recorder.interval("", Gauges::new()).gauge(MAILS_DUE);
+        assert_eq!(due(), Some(0.0), "both devices are off");
+        let enter = |device, from, to| recorder.record(device, Event::State { from, to });
+        enter(0, State::Off, State::Starting);
+        enter(1, State::Off, State::Holding);
+        assert_eq!(due(), Some(2.0));
+        enter(1, State::Holding, State::Away);
+        assert_eq!(due(), Some(1.0));
+        enter(1, State::Away, State::BackingOff);
+        assert_eq!(
+            due(),
+            Some(2.0),
+            "a server that turns it away is waited for"
+        );
+        recorder.record(
+            0,
+            Event::ItemSynced {
+                subject: &mail.to_string(),
+                ping_answered: None,
+                at: Instant::now(),
+            },
+        );
+        assert_eq!(due(), Some(1.0));
     }
 }

@@ -272,8 +272,9 @@ fn levels(out: &mut String, phases: &[PhaseSummary]) {
         .cloned()
         .collect();
     let phases = phases.as_slice();
-    let shown: [(&str, &str, f64); 14] = [
+    let shown: [(&str, &str, f64); 15] = [
         ("devices.holding", "Pings held", 1.0),
+        ("devices.mails_due", "mails due on devices", 1.0),
         ("server.active_requests", "Active Requests", 1.0),
         ("server.request_limit", "… of at most", 1.0),
         ("stranded", "stranded", 1.0),

@@ -125,13 +125,14 @@ const ALIASES: [(&str, &str); 2] = [("notify", "notification"), ("pings.cut", "p
 /// Names of the mail ledger's figures.
 const MAILS: [&str; 4] = ["missing", "late", "duplicates", "misplaced"];
 /// Gauges that a run may have, beside `custom.*`, `server.active.*` and TCP states.
-const GAUGES: [&str; 18] = [
+const GAUGES: [&str; 19] = [
     "stranded",
     "devices.holding",
     "devices.syncing",
     "devices.away",
     "devices.backing_off",
     "devices.given_up",
+    "devices.mails_due",
     "harness.lag_ms",
     "harness.resident_bytes",
     "harness.cpu_cores",

@@ -2,7 +2,7 @@
 //! it, and only what depends on it, fails.
 
 use easload::judge::{Check, Digest, Outcome, Verdict, judge};
-use easload::measure::{Counter, Interval, Latency, LedgerCounts, Metric};
+use easload::measure::{Counter, Interval, Latency, LedgerCounts, MAILS_DUE, Metric};
 use easload::scenario::{Plan, parse};
 use hdrhistogram::Histogram;
 use rand::{Rng as _, SeedableRng as _};
@@ -406,6 +406,52 @@ fn a_symptom_that_does_not_show_is_inconclusive_and_one_that_should_not_fails() 
     let absent = "[checks]\nsymptom = \"absent\"\n";
     assert_eq!(outcome(&calm.judged(absent), "symptom"), Outcome::Pass);
     assert_eq!(failed(&Story::default().judged(absent)), ["symptom"]);
+}
+
+/// Of a server that starves only the few mails have a latency that it still delivers, and quickly.
+#[test]
+fn mails_that_wait_show_where_those_that_came_were_quick() {
+    /// Arrivals a second, and mails due on devices: in the baseline and in aging.
+    fn symptom(rates: [u64; 2], due: [f64; 2], samples: bool) -> Check {
+        let quick = Story {
+            degraded: 1.0,
+            ..Story::default()
+        };
+        let mut timeline = quick.timeline();
+        let mut arrived = 0;
+        for interval in &mut timeline {
+            let aging = usize::from(interval.phase == "aging");
+            arrived += rates[aging];
+            interval.ledger.synced = arrived;
+            // It comes and goes by a fifth.
+            let level = due[aging] * (1.0 + 0.2 * (interval.t * 2.4).sin());
+            interval.gauges.insert(MAILS_DUE.to_owned(), level.round());
+            if aging == 1 && !samples {
+                interval.latencies.clear();
+            }
+        }
+        let checks = judge(&plan(""), &timeline.into_iter().collect(), 1);
+        let found = checks.into_iter().find(|check| check.name == "symptom");
+        found.unwrap()
+    }
+    for samples in [true, false] {
+        let starved = symptom([10, 10], [30.0, 90.0], samples);
+        assert_eq!(starved.outcome, Outcome::Pass, "{starved:?}");
+        let told = "have a network 30 → 90, at 10.0/s → 10.0/s";
+        assert!(
+            starved.figures.iter().any(|figure| figure.contains(told)),
+            "{starved:?}"
+        );
+        for (rates, due, why) in [
+            ([10, 10], [30.0, 33.0], "as many as before"),
+            ([10, 30], [30.0, 90.0], "three times the mails"),
+            ([10, 10], [2.0, 20.0], "below one in twenty devices"),
+            ([0, 10], [30.0, 90.0], "no mail in the baseline"),
+        ] {
+            let calm = symptom(rates, due, samples);
+            assert_eq!(calm.outcome, Outcome::NoData, "{why}: {calm:?}");
+        }
+    }
 }
 
 #[test]

@@ -10,9 +10,11 @@ mod thresholds;
 use rand::SeedableRng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::statistics::{Recorded, compare_quantiles, median, recorded, theil_sen};
+use super::statistics::{
+    Recorded, compare_medians, compare_quantiles, median, recorded, theil_sen,
+};
 use super::{Check, Digest, Outcome, merged};
-use crate::measure::{Counter, Interval, Metric};
+use crate::measure::{Counter, Interval, MAILS_DUE, Metric};
 use crate::recycle::Recycle;
 use crate::scenario::{Expectation, PhaseKind, Plan, Trigger, format_duration};
 
