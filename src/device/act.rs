@@ -9,11 +9,11 @@ use eas::status::{Reaction, SyncStatus};
 use rand::Rng as _;
 use tokio::time::Instant;
 
-use super::client::Trouble;
 use super::desk::{Desk, Letter, Turn};
 use super::event::Event;
 use super::letter::{self, Enclosed};
 use super::life::{Life, Watched};
+use super::trouble::Trouble;
 use crate::scenario::Action;
 use crate::transport::Transport;
 

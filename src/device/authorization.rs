@@ -208,6 +208,64 @@ impl Tokens {
     }
 }
 
+/// What one device has sent to say who it is.
+#[derive(Default)]
+pub(super) struct Login {
+    /// Number of the Bearer token that was sent last.
+    token: u32,
+    /// A token was refused since the last command that did what it should.
+    has_renewed: bool,
+}
+
+/// An Authorization header.
+pub(super) struct Header {
+    /// `None` where a certificate stands for it.
+    pub(super) value: Option<Arc<str>>,
+    /// A token was fetched for it.
+    pub(super) is_new: bool,
+}
+
+impl Login {
+    /// The header of the next request.
+    pub(super) async fn header(&mut self, by: &Authorization) -> Result<Header, NoToken> {
+        let value = match by {
+            Authorization::Fixed(header) => Some(Arc::clone(header)),
+            Authorization::Certificate => None,
+            Authorization::Token(tokens) => {
+                // Boxed, because every device would hold room for it.
+                let current = Box::pin(tokens.current()).await?;
+                self.token = current.number;
+                return Ok(Header {
+                    value: Some(current.header),
+                    is_new: current.is_new,
+                });
+            }
+        };
+        Ok(Header {
+            value,
+            is_new: false,
+        })
+    }
+
+    /// Whether a refusal may only mean that the token has expired: it is not used again.
+    pub(super) fn may_renew(&mut self, by: &Authorization) -> bool {
+        let Authorization::Token(tokens) = by else {
+            return false;
+        };
+        if self.has_renewed {
+            return false;
+        }
+        tokens.refused(self.token);
+        self.has_renewed = true;
+        true
+    }
+
+    /// A command did what it should.
+    pub(super) fn accepted(&mut self) {
+        self.has_renewed = false;
+    }
+}
+
 /// A token is put into a header as it is.
 fn checked(token: Token) -> Result<Token, String> {
     let is_good = |byte: u8| byte.is_ascii_graphic();

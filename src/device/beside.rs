@@ -7,9 +7,9 @@ use std::sync::Arc;
 use eas::Command;
 use tokio::time::{Instant, sleep_until};
 
-use super::client::Trouble;
 use super::event::{Event, Record};
 use super::life::Life;
+use super::trouble::Trouble;
 use super::waiting::Held;
 use crate::transport::{Abandon, Answer, Failure, Transport};
 

@@ -3,58 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eas::commands::{
-    DeviceInformation, OptionsAnswer, ProvisionAnswer, ProvisionRequest, SendMailAnswer,
-    SendMailRequest,
-};
+use eas::commands::{SendMailAnswer, SendMailRequest};
 use eas::query::{BinaryFields, Query};
-use eas::status::{HttpStatus, PolicyStatus, ProvisionStatus, Reaction};
-use eas::wbxml::{DecodeError, EncodeError};
+use eas::status::{HttpStatus, Reaction};
+use eas::wbxml::DecodeError;
 use eas::{Command, ProtocolVersion, http};
 use tokio::time::Instant;
 
-use super::authorization::Authorization;
-use super::cookies::Cookies;
+use super::authorization::Login;
 use super::event::{Event, FailureClass, Record};
 use super::profile::{Identity, Profile, Refusals};
+use super::route::Route;
+use super::trouble::Trouble;
 use crate::scenario::QueryForm;
-use crate::transport::{Answer, Begun, Failure, Method, Request, Target, Transport};
-
-/// Why a command did not lead to what it should.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Trouble {
-    /// No answer.
-    Transport(Failure),
-    /// An HTTP status other than 200.
-    Http {
-        /// The status.
-        status: HttpStatus,
-        /// How long the server asks to wait.
-        retry_after: Option<Duration>,
-        /// Where a 451 sends the device.
-        location: Option<Box<str>>,
-    },
-    /// A Status that stops the command.
-    Status(u16, Reaction),
-    /// A body that is not what it should be.
-    Body(String),
-    /// The server refused a Bearer token; the next request has another one.
-    Renew,
-    /// There is no Bearer token, for this reason.
-    Token(String),
-}
-
-impl From<DecodeError> for Trouble {
-    fn from(error: DecodeError) -> Self {
-        Self::Body(error.to_string())
-    }
-}
-
-impl From<EncodeError> for Trouble {
-    fn from(error: EncodeError) -> Self {
-        Self::Body(format!("cannot write the request: {error}"))
-    }
-}
+use crate::transport::{Answer, Begun, Failure, Method, Request, Transport};
 
 /// Locale of a base64 query: American English, as in the examples of MS-ASHTTP.
 const LOCALE: u16 = 0x0409;
@@ -62,10 +24,6 @@ const LOCALE: u16 = 0x0409;
 /// Longest pause a server may ask for: an hour, the longest heartbeat. More would park a device
 /// for the rest of a run.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
-
-/// Redirects in a row, without a command in between that did what it should: servers that send a
-/// device to and fro are not followed for ever. Phones give up after about as many.
-const MAX_REDIRECTS: u8 = 10;
 
 /// A device as far as single commands go.
 pub struct Client<T> {
@@ -76,21 +34,14 @@ pub struct Client<T> {
     pub(super) record: Arc<dyn Record>,
     pub(super) version: ProtocolVersion,
     pub(super) policy_key: Option<u32>,
-    cookies: Cookies,
-    /// The path, once a redirect has named another.
-    moved: Option<Box<str>>,
-    /// Redirects since a command did what it should.
-    redirects: u8,
-    /// Number of the Bearer token that was sent last.
-    token: u32,
+    pub(super) route: Route,
+    login: Login,
     /// The server has been told what kind of device this is, where Provision does not do that.
-    is_introduced: bool,
+    pub(super) is_introduced: bool,
     /// What the server lists since it changed under the device (X-MS-RP).
     changed_to: Option<Box<str>>,
     /// The device has not begun anew since.
     is_outdated: bool,
-    /// A token was refused since the last command that did what it should.
-    has_renewed: bool,
 }
 
 impl<T: Transport> Client<T> {
@@ -116,14 +67,11 @@ impl<T: Transport> Client<T> {
             record,
             version,
             policy_key: None,
-            cookies: Cookies::default(),
-            moved: None,
-            redirects: 0,
-            token: 0,
+            route: Route::default(),
+            login: Login::default(),
             is_introduced: false,
             changed_to: None,
             is_outdated: false,
-            has_renewed: false,
         }
     }
 
@@ -146,20 +94,14 @@ impl<T: Transport> Client<T> {
     }
 
     /// The Authorization header for the next request, if it has one.
-    async fn authorize(&mut self) -> Result<Option<Arc<str>>, Trouble> {
+    pub(super) async fn authorize(&mut self) -> Result<Option<Arc<str>>, Trouble> {
         let identity = Arc::clone(&self.identity);
-        let tokens = match &identity.authorization {
-            Authorization::Fixed(header) => return Ok(Some(Arc::clone(header))),
-            Authorization::Certificate => return Ok(None),
-            Authorization::Token(tokens) => tokens,
-        };
-        match Box::pin(tokens.current()).await {
-            Ok(current) => {
-                if current.is_new {
+        match self.login.header(&identity.authorization).await {
+            Ok(header) => {
+                if header.is_new {
                     self.tell(Event::TokenRenewed);
                 }
-                self.token = current.number;
-                Ok(Some(current.header))
+                Ok(header.value)
             }
             Err(no) => {
                 self.tell(Event::TokenFailed { text: &no.text });
@@ -175,21 +117,11 @@ impl<T: Transport> Client<T> {
     /// Whether a refusal may only mean that the token has expired; a second one in a row is the
     /// user's.
     fn may_renew(&mut self) -> bool {
-        let Authorization::Token(tokens) = &self.identity.authorization else {
-            return false;
-        };
-        if self.has_renewed {
-            return false;
+        let may = self.login.may_renew(&self.identity.authorization);
+        if may {
+            self.tell(Event::TokenRefused);
         }
-        tokens.refused(self.token);
-        self.has_renewed = true;
-        self.tell(Event::TokenRefused);
-        true
-    }
-
-    /// Path of the EAS virtual directory.
-    fn path(&self) -> &str {
-        self.moved.as_deref().unwrap_or(&self.profile.path)
+        may
     }
 
     /// Goes to the server that an HTTP 451 names, for the rest of the device's life (ASHTTP 3.1.5.2.2).
@@ -202,34 +134,14 @@ impl<T: Transport> Client<T> {
             Trouble::Http { location, .. } => location.as_deref(),
             _ => None,
         };
-        let gone = self.go_to(location);
+        let gone = self
+            .route
+            .follow(&mut self.transport, location, &self.profile.path);
         match &gone {
             Ok(()) => self.tell(Event::Redirected),
             Err(text) => self.tell(Event::NotRedirected { text }),
         }
         gone
-    }
-
-    fn go_to(&mut self, location: Option<&str>) -> Result<(), String> {
-        let location =
-            location.ok_or_else(|| format!("HTTP 451 without a header {}", http::LOCATION))?;
-        if self.redirects >= MAX_REDIRECTS {
-            return Err(format!(
-                "HTTP 451: {MAX_REDIRECTS} redirects in a row lead nowhere"
-            ));
-        }
-        let to = Target::parse(location.trim()).map_err(|error| format!("HTTP 451: {error}"))?;
-        let from = self.transport.origin();
-        let is_same_host = from.is_some_and(|from| from.host.eq_ignore_ascii_case(&to.host));
-        self.transport
-            .redirect(&to)
-            .map_err(|error| format!("HTTP 451 to {}: {error}", to.url()))?;
-        if !is_same_host {
-            self.cookies.forget();
-        }
-        self.redirects += 1;
-        self.moved = (to.path != self.profile.path).then(|| to.path.into());
-        Ok(())
     }
 
     pub(super) fn tell(&self, event: Event<'_>) {
@@ -280,9 +192,9 @@ impl<T: Transport> Client<T> {
                 policy_key,
             })
         };
-        let path = format!("{}?{query}", self.path());
+        let path = format!("{}?{query}", self.route.path(&profile.path));
         let authorization = self.authorize().await?;
-        let cookies = self.cookies.header(&path);
+        let cookies = self.route.cookies(&path);
         let mut headers = Vec::new();
         headers.extend(authorization.as_deref().map(|text| ("Authorization", text)));
         headers.extend([
@@ -313,7 +225,7 @@ impl<T: Transport> Client<T> {
         self.begun(Some(command), begun)
     }
 
-    fn begun(
+    pub(super) fn begun(
         &self,
         command: Option<Command>,
         begun: Result<Begun, Failure>,
@@ -397,7 +309,7 @@ impl<T: Transport> Client<T> {
         std::mem::take(&mut self.is_outdated)
     }
 
-    fn examine(
+    pub(super) fn examine(
         &mut self,
         command: Option<Command>,
         held: bool,
@@ -405,10 +317,8 @@ impl<T: Transport> Client<T> {
     ) -> Result<Answer, Trouble> {
         let answer = answer.map_err(|failure| self.failed(command, held, failure))?;
         if self.profile.cookies {
-            let set = answer.header_values("Set-Cookie");
             let origin = self.transport.origin();
-            let path = self.moved.as_deref().unwrap_or(&self.profile.path);
-            self.cookies.take_in(&set, path, origin);
+            self.route.take_in(&answer, &self.profile.path, origin);
         }
         self.look_for_change(command, &answer);
         self.tell(Event::Answered {
@@ -423,8 +333,8 @@ impl<T: Transport> Client<T> {
                 // Some servers answer OPTIONS to anybody, which says nothing of the password.
                 if command.is_some() {
                     self.refusals.accepted(self.identity.user);
-                    self.redirects = 0;
-                    self.has_renewed = false;
+                    self.route.arrived();
+                    self.login.accepted();
                 }
                 Ok(answer)
             }
@@ -475,122 +385,6 @@ impl<T: Transport> Client<T> {
             text: &text,
         });
         Trouble::Body(text)
-    }
-
-    /// OPTIONS: takes the highest version that both sides know.
-    ///
-    /// # Errors
-    /// When there is no answer, or not that of an EAS server.
-    pub async fn options(&mut self) -> Result<OptionsAnswer, Trouble> {
-        let profile = Arc::clone(&self.profile);
-        let authorization = self.authorize().await?;
-        let path = self.path().to_owned();
-        let cookies = self.cookies.header(&path);
-        let mut headers = Vec::new();
-        headers.extend(authorization.as_deref().map(|text| ("Authorization", text)));
-        headers.push(("User-Agent", profile.user_agent.as_str()));
-        headers.extend(cookies.as_deref().map(|cookies| ("Cookie", cookies)));
-        let request = Request {
-            method: Method::Options,
-            path: &path,
-            headers: &headers,
-            body: &[],
-            held: false,
-        };
-        let begun = self.transport.begin(request).await;
-        self.begun(None, begun)?;
-        let deadline = Instant::now() + profile.request_timeout;
-        let answer = self.transport.answer(deadline).await;
-        let answer = self.examine(None, false, answer)?;
-        let problem = |text: String| {
-            self.tell(Event::BadBody {
-                command: None,
-                text: &text,
-            });
-            Trouble::Body(text)
-        };
-        let Some(options) = OptionsAnswer::from_headers(|name| answer.header(name)) else {
-            return Err(problem(format!(
-                "no {} header: not an ActiveSync server",
-                http::PROTOCOL_VERSIONS
-            )));
-        };
-        let Some(version) = options.negotiate(&profile.versions) else {
-            return Err(problem(format!(
-                "the server speaks {}, which holds none of the versions asked for",
-                options.versions
-            )));
-        };
-        self.version = version;
-        Ok(options)
-    }
-
-    /// Both phases of Provision. A server without a policy is content after the first.
-    ///
-    /// # Errors
-    /// When either phase fails.
-    pub async fn provision(&mut self) -> Result<(), Trouble> {
-        self.fetch_policy().await?;
-        if self.version.sets_device_information() && !self.is_introduced {
-            self.introduce().await?;
-            self.is_introduced = true;
-        }
-        Ok(())
-    }
-
-    /// What the device says of itself.
-    pub(super) fn device_information(&self) -> DeviceInformation<'static> {
-        DeviceInformation {
-            model: "easload".into(),
-            friendly_name: self.identity.device_id.clone().into(),
-            os: std::env::consts::OS.into(),
-            user_agent: self.profile.user_agent.clone().into(),
-        }
-    }
-
-    async fn fetch_policy(&mut self) -> Result<(), Trouble> {
-        self.tell(Event::Provisioning);
-        self.policy_key = None;
-        let device = self
-            .version
-            .provisions_device_information()
-            .then(|| self.device_information());
-        let Some(temporary) = self
-            .provision_phase(&ProvisionRequest::ask(self.version, device))
-            .await?
-        else {
-            return Ok(());
-        };
-        self.policy_key = Some(temporary);
-        let key = self
-            .provision_phase(&ProvisionRequest::acknowledge(self.version, temporary))
-            .await?;
-        self.policy_key = key.or(Some(temporary));
-        Ok(())
-    }
-
-    /// The key of one phase; `None` when there is no policy.
-    async fn provision_phase(
-        &mut self,
-        request: &ProvisionRequest<'_>,
-    ) -> Result<Option<u32>, Trouble> {
-        const COMMAND: Command = Command::Provision;
-        let answer = self.call(COMMAND, &request.encode()?).await?;
-        let answer = ProvisionAnswer::decode(&answer.body)
-            .map_err(|error| self.bad_body(COMMAND, &error))?;
-        if answer.status != ProvisionStatus::Success {
-            self.status(COMMAND, answer.status.code(), answer.status.reaction())?;
-        }
-        let Some(policy) = answer.policy else {
-            return Ok(None);
-        };
-        match policy.status {
-            PolicyStatus::NoPolicy => Ok(None),
-            status => {
-                self.status(COMMAND, status.code(), status.reaction())?;
-                Ok(policy.key)
-            }
-        }
     }
 
     /// Sends a message.

@@ -14,9 +14,10 @@ use eas::status::{
     SettingsStatus,
 };
 
-use super::client::{Client, Trouble};
+use super::client::Client;
 use super::event::Event;
 use super::letter::content;
+use super::trouble::Trouble;
 use crate::transport::Transport;
 
 /// The root of the folder hierarchy.
@@ -314,33 +315,6 @@ impl<T: Transport> Client<T> {
             ..SettingsRequest::default()
         };
         self.settings(&request).await
-    }
-
-    /// Tells what kind of device this is (DeviceInformation). A server that does not want to know it has
-    /// its Status counted, and the device goes on.
-    ///
-    /// # Errors
-    /// When there is no answer that can be read.
-    pub(super) async fn introduce(&mut self) -> Result<(), Trouble> {
-        const COMMAND: Command = Command::Settings;
-        let request = SettingsRequest {
-            device_information: Some(self.device_information()),
-            ..SettingsRequest::default()
-        };
-        let body = request.encode()?;
-        let answer = self.call(COMMAND, &body).await?;
-        let answer =
-            SettingsAnswer::decode(&answer.body).map_err(|error| self.bad_body(COMMAND, &error))?;
-        let statuses = [Some(answer.status), answer.device_information];
-        for status in statuses.into_iter().flatten() {
-            if self
-                .status(COMMAND, status.code(), status.reaction())
-                .is_err()
-            {
-                break;
-            }
-        }
-        Ok(())
     }
 
     async fn settings(&mut self, request: &SettingsRequest<'_>) -> Result<(), Trouble> {

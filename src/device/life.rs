@@ -13,12 +13,13 @@ use rand::Rng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::time::{Instant, sleep};
 
-use super::client::{Client, Trouble};
+use super::client::Client;
 use super::desk::Desk;
 use super::event::{Event, State};
 use super::heartbeat::Heartbeat;
 use super::profile::{Behaviour, device_random};
 use super::sleep::Sleep;
+use super::trouble::Trouble;
 use super::waiting::Cached;
 use crate::transport::{Abandon, FailureKind, Transport};
 
@@ -446,22 +447,23 @@ impl<T: Transport> Life<T> {
         trouble
     }
 
-    /// The reaction to trouble: changes what has to change, waits, and says what comes next.
-    async fn recover(&mut self, step: Step, trouble: Trouble) -> Step {
+    /// What is done about it, and how long the server asks to wait; `None` if the request goes out again
+    /// at once.
+    fn reaction(&mut self, trouble: &Trouble) -> Option<(Reaction, Option<Duration>)> {
+        // Once for each token.
         if matches!(trouble, Trouble::Renew) {
-            // Once for each token, so that it goes on at once.
-            return step;
+            return None;
         }
         self.failures = self.failures.saturating_add(1);
-        let (reaction, retry_after) = match &trouble {
+        Some(match trouble {
             Trouble::Transport(failure) => {
                 if matches!(failure.kind, FailureKind::TimedOut { .. }) {
                     self.client.transport.abandon(Abandon::Fin);
                 }
                 // A server may close a kept connection at any time; the first failure on one means
-                // nothing, and the request goes out again at once.
+                // nothing.
                 if failure.reused && self.failures == 1 && failure.kind.is_disconnect() {
-                    return step;
+                    return None;
                 }
                 (Reaction::RetryLater, None)
             }
@@ -476,6 +478,13 @@ impl<T: Transport> Life<T> {
                 self.client.transport.abandon(Abandon::Fin);
                 (Reaction::RetryLater, None)
             }
+        })
+    }
+
+    /// The reaction to trouble: changes what has to change, waits, and says what comes next.
+    async fn recover(&mut self, step: Step, trouble: Trouble) -> Step {
+        let Some((reaction, retry_after)) = self.reaction(&trouble) else {
+            return step;
         };
         // Reactions that cure at once are repeated without a pause only the first time: a server
         // that asks for Provision after every Provision must not be hammered.

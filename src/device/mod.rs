@@ -14,16 +14,19 @@ mod cookies;
 mod desk;
 mod event;
 mod heartbeat;
+mod introduction;
 mod letter;
 mod life;
 mod profile;
 mod rehearsal;
+mod route;
 mod second;
 mod sleep;
+mod trouble;
 mod waiting;
 
 pub use authorization::{Authorization, Fetching, NoToken, Token, TokenSource, Tokens};
-pub use client::{Client, Trouble};
+pub use client::Client;
 pub use desk::Activity;
 pub use event::{Event, FailureClass, PingEnd, Record, State};
 pub use life::Life;
@@ -31,3 +34,4 @@ pub use profile::{
     AbandonShares, Abandonment, Behaviour, Flight, Identity, Profile, Refusals, device_random,
 };
 pub use rehearsal::Rehearsed;
+pub use trouble::Trouble;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::client::Trouble;
 use super::desk::Turn;
 use super::life::Life;
+use super::trouble::Trouble;
 use crate::scenario::Action;
 use crate::transport::{Abandon, Transport};
 

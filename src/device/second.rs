@@ -11,10 +11,10 @@ use eas::status::PingStatus;
 use rand::Rng as _;
 use tokio::time::Instant;
 
-use super::client::Trouble;
 use super::event::{Event, PingEnd, Record};
 use super::life::{Life, Step};
 use super::profile::{Fate, NetworkLoss};
+use super::trouble::Trouble;
 use super::waiting::{Held, Hold, expired};
 use crate::transport::{Abandon, Answer, Failure, FailureKind, Transport};
 

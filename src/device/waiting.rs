@@ -10,11 +10,12 @@ use eas::status::{PingStatus, Reaction, SyncStatus};
 use tokio::time::{Instant, sleep};
 
 use super::beside::Waited;
-use super::client::{Client, Trouble};
+use super::client::Client;
 use super::event::{Event, PingEnd, Record, State};
 use super::life::{Life, Step};
 use super::profile::{Fate, NetworkLoss};
 use super::second::asks_again;
+use super::trouble::Trouble;
 use crate::scenario::{PingBody, Wait};
 use crate::transport::{Abandon, FailureKind, Transport};
 

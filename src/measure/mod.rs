@@ -10,6 +10,5 @@ mod timeline;
 pub use interval::{Gauges, Interval, Latency, LedgerCounts, MAILS_DUE, rounded};
 pub use ledger::{Ledger, MailId, Marker};
 pub use metric::{Counter, Metric};
-pub(crate) use recorder::status_name;
 pub use recorder::{Recorder, Totals};
 pub use timeline::{RunFiles, Timeline, TimelineError};

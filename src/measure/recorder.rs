@@ -303,6 +303,29 @@ impl Recorder {
         count_bounded(&mut lock(&self.texts), short);
     }
 
+    /// Whether the event is one of the census, which is kept without a lock.
+    fn census(&self, device: u32, event: &Event<'_>) -> bool {
+        let change = |open: bool| if open { 1 } else { -1 };
+        match event {
+            Event::State { from, to } => {
+                self.census[*from as usize].fetch_sub(1, Ordering::Relaxed);
+                self.census[*to as usize].fetch_add(1, Ordering::Relaxed);
+                if let Some(away) = self.away.get(device as usize) {
+                    away.store(matches!(to, State::Off | State::Away), Ordering::Relaxed);
+                }
+            }
+            Event::Acting { open } => {
+                self.acting.fetch_add(change(*open), Ordering::Relaxed);
+            }
+            Event::SecondPing { open } => {
+                self.second_pings
+                    .fetch_add(change(*open), Ordering::Relaxed);
+            }
+            _ => return false,
+        }
+        true
+    }
+
     /// Only an answer with HTTP 200 says how fast the command is: an error is quick for the wrong
     /// reason.
     fn answered(
@@ -371,24 +394,30 @@ impl Recorder {
     }
 }
 
+/// A request without an answer.
+fn failed(
+    shard: &mut Shard,
+    command: Option<eas::Command>,
+    class: FailureClass,
+    age: Option<Duration>,
+) {
+    shard.count(match class {
+        FailureClass::Connect => Counter::ConnectFailures,
+        FailureClass::OwnLimit => Counter::OwnLimits,
+        FailureClass::Closed => Counter::Closed,
+        FailureClass::Reset => Counter::Resets,
+        FailureClass::TimedOut => Counter::TimedOut,
+        FailureClass::Malformed => Counter::Malformed,
+    });
+    // A Sync that was given up is a bad sample, not a missing one.
+    if let (Some(eas::Command::Sync), FailureClass::TimedOut, Some(age)) = (command, class, age) {
+        shard.latency(Metric::Sync, age.as_secs_f64());
+    }
+}
+
 impl Record for Recorder {
     fn record(&self, device: u32, event: Event<'_>) {
-        if let Event::State { from, to } = event {
-            self.census[from as usize].fetch_sub(1, Ordering::Relaxed);
-            self.census[to as usize].fetch_add(1, Ordering::Relaxed);
-            if let Some(away) = self.away.get(device as usize) {
-                away.store(matches!(to, State::Off | State::Away), Ordering::Relaxed);
-            }
-            return;
-        }
-        if let Event::Acting { open } = event {
-            self.acting
-                .fetch_add(if open { 1 } else { -1 }, Ordering::Relaxed);
-            return;
-        }
-        if let Event::SecondPing { open } = event {
-            let change = if open { 1 } else { -1 };
-            self.second_pings.fetch_add(change, Ordering::Relaxed);
+        if self.census(device, &event) {
             return;
         }
         let mut shard = lock(&self.shards[device as usize % SHARDS]);
@@ -424,20 +453,7 @@ impl Record for Recorder {
                 text,
                 age,
             } => {
-                shard.count(match class {
-                    FailureClass::Connect => Counter::ConnectFailures,
-                    FailureClass::OwnLimit => Counter::OwnLimits,
-                    FailureClass::Closed => Counter::Closed,
-                    FailureClass::Reset => Counter::Resets,
-                    FailureClass::TimedOut => Counter::TimedOut,
-                    FailureClass::Malformed => Counter::Malformed,
-                });
-                // A Sync that was given up is a bad sample, not a missing one.
-                if let (Some(eas::Command::Sync), FailureClass::TimedOut, Some(age)) =
-                    (command, class, age)
-                {
-                    shard.latency(Metric::Sync, age.as_secs_f64());
-                }
+                failed(&mut shard, command, class, age);
                 self.text(text);
             }
             Event::BadBody { command, text } => {
@@ -447,7 +463,7 @@ impl Record for Recorder {
             }
             Event::Status { command, code } => {
                 shard.count(Counter::Statuses);
-                count_bounded(&mut lock(&self.statuses), status_name(command, code));
+                count_bounded(&mut lock(&self.statuses), eas::status::name(command, code));
             }
             Event::PingSent { gap, hangs } => {
                 shard.count(Counter::PingsSent);
@@ -502,39 +518,6 @@ impl Record for Recorder {
             Event::HierarchyFetched => shard.count(Counter::HierarchyFetches),
         }
     }
-}
-
-/// A status with its meaning: `Sync 3 (invalid sync key)`.
-pub(crate) fn status_name(command: eas::Command, code: u16) -> String {
-    use eas::Command;
-    use eas::status::{
-        EstimateStatus, FolderChangeStatus, FolderSyncStatus, GlobalStatus, ItemOperationsStatus,
-        MeetingResponseStatus, MoveStatus, PingStatus, PolicyStatus, ResolveRecipientsStatus,
-        SearchStatus, SettingsStatus, SyncStatus, ValidateCertStatus,
-    };
-    let text = match command {
-        Command::Ping => PingStatus::from_code(code).text(),
-        Command::Sync => SyncStatus::from_code(code).text(),
-        Command::FolderSync => FolderSyncStatus::from_code(code).text(),
-        Command::FolderCreate | Command::FolderUpdate | Command::FolderDelete => {
-            FolderChangeStatus::from_code(code).text()
-        }
-        Command::GetItemEstimate => EstimateStatus::from_code(code).text(),
-        Command::Provision => PolicyStatus::from_code(code).text(),
-        Command::MoveItems => MoveStatus::from_code(code).text(),
-        Command::ItemOperations => ItemOperationsStatus::from_code(code).text(),
-        Command::MeetingResponse => MeetingResponseStatus::from_code(code).text(),
-        Command::Search => SearchStatus::from_code(code).text(),
-        Command::Settings => SettingsStatus::from_code(code).text(),
-        Command::ResolveRecipients => ResolveRecipientsStatus::from_code(code).text(),
-        Command::ValidateCert => ValidateCertStatus::from_code(code).text(),
-        Command::SendMail
-        | Command::SmartForward
-        | Command::SmartReply
-        | Command::GetAttachment
-        | Command::Find => GlobalStatus::from_code(code).text(),
-    };
-    format!("{command} {code} ({text})")
 }
 
 fn count_bounded(map: &mut BTreeMap<String, u64>, key: String) {

@@ -35,6 +35,9 @@ pub struct SourceReport {
     pub oldest: f64,
     /// Why it could not be read, the last time.
     pub last_failure: Option<String>,
+    /// Names in it that look like misspelt ones, and for what they are taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub misspelt: Vec<String>,
 }
 
 /// A reading, and when it was taken.
@@ -221,6 +224,18 @@ fn failed(slot: &Mutex<Slot>, problem: String) {
     slot.report.last_failure = Some(problem);
 }
 
+/// A misspelt name is a figure of its own, which nothing looks at.
+fn look_for_misspelt(report: &mut SourceReport, gauges: &Gauges) {
+    let misspelt = gauges.keys().filter_map(|name| {
+        let meant = format::meant(name)?;
+        Some(format!("{name}: did you mean `{meant}`?"))
+    });
+    report.misspelt = misspelt.collect();
+    for text in &report.misspelt {
+        say(&format!("{} gives {text}", report.name));
+    }
+}
+
 /// Reads a source for as long as the run lasts.
 async fn read(
     plan: SourcePlan,
@@ -243,6 +258,9 @@ async fn read(
                 match format::parse(plan.format, &bytes, &scope) {
                     Ok(gauges) => {
                         let mut slot = lock(&slot);
+                        if slot.report.readings == 0 {
+                            look_for_misspelt(&mut slot.report, &gauges);
+                        }
                         slot.reading = Some(Reading {
                             gauges,
                             at,

@@ -15,7 +15,6 @@ use crate::device::{
 };
 use crate::lock::lock;
 use crate::mail::explain;
-use crate::measure::status_name;
 use crate::scenario::{Action, ActivityPlan};
 use crate::transport::Transport;
 
@@ -42,7 +41,7 @@ impl Record for Notebook {
                 let name = command.map_or("OPTIONS", Command::as_str).to_owned();
                 notes.answers.push((name, http_status, timing.total));
             }
-            Event::Status { command, code } => notes.wrong.push(status_name(command, code)),
+            Event::Status { command, code } => notes.wrong.push(eas::status::name(command, code)),
             Event::BadBody { text, .. } | Event::Failed { text, .. } => {
                 notes.wrong.push(text.to_owned());
             }

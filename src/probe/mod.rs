@@ -73,7 +73,7 @@ struct Ear(UnboundedSender<Heard>);
 impl Record for Ear {
     fn record(&self, _: u32, event: Event<'_>) {
         let wrong = match event {
-            Event::Status { command, code } => crate::measure::status_name(command, code),
+            Event::Status { command, code } => eas::status::name(command, code),
             Event::BadBody { text, .. } => text.to_owned(),
             Event::ItemSynced { subject, .. } => {
                 let _ = self.0.send(Heard::Item(subject.to_owned()));

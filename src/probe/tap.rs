@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::Heard;
 use crate::transport::{
-    Abandon, Answer, Begun, Failure, Method, Origin, RedirectError, Request, Target, Transport,
+    Abandon, Answer, Begun, Failure, Method, Origin, Peer, RedirectError, Request, Target,
+    Transport,
 };
 
 /// A request as it was sent.
@@ -20,6 +21,8 @@ pub(super) struct Sent {
     /// The server is meant to keep it open.
     pub(super) held: bool,
     pub(super) begun: Begun,
+    /// Who is at the other end.
+    pub(super) peer: Peer,
 }
 
 /// What came of it.
@@ -70,6 +73,7 @@ impl<T: Transport> Transport for Tap<T> {
             body: request.body.to_vec(),
             held: request.held,
             begun: *begun.as_ref().unwrap_or(&Begun::default()),
+            peer: self.inner.peer(),
         })));
         if let Err(failure) = &begun {
             self.tell(Heard::Received(Box::new(Received {
@@ -82,9 +86,13 @@ impl<T: Transport> Transport for Tap<T> {
 
     async fn answer(&mut self, deadline: Instant) -> Result<Answer, Failure> {
         let answer = self.inner.answer(deadline).await;
+        let after = match &answer {
+            Ok(answer) => answer.timing.total,
+            Err(_) => self.since.elapsed(),
+        };
         self.tell(Heard::Received(Box::new(Received {
             answer: answer.clone(),
-            after: self.since.elapsed(),
+            after,
         })));
         answer
     }
@@ -99,6 +107,10 @@ impl<T: Transport> Transport for Tap<T> {
 
     fn origin(&self) -> Option<Origin<'_>> {
         self.inner.origin()
+    }
+
+    fn peer(&self) -> Peer {
+        self.inner.peer()
     }
 
     fn redirect(&mut self, to: &Target) -> Result<(), RedirectError> {

@@ -7,7 +7,7 @@ use eas::query::Query;
 use eas::wbxml::to_xml;
 
 use super::tap::{Received, Sent};
-use crate::transport::Method;
+use crate::transport::{Method, Peer};
 
 /// Headers whose value is a secret, or leads to one.
 const SECRET: [&str; 4] = [
@@ -47,17 +47,32 @@ pub(super) fn request(number: usize, sent: &Sent, bodies: bool) -> String {
         body(&mut out, '>', &sent.body);
     }
     if let Some(connect) = sent.begun.connect {
-        let tls = sent.begun.tls.map_or_else(String::new, |tls| {
-            let resumed = if tls.resumed { ", session resumed" } else { "" };
-            format!(", TLS {} {}{resumed}", tls.version, time(tls.took))
-        });
-        line(
-            &mut out,
-            '*',
-            &format!("new connection: TCP {}{tls}", time(connect)),
-        );
+        connection(&mut out, sent, connect);
     }
     out
+}
+
+fn connection(out: &mut String, sent: &Sent, connect: Duration) {
+    let Peer {
+        address,
+        cipher,
+        certificate,
+    } = &sent.peer;
+    let mut text = format!("new connection: TCP {}", time(connect));
+    if let Some(address) = address {
+        let _ = write!(text, " to {address}");
+    }
+    if let Some(tls) = sent.begun.tls {
+        let _ = write!(text, ", TLS {} {}", tls.version, time(tls.took));
+        if let Some(cipher) = cipher {
+            let _ = write!(text, ", {cipher}");
+        }
+        text.push_str(if tls.resumed { ", session resumed" } else { "" });
+    }
+    line(out, '*', &text);
+    if let Some(certificate) = certificate {
+        line(out, '*', &format!("certificate: {certificate}"));
+    }
 }
 
 pub(super) fn answer(received: &Received, method: Method, bodies: bool) -> String {

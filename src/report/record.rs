@@ -89,6 +89,36 @@ impl RunRecord {
     /// The record's name in a run directory.
     pub const FILE: &str = "run.json";
 
+    /// The record of a run that begins at that time.
+    #[must_use]
+    pub fn begun(
+        plan: Plan,
+        started: jiff::Timestamp,
+        seed: u64,
+        run_id: u32,
+        targets: Vec<String>,
+    ) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            easload: env!("CARGO_PKG_VERSION").to_owned(),
+            state: RunState::Running,
+            started: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            seed,
+            run_id: format!("{run_id:08x}"),
+            targets,
+            plan,
+            phases: Vec::new(),
+            due: Vec::new(),
+            recycles: Vec::new(),
+            totals: Totals::default(),
+            checks: Vec::new(),
+            verdict: None,
+            sources: Vec::new(),
+            stranded_basis: None,
+            problems: Vec::new(),
+        }
+    }
+
     /// Fills in what follows from the timeline.
     pub fn conclude(&mut self, mut digest: Digest) {
         digest.due.clone_from(&self.due);

@@ -146,6 +146,9 @@ fn sources(out: &mut String, record: &RunRecord) {
         if let Some(failure) = &source.last_failure {
             let _ = write!(out, "; {} failures, the last: {failure}", source.failures);
         }
+        for text in &source.misspelt {
+            let _ = write!(out, "; {text}");
+        }
         out.push('\n');
     }
     if let Some(basis) = &record.stranded_basis {

@@ -8,8 +8,8 @@ use super::{MockProcess, RunError};
 use crate::scenario::{Plan, TargetPlan, TransportKind};
 use crate::transport::{
     Abandon, Answer, Begun, Carrier, ClientCertificate, Detour, Ends, Failure, Lean, LeanFactory,
-    Limits, Network, Origin, PortUses, RedirectError, Redirects, Request, Reqwest, ReqwestFactory,
-    Target, TlsOptions, Transport,
+    Limits, Network, Origin, Peer, PortUses, RedirectError, Redirects, Request, Reqwest,
+    ReqwestFactory, Target, TlsOptions, Transport,
 };
 
 /// What a factory of transports to one server is made of.
@@ -176,6 +176,13 @@ impl Transport for AnyTransport {
         match self {
             Self::Lean(inner) => inner.origin(),
             Self::Reqwest(inner) => inner.origin(),
+        }
+    }
+
+    fn peer(&self) -> Peer {
+        match self {
+            Self::Lean(inner) => inner.peer(),
+            Self::Reqwest(inner) => inner.peer(),
         }
     }
 

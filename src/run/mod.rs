@@ -12,6 +12,7 @@ mod proxy;
 mod servers;
 mod tokens;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,10 +26,10 @@ use crate::device::{
     Activity, Behaviour, Client, Event, Identity, Profile, Record, Refusals, Trouble,
 };
 use crate::mail;
-use crate::measure::{Recorder, RunFiles, TimelineError, Totals};
+use crate::measure::{Recorder, RunFiles, TimelineError};
 use crate::observe::descriptors;
 use crate::recycle::Detector;
-use crate::report::{RunRecord, RunState, SCHEMA_VERSION};
+use crate::report::RunRecord;
 use crate::scenario::{Needs, Plan, ProfilePlan, TargetPlan, TransportKind};
 use crate::terminal::say;
 use crate::transport::{FailureKind, LeanFactory, Network, ReqwestFactory};
@@ -52,7 +53,7 @@ pub struct Options {
     /// No line a second.
     pub quiet: bool,
     /// Where OpenMetrics are served during the run.
-    pub metrics: Option<std::net::SocketAddr>,
+    pub metrics: Option<SocketAddr>,
 }
 
 /// A signal from the user.
@@ -111,7 +112,7 @@ pub enum RunError {
     #[error("--metrics {address}: {source}")]
     Metrics {
         /// Where.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// The reason.
         source: std::io::Error,
     },
@@ -135,6 +136,17 @@ pub async fn run(
     }
 }
 
+/// The endpoint for those who scrape the run, if there is to be one.
+async fn endpoint(address: Option<SocketAddr>) -> Result<Option<Endpoint>, RunError> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let bound = Endpoint::bind(address).await;
+    let (endpoint, bound) = bound.map_err(|source| RunError::Metrics { address, source })?;
+    say(&format!("OpenMetrics at http://{bound}/metrics"));
+    Ok(Some(endpoint))
+}
+
 async fn run_over<F: MakeTransport>(
     plan: Plan,
     options: &Options,
@@ -145,16 +157,7 @@ async fn run_over<F: MakeTransport>(
         .or(plan.seed)
         .unwrap_or_else(|| rand::rng().random_range(1..=u64::from(u32::MAX)));
     check_descriptors(&plan)?;
-    let endpoint = match options.metrics {
-        None => None,
-        Some(address) => {
-            let bound = Endpoint::bind(address).await;
-            let (endpoint, bound) =
-                bound.map_err(|source| RunError::Metrics { address, source })?;
-            say(&format!("OpenMetrics at http://{bound}/metrics"));
-            Some(endpoint)
-        }
-    };
+    let endpoint = endpoint(options.metrics).await?;
     let identities = accounts::identities(&plan).await?;
     let mut plan = plan;
     discovery::find_server(&mut plan, &identities).await?;
@@ -192,25 +195,7 @@ async fn run_over<F: MakeTransport>(
         .as_ref()
         .map_or(Duration::ZERO, |mail| mail.late_after);
     let recorder = Arc::new(Recorder::new(run_id, &users, late_after));
-    let record = RunRecord {
-        schema_version: SCHEMA_VERSION,
-        easload: env!("CARGO_PKG_VERSION").to_owned(),
-        state: RunState::Running,
-        started: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        seed,
-        run_id: format!("{run_id:08x}"),
-        targets: servers.urls(),
-        plan,
-        phases: Vec::new(),
-        due: Vec::new(),
-        recycles: Vec::new(),
-        totals: Totals::default(),
-        checks: Vec::new(),
-        verdict: None,
-        sources: Vec::new(),
-        stranded_basis: None,
-        problems: Vec::new(),
-    };
+    let record = RunRecord::begun(plan, started, seed, run_id, servers.urls());
     record.save(&files)?;
     if !options.quiet {
         say(&format!(

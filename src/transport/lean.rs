@@ -18,6 +18,7 @@ use crate::lock::lock;
 use super::answer::{Limits, Parser};
 use super::certificate::ClientCertificate;
 use super::connect::{Connect, Network};
+use super::peer::Peer;
 use super::redirect::{MAX_PLACES, RedirectError, Redirects};
 use super::stream::Stream;
 use super::target::Target;
@@ -281,28 +282,22 @@ impl<C: Connect> Transport for Lean<C> {
                 reused,
             });
         };
-        let written = async {
-            connection.stream.write_all(&head).await?;
-            connection.stream.flush().await
+        let sent = match write(&mut connection.stream, &head).await {
+            Ok(sent) => sent,
+            Err(kind) => {
+                self.close();
+                return Err(Failure {
+                    kind,
+                    sent: None,
+                    reused,
+                });
+            }
         };
-        let kind = match Box::pin(timeout(WRITE_TIMEOUT, written)).await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(FailureKind::from_io(&error)),
-            Err(_) => Some(FailureKind::TimedOut { received: 0 }),
-        };
-        if let Some(kind) = kind {
-            self.close();
-            return Err(Failure {
-                kind,
-                sent: None,
-                reused,
-            });
-        }
         let now = if request.held { Use::Held } else { Use::Asking };
         self.shared.uses.set(connection.local, now);
         let is_options = request.method == Method::Options;
         self.pending = Some(Pending {
-            sent: Instant::now(),
+            sent,
             connect_us,
             tls_us: tls.map(|handshake| micros(handshake.took)),
             reused,
@@ -388,12 +383,38 @@ impl<C: Connect> Transport for Lean<C> {
         self.shared.connector.origin()
     }
 
+    fn peer(&self) -> Peer {
+        let connection = self.connection.as_ref();
+        connection.map_or_else(Peer::default, |open| open.stream.peer())
+    }
+
     fn redirect(&mut self, to: &Target) -> Result<(), RedirectError> {
         let shared = self.shared.towards(to)?;
         self.pending = None;
         self.close();
         self.shared = shared;
         Ok(())
+    }
+}
+
+/// Writes a request, and says when its last piece was handed over. That is before the system takes
+/// the piece: it may run a server on this machine, to its answer, before the writer goes on.
+async fn write<S: Stream>(stream: &mut S, request: &[u8]) -> Result<Instant, FailureKind> {
+    let written = async {
+        stream.write_all(request).await?;
+        stream.flush().await
+    };
+    let mut written = Box::pin(timeout(WRITE_TIMEOUT, written));
+    let mut sent = Instant::now();
+    let outcome = poll_fn(|context| {
+        sent = Instant::now();
+        written.as_mut().poll(context)
+    })
+    .await;
+    match outcome {
+        Ok(Ok(())) => Ok(sent),
+        Ok(Err(error)) => Err(FailureKind::from_io(&error)),
+        Err(_) => Err(FailureKind::TimedOut { received: 0 }),
     }
 }
 

@@ -13,6 +13,7 @@ mod detour;
 mod ends;
 mod lean;
 mod link;
+mod peer;
 mod pooled;
 mod ports;
 mod redirect;
@@ -37,6 +38,7 @@ pub use detour::Detour;
 pub use ends::Ends;
 pub use lean::{Lean, LeanFactory, Silenced};
 pub use link::{Link, LinkSpeed};
+pub use peer::{Peer, ShownCertificate};
 pub use pooled::{Carrier, Proxy, ProxyLogin, Reqwest, ReqwestFactory};
 pub use ports::local_ports;
 pub use redirect::{RedirectError, Redirects, names_host};
@@ -89,7 +91,7 @@ pub struct Request<'a> {
 /// Where the time of a request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// When the request was completely written.
+    /// When the last piece of the request was handed to the system.
     pub sent: Instant,
     /// The connection's end on this side.
     pub local: LocalEnd,
@@ -246,6 +248,12 @@ pub trait Transport: Send + Sized {
     /// another one asks that.
     fn origin(&self) -> Option<Origin<'_>> {
         None
+    }
+
+    /// The other end of the open connection, as far as it is known. A transport around another one asks
+    /// that.
+    fn peer(&self) -> Peer {
+        Peer::default()
     }
 
     /// Goes to another server from the next request on; the connection is closed. A transport around

@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::peer::Peer;
+use super::stream::Stream;
 use crate::lock::lock;
 
 /// What one device remembers of one server. The names that rustls hands in are always that server's.
@@ -153,6 +155,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> OwnTls<S> {
     /// What was agreed on.
     pub(super) fn connection(&self) -> &ClientConnection {
         self.stream.get_ref().1
+    }
+
+    /// Who is at the other end.
+    pub(super) fn peer(&self) -> Peer
+    where
+        S: Stream,
+    {
+        let (below, tls) = self.stream.get_ref();
+        Peer::of(below.peer().address, Some(tls))
     }
 
     /// The stream below, whatever is left to say.

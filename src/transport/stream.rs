@@ -8,12 +8,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::link::Link;
+use super::peer::Peer;
 use super::sessions::OwnTls;
 
 /// A byte stream that can be reset.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Ends the connection with a reset where the stream knows such a thing.
     fn reset(self);
+
+    /// Who is at the other end, as far as the stream knows.
+    fn peer(&self) -> Peer {
+        Peer::default()
+    }
 }
 
 impl Stream for tokio::io::DuplexStream {
@@ -56,6 +62,10 @@ impl Stream for TcpStream {
         // on an open TCP socket it does not fail.
         let _ = self.set_zero_linger();
     }
+
+    fn peer(&self) -> Peer {
+        Peer::of(self.peer_addr().ok(), None)
+    }
 }
 
 impl Stream for NetStream {
@@ -65,6 +75,15 @@ impl Stream for NetStream {
             Self::Tls(tls) => tls.into_inner().reset(),
             Self::Slow(link) => link.reset(),
             Self::SlowTls(tls) => tls.into_inner().reset(),
+        }
+    }
+
+    fn peer(&self) -> Peer {
+        match self {
+            Self::Plain(tcp) => tcp.peer(),
+            Self::Tls(tls) => tls.peer(),
+            Self::Slow(link) => link.peer(),
+            Self::SlowTls(tls) => tls.peer(),
         }
     }
 }

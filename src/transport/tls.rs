@@ -20,6 +20,7 @@ use rustls::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::peer::ShownCertificate;
 use super::sessions::OfWhoeverAsks;
 
 /// A version of TLS. Those before 1.2 are spoken by no kept library.
@@ -250,9 +251,12 @@ impl ServerCertVerifier for Explaining {
         self.0
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             .map_err(|error| {
-                let (subject, issuer) = parties(end_entity);
+                let shown = ShownCertificate::read(end_entity);
+                let shown =
+                    shown.map_or_else(|| "unreadable".to_owned(), |shown| shown.to_string());
                 rustls::Error::General(format!(
-                    "the certificate shown for `{}` is not trusted: {error} (subject {subject}, issuer {issuer}); a lab's own authority is named with ca_file",
+                    "the certificate shown for `{}` is not trusted: {error} ({shown}); a lab's own \
+                     authority is named with ca_file",
                     server_name.to_str()
                 ))
             })
@@ -282,13 +286,6 @@ impl ServerCertVerifier for Explaining {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_verify_schemes()
-    }
-}
-
-fn parties(certificate: &CertificateDer<'_>) -> (String, String) {
-    match x509_parser::parse_x509_certificate(certificate) {
-        Ok((_, parsed)) => (parsed.subject().to_string(), parsed.issuer().to_string()),
-        Err(_) => ("unreadable".to_owned(), "unreadable".to_owned()),
     }
 }
 

@@ -454,6 +454,30 @@ fn mails_that_wait_show_where_those_that_came_were_quick() {
     }
 }
 
+/// After the recycle some devices get their mail at once and the others not before the end.
+#[test]
+fn a_recycle_after_which_mails_still_wait_fails_restored_alone() {
+    let restored = |waits: &dyn Fn(f64) -> f64| {
+        let mut timeline = Story::default().timeline();
+        for interval in &mut timeline {
+            interval.ledger.synced = 10 * interval.t as u64;
+            let since = interval.t - 60.0;
+            let due = if since > 0.0 { waits(since) } else { 30.0 };
+            interval.gauges.insert(MAILS_DUE.to_owned(), due);
+        }
+        let mut end = Story::default().ledger;
+        end.synced = 800;
+        timeline.last_mut().unwrap().ledger = end;
+        judge(&plan(""), &timeline.into_iter().collect(), 1)
+    };
+    assert_eq!(failed(&restored(&|_| 30.0)), [""; 0]);
+    let starving = restored(&|_| 90.0);
+    assert_eq!(failed(&starving), ["restored"]);
+    // What had gathered while the server was ill is worked off.
+    let backlog = restored(&|since| (120.0 - 20.0 * since).max(30.0));
+    assert_eq!(failed(&backlog), [""; 0]);
+}
+
 #[test]
 fn a_recycle_at_the_wrong_time_or_against_the_plan_fails() {
     let mut timeline = Story::default().timeline();

@@ -21,6 +21,7 @@ mod outputs;
 mod policy;
 mod probe;
 mod sources;
+mod stamps;
 mod stranded;
 mod tls;
 mod triggers;

@@ -127,6 +127,8 @@ fn without_a_mail_a_ping_is_held_and_given_up() {
         let text = said(&output);
         assert_eq!(output.status.code(), Some(0), "{text}");
         assert_no_secret(&text);
+        let address = url.trim_start_matches("http://").split('/').next().unwrap();
+        assert!(text.contains(&format!(" to {address}\n")), "{text}");
         assert!(
             text.contains("held for 300.0 ms, as it should be"),
             "{text}"
@@ -154,6 +156,48 @@ fn without_a_mail_a_ping_is_held_and_given_up() {
         "{text}"
     );
     assert_eq!(text.matches("HTTP 401 after").count(), 1, "{text}");
+}
+
+/// What a person asks of openssl first: who answers, in what TLS, and until when the certificate is good.
+#[test]
+fn the_other_end_is_told_with_its_certificate() {
+    let mock = MockProgram::start(&["--scenario", "scenarios/healthy.toml", "--tls"]);
+    let mut ca = tempfile::NamedTempFile::new().unwrap();
+    let pem = mock.addresses.ca.as_ref().unwrap();
+    std::io::Write::write_all(&mut ca, pem.as_bytes()).unwrap();
+    let ca = ca.path().to_str().unwrap();
+    let url = mock.addresses.url.as_str();
+    for (version, cipher) in [("1.3", "TLS_AES_"), ("1.2", "TLS_ECDHE_")] {
+        let output = probe(&[
+            url,
+            "--user",
+            "load0001",
+            "--ca-file",
+            ca,
+            "--tls-version",
+            version,
+            "--hold",
+            "100ms",
+        ]);
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        let line = |start: &str| text.lines().find(|line| line.contains(start)).unwrap();
+        let connection = line("* new connection: TCP ");
+        assert!(
+            connection.contains(&format!(", TLS {version} ")),
+            "{connection}"
+        );
+        assert!(connection.contains(cipher), "{connection}");
+        let certificate = line("* certificate: ");
+        for part in [
+            "subject CN=localhost, issuer CN=easload mock CA",
+            "for localhost, 127.0.0.1, valid until ",
+        ] {
+            assert!(certificate.contains(part), "{certificate}");
+        }
+        let (_, until) = certificate.rsplit_once(' ').unwrap();
+        assert_eq!(until.split('-').count(), 3, "{until}");
+    }
 }
 
 #[tokio::test]

@@ -97,6 +97,34 @@ async fn a_scrape_that_hangs_refuses_floods_or_answers_html_is_told_and_survived
     }
 }
 
+#[tokio::test]
+async fn a_misspelt_figure_is_told_and_one_of_ones_own_is_not() {
+    let printed = |text: &str| {
+        let command = format!("echo '{text}'");
+        source(Place::Command(command), Format::Values)
+    };
+    let plans = [printed("actve_requests 7"), printed("my_figure 7")];
+    let mut sources = Sources::start(&plans, &scope(), std::sync::Arc::new(|| 3));
+    eventually("both sources were read", || async {
+        let reports = sources.reports();
+        reports.iter().all(|report| report.readings > 0)
+    })
+    .await;
+    assert_eq!(sources.sample().0["custom.actve_requests"], 7.0);
+    let misspelt: Vec<_> = sources
+        .reports()
+        .into_iter()
+        .map(|report| report.misspelt)
+        .collect();
+    assert_eq!(
+        misspelt,
+        [
+            vec!["custom.actve_requests: did you mean `active_requests`?".to_owned()],
+            Vec::new()
+        ]
+    );
+}
+
 const FORMATS: [Format; 5] = [
     Format::Exporter,
     Format::Perfmon,

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::Command;
+
 /// What a client does about an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -259,6 +261,34 @@ impl GlobalStatus {
             _ => return None,
         })
     }
+}
+
+/// A Status value of a command with its meaning: `Sync 3 (invalid sync key)`.
+#[must_use]
+pub fn name(command: Command, code: u16) -> String {
+    let text = match command {
+        Command::Ping => PingStatus::from_code(code).text(),
+        Command::Sync => SyncStatus::from_code(code).text(),
+        Command::FolderSync => FolderSyncStatus::from_code(code).text(),
+        Command::FolderCreate | Command::FolderUpdate | Command::FolderDelete => {
+            FolderChangeStatus::from_code(code).text()
+        }
+        Command::GetItemEstimate => EstimateStatus::from_code(code).text(),
+        Command::Provision => PolicyStatus::from_code(code).text(),
+        Command::MoveItems => MoveStatus::from_code(code).text(),
+        Command::ItemOperations => ItemOperationsStatus::from_code(code).text(),
+        Command::MeetingResponse => MeetingResponseStatus::from_code(code).text(),
+        Command::Search => SearchStatus::from_code(code).text(),
+        Command::Settings => SettingsStatus::from_code(code).text(),
+        Command::ResolveRecipients => ResolveRecipientsStatus::from_code(code).text(),
+        Command::ValidateCert => ValidateCertStatus::from_code(code).text(),
+        Command::SendMail
+        | Command::SmartForward
+        | Command::SmartReply
+        | Command::GetAttachment
+        | Command::Find => GlobalStatus::from_code(code).text(),
+    };
+    format!("{command} {code} ({text})")
 }
 
 #[cfg(test)]

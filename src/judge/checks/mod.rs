@@ -6,6 +6,7 @@ mod measurement;
 mod recovery;
 mod symptom;
 mod thresholds;
+mod unanswered;
 
 use rand::SeedableRng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -17,6 +18,8 @@ use super::{Check, Digest, Outcome, merged};
 use crate::measure::{Counter, Interval, MAILS_DUE, Metric};
 use crate::recycle::Recycle;
 use crate::scenario::{Expectation, PhaseKind, Plan, Trigger, format_duration};
+use unanswered::NOTICED;
+pub(super) use unanswered::failing;
 
 /// Names of the gauges that the checks read.
 pub(super) mod gauge {
@@ -103,28 +106,6 @@ impl<'a> Bench<'a> {
                 .map_or(0.0, |before| self.intervals[before].t),
         )
     }
-}
-
-/// Share of requests that had no good answer: what a device calls "cannot connect", whoever says so.
-pub(super) fn failing(intervals: &[&Interval]) -> f64 {
-    let sum = |counters: &[Counter]| -> u64 {
-        let of_one = |counter: &Counter| {
-            intervals
-                .iter()
-                .map(|interval| interval.count(*counter))
-                .sum::<u64>()
-        };
-        counters.iter().map(of_one).sum()
-    };
-    let unanswered = sum(&[
-        Counter::TimedOut,
-        Counter::ConnectFailures,
-        Counter::Closed,
-        Counter::Resets,
-        Counter::PingsOverdue,
-    ]);
-    let bad = unanswered + sum(&[Counter::HttpErrors, Counter::Malformed, Counter::Statuses]);
-    bad as f64 / (unanswered + sum(&[Counter::Answers])).max(1) as f64
 }
 
 fn worse_of(a: Outcome, b: Outcome) -> Outcome {

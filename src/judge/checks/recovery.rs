@@ -84,7 +84,9 @@ impl Bench<'_> {
             format_duration(self.plan.checks.slack)
         );
         match worst {
-            Outcome::Fail => check.fail(format!("latencies are above {bound}, or requests fail")),
+            Outcome::Fail => check.fail(format!(
+                "latencies are above {bound}, requests fail, or mails wait"
+            )),
             Outcome::Pass if judged > 0 => check.pass(format!("latencies are within {bound}")),
             _ => check.no_data(format!(
                 "cannot be told from {bound} with what was measured"
@@ -92,12 +94,13 @@ impl Bench<'_> {
         }
     }
 
-    /// Requests that fail, and devices that hang in a Sync, have no latency that could be bad.
+    /// Requests that fail, devices that hang in a Sync and mails that wait have no latency that could be
+    /// bad.
     fn still_failing(&self, baseline: &[&Interval], recovered: &[&Interval]) -> Option<String> {
-        /// Share of requests, or of devices; and twice the baseline's.
-        const MOST: f64 = 0.05;
+        /// As often, or as long, as in the baseline.
+        const TWICE: f64 = 2.0;
         let (before, after) = (failing(baseline), failing(recovered));
-        if after > MOST && after > 2.0 * before {
+        if after > NOTICED && after > TWICE * before {
             return Some(format!(
                 "{:.0} % of requests fail ← {:.0} % in the baseline",
                 after * 100.0,
@@ -106,22 +109,14 @@ impl Bench<'_> {
         }
         let syncing = |intervals: &[&Interval]| self.syncing(intervals);
         let (before, after) = (syncing(baseline), syncing(recovered));
-        (after > MOST && after > 2.0 * before).then(|| {
-            format!(
+        if after > NOTICED && after > TWICE * before {
+            return Some(format!(
                 "{:.0} % of the devices wait for a Sync ← {:.0} %",
                 after * 100.0,
                 before * 100.0
-            )
-        })
-    }
-
-    /// Share of the devices that wait for a Sync.
-    pub(super) fn syncing(&self, intervals: &[&Interval]) -> f64 {
-        let values: Vec<f64> = intervals
-            .iter()
-            .filter_map(|interval| interval.gauge("devices.syncing"))
-            .collect();
-        median(&values).unwrap_or(0.0) / f64::from(self.plan.devices.count)
+            ));
+        }
+        self.mails_wait(baseline, recovered, TWICE)
     }
 
     /// Active Requests of devices that the baseline did not have yet: a ramp that lasts into it, or a

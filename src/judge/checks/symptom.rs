@@ -24,17 +24,6 @@ enum Worse {
     Proven,
 }
 
-/// Share of the devices that hang in a Sync, or of mails due to them, from which on users notice.
-const MIN_HANGING: f64 = 0.05;
-
-/// Arrivals of accepted mails that became due, per second; `None` without time.
-fn arrivals(intervals: &[&Interval]) -> Option<f64> {
-    let (first, last) = (intervals.first()?, intervals.last()?);
-    let all = |interval: &Interval| interval.ledger.synced + interval.ledger.outstanding;
-    let seconds = last.t - first.t;
-    (seconds > 0.0).then(|| all(last).saturating_sub(all(first)) as f64 / seconds)
-}
-
 impl Bench<'_> {
     /// Did stranded requests gather, and did the service get worse?
     pub(in crate::judge) fn symptom(&self) -> Check {
@@ -145,7 +134,7 @@ impl Bench<'_> {
         }
         // A Sync that hangs has no latency yet.
         let (waited, waits) = (self.syncing(&baseline), self.syncing(degraded));
-        let hangs = waits > MIN_HANGING && waits > waited * self.plan.checks.symptom_factor;
+        let hangs = waits > NOTICED && waits > waited * self.plan.checks.symptom_factor;
         if hangs {
             figures.push(format!(
                 "devices that wait for a Sync {:.0} % → {:.0} %",
@@ -153,8 +142,9 @@ impl Bench<'_> {
                 waits * 100.0
             ));
         }
-        let waits = self.mails_wait(&baseline, degraded, figures);
-        let fails = fails || hangs || waits;
+        let waits = self.mails_wait(&baseline, degraded, self.plan.checks.symptom_factor);
+        let fails = fails || hangs || waits.is_some();
+        figures.extend(waits);
         let latencies = [
             (Metric::Sync, "Sync"),
             (Metric::Notification, "notification"),
@@ -164,45 +154,6 @@ impl Bench<'_> {
             .filter_map(|(metric, text)| self.slower(metric, text, &baseline, degraded, figures))
             .max();
         if fails { Some(Worse::Proven) } else { slower }
-    }
-
-    /// Whether mails wait longer by the plan's factor, and not by chance. Latencies know of the mails
-    /// that came; of a server that starves these are few, and the quick ones.
-    fn mails_wait(
-        &self,
-        baseline: &[&Interval],
-        degraded: &[&Interval],
-        figures: &mut Vec<String>,
-    ) -> bool {
-        let due = |intervals: &[&Interval]| -> Vec<f64> {
-            let levels = intervals.iter();
-            levels
-                .filter_map(|interval| interval.gauge(MAILS_DUE))
-                .collect()
-        };
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
-        let Some(compared) = compare_medians(&due(baseline), &due(degraded), &mut random) else {
-            return false;
-        };
-        let (Some(rate_before), Some(rate_after)) = (arrivals(baseline), arrivals(degraded)) else {
-            return false;
-        };
-        if rate_before <= 0.0 {
-            return false;
-        }
-        // Little's law: a level by its rate is a wait. More mails are no longer wait.
-        let more_mails = rate_after / rate_before;
-        let allowed = self.plan.checks.symptom_factor * more_mails;
-        let (before, after) = compared.value;
-        let waits = after > MIN_HANGING * f64::from(self.plan.devices.count)
-            && compared.difference(allowed).low > 0.0;
-        if waits {
-            figures.push(format!(
-                "mails due on devices that have a network {before:.0} → {after:.0}, at {rate_before:.1}/s \
-                 → {rate_after:.1}/s"
-            ));
-        }
-        waits
     }
 
     /// Whether a latency's p95 has grown by the plan's factor, and not by chance; `None` with too few

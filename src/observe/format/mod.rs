@@ -17,6 +17,7 @@ use crate::scenario::Format;
 
 pub use perfmon::{History, history};
 pub(super) use text::decode;
+pub(super) use values::meant;
 
 /// Which of a server's figures are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]

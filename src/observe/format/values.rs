@@ -55,6 +55,21 @@ fn gauge(name: &str) -> String {
     }
 }
 
+/// The known name that one of [`CUSTOM`] was perhaps meant to be.
+pub(in crate::observe) fn meant(gauge: &str) -> Option<&'static str> {
+    /// Jaro–Winkler: a letter too few, too many or swapped in these names is above, another word is
+    /// below.
+    const MISSPELT: f64 = 0.95;
+    let name = gauge.strip_prefix(CUSTOM)?.strip_prefix('.')?;
+    let name = name.strip_prefix("server.").unwrap_or(name);
+    let known = SERVER_GAUGES.iter().map(|(known, _)| *known);
+    known
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(likeness, _)| *likeness >= MISSPELT)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
 fn is_name(name: &str) -> bool {
     name.len() <= 100
         && name
@@ -93,6 +108,24 @@ mod tests {
         assert!(gauges["custom.a"].is_finite());
         let many: String = (0..5000).map(|number| format!("a{number} 1\n")).collect();
         assert_eq!(parse(&many).unwrap().len(), super::super::MOST_GAUGES);
+    }
+
+    #[test]
+    fn a_misspelt_name_is_recognized_and_another_word_is_not() {
+        assert_eq!(meant("custom.actve_requests"), Some("active_requests"));
+        assert_eq!(meant("custom.server.pings_pendign"), Some("pings_pending"));
+        assert_eq!(meant("custom.private_byte"), Some("private_bytes"));
+        for own in [
+            "custom.active_sessions",
+            "custom.active_users",
+            "custom.requests",
+            "custom.queue_length",
+            "custom.cpu_idle",
+            "custom.mailboxes",
+            "server.active_requests",
+        ] {
+            assert_eq!(meant(own), None, "{own}");
+        }
     }
 
     #[test]

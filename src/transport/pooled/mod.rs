@@ -24,6 +24,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::too_large;
 use super::connect::CONNECT_TIMEOUT;
+use super::peer::Peer;
 use super::redirect::{RedirectError, Redirects};
 use super::sessions::DeviceSessions;
 use super::tls::client_config;
@@ -511,6 +512,11 @@ impl Transport for Reqwest {
 
     fn is_connected(&self) -> bool {
         self.open.is_some()
+    }
+
+    fn peer(&self) -> Peer {
+        // reqwest says nothing of a handshake but the certificate, and of that only with an answer.
+        Peer::of(self.open.as_ref().and_then(|open| open.wire.peer()), None)
     }
 }
 

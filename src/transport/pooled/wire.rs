@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -56,6 +57,7 @@ struct Notes {
     is_tls13: bool,
     made: Option<Made>,
     local: LocalEnd,
+    peer: Option<SocketAddr>,
 }
 
 /// A connection that was made.
@@ -87,6 +89,11 @@ impl Wire {
         let mut notes = lock(&self.notes);
         notes.turn += 1;
         (notes.made, notes.local)
+    }
+
+    /// The address at the other end of the connection.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        lock(&self.notes).peer
     }
 
     /// The answer is here and the connection kept.
@@ -214,9 +221,9 @@ impl Wire {
             }),
         });
         // Without source addresses of the plan there is one, that of the system's choice.
-        notes.local.port = extras
-            .get::<HttpInfo>()
-            .map_or(0, |info| info.local_addr().port());
+        let info = extras.get::<HttpInfo>();
+        notes.local.port = info.map_or(0, |info| info.local_addr().port());
+        notes.peer = info.map(HttpInfo::remote_addr);
         Ok(())
     }
 }
@@ -279,7 +286,7 @@ impl ClientSessionStore for Sessions {
     }
 }
 
-/// A request's body that tells when the connection has taken all of it.
+/// A request's body that tells when the connection is about to write the last of it.
 pub(super) struct Told {
     bytes: Bytes,
     tell: Option<oneshot::Sender<Instant>>,
