@@ -134,7 +134,7 @@ impl RunRecord {
         });
     }
 
-    /// Reads a run directory; one whose run was killed is concluded from its timeline.
+    /// Reads a run directory; one whose run was killed or left is concluded from its timeline.
     ///
     /// # Errors
     /// When it is not a run directory of a known version.
@@ -169,10 +169,12 @@ impl RunRecord {
         }
         let mut record: Self =
             serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
-        if record.state == RunState::Running {
-            record
-                .problems
-                .push("the run was killed, or is still under way".to_owned());
+        if record.verdict.is_none() {
+            let what = match record.state {
+                RunState::Running => "the run was killed, or is still under way",
+                _ => "the run was left before it was concluded; what it measured is here",
+            };
+            record.problems.push(what.to_owned());
             record.conclude(digest(directory)?);
         }
         Ok(record)

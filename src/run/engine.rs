@@ -147,6 +147,11 @@ impl Engine {
             }
         }
         end = self.settle(&mut background, end).await?;
+        if end == End::Interrupted {
+            // A second signal leaves at once.
+            self.record.state = RunState::Interrupted;
+            self.record.save(&self.files)?;
+        }
         if !self.quiet {
             say(&format!(
                 "stopping the devices, up to {} s",

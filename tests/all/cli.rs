@@ -571,7 +571,38 @@ mod signals {
             .unwrap()
             .path();
         let record = std::fs::read_to_string(directory.join("run.json")).unwrap();
-        assert!(record.contains("\"state\": \"running\""), "{record}");
+        assert!(record.contains("\"verdict\": null"), "{record}");
+        wait_until_ended(&family);
+    }
+
+    /// Who leaves at once finds in the report that he did.
+    #[test]
+    fn an_interrupt_is_on_record_before_the_run_has_ended() {
+        let runs = tempfile::tempdir().unwrap();
+        let (child, mut lines) = started(runs.path());
+        let family = self::family(child.id());
+        signal("INT", child.id());
+        let mut line = String::new();
+        while !line.contains("stopping the devices") {
+            line.clear();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "it has ended");
+        }
+        signal("KILL", child.id());
+        drop(lines);
+        finish(child);
+        let directory = std::fs::read_dir(runs.path())
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        let report = easload(&["report", directory.to_str().unwrap()]);
+        let text = String::from_utf8_lossy(&report.stdout).into_owned();
+        assert!(
+            text.contains("Verdict: INCONCLUSIVE (the run was interrupted)"),
+            "{text}"
+        );
+        assert!(text.contains("baseline"), "{text}");
         wait_until_ended(&family);
     }
 
