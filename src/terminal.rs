@@ -1,7 +1,11 @@
 //! Lines for people who watch.
 
-/// A line on standard error. A reader that has gone is no reason to end a run.
-pub(crate) fn say(line: &str) {
+use crate::text::clean;
+
+/// Lines on standard error. A reader that has gone is no reason to end a run.
+pub(crate) fn say(text: &str) {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{line}");
+    for line in text.lines() {
+        let _ = writeln!(std::io::stderr(), "{}", clean(line));
+    }
 }

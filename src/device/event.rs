@@ -49,6 +49,12 @@ impl State {
         }
     }
 
+    /// Whether mail can reach the device: it is on, and has a network.
+    #[must_use]
+    pub const fn is_reachable(self) -> bool {
+        !matches!(self, Self::Off | Self::Away)
+    }
+
     /// Whether the server has a request of the device open.
     #[must_use]
     pub const fn has_request_open(self) -> bool {

@@ -15,8 +15,8 @@ pub use compare::{Change, Changes, Ratio, Row, Side, compare, differences};
 pub use digest::{Digest, Digester, Extreme};
 pub use series::{Level, Percentiles, PhaseSummary, merged, summarize};
 pub use statistics::{
-    Comparison, Estimate, Recorded, Slope, compare_medians, compare_quantiles, median, recorded,
-    theil_sen,
+    Comparison, Estimate, Recorded, Slope, Waited, compare_medians, compare_quantiles,
+    compare_waits, median, recorded, theil_sen,
 };
 
 /// What came out of a check.

@@ -292,6 +292,49 @@ pub fn compare_medians(
     (!resamples.is_empty()).then_some(Comparison { value, resamples })
 }
 
+/// What was waited for in an interval: seconds times mails, and mails that came.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Waited {
+    /// Seconds times mails.
+    pub seconds: f64,
+    /// Mails that came.
+    pub arrived: f64,
+}
+
+/// The mean wait in seconds, by Little's law: what is waited for in a second, by what comes in a second.
+/// Of a server that delivers nothing it is all that was waited.
+fn mean_wait<'a>(intervals: impl IntoIterator<Item = &'a Waited>) -> f64 {
+    let (seconds, arrived) = intervals
+        .into_iter()
+        .fold((0.0, 0.0), |(seconds, arrived), one| {
+            (seconds + one.seconds, arrived + one.arrived)
+        });
+    seconds / f64::max(arrived, 1.0)
+}
+
+/// Compares mean waits in seconds by block bootstrap. `None` with too few intervals.
+#[must_use]
+pub fn compare_waits(
+    before: &[Waited],
+    after: &[Waited],
+    random: &mut Xoshiro256PlusPlus,
+) -> Option<Comparison> {
+    if before.len() < MIN_INTERVALS || after.len() < MIN_INTERVALS {
+        return None;
+    }
+    let levels = |side: &[Waited]| -> Vec<f64> { side.iter().map(|one| one.seconds).collect() };
+    let by = (stretch(&levels(before)), stretch(&levels(after)));
+    let value = (mean_wait(before), mean_wait(after));
+    let resamples = (0..RESAMPLES)
+        .map(|_| {
+            let b = mean_wait(resample(before, random));
+            let a = mean_wait(resample(after, random));
+            (stretched(value.0, b, by.0), stretched(value.1, a, by.1))
+        })
+        .collect();
+    Some(Comparison { value, resamples })
+}
+
 /// What intervals recorded, so that a resample costs what is in it: no histogram is walked and
 /// nothing is sorted twice.
 struct Samples {
@@ -482,6 +525,30 @@ mod tests {
         );
         let levels = compare_medians(&[10.0, 11.0, 9.0, 10.0, 10.0], &[30.0; 6], &mut random);
         assert_eq!(levels.unwrap().ratio().value, 3.0);
+    }
+
+    #[test]
+    fn a_wait_is_what_is_due_by_what_comes() {
+        let mut random = random(4);
+        let side = |seconds: f64, arrived: f64| vec![Waited { seconds, arrived }; 20];
+        let mut compare = |before: &[Waited], after: &[Waited]| {
+            let compared = compare_waits(before, after, &mut random).unwrap();
+            (compared.value, compared.difference(1.5).low)
+        };
+        // Three times the mails, each waiting as long; and as many that wait three times as long.
+        let (value, low) = compare(&side(20.0, 10.0), &side(60.0, 30.0));
+        assert_eq!(value, (2.0, 2.0));
+        assert!(low < 0.0);
+        let (value, low) = compare(&side(20.0, 10.0), &side(60.0, 10.0));
+        assert_eq!(value, (2.0, 6.0));
+        assert!(low > 2.9, "{low}");
+        // Nothing comes any more.
+        let (value, low) = compare(&side(20.0, 10.0), &side(5.0, 0.0));
+        assert_eq!(value, (2.0, 100.0));
+        assert!(low > 90.0, "{low}");
+        assert_eq!(compare(&side(0.0, 10.0), &side(0.0, 0.0)).0, (0.0, 0.0));
+        let few = [Waited::default(); 4];
+        assert_eq!(compare_waits(&few, &side(1.0, 1.0), &mut random), None);
     }
 
     #[test]

@@ -36,6 +36,12 @@ pub struct LedgerCounts {
     /// Arrivals that came later than they should.
     #[serde(default)]
     pub late_arrivals: u64,
+    /// Those among `outstanding` on devices that have a network and no later mail.
+    #[serde(default)]
+    pub due: u64,
+    /// How long such arrivals have waited so far, all together, in milliseconds.
+    #[serde(default)]
+    pub waited_ms: u64,
 }
 
 /// A latency in one second, in microseconds.
@@ -90,7 +96,7 @@ impl Latency {
 /// The gauge of Pings that devices have open beside another.
 pub(super) const SECOND_PINGS: &str = "devices.second_pings";
 
-/// The gauge of mails that wait for a device which is there: see [`super::Ledger::due`].
+/// The gauge of [`LedgerCounts::due`].
 pub const MAILS_DUE: &str = "devices.mails_due";
 
 /// Values at the end of the second. What could not be read is absent.

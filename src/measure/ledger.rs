@@ -88,6 +88,12 @@ struct Got {
     /// After a start with key 0 the server sends everything once more: what was there then, and
     /// what has come again since.
     again: Option<(u32, Box<Got>)>,
+    /// The highest number that has come.
+    latest: u32,
+    /// Accepted mails after that which have not come: of those before it a slow server is no reason.
+    due: u32,
+    /// The device has a network, and is on.
+    is_there: bool,
 }
 
 /// Failed mails that are remembered per user.
@@ -121,7 +127,34 @@ pub struct Ledger {
     run: u32,
     late_after: Duration,
     users: Vec<User>,
+    /// User and position among the user's devices, by device.
+    places: Vec<(u32, u16)>,
     counts: LedgerCounts,
+    waiting: Waiting,
+}
+
+/// How long mails wait for devices that could fetch them, as an integral: latencies know only of the
+/// mails that came, and samples only of the instants at which they are taken.
+#[derive(Debug)]
+struct Waiting {
+    /// Mails due on devices that are there.
+    due: u64,
+    /// What has been waited until then, in seconds times mails.
+    waited: f64,
+    since: Instant,
+}
+
+impl Waiting {
+    fn until(&self, now: Instant) -> f64 {
+        let seconds = now.saturating_duration_since(self.since).as_secs_f64();
+        self.waited + self.due as f64 * seconds
+    }
+
+    fn change(&mut self, from: u32, to: u32, now: Instant) {
+        self.waited = self.until(now);
+        self.since = self.since.max(now);
+        self.due = (self.due + u64::from(to)).saturating_sub(from.into());
+    }
 }
 
 impl Ledger {
@@ -131,8 +164,10 @@ impl Ledger {
     pub fn new(run: u32, devices: &[u32], late_after: Duration) -> Self {
         let count = devices.iter().max().map_or(0, |user| *user as usize + 1);
         let mut users: Vec<User> = (0..count).map(|_| User::default()).collect();
-        for (device, user) in devices.iter().enumerate() {
-            let user = &mut users[*user as usize];
+        let mut places = Vec::with_capacity(devices.len());
+        for (device, number) in devices.iter().enumerate() {
+            let user = &mut users[*number as usize];
+            places.push((*number, user.devices.len() as u16));
             user.devices.push(device as u32);
             user.got.push(Got::default());
         }
@@ -140,7 +175,13 @@ impl Ledger {
             run,
             late_after,
             users,
+            places,
             counts: LedgerCounts::default(),
+            waiting: Waiting {
+                due: 0,
+                waited: 0.0,
+                since: Instant::now(),
+            },
         }
     }
 
@@ -178,8 +219,38 @@ impl Ledger {
         if let Some(mail) = self.under_way(id) {
             mail.accepted = Some(at);
             self.counts.accepted += 1;
+            for position in 0..self.users[id.user as usize].got.len() {
+                self.recount(id.user, position, at);
+            }
         }
         self.settle(id);
+    }
+
+    /// A device has a network and is on, or not any more: for one that is away no mail waits.
+    pub fn there(&mut self, device: u32, is_there: bool, at: Instant) {
+        let Some((user, position)) = self.places.get(device as usize).copied() else {
+            return;
+        };
+        let got = &mut self.users[user as usize].got[usize::from(position)];
+        if got.is_there != is_there {
+            got.is_there = is_there;
+            let (from, to) = if is_there { (0, got.due) } else { (got.due, 0) };
+            self.waiting.change(from, to, at);
+        }
+    }
+
+    /// Counts anew what is due on a device.
+    fn recount(&mut self, user: u32, position: usize, at: Instant) {
+        let user = &mut self.users[user as usize];
+        let got = &mut user.got[position];
+        let after = user.under_way.range(got.latest.saturating_add(1)..);
+        let is_due =
+            |mail: &UnderWay| mail.accepted.is_some() && !mail.have.contains(&(position as u16));
+        let due = after.filter(|(_, mail)| is_due(mail)).count() as u32;
+        let before = std::mem::replace(&mut got.due, due);
+        if got.is_there {
+            self.waiting.change(before, due, at);
+        }
     }
 
     /// The server has not accepted it, as far as is known. Nobody waits for it any more.
@@ -199,10 +270,9 @@ impl Ledger {
 
     /// A device starts its collections again with key 0 and will be sent what it has once more.
     pub fn starts_again(&mut self, device: u32) {
-        for user in &mut self.users {
-            if let Some(position) = user.devices.iter().position(|other| *other == device) {
-                user.got[position].again = Some((user.next, Box::default()));
-            }
+        if let Some((user, position)) = self.places.get(device as usize).copied() {
+            let user = &mut self.users[user as usize];
+            user.got[usize::from(position)].again = Some((user.next, Box::default()));
         }
     }
 
@@ -248,7 +318,9 @@ impl Ledger {
             self.counts.duplicates += u64::from(!expected);
             return arrival;
         }
-        user.got[position].add(number);
+        got.add(number);
+        let is_latest = number > got.latest;
+        got.latest = got.latest.max(number);
         self.counts.synced += 1;
         if let Some(mail) = user.under_way.get_mut(&number) {
             mail.have.insert(position as u16);
@@ -271,6 +343,9 @@ impl Ledger {
             if arrival.notification.is_some() {
                 self.counts.notified += 1;
             }
+        }
+        if is_latest {
+            self.recount(marker.id.user, position, at);
         }
         self.settle(marker.id);
         arrival
@@ -295,6 +370,8 @@ impl Ledger {
     #[must_use]
     pub fn counts(&self, now: Instant) -> LedgerCounts {
         let mut counts = self.counts;
+        counts.due = self.waiting.due;
+        counts.waited_ms = (self.waiting.until(now) * 1e3) as u64;
         for user in &self.users {
             for mail in user.under_way.values() {
                 let missing = (user.devices.len() - mail.have.len()) as u64;
@@ -307,29 +384,6 @@ impl Ledger {
             }
         }
         counts
-    }
-
-    /// Arrivals of accepted mails that are still to come on devices that could fetch them. A mean wait
-    /// follows from it (Little's law), where latencies know only of the mails that came.
-    #[must_use]
-    pub fn due(&self, is_there: impl Fn(u32) -> bool) -> u64 {
-        let of_user = |user: &User| -> u64 {
-            let accepted = user
-                .under_way
-                .values()
-                .filter(|mail| mail.accepted.is_some());
-            accepted
-                .map(|mail| {
-                    let devices = user.devices.iter().enumerate();
-                    devices
-                        .filter(|(position, device)| {
-                            !mail.have.contains(&(*position as u16)) && is_there(**device)
-                        })
-                        .count() as u64
-                })
-                .sum()
-        };
-        self.users.iter().map(of_user).sum()
     }
 
     /// The first few mails that are not where they should be: mail and number of the device.
@@ -406,9 +460,6 @@ mod tests {
         tokio::time::advance(LATE).await;
         let counts = ledger.counts(Instant::now());
         assert_eq!((counts.outstanding, counts.late), (1, 1));
-        // Device 2 has yet to fetch it; while it has no network, nobody's server is slow.
-        assert_eq!(ledger.due(|_| true), 1);
-        assert_eq!(ledger.due(|device| device != 2), 0);
 
         ledger.synced(2, &subject, None, Instant::now());
         let counts = ledger.counts(Instant::now());
@@ -494,5 +545,68 @@ mod tests {
         ledger.synced(0, &refused.to_string(), None, Instant::now());
         let counts = ledger.counts(Instant::now());
         assert_eq!((counts.duplicates, counts.late_arrivals), (0, 1));
+    }
+    /// Seconds times mails that were waited for, and mails that are due.
+    fn waited(ledger: &Ledger) -> (f64, u64) {
+        let counts = ledger.counts(Instant::now());
+        (counts.waited_ms as f64 / 1e3, counts.due)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mails_wait_for_devices_that_are_there() {
+        let second = Duration::from_secs(1);
+        let mut ledger = Ledger::new(7, &[0, 0], LATE);
+        let mail = ledger.meant(0, Instant::now()).unwrap();
+        ledger.there(0, true, Instant::now());
+        tokio::time::advance(second).await;
+        assert_eq!(waited(&ledger), (0.0, 0), "it is not accepted");
+        ledger.accepted(mail.id, Instant::now());
+        assert_eq!(waited(&ledger), (0.0, 1), "one device is off");
+        tokio::time::advance(2 * second).await;
+        ledger.there(1, true, Instant::now());
+        assert_eq!(waited(&ledger), (2.0, 2));
+        tokio::time::advance(second).await;
+        ledger.there(0, false, Instant::now());
+        ledger.there(0, false, Instant::now());
+        assert_eq!(waited(&ledger), (4.0, 1));
+        tokio::time::advance(10 * second).await;
+        ledger.there(0, true, Instant::now());
+        assert_eq!(waited(&ledger), (14.0, 2));
+        for device in 0..2 {
+            ledger.synced(device, &mail.to_string(), None, Instant::now());
+        }
+        tokio::time::advance(second).await;
+        assert_eq!(waited(&ledger), (14.0, 0));
+        ledger.there(9, true, Instant::now());
+    }
+
+    /// A lost mail would wait for ever, and it is not slowness that it tells of.
+    #[tokio::test(start_paused = true)]
+    async fn a_mail_that_a_later_one_has_overtaken_is_not_waited_for() {
+        let mut ledger = Ledger::new(7, &[0], LATE);
+        ledger.there(0, true, Instant::now());
+        let mails: Vec<_> = (0..4)
+            .map(|_| ledger.meant(0, Instant::now()).unwrap())
+            .collect();
+        for mail in &mails[..3] {
+            ledger.accepted(mail.id, Instant::now());
+        }
+        ledger.failed(mails[3].id);
+        assert_eq!(waited(&ledger).1, 3, "a failed one is nobody's");
+        ledger.synced(0, &mails[1].to_string(), None, Instant::now());
+        assert_eq!(waited(&ledger).1, 1);
+        assert_eq!(
+            ledger.counts(Instant::now()).outstanding,
+            2,
+            "but it is missing"
+        );
+        ledger.synced(0, &mails[0].to_string(), None, Instant::now());
+        ledger.synced(0, &mails[2].to_string(), None, Instant::now());
+        assert_eq!(waited(&ledger).1, 0);
+        // A mail that comes before its sender hears that it was accepted has waited for nothing.
+        let early = ledger.meant(0, Instant::now()).unwrap();
+        ledger.synced(0, &early.to_string(), None, Instant::now());
+        ledger.accepted(early.id, Instant::now());
+        assert_eq!(waited(&ledger), (0.0, 0));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -15,6 +15,7 @@ use super::ledger::{Ledger, MailId, Marker};
 use super::metric::{Counter, Metric};
 use crate::device::{Event, FailureClass, PingEnd, Record, State};
 use crate::lock::lock;
+use crate::text::clean;
 use crate::transport::{ConnectionEnd, Handshake, TlsVersion};
 
 /// Devices share so many sets of histograms; more would cost memory, fewer contention.
@@ -77,8 +78,6 @@ pub struct Recorder {
     start: Instant,
     shards: Vec<Mutex<Shard>>,
     census: [AtomicI64; State::ALL.len()],
-    /// Devices that have no network, or are not on: mail cannot reach them.
-    away: Vec<AtomicBool>,
     /// Pings open beside those that the census tells of.
     second_pings: AtomicI64,
     /// Second connections on which users act.
@@ -123,7 +122,6 @@ impl Recorder {
             start: Instant::now(),
             shards: (0..SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
             census,
-            away: devices.iter().map(|_| AtomicBool::new(true)).collect(),
             second_pings: AtomicI64::new(0),
             acting: AtomicI64::new(0),
             open_at_end: AtomicU64::new(0),
@@ -233,12 +231,8 @@ impl Recorder {
                 self.devices_in(state) as f64,
             );
         }
-        let is_there = |device: u32| {
-            let away = self.away.get(device as usize);
-            away.is_some_and(|away| !away.load(Ordering::Relaxed))
-        };
-        let due = lock(&self.ledger).due(is_there);
-        gauges.insert(MAILS_DUE.to_owned(), due as f64);
+        let ledger = self.ledger();
+        gauges.insert(MAILS_DUE.to_owned(), ledger.due as f64);
         let second = self.second_pings();
         // Most plans have none.
         if second > 0 {
@@ -268,7 +262,7 @@ impl Recorder {
                 .collect(),
             latencies: latencies.collect(),
             gauges,
-            ledger: self.ledger(),
+            ledger,
         }
     }
 
@@ -299,19 +293,20 @@ impl Recorder {
 
     /// Counts an error text; the number of different ones is bounded.
     pub fn text(&self, text: &str) {
-        let short: String = text.chars().take(MAX_TEXT).collect();
+        let short: String = clean(text).chars().take(MAX_TEXT).collect();
         count_bounded(&mut lock(&self.texts), short);
     }
 
-    /// Whether the event is one of the census, which is kept without a lock.
+    /// Whether the event is one of the census, which needs no shard.
     fn census(&self, device: u32, event: &Event<'_>) -> bool {
         let change = |open: bool| if open { 1 } else { -1 };
         match event {
             Event::State { from, to } => {
                 self.census[*from as usize].fetch_sub(1, Ordering::Relaxed);
                 self.census[*to as usize].fetch_add(1, Ordering::Relaxed);
-                if let Some(away) = self.away.get(device as usize) {
-                    away.store(matches!(to, State::Off | State::Away), Ordering::Relaxed);
+                let (was_there, is_there) = (from.is_reachable(), to.is_reachable());
+                if was_there != is_there {
+                    lock(&self.ledger).there(device, is_there, Instant::now());
                 }
             }
             Event::Acting { open } => {

@@ -225,15 +225,26 @@ fn failed(slot: &Mutex<Slot>, problem: String) {
 }
 
 /// A misspelt name is a figure of its own, which nothing looks at.
-fn look_for_misspelt(report: &mut SourceReport, gauges: &Gauges) {
-    let misspelt = gauges.keys().filter_map(|name| {
-        let meant = format::meant(name)?;
-        Some(format!("{name}: did you mean `{meant}`?"))
-    });
-    report.misspelt = misspelt.collect();
-    for text in &report.misspelt {
-        say(&format!("{} gives {text}", report.name));
-    }
+fn misspelt(gauges: &Gauges) -> Vec<String> {
+    let names = gauges.keys();
+    names
+        .filter_map(|name| {
+            let meant = format::meant(name)?;
+            Some(format!("{name}: did you mean `{meant}`?"))
+        })
+        .collect()
+}
+
+fn tell_once(slot: &Mutex<Slot>, text: String) {
+    let source = {
+        let report = &mut lock(slot).report;
+        if report.misspelt.contains(&text) {
+            return;
+        }
+        report.misspelt.push(text.clone());
+        report.name.clone()
+    };
+    say(&format!("{source} gives {text}"));
 }
 
 /// Reads a source for as long as the run lasts.
@@ -257,10 +268,10 @@ async fn read(
                 let at = now.checked_sub(age).unwrap_or(now);
                 match format::parse(plan.format, &bytes, &scope) {
                     Ok(gauges) => {
-                        let mut slot = lock(&slot);
-                        if slot.report.readings == 0 {
-                            look_for_misspelt(&mut slot.report, &gauges);
+                        for text in misspelt(&gauges) {
+                            tell_once(&slot, text);
                         }
+                        let mut slot = lock(&slot);
                         slot.reading = Some(Reading {
                             gauges,
                             at,

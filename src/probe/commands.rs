@@ -7,7 +7,6 @@ use std::time::Duration;
 use eas::Command;
 use rand::Rng as _;
 
-use super::transcript::clean;
 use super::{Probe, REFUSALS};
 use crate::device::{
     Activity, Behaviour, Client, Event, Identity, Life, Profile, Record, Refusals, Rehearsed,
@@ -16,6 +15,7 @@ use crate::device::{
 use crate::lock::lock;
 use crate::mail::explain;
 use crate::scenario::{Action, ActivityPlan};
+use crate::text::clean;
 use crate::transport::Transport;
 
 /// What the answers of a step said.

@@ -351,14 +351,14 @@ impl Story<'_> {
         for (name, outcome, after) in &self.steps {
             text.push_str(&format!(
                 "{name:<16}  {:<18}  {}\n",
-                transcript::clean(outcome),
+                crate::text::clean(outcome),
                 transcript::time(*after)
             ));
         }
         text.push_str(&match outcome {
             Outcome::Alive => "\nThe device lives: the server holds its requests.\n".to_owned(),
             Outcome::Stuck(why) => {
-                format!("\nThe device is stuck: {}\n", transcript::clean(why))
+                format!("\nThe device is stuck: {}\n", crate::text::clean(why))
             }
             Outcome::Unreachable(why) => format!("\nThere is no server: {why}\n"),
         });

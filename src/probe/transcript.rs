@@ -7,6 +7,7 @@ use eas::query::Query;
 use eas::wbxml::to_xml;
 
 use super::tap::{Received, Sent};
+use crate::text::clean;
 use crate::transport::{Method, Peer};
 
 /// Headers whose value is a secret, or leads to one.
@@ -110,20 +111,6 @@ pub(super) fn note(text: &str) -> String {
 
 pub(super) fn time(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1e3)
-}
-
-/// A server's text must not move the cursor of the terminal that shows it.
-pub(super) fn clean(text: &str) -> String {
-    let letters = text.chars();
-    letters
-        .map(|letter| {
-            if letter.is_control() {
-                '\u{fffd}'
-            } else {
-                letter
-            }
-        })
-        .collect()
 }
 
 fn line(out: &mut String, mark: char, text: &str) {

@@ -172,7 +172,7 @@ impl RunRecord {
         if record.verdict.is_none() {
             let what = match record.state {
                 RunState::Running => "the run was killed, or is still under way",
-                _ => "the run was left before it was concluded; what it measured is here",
+                _ => "the run was left before it was concluded, or is still stopping",
             };
             record.problems.push(what.to_owned());
             record.conclude(digest(directory)?);

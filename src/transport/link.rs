@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::peer::Peer;
 use super::stream::Stream;
 
 /// What a link is like.
@@ -151,6 +152,10 @@ fn has_come(
 impl<S: Stream> Stream for Link<S> {
     fn reset(self) {
         self.inner.reset();
+    }
+
+    fn peer(&self) -> Peer {
+        self.inner.peer()
     }
 }
 

@@ -91,7 +91,7 @@ pub struct Request<'a> {
 /// Where the time of a request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// When the last piece of the request was handed to the system.
+    /// When the last piece of the request began to be handed over.
     pub sent: Instant,
     /// The connection's end on this side.
     pub local: LocalEnd,

@@ -8,6 +8,8 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::X509Certificate;
 
+use crate::text::clean;
+
 /// The other end of an open connection, as far as its transport knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Peer {
@@ -55,9 +57,9 @@ impl ShownCertificate {
     pub(super) fn read(certificate: &CertificateDer<'_>) -> Option<Self> {
         let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
         Some(Self {
-            subject: parsed.subject().to_string(),
-            issuer: parsed.issuer().to_string(),
-            names: names(&parsed),
+            subject: clean(&parsed.subject().to_string()),
+            issuer: clean(&parsed.issuer().to_string()),
+            names: names(&parsed).iter().map(|name| clean(name)).collect(),
             until: parsed.validity().not_after.to_datetime().date().to_string(),
         })
     }

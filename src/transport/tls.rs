@@ -255,8 +255,8 @@ impl ServerCertVerifier for Explaining {
                 let shown =
                     shown.map_or_else(|| "unreadable".to_owned(), |shown| shown.to_string());
                 rustls::Error::General(format!(
-                    "the certificate shown for `{}` is not trusted: {error} ({shown}); a lab's own \
-                     authority is named with ca_file",
+                    "the certificate shown for `{}` is not trusted: {error}; a lab's own authority is named \
+                     with ca_file ({shown})",
                     server_name.to_str()
                 ))
             })

@@ -110,6 +110,39 @@ fn symptom_is_seldom_seen_where_none_is_and_found_where_latency_doubles() {
     }
 }
 
+/// Nothing but the mails tells: they wait 3 s each, and five times as long at the end of aging
+/// or after the recycle. What waits three times as long is at least not passed.
+#[test]
+fn mails_that_wait_give_few_false_alarms_and_are_found() {
+    for (weather, text) in [(None, "steady"), (Some(CHANGEABLE), "changeable")] {
+        let of = |check: &'static str, waits: [f64; 3]| {
+            shares(SOME, OUTCOMES, move |seed| {
+                let story = Story {
+                    degraded: 1.0,
+                    waits,
+                    seed,
+                    weather,
+                    ..Story::default()
+                };
+                outcome(&story.judged(""), check)
+            })
+        };
+        let calm = of("symptom", [3.0; 3]);
+        let ill = of("symptom", [3.0, 18.0, 3.0]);
+        let well = of("restored", [3.0; 3]);
+        let late = of("restored", [3.0, 3.0, 15.0]);
+        let some = of("restored", [3.0, 3.0, 9.0]);
+        println!(
+            "waits, {text}: calm {calm:?}, ill {ill:?}, well {well:?}, late {late:?}, some {some:?}"
+        );
+        assert!(calm[0] <= MOST_ALARMS, "{text}: {calm:?}");
+        assert!(ill[0] >= LEAST_POWER, "{text}: {ill:?}");
+        assert!(well[2] <= MOST_ALARMS, "{text}: {well:?}");
+        assert!(late[2] >= LEAST_POWER, "{text}: {late:?}");
+        assert!(some[0] <= MOST_ALARMS, "{text}: {some:?}");
+    }
+}
+
 /// Same, better, worse of a comparison of a healthy run with another.
 fn compare(strands: f64, degraded: f64, weather: Option<Weather>) -> [f64; 3] {
     shares(

@@ -12,14 +12,14 @@ use rand::SeedableRng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::statistics::{
-    Recorded, compare_medians, compare_quantiles, median, recorded, theil_sen,
+    Recorded, Waited, compare_quantiles, compare_waits, median, recorded, theil_sen,
 };
 use super::{Check, Digest, Outcome, merged};
-use crate::measure::{Counter, Interval, MAILS_DUE, Metric};
+use crate::measure::{Counter, Interval, Metric};
 use crate::recycle::Recycle;
 use crate::scenario::{Expectation, PhaseKind, Plan, Trigger, format_duration};
-use unanswered::NOTICED;
 pub(super) use unanswered::failing;
+use unanswered::{FEWEST, NOTICED};
 
 /// Names of the gauges that the checks read.
 pub(super) mod gauge {

@@ -17,9 +17,9 @@ impl Bench<'_> {
         let tolerance = self.plan.checks.tolerance;
         let mut figures = Vec::new();
         let (mut worst, mut judged) = (Outcome::Pass, 0);
-        if let Some(figure) = self.still_failing(&baseline, &recovered) {
+        if let Some((outcome, figure)) = self.still_failing(&baseline, &recovered) {
             figures.push(figure);
-            worst = Outcome::Fail;
+            worst = outcome;
         }
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
         for (metric, text) in [
@@ -85,7 +85,7 @@ impl Bench<'_> {
         );
         match worst {
             Outcome::Fail => check.fail(format!(
-                "latencies are above {bound}, requests fail, or mails wait"
+                "latencies are above {bound}, requests fail, devices hang, or mails wait"
             )),
             Outcome::Pass if judged > 0 => check.pass(format!("latencies are within {bound}")),
             _ => check.no_data(format!(
@@ -96,27 +96,41 @@ impl Bench<'_> {
 
     /// Requests that fail, devices that hang in a Sync and mails that wait have no latency that could be
     /// bad.
-    fn still_failing(&self, baseline: &[&Interval], recovered: &[&Interval]) -> Option<String> {
+    fn still_failing(
+        &self,
+        baseline: &[&Interval],
+        recovered: &[&Interval],
+    ) -> Option<(Outcome, String)> {
         /// As often, or as long, as in the baseline.
         const TWICE: f64 = 2.0;
         let (before, after) = (failing(baseline), failing(recovered));
         if after > NOTICED && after > TWICE * before {
-            return Some(format!(
+            let text = format!(
                 "{:.0} % of requests fail ← {:.0} % in the baseline",
                 after * 100.0,
                 before * 100.0
-            ));
+            );
+            return Some((Outcome::Fail, text));
         }
         let syncing = |intervals: &[&Interval]| self.syncing(intervals);
         let (before, after) = (syncing(baseline), syncing(recovered));
         if after > NOTICED && after > TWICE * before {
-            return Some(format!(
+            let text = format!(
                 "{:.0} % of the devices wait for a Sync ← {:.0} %",
                 after * 100.0,
                 before * 100.0
-            ));
+            );
+            return Some((Outcome::Fail, text));
         }
-        self.mails_wait(baseline, recovered, TWICE)
+        let checks = &self.plan.checks;
+        let (factor, slack) = (checks.tolerance.max(TWICE), checks.slack.as_secs_f64());
+        let longer = self.mails_wait(baseline, recovered, factor, slack)?;
+        let outcome = if longer.is_proven {
+            Outcome::Fail
+        } else {
+            Outcome::NoData
+        };
+        Some((outcome, longer.text))
     }
 
     /// Active Requests of devices that the baseline did not have yet: a ramp that lasts into it, or a

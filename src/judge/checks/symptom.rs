@@ -73,8 +73,8 @@ impl Bench<'_> {
                  that it may be chance; a longer aging phase would tell"
             )),
             (_, _, Some(Worse::No)) => check.no_data(format!(
-                "not reproduced: requests gather, but Sync got no worse by {factor}, and no more \
-                 requests fail"
+                "not reproduced: requests gather, but Sync got no worse by {factor}, no more requests \
+                 fail, and mails wait no longer"
             )),
         }
     }
@@ -142,9 +142,16 @@ impl Bench<'_> {
                 waits * 100.0
             ));
         }
-        let waits = self.mails_wait(&baseline, degraded, self.plan.checks.symptom_factor);
-        let fails = fails || hangs || waits.is_some();
-        figures.extend(waits);
+        let waits = self.mails_wait(&baseline, degraded, self.plan.checks.symptom_factor, 0.0);
+        let waits = waits.map(|longer| {
+            figures.push(longer.text);
+            if longer.is_proven {
+                Worse::Proven
+            } else {
+                Worse::Unproven
+            }
+        });
+        let fails = fails || hangs;
         let latencies = [
             (Metric::Sync, "Sync"),
             (Metric::Notification, "notification"),
@@ -153,7 +160,11 @@ impl Bench<'_> {
             .into_iter()
             .filter_map(|(metric, text)| self.slower(metric, text, &baseline, degraded, figures))
             .max();
-        if fails { Some(Worse::Proven) } else { slower }
+        if fails {
+            Some(Worse::Proven)
+        } else {
+            slower.max(waits)
+        }
     }
 
     /// Whether a latency's p95 has grown by the plan's factor, and not by chance; `None` with too few
@@ -166,10 +177,8 @@ impl Bench<'_> {
         degraded: &[&Interval],
         figures: &mut Vec<String>,
     ) -> Option<Worse> {
-        /// A p95 has one sample beyond it. A server that starves answers few.
-        const LEAST: u64 = 20;
         let count = |intervals: &[&Interval]| merged(intervals.iter().copied(), metric).len();
-        if count(baseline) < MIN_SAMPLES || count(degraded) < LEAST {
+        if count(baseline) < MIN_SAMPLES || count(degraded) < FEWEST {
             return None;
         }
         let [compared] = compare_quantiles(

@@ -5,6 +5,8 @@ use super::*;
 /// Devices that hang in a Sync, or mails due on them, as a share of the devices: from then on users
 /// notice.
 pub(super) const NOTICED: f64 = 0.05;
+/// Samples of a server that may be starved: it answers few, and a p95 has one beyond it.
+pub(super) const FEWEST: u64 = 20;
 
 /// Share of requests that had no good answer: what a device calls "cannot connect", whoever says so.
 pub(in crate::judge) fn failing(intervals: &[&Interval]) -> f64 {
@@ -28,12 +30,53 @@ pub(in crate::judge) fn failing(intervals: &[&Interval]) -> f64 {
     bad as f64 / (unanswered + sum(&[Counter::Answers])).max(1) as f64
 }
 
-/// Arrivals of accepted mails that became due, per second; `None` without time.
-fn arrivals(intervals: &[&Interval]) -> Option<f64> {
-    let (first, last) = (intervals.first()?, intervals.last()?);
-    let all = |interval: &Interval| interval.ledger.synced + interval.ledger.outstanding;
-    let seconds = last.t - first.t;
-    (seconds > 0.0).then(|| all(last).saturating_sub(all(first)) as f64 / seconds)
+/// Mails that were waited for in a stretch of a run.
+struct Waits {
+    intervals: Vec<Waited>,
+    /// Mails that were waited for at a time, in each of them.
+    levels: Vec<f64>,
+    /// Mails that were waited for at its end.
+    due: f64,
+}
+
+impl Waits {
+    fn of(intervals: &[&Interval]) -> Self {
+        let between = |pair: &[&Interval]| {
+            let (before, after) = (pair[0].ledger, pair[1].ledger);
+            let waited_ms = after.waited_ms.saturating_sub(before.waited_ms);
+            let waited = Waited {
+                seconds: waited_ms as f64 / 1e3,
+                arrived: after.synced.saturating_sub(before.synced) as f64,
+            };
+            (
+                waited,
+                waited.seconds / (pair[1].t - pair[0].t).max(f64::EPSILON),
+            )
+        };
+        // A phase may be played twice, with others in between.
+        let is_next = |pair: &&[&Interval]| pair[1].t - pair[0].t < 2.0 * pair[1].seconds;
+        let pairs = intervals.windows(2).filter(is_next);
+        let (waited, levels) = pairs.map(between).unzip();
+        let last = intervals.last();
+        Self {
+            intervals: waited,
+            levels,
+            due: last.map_or(0.0, |last| last.ledger.due as f64),
+        }
+    }
+
+    /// Mails that came, and those that were still to come.
+    fn mails(&self) -> f64 {
+        self.due + self.intervals.iter().map(|one| one.arrived).sum::<f64>()
+    }
+}
+
+/// Mails that wait longer than before.
+pub(super) struct LongerWait {
+    /// It is not by chance.
+    pub(super) is_proven: bool,
+    /// In words.
+    pub(super) text: String,
 }
 
 impl Bench<'_> {
@@ -46,36 +89,41 @@ impl Bench<'_> {
         median(&values).unwrap_or(0.0) / f64::from(self.plan.devices.count)
     }
 
-    /// Mails that wait longer by that factor, and not by chance, in words. Latencies know of the mails
-    /// that came; of a server that starves these are few, and the quick ones.
+    /// Mails that wait longer than `factor` times as long as before and `slack` seconds. Latencies know of
+    /// the mails that came; of a server that starves these are few, and the quick ones.
     pub(super) fn mails_wait(
         &self,
-        baseline: &[&Interval],
+        before: &[&Interval],
         later: &[&Interval],
         factor: f64,
-    ) -> Option<String> {
-        let due = |intervals: &[&Interval]| -> Vec<f64> {
-            let levels = intervals.iter();
-            levels
-                .filter_map(|interval| interval.gauge(MAILS_DUE))
-                .collect()
-        };
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
-        let compared = compare_medians(&due(baseline), &due(later), &mut random)?;
-        let (rate_before, rate_after) = (arrivals(baseline)?, arrivals(later)?);
-        if rate_before <= 0.0 {
+        slack: f64,
+    ) -> Option<LongerWait> {
+        let (before, later) = (Waits::of(before), Waits::of(later));
+        if before.mails() < MIN_SAMPLES as f64 || later.mails() < FEWEST as f64 {
             return None;
         }
-        // Little's law: a level by its rate is a wait. More mails are no longer wait.
-        let allowed = factor * rate_after / rate_before;
-        let (before, after) = compared.value;
-        let waits = after > NOTICED * f64::from(self.plan.devices.count)
-            && compared.difference(allowed).low > 0.0;
-        waits.then(|| {
-            format!(
-                "mails due on devices that have a network {before:.0} → {after:.0}, at {rate_before:.1}/s \
-                 → {rate_after:.1}/s"
-            )
+        // Half of the time, so that a backlog that is worked off does not count.
+        let level = median(&later.levels)?;
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
+        let compared = compare_waits(&before.intervals, &later.intervals, &mut random)?;
+        let longer = compared.difference(factor);
+        if level <= NOTICED * f64::from(self.plan.devices.count) || longer.value <= slack {
+            return None;
+        }
+        let is_proven = longer.low > slack;
+        let usual = median(&before.levels).unwrap_or(0.0);
+        let (was, is) = compared.value;
+        Some(LongerWait {
+            is_proven,
+            text: format!(
+                "a mail waits {was:.1} s → {is:.1} s on devices that have a network, where {usual:.0} → \
+                 {level:.0} are due at a time{}",
+                if is_proven {
+                    ""
+                } else {
+                    " ← perhaps by chance"
+                }
+            ),
         })
     }
 }

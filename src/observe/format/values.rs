@@ -55,19 +55,16 @@ fn gauge(name: &str) -> String {
     }
 }
 
-/// The known name that one of [`CUSTOM`] was perhaps meant to be.
+/// The known name that one of [`CUSTOM`] was perhaps meant to be: another letter, one too few, one too many, two swapped, or another case.
 pub(in crate::observe) fn meant(gauge: &str) -> Option<&'static str> {
-    /// Jaro–Winkler: a letter too few, too many or swapped in these names is above, another word is
-    /// below.
-    const MISSPELT: f64 = 0.95;
     let name = gauge.strip_prefix(CUSTOM)?.strip_prefix('.')?;
     let name = name.strip_prefix("server.").unwrap_or(name);
+    let lower = name.to_ascii_lowercase();
+    // `queue1` is the first of several.
+    let is_numbered = name.ends_with(|letter: char| letter.is_ascii_digit());
     let known = SERVER_GAUGES.iter().map(|(known, _)| *known);
-    known
-        .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(likeness, _)| *likeness >= MISSPELT)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
+    let mut near = known.filter(|known| strsim::osa_distance(&lower, known) <= 1);
+    near.next().filter(|_| !is_numbered)
 }
 
 fn is_name(name: &str) -> bool {
@@ -115,7 +112,13 @@ mod tests {
         assert_eq!(meant("custom.actve_requests"), Some("active_requests"));
         assert_eq!(meant("custom.server.pings_pendign"), Some("pings_pending"));
         assert_eq!(meant("custom.private_byte"), Some("private_bytes"));
+        assert_eq!(meant("custom.Active_Requests"), Some("active_requests"));
+        assert_eq!(meant("custom.cpuu"), Some("cpu"));
         for own in [
+            "custom.active_requests_max",
+            "custom.mailbox_latency_p99",
+            "custom.requests_total_5xx",
+            "custom.queue1",
             "custom.active_sessions",
             "custom.active_users",
             "custom.requests",
