@@ -108,7 +108,13 @@ pub(super) fn load(path: Option<&Path>) -> Result<Plan, Exit> {
         Some(path) => match std::fs::read_to_string(path) {
             Ok(text) => (path.display().to_string(), text),
             Err(error) => {
-                eprintln!("error: {}: {error}", path.display());
+                let is_missing = error.kind() == std::io::ErrorKind::NotFound;
+                let hint = match path.extension().and_then(std::ffi::OsStr::to_str) {
+                    Some("toml") => "",
+                    _ if is_missing => "; expected a scenario file (.toml)",
+                    _ => "",
+                };
+                eprintln!("error: {}: {error}{hint}", path.display());
                 return Err(Exit::Usage);
             }
         },

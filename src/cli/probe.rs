@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::{Exit, check, print};
 use crate::probe::{Outcome, Probe, probe, try_commands};
+use crate::report::UNVERIFIED;
 use crate::run::{RunError, first_device};
 use crate::scenario::{Plan, parse, parse_duration};
 
@@ -128,9 +129,10 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         bodies: !arguments.brief,
     };
     let mut written = print(&format!(
-        "easload {}, {}, user {}, device {DEVICE_ID}\n",
+        "easload {}, {}{}, user {}, device {DEVICE_ID}\n",
         env!("CARGO_PKG_VERSION"),
         device.url(),
+        if device.is_verified() { "" } else { UNVERIFIED },
         device.identity.user_name
     ));
     let outcome = probe(

@@ -51,6 +51,15 @@ impl From<String> for Authorization {
 }
 
 impl Authorization {
+    /// The scheme, as in `WWW-Authenticate`; `None` where a certificate stands for it.
+    pub(super) fn scheme(&self) -> Option<&str> {
+        match self {
+            Self::Fixed(header) => header.split_once(' ').map(|(scheme, _)| scheme),
+            Self::Token(_) => Some("Bearer"),
+            Self::Certificate => None,
+        }
+    }
+
     /// The header's value now.
     ///
     /// # Errors

@@ -107,7 +107,7 @@ impl<T: Transport> Client<T> {
                 self.tell(Event::TokenFailed { text: &no.text });
                 if no.is_refusal {
                     self.refusals.refused(identity.user);
-                    self.tell(Event::Refused);
+                    self.tell(Event::Refused { why: None });
                 }
                 Err(Trouble::Token(no.text))
             }
@@ -341,7 +341,10 @@ impl<T: Transport> Client<T> {
             HttpStatus::Unauthorized if self.may_renew() => Err(Trouble::Renew),
             HttpStatus::Unauthorized => {
                 self.refusals.refused(self.identity.user);
-                self.tell(Event::Refused);
+                let why = self.not_offered(&answer);
+                self.tell(Event::Refused {
+                    why: why.as_deref(),
+                });
                 Err(Trouble::Http {
                     status,
                     retry_after: None,
@@ -361,6 +364,24 @@ impl<T: Transport> Client<T> {
                 })
             }
         }
+    }
+
+    /// What a refusal says where the server does not even offer what the device logs in with: nobody looked
+    /// at its password then. Basic switched off is a classic of Exchange.
+    fn not_offered(&self, answer: &Answer) -> Option<String> {
+        let scheme = self.identity.authorization.scheme()?;
+        let challenges = answer.header_values("WWW-Authenticate");
+        let mut words = challenges.iter().flat_map(|one| one.split([' ', ',']));
+        if challenges.is_empty() || words.any(|word| word.eq_ignore_ascii_case(scheme)) {
+            return None;
+        }
+        let offered = challenges
+            .iter()
+            .filter_map(|one| one.split([' ', ',']).next());
+        let offered = offered.collect::<Vec<_>>().join(", ");
+        Some(format!(
+            "HTTP 401: the server does not offer {scheme} authentication here, but {offered}"
+        ))
     }
 
     /// A status of a command, counted unless it is plain success.

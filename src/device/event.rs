@@ -228,7 +228,10 @@ pub enum Event<'a> {
         failed: bool,
     },
     /// The server refused the user's credentials.
-    Refused,
+    Refused {
+        /// Why, if it is not the password.
+        why: Option<&'a str>,
+    },
     /// A Bearer token was fetched.
     TokenRenewed,
     /// The server refused a Bearer token, which is renewed.

@@ -493,7 +493,12 @@ impl Record for Recorder {
             } else {
                 Counter::of_action(action)
             }),
-            Event::Refused => shard.count(Counter::Refused),
+            Event::Refused { why } => {
+                shard.count(Counter::Refused);
+                if let Some(why) = why {
+                    self.text(why);
+                }
+            }
             Event::TokenRenewed => shard.count(Counter::TokensRenewed),
             Event::TokenRefused => shard.count(Counter::TokensRefused),
             Event::TokenFailed { text } => {

@@ -45,7 +45,9 @@ impl Record for Notebook {
             Event::BadBody { text, .. } | Event::Failed { text, .. } => {
                 notes.wrong.push(text.to_owned());
             }
-            Event::Refused => notes.wrong.push("the password is refused".to_owned()),
+            Event::Refused { why } => notes
+                .wrong
+                .push(why.unwrap_or("the password is refused").to_owned()),
             _ => {}
         }
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eas::Command;
+use eas::status::{HttpStatus, Reaction};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -53,7 +54,7 @@ pub enum Outcome {
     Alive,
     /// It does not, for this reason.
     Stuck(String),
-    /// There is no server.
+    /// There is no connection to the server.
     Unreachable(String),
 }
 
@@ -80,7 +81,9 @@ impl Record for Ear {
                 return;
             }
             Event::NotRedirected { text } | Event::TokenFailed { text } => text.to_owned(),
-            Event::Refused => "the server refuses the user's password".to_owned(),
+            Event::Refused { why } => why
+                .unwrap_or("the server refuses the user's password")
+                .to_owned(),
             _ => return,
         };
         // Nobody listens any more when the probe is over.
@@ -312,7 +315,17 @@ impl Story<'_> {
                 // What is wrong inside a good answer is told by the device.
                 if answer.status != 200 {
                     self.failures += 1;
-                    self.wrong = Some(format!("{name} was answered with {outcome}"));
+                    let status = HttpStatus::from_code(answer.status);
+                    let text = format!("{name} was answered with HTTP {status}");
+                    // The device would ask again in a minute, and be told the same. A refusal is its to tell.
+                    let is_final = matches!(
+                        status.reaction(),
+                        Reaction::GiveUp | Reaction::FixRequest | Reaction::Reauthenticate
+                    );
+                    if is_first && is_final && status != HttpStatus::Unauthorized {
+                        return Some(Outcome::Stuck(text));
+                    }
+                    self.wrong = Some(text);
                 }
             }
             Err(failure) => {
@@ -349,9 +362,16 @@ impl Story<'_> {
         self.step("no answer yet", Duration::ZERO);
         let mut text = String::from("\nstep              outcome              time\n");
         for (name, outcome, after) in &self.steps {
+            /// The whole text stands above.
+            const WIDTH: usize = 60;
+            let mut outcome = outcome.clone();
+            if let Some((end, _)) = outcome.char_indices().nth(WIDTH) {
+                outcome.truncate(end);
+                outcome.push('…');
+            }
             text.push_str(&format!(
                 "{name:<16}  {:<18}  {}\n",
-                crate::text::clean(outcome),
+                crate::text::clean(&outcome),
                 transcript::time(*after)
             ));
         }
@@ -360,7 +380,9 @@ impl Story<'_> {
             Outcome::Stuck(why) => {
                 format!("\nThe device is stuck: {}\n", crate::text::clean(why))
             }
-            Outcome::Unreachable(why) => format!("\nThere is no server: {why}\n"),
+            Outcome::Unreachable(why) => {
+                format!("\nThere is no connection: {}\n", crate::text::clean(why))
+            }
         });
         (self.print)(&text);
     }

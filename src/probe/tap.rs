@@ -29,7 +29,7 @@ pub(super) struct Sent {
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) answer: Result<Answer, Failure>,
-    /// Since the request went out.
+    /// Since the request went out, or since it was tried.
     pub(super) after: Duration,
 }
 
@@ -61,6 +61,7 @@ impl<T: Transport> Transport for Tap<T> {
     }
 
     async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
+        let began = Instant::now();
         let begun = self.inner.begin(request).await;
         self.since = Instant::now();
         let headers = request.headers.iter();
@@ -78,7 +79,7 @@ impl<T: Transport> Transport for Tap<T> {
         if let Err(failure) = &begun {
             self.tell(Heard::Received(Box::new(Received {
                 answer: Err(failure.clone()),
-                after: Duration::ZERO,
+                after: began.elapsed(),
             })));
         }
         begun

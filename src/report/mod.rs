@@ -14,6 +14,7 @@ mod timeline;
 pub use changes::{changes_markdown, changes_text};
 pub use history::judge_with_history;
 pub use junit::junit;
+pub(crate) use plan::UNVERIFIED;
 pub use plan::plan_text;
 pub use record::{RecordError, RunRecord, RunState, SCHEMA_VERSION, digest};
 pub use sarif::sarif;

@@ -49,6 +49,9 @@ pub fn plan_text(plan: &Plan) -> String {
     out
 }
 
+/// What stands behind a target whose certificate nobody looks at.
+pub(crate) const UNVERIFIED: &str = " (certificate not verified)";
+
 fn target(target: &TargetPlan) -> String {
     match target {
         TargetPlan::Mock(config) if config.servers > 1 => {
@@ -62,11 +65,7 @@ fn target(target: &TargetPlan) -> String {
             entry,
             ..
         } => {
-            let verified = if *insecure {
-                " (certificate not verified)"
-            } else {
-                ""
-            };
+            let verified = if *insecure { UNVERIFIED } else { "" };
             let mut way = match &entry.autodiscover {
                 Some(Autodiscover::Address(address)) if urls.is_empty() => {
                     format!("what Autodiscover finds for {address}")

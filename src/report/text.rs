@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::plan::servers;
+use super::plan::{UNVERIFIED, servers};
 use super::record::{RunRecord, RunState};
 use crate::judge::{Outcome, PhaseSummary, Verdict};
 use crate::measure::{Counter, Interval, Metric};
@@ -79,14 +79,17 @@ pub fn summary_text(record: &RunRecord) -> String {
     let title = title.into_iter().filter(|text| !text.is_empty());
     let title: Vec<&str> = title.map(String::as_str).collect();
     let _ = writeln!(out, "\n{}", title.join(" — "));
-    let weights = match &record.plan.target {
-        TargetPlan::Server { entry, .. } => entry.weights.as_slice(),
-        TargetPlan::Mock(_) => &[],
+    let (weights, is_verified) = match &record.plan.target {
+        TargetPlan::Server {
+            entry, insecure, ..
+        } => (entry.weights.as_slice(), !insecure),
+        TargetPlan::Mock(_) => (&[][..], true),
     };
     let _ = writeln!(
         out,
-        "target {}, {} devices, started {}, seed {}",
+        "target {}{}, {} devices, started {}, seed {}",
         servers(&record.targets, weights),
+        if is_verified { "" } else { UNVERIFIED },
         record.plan.devices.count,
         record.started,
         record.seed

@@ -326,9 +326,11 @@ pub async fn first_device(mut plan: Plan, kind: Option<&str>) -> Result<FirstDev
     servers.check_sources().await?;
     let addresses = addresses(&plan, &identities);
     let profile = profiles(&plan, servers.path(), addresses).swap_remove(0);
+    let is_verified = !matches!(plan.target, TargetPlan::Server { insecure: true, .. });
     Ok(FirstDevice {
         identity: identities[0].clone(),
         profile,
+        is_verified,
         servers,
         mock,
     })
@@ -340,6 +342,7 @@ pub struct FirstDevice {
     pub identity: Arc<Identity>,
     /// Its kind.
     pub profile: Arc<Profile>,
+    is_verified: bool,
     servers: Servers<AnyFactory>,
     mock: Option<MockProcess>,
 }
@@ -355,6 +358,12 @@ impl FirstDevice {
     #[must_use]
     pub fn url(&self) -> String {
         self.servers.urls().swap_remove(0)
+    }
+
+    /// Whether the server's certificate is verified, where it shows one.
+    #[must_use]
+    pub const fn is_verified(&self) -> bool {
+        self.is_verified
     }
 
     /// Ends the mock, if there is one.

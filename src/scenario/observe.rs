@@ -132,7 +132,11 @@ impl fmt::Display for SourcePlan {
         match &self.place {
             Place::Url(url) => formatter.write_str(url),
             Place::Path(path) => write!(formatter, "{}", path.display()),
-            Place::Command(command) => write!(formatter, "`{command}`"),
+            // Its arguments may hold secrets, and its lines break those of a report.
+            Place::Command(command) => {
+                let program = command.split_whitespace().next().unwrap_or_default();
+                write!(formatter, "the command {program}")
+            }
         }
     }
 }

@@ -106,3 +106,50 @@ fn address(bytes: &[u8]) -> Option<String> {
         .ok()
         .map(|address| address.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair, SanType};
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_told_whatever_is_in_it() {
+        let mut params = CertificateParams::new(
+            (0..12)
+                .map(|number| format!("mail{number}.lab"))
+                .collect::<Vec<_>>(),
+        )
+        .unwrap();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "mail\n\u{1b}[2J.lab");
+        params
+            .subject_alt_names
+            .insert(0, SanType::IpAddress("2001:db8::7".parse().unwrap()));
+        params.not_after = rcgen::date_time_ymd(2027, 3, 31);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let shown = ShownCertificate::read(certificate.der()).unwrap();
+        assert_eq!(shown.until, "2027-03-31");
+        assert_eq!(shown.names.len(), 13);
+        let text = shown.to_string();
+        assert!(!text.chars().any(char::is_control), "{text:?}");
+        for part in [
+            "CN=mail\u{fffd}\u{fffd}[2J.lab",
+            "for 2001:db8::7, mail0.lab",
+            "mail8.lab and 3 more, valid until 2027-03-31",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        let none = CertificateParams::new(Vec::<String>::new()).unwrap();
+        let none = none.self_signed(&key).unwrap();
+        let none = ShownCertificate::read(none.der()).unwrap();
+        assert!(!none.to_string().contains(", for "), "{none}");
+        assert_eq!(
+            ShownCertificate::read(&CertificateDer::from_slice(b"no")),
+            None
+        );
+        assert_eq!(address(&[1, 2, 3]), None);
+    }
+}

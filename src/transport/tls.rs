@@ -14,8 +14,8 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme,
-    SupportedProtocolVersion,
+    CertificateError, ClientConfig, DigitallySignedStruct, ProtocolVersion, RootCertStore,
+    SignatureScheme, SupportedProtocolVersion,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -150,7 +150,10 @@ pub(super) fn client_config(options: &TlsOptions) -> Result<ClientConfig, TlsErr
         let inner = WebPkiServerVerifier::builder_with_provider(roots, provider)
             .build()
             .map_err(|error| TlsError::Setup(error.to_string()))?;
-        Arc::new(Explaining(inner))
+        Arc::new(Explaining {
+            inner,
+            has_ca_file: options.ca_file.is_some(),
+        })
     };
     let mut config = builder
         .with_custom_certificate_verifier(verifier)
@@ -237,7 +240,22 @@ pub(super) fn describe(error: &io::Error) -> String {
 
 /// Verifies as usual, and says of a refused certificate who it is for and who signed it.
 #[derive(Debug)]
-struct Explaining(Arc<WebPkiServerVerifier>);
+struct Explaining {
+    inner: Arc<WebPkiServerVerifier>,
+    has_ca_file: bool,
+}
+
+impl Explaining {
+    /// What to do about it.
+    fn advice(&self, error: &rustls::Error) -> &'static str {
+        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        match (*error == unknown, self.has_ca_file) {
+            (true, true) => "; no authority in the CA file has signed it",
+            (true, false) => "; a lab's own authority is named with a CA file",
+            (false, _) => "",
+        }
+    }
+}
 
 impl ServerCertVerifier for Explaining {
     fn verify_server_cert(
@@ -248,16 +266,16 @@ impl ServerCertVerifier for Explaining {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.0
+        self.inner
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             .map_err(|error| {
                 let shown = ShownCertificate::read(end_entity);
                 let shown =
                     shown.map_or_else(|| "unreadable".to_owned(), |shown| shown.to_string());
                 rustls::Error::General(format!(
-                    "the certificate shown for `{}` is not trusted: {error}; a lab's own authority is named \
-                     with ca_file ({shown})",
-                    server_name.to_str()
+                    "the certificate shown for `{}` is not trusted: {error}{} ({shown})",
+                    server_name.to_str(),
+                    self.advice(&error)
                 ))
             })
     }
@@ -269,7 +287,7 @@ impl ServerCertVerifier for Explaining {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         proven(TlsVersion::Tls12);
-        self.0
+        self.inner
             .verify_tls12_signature(message, certificate, signature)
     }
 
@@ -280,12 +298,12 @@ impl ServerCertVerifier for Explaining {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         proven(TlsVersion::Tls13);
-        self.0
+        self.inner
             .verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.inner.supported_verify_schemes()
     }
 }
 

@@ -403,6 +403,37 @@ fn errors_after_the_recycle_fail_restored() {
 }
 
 #[test]
+fn several_servers_are_asked_whether_they_share_their_mailboxes() {
+    let of = |target: &str, outstanding: u64| {
+        let text = SCENARIO
+            .replace("[mock]", target)
+            .replace("trigger = \"mock\"", "trigger_command = \"true\"")
+            .replace(
+                "count = 500",
+                "count = 500\nuser = \"load####\"\npassword_env = \"PASSWORD\"",
+            );
+        let story = Story {
+            ledger: LedgerCounts {
+                outstanding,
+                ..Story::default().ledger
+            },
+            ..Story::default()
+        };
+        let plan = parse("synthetic.toml", &text).unwrap();
+        let checks = judge(&plan, &story.digest(), 1);
+        let check = checks.iter().find(|check| check.name == "nothing lost");
+        let figures = &check.unwrap().figures;
+        figures
+            .iter()
+            .any(|figure| figure.contains("share their mailboxes"))
+    };
+    let two = "[target]\nurl = [\"http://127.0.0.1:1\", \"http://127.0.0.1:2\"]";
+    assert!(of(two, 3));
+    assert!(!of(two, 0));
+    assert!(!of("[target]\nurl = \"http://127.0.0.1:1\"", 3));
+}
+
+#[test]
 fn lost_doubled_and_misplaced_mails_fail() {
     let good = Story::default().ledger;
     for ledger in [

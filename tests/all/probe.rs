@@ -197,7 +197,14 @@ fn the_other_end_is_told_with_its_certificate() {
         }
         let (_, until) = certificate.rsplit_once(' ').unwrap();
         assert_eq!(until.split('-').count(), 3, "{until}");
+        assert!(!text.contains("not verified"), "{text}");
     }
+    let output = probe(&[url, "--user", "load0001", "--insecure", "--hold", "100ms"]);
+    let text = said(&output);
+    assert!(
+        text.contains(" (certificate not verified), user load0001"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -208,6 +215,17 @@ async fn what_is_no_server_is_told_for_what_it_is() {
     let old = "HTTP/1.1 200 OK\r\nMS-ASProtocolVersions: 1.0,2.0\r\nMS-ASProtocolCommands: Sync\r\n\
                Content-Length: 0\r\n\r\n";
     let old = raw_server(vec![vec![Do::Read, text(old), Do::Hold]]).await;
+    // What would be asked again in a minute, and be told the same.
+    let gone = "HTTP/1.1 404 Not Found\r\nContent-Length: 14\r\n\r\nno such\u{1b}[2Jdoor";
+    let gone = gone.replace("14", &"no such\u{1b}[2Jdoor".len().to_string());
+    let gone = [(); 2].map(|()| vec![Do::Read, text(&gone), Do::Hold]);
+    let gone = raw_server(gone.into()).await;
+    let negotiate = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\n\
+                     WWW-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n";
+    let negotiate = raw_server(vec![vec![Do::Read, text(negotiate), Do::Hold]]).await;
+    let basic = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate, basic realm=\"x\"\r\n\
+                 Content-Length: 0\r\n\r\n";
+    let basic = raw_server(vec![vec![Do::Read, text(basic), Do::Hold]]).await;
     // Bound and never listening.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -219,7 +237,24 @@ async fn what_is_no_server_is_told_for_what_it_is() {
             3,
             "the server speaks 1.0,2.0, which holds none of the versions asked for",
         ),
-        (dead, 6, "There is no server: connection refused"),
+        (
+            gone,
+            3,
+            "The device is stuck: OPTIONS was answered with HTTP 404 (no ActiveSync server at this URL)",
+        ),
+        // The page that says so, and nothing that a terminal would obey.
+        (gone, 3, "< no such\u{fffd}[2Jdoor"),
+        (
+            negotiate,
+            3,
+            "The device is stuck: HTTP 401: the server does not offer Basic authentication here, but Negotiate, NTLM",
+        ),
+        (
+            basic,
+            3,
+            "The device is stuck: the server refuses the user's password",
+        ),
+        (dead, 6, "There is no connection: connection refused"),
     ] {
         let url = format!("http://{address}");
         let output = tokio::task::spawn_blocking(move || probe(&[&url, "--user", "a"]));

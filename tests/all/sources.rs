@@ -111,6 +111,11 @@ async fn a_misspelt_figure_is_told_and_one_of_ones_own_is_not() {
     })
     .await;
     assert_eq!(sources.sample().0["custom.actve_requests"], 7.0);
+    let name = sources.reports()[0].name.clone();
+    assert_eq!(
+        name, "EX01, values from the command echo",
+        "arguments may hold secrets"
+    );
     let misspelt: Vec<_> = sources
         .reports()
         .into_iter()

@@ -141,7 +141,7 @@ impl Bench<'_> {
             return check.no_data("nothing was measured");
         }
         let ledger = self.digest.ledger;
-        let check = check.figures(vec![
+        let mut figures = vec![
             format!(
                 "{} mails meant, {} accepted, {} failed",
                 ledger.meant, ledger.accepted, ledger.failed
@@ -154,7 +154,18 @@ impl Bench<'_> {
                 ledger.duplicates,
                 ledger.misplaced
             ),
-        ]);
+        ];
+        let several = match &self.plan.target {
+            TargetPlan::Server { urls, .. } => urls.len(),
+            TargetPlan::Mock(_) => 1,
+        };
+        if several > 1 && ledger.outstanding > 0 {
+            figures.push(format!(
+                "the devices of a user are dealt over {several} servers: a mail reaches them all only if the \
+                 servers share their mailboxes"
+            ));
+        }
+        let check = check.figures(figures);
         // A complete run waits for `late_after`; one that was cut short leaves mails under way.
         if ledger.late + ledger.duplicates + ledger.misplaced > 0
             || (self.is_complete() && ledger.outstanding > 0)
@@ -162,7 +173,9 @@ impl Bench<'_> {
             return check.fail("mails are missing, there twice, or in the wrong place");
         }
         if ledger.outstanding > 0 || ledger.accepted + ledger.failed < ledger.meant {
-            return check.no_data("mails were under way when the run ended");
+            return check.no_data(
+                "the run ended while mails were under way: what is missing may only be late",
+            );
         }
         if ledger.accepted == 0 || ledger.synced == 0 {
             return check.no_data("no mail was accepted and received");

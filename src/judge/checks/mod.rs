@@ -17,7 +17,7 @@ use super::statistics::{
 use super::{Check, Digest, Outcome, merged};
 use crate::measure::{Counter, Interval, Metric};
 use crate::recycle::Recycle;
-use crate::scenario::{Expectation, PhaseKind, Plan, Trigger, format_duration};
+use crate::scenario::{Expectation, PhaseKind, Plan, TargetPlan, Trigger, format_duration};
 pub(super) use unanswered::failing;
 use unanswered::{FEWEST, NOTICED};
 

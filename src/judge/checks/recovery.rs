@@ -214,7 +214,9 @@ impl Bench<'_> {
             let rise = peak - before;
             let Some(after) = after else {
                 if rise >= least {
-                    figures.push(format!("{text} rose and was not seen any more"));
+                    figures.push(format!(
+                        "{text} rose, and was not looked at after the recycle"
+                    ));
                     outcome = worse_of(outcome, Outcome::NoData);
                 }
                 continue;
@@ -249,7 +251,9 @@ impl Bench<'_> {
         let check = check.figures(figures);
         match (outcome, judged) {
             (Outcome::Fail, _) => check.fail("the pool has not let go of what it had gathered"),
-            (Outcome::NoData, _) => check.no_data("what had gathered was not seen any more"),
+            (Outcome::NoData, _) => {
+                check.no_data("what had gathered was not looked at after the recycle")
+            }
             (_, 0) if !seen && self.plan.checks.symptom != Expectation::Expected => {
                 check.skip("the server's side was not seen, and the scenario does not ask for it")
             }
