@@ -280,6 +280,10 @@ fn without_a_recycle_nobody_can_connect_and_the_verdict_is_failed() {
         count(&record, "recovered", "syncs"),
     );
     assert!(refused > 200 && refused > answered, "{refused} {answered}");
+    // And mails wait for devices that have a network.
+    let due = |phase| level(&record, phase, "devices.mails_due", "median");
+    let (before, dead) = (due("baseline"), due("recovered"));
+    assert!(dead > 200.0 && dead > 10.0 * before, "{before} {dead}");
 }
 
 /// Weeks in a minute: the five curves rise together until nobody can connect, and fall at the recycle
