@@ -267,6 +267,21 @@ fn figure(text: &str) -> Result<(Figure, Option<PhaseKind>), String> {
 
 fn unknown(name: &str) -> String {
     let known = known();
+    if let Some((rest, last)) = name.rsplit_once('.')
+        && (known.iter().any(|one| one == rest) || figure(rest).is_ok())
+    {
+        let statistics = ["p50", "p95", "p99", "mean", "max", "last", "count"];
+        let phases = PhaseKind::ALL.iter().map(|(name, _)| *name);
+        let near = |word: &&str| 3 * strsim::osa_distance(word, last) <= last.len();
+        let hint = phases.clone().chain(statistics).find(near);
+        return format!(
+            "`{last}` of `{name}` is neither a statistic nor a phase; {}",
+            hint.map_or_else(
+                || format!("phases are {}", phases.collect::<Vec<_>>().join(", ")),
+                |meant| format!("did you mean `{meant}`?")
+            )
+        );
+    }
     let nearest = known
         .iter()
         .map(|other| (strsim::jaro_winkler(name, other), other))
@@ -471,7 +486,15 @@ mod tests {
         let problem = |text: &str| parse_threshold(text).unwrap_err();
         for (text, part) in [
             ("sync.p99", "relation"),
-            ("sync.p100 < 1s", "unknown figure"),
+            ("sync.p100 < 1s", "`p100` of `sync.p100` is neither"),
+            (
+                "sync.p99.recoverd < 1s",
+                "`recoverd` of `sync.p99.recoverd` is neither a statistic nor a phase; did you mean `recovered`?",
+            ),
+            (
+                "failing.whenever < 5%",
+                "; phases are ramp, settle, baseline",
+            ),
             ("sinc.p99 < 1s", "did you mean `sync`"),
             ("sync < 1s", "needs a statistic"),
             ("sync.p99 < fast", "expected a duration"),
