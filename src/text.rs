@@ -17,11 +17,62 @@ pub(crate) fn clean(text: &str) -> String {
     let letters = text.chars();
     letters
         .map(|letter| {
-            if letter.is_control() {
+            if letter.is_control() || turns_text(letter) {
                 '\u{fffd}'
             } else {
                 letter
             }
         })
         .collect()
+}
+
+/// What a shell command runs: what stands before it and behind it may hold secrets.
+#[must_use]
+pub(crate) fn program(command: &str) -> &str {
+    let mut words = command.split_whitespace();
+    words.find(|word| !word.contains('=')).unwrap_or("…")
+}
+
+/// A URL without what may be secret in it: user, password and query.
+#[must_use]
+pub(crate) fn bare_url(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
+}
+
+/// Whether it ends a line or turns the direction of what follows, so that a text looks like another.
+const fn turns_text(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_left_out() {
+        assert_eq!(program("curl -u a:b http://ex01"), "curl");
+        assert_eq!(program("A=x B=y /bin/read --all"), "/bin/read");
+        assert_eq!(program("A=x"), "…");
+        assert_eq!(
+            bare_url("https://u:p@ex01:91/m/x?key=1#z"),
+            "https://ex01:91/m/x"
+        );
+        assert_eq!(bare_url("http://ex01"), "http://ex01");
+        assert_eq!(bare_url("https://ex01?to=a@b"), "https://ex01");
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_is_replaced() {
+        assert_eq!(
+            clean("a\u{1b}[2J\n\u{202e}b é"),
+            "a\u{fffd}[2J\u{fffd}\u{fffd}b é"
+        );
+    }
 }

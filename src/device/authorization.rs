@@ -275,6 +275,20 @@ impl Login {
     }
 }
 
+/// The schemes in a `WWW-Authenticate` header (RFC 9110 11.6.1): challenges and their parameters are
+/// separated alike, by commas that stand in no quotes.
+pub(super) fn schemes(line: &str) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    let parts = line.split(move |letter| {
+        is_quoted ^= letter == '"';
+        letter == ',' && !is_quoted
+    });
+    parts.filter_map(|part| {
+        let word = part.split_whitespace().next()?;
+        (!word.contains('=')).then_some(word)
+    })
+}
+
 /// A token is put into a header as it is.
 fn checked(token: Token) -> Result<Token, String> {
     let is_good = |byte: u8| byte.is_ascii_graphic();
@@ -344,6 +358,18 @@ mod tests {
         );
         tokio::time::advance(PAUSE).await;
         assert_eq!(&*tokens.current().await.ok().unwrap().header, "Bearer t4");
+    }
+
+    #[test]
+    fn schemes_are_told_from_their_parameters() {
+        let of = |line| schemes(line).collect::<Vec<_>>();
+        assert_eq!(of("Negotiate, NTLM"), ["Negotiate", "NTLM"]);
+        assert_eq!(
+            of("Digest realm=\"Basic, Bearer\", qop=\"auth,auth-int\", basic realm=\"x\""),
+            ["Digest", "basic"]
+        );
+        assert_eq!(of("Negotiate YII=="), ["Negotiate"]);
+        assert!(of(" , ").is_empty());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use eas::wbxml::DecodeError;
 use eas::{Command, ProtocolVersion, http};
 use tokio::time::Instant;
 
-use super::authorization::Login;
+use super::authorization::{Login, schemes};
 use super::event::{Event, FailureClass, Record};
 use super::profile::{Identity, Profile, Refusals};
 use super::route::Route;
@@ -370,15 +370,12 @@ impl<T: Transport> Client<T> {
     /// at its password then. Basic switched off is a classic of Exchange.
     fn not_offered(&self, answer: &Answer) -> Option<String> {
         let scheme = self.identity.authorization.scheme()?;
-        let challenges = answer.header_values("WWW-Authenticate");
-        let mut words = challenges.iter().flat_map(|one| one.split([' ', ',']));
-        if challenges.is_empty() || words.any(|word| word.eq_ignore_ascii_case(scheme)) {
+        let lines = answer.header_values("WWW-Authenticate");
+        let offered: Vec<&str> = lines.iter().flat_map(|line| schemes(line)).collect();
+        if offered.is_empty() || offered.iter().any(|one| one.eq_ignore_ascii_case(scheme)) {
             return None;
         }
-        let offered = challenges
-            .iter()
-            .filter_map(|one| one.split([' ', ',']).next());
-        let offered = offered.collect::<Vec<_>>().join(", ");
+        let offered = offered.join(", ");
         Some(format!(
             "HTTP 401: the server does not offer {scheme} authentication here, but {offered}"
         ))

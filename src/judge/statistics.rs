@@ -292,24 +292,24 @@ pub fn compare_medians(
     (!resamples.is_empty()).then_some(Comparison { value, resamples })
 }
 
-/// What was waited for in an interval: seconds times mails, and mails that came.
+/// What was waited for in an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Waited {
     /// Seconds times mails.
     pub seconds: f64,
-    /// Mails that came.
-    pub arrived: f64,
+    /// Mails that became due.
+    pub mails: f64,
 }
 
-/// The mean wait in seconds, by Little's law: what is waited for in a second, by what comes in a second.
-/// Of a server that delivers nothing it is all that was waited.
+/// The mean wait for a mail in seconds, by Little's law: how many are due at a time, by how many become due
+/// in that time. Without any it is all that was waited.
 fn mean_wait<'a>(intervals: impl IntoIterator<Item = &'a Waited>) -> f64 {
-    let (seconds, arrived) = intervals
+    let (seconds, mails) = intervals
         .into_iter()
-        .fold((0.0, 0.0), |(seconds, arrived), one| {
-            (seconds + one.seconds, arrived + one.arrived)
+        .fold((0.0, 0.0), |(seconds, mails), one| {
+            (seconds + one.seconds, mails + one.mails)
         });
-    seconds / f64::max(arrived, 1.0)
+    seconds / f64::max(mails, 1.0)
 }
 
 /// Compares mean waits in seconds by block bootstrap. `None` with too few intervals.
@@ -528,9 +528,9 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_what_is_due_by_what_comes() {
+    fn a_wait_is_who_waits_by_what_there_is_to_wait_for() {
         let mut random = random(4);
-        let side = |seconds: f64, arrived: f64| vec![Waited { seconds, arrived }; 20];
+        let side = |seconds: f64, mails: f64| vec![Waited { seconds, mails }; 20];
         let mut compare = |before: &[Waited], after: &[Waited]| {
             let compared = compare_waits(before, after, &mut random).unwrap();
             (compared.value, compared.difference(1.5).low)
@@ -542,7 +542,7 @@ mod tests {
         let (value, low) = compare(&side(20.0, 10.0), &side(60.0, 10.0));
         assert_eq!(value, (2.0, 6.0));
         assert!(low > 2.9, "{low}");
-        // Nothing comes any more.
+        // No mail gets in any more, and devices still wait.
         let (value, low) = compare(&side(20.0, 10.0), &side(5.0, 0.0));
         assert_eq!(value, (2.0, 100.0));
         assert!(low > 90.0, "{low}");

@@ -39,9 +39,15 @@ pub struct LedgerCounts {
     /// Those among `outstanding` on devices that have a network and no later mail.
     #[serde(default)]
     pub due: u64,
-    /// How long such arrivals have waited so far, all together, in milliseconds.
+    /// Arrivals that became due so.
     #[serde(default)]
-    pub waited_ms: u64,
+    pub came_due: u64,
+    /// How long such arrivals have been waited for, all together, in milliseconds.
+    #[serde(default)]
+    pub mail_ms: u64,
+    /// How long devices have waited for one or more of them, all together, in milliseconds.
+    #[serde(default)]
+    pub device_ms: u64,
 }
 
 /// A latency in one second, in microseconds.

@@ -92,6 +92,8 @@ struct Got {
     latest: u32,
     /// Accepted mails after that which have not come: of those before it a slow server is no reason.
     due: u32,
+    /// Those that were accepted since the device was there last.
+    fresh: u32,
     /// The device has a network, and is on.
     is_there: bool,
 }
@@ -133,27 +135,43 @@ pub struct Ledger {
     waiting: Waiting,
 }
 
-/// How long mails wait for devices that could fetch them, as an integral: latencies know only of the
-/// mails that came, and samples only of the instants at which they are taken.
+/// What is waited for on devices that are there, as integrals: latencies know only of the mails that came,
+/// and samples only of the instants at which they are taken.
 #[derive(Debug)]
 struct Waiting {
-    /// Mails due on devices that are there.
+    /// Mails due.
     due: u64,
-    /// What has been waited until then, in seconds times mails.
-    waited: f64,
+    /// Devices on which they are.
+    devices: u64,
+    /// Both by seconds, until `since`.
+    mail_seconds: f64,
+    device_seconds: f64,
     since: Instant,
+    /// Mails that became due.
+    came: u64,
 }
 
 impl Waiting {
-    fn until(&self, now: Instant) -> f64 {
+    /// Mails, and devices, by seconds.
+    fn until(&self, now: Instant) -> (f64, f64) {
         let seconds = now.saturating_duration_since(self.since).as_secs_f64();
-        self.waited + self.due as f64 * seconds
+        (
+            self.mail_seconds + self.due as f64 * seconds,
+            self.device_seconds + self.devices as f64 * seconds,
+        )
     }
 
-    fn change(&mut self, from: u32, to: u32, now: Instant) {
-        self.waited = self.until(now);
-        self.since = self.since.max(now);
+    /// So many mails were due on a device that is there, and so many are from then on.
+    fn change(&mut self, from: u32, to: u32, at: Instant) {
+        (self.mail_seconds, self.device_seconds) = self.until(at);
+        let (waited, waits) = (u8::from(from > 0), u8::from(to > 0));
+        // A device may tell of something a moment after others told of what came later.
+        let since = self.since.saturating_duration_since(at).as_secs_f64();
+        self.mail_seconds += (f64::from(to) - f64::from(from)) * since;
+        self.device_seconds += (f64::from(waits) - f64::from(waited)) * since;
+        self.since = self.since.max(at);
         self.due = (self.due + u64::from(to)).saturating_sub(from.into());
+        self.devices = (self.devices + u64::from(waits)).saturating_sub(waited.into());
     }
 }
 
@@ -179,8 +197,11 @@ impl Ledger {
             counts: LedgerCounts::default(),
             waiting: Waiting {
                 due: 0,
-                waited: 0.0,
+                devices: 0,
+                mail_seconds: 0.0,
+                device_seconds: 0.0,
                 since: Instant::now(),
+                came: 0,
             },
         }
     }
@@ -219,9 +240,7 @@ impl Ledger {
         if let Some(mail) = self.under_way(id) {
             mail.accepted = Some(at);
             self.counts.accepted += 1;
-            for position in 0..self.users[id.user as usize].got.len() {
-                self.recount(id.user, position, at);
-            }
+            self.is_due(id, at);
         }
         self.settle(id);
     }
@@ -236,18 +255,45 @@ impl Ledger {
             got.is_there = is_there;
             let (from, to) = if is_there { (0, got.due) } else { (got.due, 0) };
             self.waiting.change(from, to, at);
+            // A mail comes once, however often the device goes and comes back.
+            self.waiting.came += u64::from(std::mem::take(&mut got.fresh));
         }
     }
 
-    /// Counts anew what is due on a device.
-    fn recount(&mut self, user: u32, position: usize, at: Instant) {
-        let user = &mut self.users[user as usize];
-        let got = &mut user.got[position];
-        let after = user.under_way.range(got.latest.saturating_add(1)..);
-        let is_due =
-            |mail: &UnderWay| mail.accepted.is_some() && !mail.have.contains(&(position as u16));
-        let due = after.filter(|(_, mail)| is_due(mail)).count() as u32;
+    /// A mail is due on the devices that have neither it nor a later one.
+    fn is_due(&mut self, id: MailId, at: Instant) {
+        let User { got, under_way, .. } = &mut self.users[id.user as usize];
+        let Some(mail) = under_way.get(&id.number) else {
+            return;
+        };
+        for (position, got) in got.iter_mut().enumerate() {
+            if id.number > got.latest && !mail.have.contains(&(position as u16)) {
+                got.due += 1;
+                if got.is_there {
+                    self.waiting.change(got.due - 1, got.due, at);
+                    self.waiting.came += 1;
+                } else {
+                    got.fresh += 1;
+                }
+            }
+        }
+    }
+
+    /// A device has that mail, and it is the latest: neither it nor those before it are due any more.
+    fn has_latest(&mut self, id: MailId, position: usize, at: Instant) {
+        let User { got, under_way, .. } = &mut self.users[id.user as usize];
+        let got = &mut got[position];
+        let passed = under_way.range(got.latest + 1..=id.number);
+        let was_due = |(number, mail): &(&u32, &UnderWay)| {
+            let had = **number != id.number && mail.have.contains(&(position as u16));
+            mail.accepted.is_some() && !had
+        };
+        let due = got
+            .due
+            .saturating_sub(passed.filter(was_due).count() as u32);
         let before = std::mem::replace(&mut got.due, due);
+        got.fresh = got.fresh.min(due);
+        got.latest = id.number;
         if got.is_there {
             self.waiting.change(before, due, at);
         }
@@ -320,7 +366,6 @@ impl Ledger {
         }
         got.add(number);
         let is_latest = number > got.latest;
-        got.latest = got.latest.max(number);
         self.counts.synced += 1;
         if let Some(mail) = user.under_way.get_mut(&number) {
             mail.have.insert(position as u16);
@@ -345,7 +390,7 @@ impl Ledger {
             }
         }
         if is_latest {
-            self.recount(marker.id.user, position, at);
+            self.has_latest(marker.id, position, at);
         }
         self.settle(marker.id);
         arrival
@@ -371,7 +416,10 @@ impl Ledger {
     pub fn counts(&self, now: Instant) -> LedgerCounts {
         let mut counts = self.counts;
         counts.due = self.waiting.due;
-        counts.waited_ms = (self.waiting.until(now) * 1e3) as u64;
+        counts.came_due = self.waiting.came;
+        let (mails, devices) = self.waiting.until(now);
+        counts.mail_ms = (mails * 1e3) as u64;
+        counts.device_ms = (devices * 1e3) as u64;
         for user in &self.users {
             for mail in user.under_way.values() {
                 let missing = (user.devices.len() - mail.have.len()) as u64;
@@ -546,67 +594,105 @@ mod tests {
         let counts = ledger.counts(Instant::now());
         assert_eq!((counts.duplicates, counts.late_arrivals), (0, 1));
     }
-    /// Seconds times mails that were waited for, and mails that are due.
-    fn waited(ledger: &Ledger) -> (f64, u64) {
+    /// What was waited for, by seconds: mails and devices; and the mails that are due.
+    fn waited(ledger: &Ledger) -> (f64, f64, u64) {
         let counts = ledger.counts(Instant::now());
-        (counts.waited_ms as f64 / 1e3, counts.due)
+        let seconds = |ms: u64| ms as f64 / 1e3;
+        (
+            seconds(counts.mail_ms),
+            seconds(counts.device_ms),
+            counts.due,
+        )
     }
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     #[tokio::test(start_paused = true)]
-    async fn mails_wait_for_devices_that_are_there() {
-        let second = Duration::from_secs(1);
+    async fn devices_that_are_there_wait_for_mail() {
         let mut ledger = Ledger::new(7, &[0, 0], LATE);
         let mail = ledger.meant(0, Instant::now()).unwrap();
         ledger.there(0, true, Instant::now());
-        tokio::time::advance(second).await;
-        assert_eq!(waited(&ledger), (0.0, 0), "it is not accepted");
+        tokio::time::advance(SECOND).await;
+        assert_eq!(waited(&ledger), (0.0, 0.0, 0), "it is not accepted");
         ledger.accepted(mail.id, Instant::now());
-        assert_eq!(waited(&ledger), (0.0, 1), "one device is off");
-        tokio::time::advance(2 * second).await;
+        assert_eq!(waited(&ledger), (0.0, 0.0, 1), "one device is off");
+        tokio::time::advance(2 * SECOND).await;
         ledger.there(1, true, Instant::now());
-        assert_eq!(waited(&ledger), (2.0, 2));
-        tokio::time::advance(second).await;
+        assert_eq!(waited(&ledger), (2.0, 2.0, 2));
+        tokio::time::advance(SECOND).await;
         ledger.there(0, false, Instant::now());
         ledger.there(0, false, Instant::now());
-        assert_eq!(waited(&ledger), (4.0, 1));
-        tokio::time::advance(10 * second).await;
+        assert_eq!(waited(&ledger), (4.0, 4.0, 1));
+        tokio::time::advance(10 * SECOND).await;
         ledger.there(0, true, Instant::now());
-        assert_eq!(waited(&ledger), (14.0, 2));
+        assert_eq!(waited(&ledger), (14.0, 14.0, 2));
+        // A second mail makes no other device wait.
+        let second = ledger.meant(0, Instant::now()).unwrap();
+        ledger.accepted(second.id, Instant::now());
+        tokio::time::advance(SECOND).await;
+        assert_eq!(waited(&ledger), (18.0, 16.0, 4));
         for device in 0..2 {
-            ledger.synced(device, &mail.to_string(), None, Instant::now());
+            for mail in [mail, second] {
+                ledger.synced(device, &mail.to_string(), None, Instant::now());
+            }
         }
-        tokio::time::advance(second).await;
-        assert_eq!(waited(&ledger), (14.0, 0));
+        tokio::time::advance(SECOND).await;
+        assert_eq!(waited(&ledger), (18.0, 16.0, 0));
+        // Each mail once for each device, though one of them went and came back.
+        assert_eq!(ledger.counts(Instant::now()).came_due, 4);
         ledger.there(9, true, Instant::now());
     }
 
-    /// A lost mail would wait for ever, and it is not slowness that it tells of.
+    /// A lost mail would be waited for for ever, and it is not slowness that it tells of.
     #[tokio::test(start_paused = true)]
     async fn a_mail_that_a_later_one_has_overtaken_is_not_waited_for() {
         let mut ledger = Ledger::new(7, &[0], LATE);
         ledger.there(0, true, Instant::now());
-        let mails: Vec<_> = (0..4)
+        let mails: Vec<_> = (0..5)
             .map(|_| ledger.meant(0, Instant::now()).unwrap())
             .collect();
-        for mail in &mails[..3] {
+        for mail in &mails[..4] {
             ledger.accepted(mail.id, Instant::now());
         }
-        ledger.failed(mails[3].id);
-        assert_eq!(waited(&ledger).1, 3, "a failed one is nobody's");
-        ledger.synced(0, &mails[1].to_string(), None, Instant::now());
-        assert_eq!(waited(&ledger).1, 1);
-        assert_eq!(
-            ledger.counts(Instant::now()).outstanding,
-            2,
-            "but it is missing"
-        );
+        ledger.failed(mails[4].id);
+        assert_eq!(waited(&ledger).2, 4, "a failed one is nobody's");
+        let mut comes = |number: usize| {
+            ledger.synced(0, &mails[number].to_string(), None, Instant::now());
+            (waited(&ledger).2, ledger.counts(Instant::now()).outstanding)
+        };
+        assert_eq!(comes(1), (2, 3), "the first is missing, and not due");
+        assert_eq!(comes(0), (2, 2));
+        assert_eq!(comes(4), (2, 2), "a failed one that came all the same");
+        assert_eq!(comes(3), (0, 1));
+        assert_eq!(comes(2), (0, 0));
+        // After a start with key 0 all comes again, and nothing is due for that.
+        ledger.starts_again(0);
         ledger.synced(0, &mails[0].to_string(), None, Instant::now());
-        ledger.synced(0, &mails[2].to_string(), None, Instant::now());
-        assert_eq!(waited(&ledger).1, 0);
-        // A mail that comes before its sender hears that it was accepted has waited for nothing.
-        let early = ledger.meant(0, Instant::now()).unwrap();
-        ledger.synced(0, &early.to_string(), None, Instant::now());
+        assert_eq!(waited(&ledger), (0.0, 0.0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_told_late_is_counted_from_when_it_was() {
+        let mut ledger = Ledger::new(7, &[0, 1], LATE);
+        let start = Instant::now();
+        let at = |seconds: u32| start + seconds * SECOND;
+        ledger.there(0, true, start);
+        ledger.there(1, true, start);
+        let (first, second) = (ledger.meant(0, start), ledger.meant(1, start));
+        let (first, second) = (first.unwrap(), second.unwrap());
+        tokio::time::advance(20 * SECOND).await;
+        ledger.accepted(first.id, at(2));
+        ledger.accepted(second.id, at(10));
+        // Device 0 had its mail at 5 s, and tells of it now.
+        ledger.synced(0, &first.to_string(), None, at(5));
+        assert_eq!(waited(&ledger), (3.0 + 10.0, 3.0 + 10.0, 1));
+        // A mail that comes before its sender hears that it was accepted was not waited for.
+        ledger.synced(1, &second.to_string(), None, at(20));
+        let early = ledger.meant(0, at(20)).unwrap();
+        ledger.synced(0, &early.to_string(), None, at(20));
+        tokio::time::advance(SECOND).await;
         ledger.accepted(early.id, Instant::now());
-        assert_eq!(waited(&ledger), (0.0, 0));
+        tokio::time::advance(SECOND).await;
+        assert_eq!(waited(&ledger), (13.0, 13.0, 0));
     }
 }

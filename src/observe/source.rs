@@ -16,6 +16,7 @@ use crate::lock::lock;
 use crate::measure::Gauges;
 use crate::scenario::SourcePlan;
 use crate::terminal::say;
+use crate::text::clean;
 
 /// Tells how many requests the devices have open now.
 pub type Open = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -221,7 +222,8 @@ fn failed(slot: &Mutex<Slot>, problem: String) {
         say(&format!("{} cannot be read: {problem}", slot.report.name));
     }
     slot.report.failures += 1;
-    slot.report.last_failure = Some(problem);
+    // What a command or a server says, on its way to a terminal.
+    slot.report.last_failure = Some(clean(&problem));
 }
 
 /// A misspelt name is a figure of its own, which nothing looks at.

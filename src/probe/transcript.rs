@@ -90,8 +90,8 @@ pub(super) fn answer(received: &Received, method: Method, bodies: bool) -> Strin
             for (name, value) in answer.headers() {
                 header(&mut out, '<', &name, &value);
             }
-            // An error's page says whose it is.
-            if answer.status != 200 || bodies && method != Method::Options {
+            // An error's page says whose it is; the page of a good answer to OPTIONS says nothing.
+            if bodies && (answer.status != 200 || method != Method::Options) {
                 body(&mut out, '<', &answer.body);
             }
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::command;
 use crate::scenario::Trigger;
 use crate::terminal::say;
+use crate::text::{bare_url, program};
 
 /// A recycle command that takes longer hangs: PowerShell remoting needs some seconds.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -21,15 +22,15 @@ pub enum TriggerError {
     /// The web hook did not take the call.
     #[error("recycle web hook {url}: {problem}")]
     Hook {
-        /// Where.
+        /// Where, without a query.
         url: String,
         /// What went wrong.
         problem: String,
     },
     /// The command cannot be run.
-    #[error("recycle command `{command}`: {problem}")]
+    #[error("recycle command `{command} …`: {problem}")]
     Command {
-        /// The command.
+        /// What it runs.
         command: String,
         /// What went wrong.
         problem: String,
@@ -67,7 +68,7 @@ pub async fn pull(
             .await
             .map(drop)
             .map_err(|problem| TriggerError::Command {
-                command: text.clone(),
+                command: program(text).to_owned(),
                 problem,
             }),
     }
@@ -79,7 +80,7 @@ async fn call(
     client: &reqwest::Client,
 ) -> Result<(), TriggerError> {
     let fail = |problem: String| TriggerError::Hook {
-        url: url.to_owned(),
+        url: bare_url(url),
         problem,
     };
     let mut request = client.post(url).timeout(LIMIT);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format_duration;
 use super::reader::Section;
+use crate::text::{bare_url, program};
 
 /// The pool of Exchange's ActiveSync.
 const POOL: &str = "MSExchangeSyncAppPool";
@@ -130,12 +131,11 @@ impl fmt::Display for SourcePlan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}, {} from ", self.server, self.format.as_str())?;
         match &self.place {
-            Place::Url(url) => formatter.write_str(url),
+            Place::Url(url) => formatter.write_str(&bare_url(url)),
             Place::Path(path) => write!(formatter, "{}", path.display()),
             // Its arguments may hold secrets, and its lines break those of a report.
             Place::Command(command) => {
-                let program = command.split_whitespace().next().unwrap_or_default();
-                write!(formatter, "the command {program}")
+                write!(formatter, "the command {}", program(command))
             }
         }
     }
@@ -259,7 +259,8 @@ fn source(section: Section<'_>, folder: &Path) -> Option<SourcePlan> {
 /// The host of a URL names its server.
 fn host(place: &Place) -> Option<String> {
     let Place::Url(url) = place else { return None };
-    let rest = url.split_once("://")?.1;
+    let bare = bare_url(url);
+    let rest = bare.split_once("://")?.1;
     let authority = rest.split(['/', '?']).next()?;
     let host = authority
         .rsplit_once(':')

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::peer::ShownCertificate;
 use super::sessions::OfWhoeverAsks;
+use crate::text::clean;
 
 /// A version of TLS. Those before 1.2 are spoken by no kept library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -273,8 +274,9 @@ impl ServerCertVerifier for Explaining {
                 let shown =
                     shown.map_or_else(|| "unreadable".to_owned(), |shown| shown.to_string());
                 rustls::Error::General(format!(
-                    "the certificate shown for `{}` is not trusted: {error}{} ({shown})",
+                    "the certificate shown for `{}` is not trusted: {}{} ({shown})",
                     server_name.to_str(),
+                    clean(&error.to_string()),
                     self.advice(&error)
                 ))
             })

@@ -18,8 +18,8 @@ use super::{Check, Digest, Outcome, merged};
 use crate::measure::{Counter, Interval, Metric};
 use crate::recycle::Recycle;
 use crate::scenario::{Expectation, PhaseKind, Plan, TargetPlan, Trigger, format_duration};
+use unanswered::NOTICED;
 pub(super) use unanswered::failing;
-use unanswered::{FEWEST, NOTICED};
 
 /// Names of the gauges that the checks read.
 pub(super) mod gauge {

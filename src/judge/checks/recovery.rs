@@ -85,7 +85,7 @@ impl Bench<'_> {
         );
         match worst {
             Outcome::Fail => check.fail(format!(
-                "latencies are above {bound}, requests fail, devices hang, or mails wait"
+                "latencies are above {bound}, requests fail, or devices wait"
             )),
             Outcome::Pass if judged > 0 => check.pass(format!("latencies are within {bound}")),
             _ => check.no_data(format!(
@@ -94,7 +94,7 @@ impl Bench<'_> {
         }
     }
 
-    /// Requests that fail, devices that hang in a Sync and mails that wait have no latency that could be
+    /// Requests that fail, devices that hang in a Sync or wait for mail have no latency that could be
     /// bad.
     fn still_failing(
         &self,
@@ -124,7 +124,7 @@ impl Bench<'_> {
         }
         let checks = &self.plan.checks;
         let (factor, slack) = (checks.tolerance.max(TWICE), checks.slack.as_secs_f64());
-        let longer = self.mails_wait(baseline, recovered, factor, slack)?;
+        let longer = self.longer_wait(baseline, recovered, factor, slack)?;
         let outcome = if longer.is_proven {
             Outcome::Fail
         } else {

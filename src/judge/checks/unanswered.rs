@@ -2,11 +2,8 @@
 
 use super::*;
 
-/// Devices that hang in a Sync, or mails due on them, as a share of the devices: from then on users
-/// notice.
+/// Devices that hang in a Sync, or wait for mail, as a share of all: from then on users notice.
 pub(super) const NOTICED: f64 = 0.05;
-/// Samples of a server that may be starved: it answers few, and a p95 has one beyond it.
-pub(super) const FEWEST: u64 = 20;
 
 /// Share of requests that had no good answer: what a device calls "cannot connect", whoever says so.
 pub(in crate::judge) fn failing(intervals: &[&Interval]) -> f64 {
@@ -30,48 +27,50 @@ pub(in crate::judge) fn failing(intervals: &[&Interval]) -> f64 {
     bad as f64 / (unanswered + sum(&[Counter::Answers])).max(1) as f64
 }
 
-/// Mails that were waited for in a stretch of a run.
+/// How devices waited for mail in a stretch of a run.
 struct Waits {
     intervals: Vec<Waited>,
-    /// Mails that were waited for at a time, in each of them.
+    /// Devices that waited at a time, in each of them.
     levels: Vec<f64>,
-    /// Mails that were waited for at its end.
-    due: f64,
+    seconds: f64,
 }
 
 impl Waits {
     fn of(intervals: &[&Interval]) -> Self {
-        let between = |pair: &[&Interval]| {
-            let (before, after) = (pair[0].ledger, pair[1].ledger);
-            let waited_ms = after.waited_ms.saturating_sub(before.waited_ms);
-            let waited = Waited {
-                seconds: waited_ms as f64 / 1e3,
-                arrived: after.synced.saturating_sub(before.synced) as f64,
-            };
-            (
-                waited,
-                waited.seconds / (pair[1].t - pair[0].t).max(f64::EPSILON),
-            )
-        };
+        /// A clock that is read a little late is no gap.
+        const LATE: f64 = 0.5;
         // A phase may be played twice, with others in between.
-        let is_next = |pair: &&[&Interval]| pair[1].t - pair[0].t < 2.0 * pair[1].seconds;
-        let pairs = intervals.windows(2).filter(is_next);
-        let (waited, levels) = pairs.map(between).unzip();
-        let last = intervals.last();
-        Self {
-            intervals: waited,
-            levels,
-            due: last.map_or(0.0, |last| last.ledger.due as f64),
+        let is_next = |pair: &&[&Interval]| (pair[1].t - pair[0].t - pair[1].seconds).abs() < LATE;
+        let mut waits = Self {
+            intervals: Vec::new(),
+            levels: Vec::new(),
+            seconds: 0.0,
+        };
+        for pair in intervals.windows(2).filter(is_next) {
+            let (before, after) = (pair[0].ledger, pair[1].ledger);
+            let seconds = |after: u64, before: u64| after.saturating_sub(before) as f64 / 1e3;
+            waits.intervals.push(Waited {
+                seconds: seconds(after.mail_ms, before.mail_ms),
+                mails: after.came_due.saturating_sub(before.came_due) as f64,
+            });
+            let devices = seconds(after.device_ms, before.device_ms);
+            waits.levels.push(devices / pair[1].seconds);
+            waits.seconds += pair[1].seconds;
         }
+        waits
     }
 
-    /// Mails that came, and those that were still to come.
     fn mails(&self) -> f64 {
-        self.due + self.intervals.iter().map(|one| one.arrived).sum::<f64>()
+        self.intervals.iter().map(|one| one.mails).sum()
+    }
+
+    /// Devices that waited at a time, half of the time at least.
+    fn level(&self) -> f64 {
+        median(&self.levels).unwrap_or(0.0)
     }
 }
 
-/// Mails that wait longer than before.
+/// Devices that wait longer for mail than before.
 pub(super) struct LongerWait {
     /// It is not by chance.
     pub(super) is_proven: bool,
@@ -89,9 +88,10 @@ impl Bench<'_> {
         median(&values).unwrap_or(0.0) / f64::from(self.plan.devices.count)
     }
 
-    /// Mails that wait longer than `factor` times as long as before and `slack` seconds. Latencies know of
+    /// Mails that are waited for longer than `factor` times as long as before and `slack` seconds, on more
+    /// devices than before: for one that the server turns away for good they only gather. Latencies know of
     /// the mails that came; of a server that starves these are few, and the quick ones.
-    pub(super) fn mails_wait(
+    pub(super) fn longer_wait(
         &self,
         before: &[&Interval],
         later: &[&Interval],
@@ -99,25 +99,28 @@ impl Bench<'_> {
         slack: f64,
     ) -> Option<LongerWait> {
         let (before, later) = (Waits::of(before), Waits::of(later));
-        if before.mails() < MIN_SAMPLES as f64 || later.mails() < FEWEST as f64 {
+        if before.mails() < MIN_SAMPLES as f64 {
             return None;
         }
-        // Half of the time, so that a backlog that is worked off does not count.
-        let level = median(&later.levels)?;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
         let compared = compare_waits(&before.intervals, &later.intervals, &mut random)?;
         let longer = compared.difference(factor);
-        if level <= NOTICED * f64::from(self.plan.devices.count) || longer.value <= slack {
+        let devices = f64::from(self.plan.devices.count);
+        /// By how much more devices must wait.
+        const MORE: f64 = 1.2;
+        // Half of the time, so that a backlog that is worked off does not count.
+        let least = f64::max(NOTICED * devices, MORE * before.level());
+        if later.level() <= least || longer.value <= slack {
             return None;
         }
         let is_proven = longer.low > slack;
-        let usual = median(&before.levels).unwrap_or(0.0);
-        let (was, is) = compared.value;
+        let side = |side: &Waits| (side.level() / devices * 100.0, side.mails() / side.seconds);
+        let ((was, rate_was), (is, rate_is)) = (side(&before), side(&later));
         Some(LongerWait {
             is_proven,
             text: format!(
-                "a mail waits {was:.1} s → {is:.1} s on devices that have a network, where {usual:.0} → \
-                 {level:.0} are due at a time{}",
+                "devices that have a network and wait for mail {was:.0} % → {is:.0} %, at {rate_was:.1} \
+                 arrivals/s → {rate_is:.1}/s{}",
                 if is_proven {
                     ""
                 } else {

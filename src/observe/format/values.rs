@@ -60,10 +60,15 @@ pub(in crate::observe) fn meant(gauge: &str) -> Option<&'static str> {
     let name = gauge.strip_prefix(CUSTOM)?.strip_prefix('.')?;
     let name = name.strip_prefix("server.").unwrap_or(name);
     let lower = name.to_ascii_lowercase();
+    /// Of shorter names another letter makes other words: `cpu`, `gpu`.
+    const SHORT: usize = 4;
     // `queue1` is the first of several.
     let is_numbered = name.ends_with(|letter: char| letter.is_ascii_digit());
     let known = SERVER_GAUGES.iter().map(|(known, _)| *known);
-    let mut near = known.filter(|known| strsim::osa_distance(&lower, known) <= 1);
+    let mut near = known.filter(|known| {
+        let most = usize::from(known.len() > SHORT);
+        strsim::osa_distance(&lower, known) <= most
+    });
     near.next().filter(|_| !is_numbered)
 }
 
@@ -113,12 +118,13 @@ mod tests {
         assert_eq!(meant("custom.server.pings_pendign"), Some("pings_pending"));
         assert_eq!(meant("custom.private_byte"), Some("private_bytes"));
         assert_eq!(meant("custom.Active_Requests"), Some("active_requests"));
-        assert_eq!(meant("custom.cpuu"), Some("cpu"));
+        assert_eq!(meant("custom.CPU"), Some("cpu"));
         for own in [
             "custom.active_requests_max",
             "custom.mailbox_latency_p99",
             "custom.requests_total_5xx",
             "custom.queue1",
+            "custom.gpu",
             "custom.active_sessions",
             "custom.active_users",
             "custom.requests",
