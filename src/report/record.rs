@@ -169,7 +169,7 @@ impl RunRecord {
         }
         let mut record: Self =
             serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
-        if record.verdict.is_none() {
+        if record.state == RunState::Running || record.verdict.is_none() {
             let what = match record.state {
                 RunState::Running => "the run was killed, or is still under way",
                 _ => "the run was left before it was concluded, or is still stopping",
