@@ -103,6 +103,7 @@ fn nothing_is_lost_on_sogo_and_a_starved_one_is_cured_by_a_recycle() {
     let without = std::fs::read_to_string(story)
         .unwrap()
         .replace("duration = \"58s\"", "duration = \"15s\"")
+        .replace("duration = \"60s\"", "duration = \"15s\"")
         .replace("trigger_command = ", "# trigger_command = ");
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), without).unwrap();
