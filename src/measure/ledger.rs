@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::interval::LedgerCounts;
+use super::waiting::Waiting;
 
 /// A mail of this run: user and number among the user's mails, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,46 +136,6 @@ pub struct Ledger {
     waiting: Waiting,
 }
 
-/// What is waited for on devices that are there, as integrals: latencies know only of the mails that came,
-/// and samples only of the instants at which they are taken.
-#[derive(Debug)]
-struct Waiting {
-    /// Mails due.
-    due: u64,
-    /// Devices on which they are.
-    devices: u64,
-    /// Both by seconds, until `since`.
-    mail_seconds: f64,
-    device_seconds: f64,
-    since: Instant,
-    /// Mails that became due.
-    came: u64,
-}
-
-impl Waiting {
-    /// Mails, and devices, by seconds.
-    fn until(&self, now: Instant) -> (f64, f64) {
-        let seconds = now.saturating_duration_since(self.since).as_secs_f64();
-        (
-            self.mail_seconds + self.due as f64 * seconds,
-            self.device_seconds + self.devices as f64 * seconds,
-        )
-    }
-
-    /// So many mails were due on a device that is there, and so many are from then on.
-    fn change(&mut self, from: u32, to: u32, at: Instant) {
-        (self.mail_seconds, self.device_seconds) = self.until(at);
-        let (waited, waits) = (u8::from(from > 0), u8::from(to > 0));
-        // A device may tell of something a moment after others told of what came later.
-        let since = self.since.saturating_duration_since(at).as_secs_f64();
-        self.mail_seconds += (f64::from(to) - f64::from(from)) * since;
-        self.device_seconds += (f64::from(waits) - f64::from(waited)) * since;
-        self.since = self.since.max(at);
-        self.due = (self.due + u64::from(to)).saturating_sub(from.into());
-        self.devices = (self.devices + u64::from(waits)).saturating_sub(waited.into());
-    }
-}
-
 impl Ledger {
     /// A ledger for those devices: `devices[n]` is the user of device n. An accepted mail that is
     /// not on every device after `late_after` is late.
@@ -195,14 +156,7 @@ impl Ledger {
             users,
             places,
             counts: LedgerCounts::default(),
-            waiting: Waiting {
-                due: 0,
-                devices: 0,
-                mail_seconds: 0.0,
-                device_seconds: 0.0,
-                since: Instant::now(),
-                came: 0,
-            },
+            waiting: Waiting::new(),
         }
     }
 
@@ -256,7 +210,7 @@ impl Ledger {
             let (from, to) = if is_there { (0, got.due) } else { (got.due, 0) };
             self.waiting.change(from, to, at);
             // A mail comes once, however often the device goes and comes back.
-            self.waiting.came += u64::from(std::mem::take(&mut got.fresh));
+            self.waiting.comes(std::mem::take(&mut got.fresh));
         }
     }
 
@@ -271,7 +225,7 @@ impl Ledger {
                 got.due += 1;
                 if got.is_there {
                     self.waiting.change(got.due - 1, got.due, at);
-                    self.waiting.came += 1;
+                    self.waiting.comes(1);
                 } else {
                     got.fresh += 1;
                 }
@@ -415,8 +369,8 @@ impl Ledger {
     #[must_use]
     pub fn counts(&self, now: Instant) -> LedgerCounts {
         let mut counts = self.counts;
-        counts.due = self.waiting.due;
-        counts.came_due = self.waiting.came;
+        counts.due = self.waiting.due();
+        counts.came_due = self.waiting.came();
         let (mails, devices) = self.waiting.until(now);
         counts.mail_ms = (mails * 1e3) as u64;
         counts.device_ms = (devices * 1e3) as u64;
@@ -594,6 +548,7 @@ mod tests {
         let counts = ledger.counts(Instant::now());
         assert_eq!((counts.duplicates, counts.late_arrivals), (0, 1));
     }
+
     /// What was waited for, by seconds: mails and devices; and the mails that are due.
     fn waited(ledger: &Ledger) -> (f64, f64, u64) {
         let counts = ledger.counts(Instant::now());

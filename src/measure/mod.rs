@@ -6,6 +6,7 @@ mod ledger;
 mod metric;
 mod recorder;
 mod timeline;
+mod waiting;
 
 pub use interval::{Gauges, Interval, Latency, LedgerCounts, MAILS_DUE, rounded};
 pub use ledger::{Ledger, MailId, Marker};

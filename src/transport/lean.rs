@@ -397,7 +397,8 @@ impl<C: Connect> Transport for Lean<C> {
     }
 }
 
-/// Writes a request, and says when the last piece of it began to be handed over: the system may run a server on this machine, to its answer, before the writer goes on.
+/// Writes a request, and says when the last piece of it began to be handed over: the system may run a
+/// server on this machine, to its answer, before the writer goes on.
 async fn write<S: Stream>(stream: &mut S, request: &[u8]) -> Result<Instant, FailureKind> {
     let written = async {
         stream.write_all(request).await?;

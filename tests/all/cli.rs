@@ -489,6 +489,12 @@ mod signals {
         (child, lines)
     }
 
+    /// The directory of the run that was made there.
+    fn only_run(runs: &Path) -> std::path::PathBuf {
+        let mut entries = std::fs::read_dir(runs).unwrap();
+        entries.next().unwrap().unwrap().path()
+    }
+
     fn signal(name: &str, pid: u32) {
         assert!(
             Command::new("kill")
@@ -564,12 +570,7 @@ mod signals {
         let (code, text) = finish(child);
         assert!(matches!(code, Some(130 | 143)), "{code:?}");
         assert!(text.is_empty(), "no report: it left at once");
-        let directory = std::fs::read_dir(runs.path())
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap()
-            .path();
+        let directory = only_run(runs.path());
         let record = std::fs::read_to_string(directory.join("run.json")).unwrap();
         assert!(record.contains("\"verdict\": null"), "{record}");
         wait_until_ended(&family);
@@ -590,12 +591,7 @@ mod signals {
         signal("KILL", child.id());
         drop(lines);
         finish(child);
-        let directory = std::fs::read_dir(runs.path())
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap()
-            .path();
+        let directory = only_run(runs.path());
         let report = easload(&["report", directory.to_str().unwrap()]);
         let text = String::from_utf8_lossy(&report.stdout).into_owned();
         assert!(
@@ -614,12 +610,7 @@ mod signals {
         child.kill().unwrap();
         child.wait().unwrap();
         wait_until_ended(&family);
-        let directory = std::fs::read_dir(runs.path())
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap()
-            .path();
+        let directory = only_run(runs.path());
         let output = easload(&["report", directory.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(5));
         let text = stdout(&output);

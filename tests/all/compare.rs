@@ -7,8 +7,8 @@ use easload::judge::{Change, Changes, Digest, Side, compare, differences};
 use serde_json::Value;
 
 use crate::fixtures::program;
-use crate::judge::{Story, plan};
 use crate::outputs::played;
+use crate::story::{Story, plan};
 
 pub(crate) fn compared(before: &Digest, after: &Digest) -> Changes {
     let plan = plan("");

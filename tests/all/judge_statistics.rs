@@ -5,7 +5,7 @@
 use easload::judge::{Change, Outcome};
 
 use crate::compare::compared;
-use crate::judge::{Story, Weather, outcome};
+use crate::story::{Story, Weather, outcome};
 
 /// Servers of each kind; as many as EASLOAD_SEEDS says instead, as for the figures in docs/verdict.md.
 /// The main question is asked more often than its variations, which cost a minute more.

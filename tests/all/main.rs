@@ -22,6 +22,7 @@ mod policy;
 mod probe;
 mod sources;
 mod stamps;
+mod story;
 mod stranded;
 mod tls;
 mod triggers;

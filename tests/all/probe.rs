@@ -288,6 +288,7 @@ async fn what_is_no_server_is_told_for_what_it_is() {
             "there is no profile `nokia`; there are iphone,",
         ),
         (&["no-such-file.toml"], "no-such-file.toml"),
+        (&["mail.lab.example"], "; expected a scenario file (.toml)"),
     ] {
         let output = probe(arguments);
         let text = said(&output);

@@ -116,11 +116,19 @@ impl Bench<'_> {
         let is_proven = longer.low > slack;
         let side = |side: &Waits| (side.level() / devices * 100.0, side.mails() / side.seconds);
         let ((was, rate_was), (is, rate_is)) = (side(&before), side(&later));
+        /// By fewer mails a mean is none.
+        const LEAST: f64 = 20.0;
+        let for_each = if later.mails() < LEAST {
+            String::new()
+        } else {
+            let (before, after) = compared.value;
+            format!(", {before:.1} s → {after:.1} s for each")
+        };
         Some(LongerWait {
             is_proven,
             text: format!(
-                "devices that have a network and wait for mail {was:.0} % → {is:.0} %, at {rate_was:.1} \
-                 arrivals/s → {rate_is:.1}/s{}",
+                "devices that have a network and wait for mail {was:.0} % → {is:.0} %{for_each}, at \
+                 {rate_was:.1} arrivals/s → {rate_is:.1}/s{}",
                 if is_proven {
                     ""
                 } else {

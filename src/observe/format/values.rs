@@ -55,7 +55,8 @@ fn gauge(name: &str) -> String {
     }
 }
 
-/// The known name that one of [`CUSTOM`] was perhaps meant to be: another letter, one too few, one too many, two swapped, or another case.
+/// The known name that one of [`CUSTOM`] was perhaps meant to be: another letter, one too few, one too
+/// many, two swapped, or another case.
 pub(in crate::observe) fn meant(gauge: &str) -> Option<&'static str> {
     let name = gauge.strip_prefix(CUSTOM)?.strip_prefix('.')?;
     let name = name.strip_prefix("server.").unwrap_or(name);
