@@ -12,4 +12,4 @@ pub use interval::{Gauges, Interval, Latency, LedgerCounts, MAILS_DUE, rounded};
 pub use ledger::{Ledger, MailId, Marker};
 pub use metric::{Counter, Metric};
 pub use recorder::{Recorder, Totals};
-pub use timeline::{RunFiles, Timeline, TimelineError};
+pub use timeline::{RunFiles, Timeline, TimelineError, Unwritten};

@@ -98,19 +98,55 @@ impl RunFiles {
     /// # Errors
     /// When it cannot be written.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), TimelineError> {
+        self.json(name, value)?.write()
+    }
+
+    /// What [`Self::write_json`] writes, for a thread that may wait for the disk.
+    ///
+    /// # Errors
+    /// When the value is none for JSON.
+    pub fn json(&self, name: &str, value: &impl Serialize) -> Result<Unwritten, TimelineError> {
         let path = self.directory.join(name);
-        let temporary = self.directory.join(format!(".{name}.tmp"));
-        let write = || -> std::io::Result<()> {
-            let mut text = serde_json::to_vec_pretty(value)?;
-            text.push(b'\n');
-            let mut file = File::create(&temporary)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            std::fs::rename(&temporary, &path)
-        };
-        write().map_err(|source| TimelineError::Io {
+        let mut text = serde_json::to_vec_pretty(value).map_err(|error| TimelineError::Io {
             path: path.clone(),
-            source,
+            source: error.into(),
+        })?;
+        text.push(b'\n');
+        Ok(Unwritten {
+            temporary: self.directory.join(format!(".{name}.tmp")),
+            path,
+            text,
+        })
+    }
+}
+
+/// A file as it shall be.
+#[derive(Debug)]
+pub struct Unwritten {
+    path: PathBuf,
+    temporary: PathBuf,
+    text: Vec<u8>,
+}
+
+impl Unwritten {
+    /// Writes it and waits for the disk.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(self) -> Result<(), TimelineError> {
+        let write = || -> std::io::Result<()> {
+            let mut file = File::create(&self.temporary)?;
+            file.write_all(&self.text)?;
+            file.sync_all()?;
+            std::fs::rename(&self.temporary, &self.path)
+        };
+        write().map_err(|source| {
+            // A part of it would only take room from what is measured; it may not even be there.
+            let _ = std::fs::remove_file(&self.temporary);
+            TimelineError::Io {
+                path: self.path.clone(),
+                source,
+            }
         })
     }
 }

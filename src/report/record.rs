@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::judge::{Check, Digest, Digester, PhaseSummary, Verdict, judge, summarize};
-use crate::measure::{RunFiles, Timeline, TimelineError, Totals};
+use crate::measure::{RunFiles, Timeline, TimelineError, Totals, Unwritten};
 use crate::observe::SourceReport;
 use crate::recycle::{Due, Recycle};
 use crate::scenario::Plan;
@@ -62,7 +62,7 @@ pub struct RunRecord {
     pub verdict: Option<Verdict>,
     /// Where the server's figures came from, and how well.
     pub sources: Vec<SourceReport>,
-    /// What the estimate of stranded requests rests on; absent while the run is under way.
+    /// What the estimate of stranded requests rests on; absent in the first seconds of a run.
     pub stranded_basis: Option<String>,
     /// What went wrong with the run itself.
     pub problems: Vec<String>,
@@ -171,7 +171,10 @@ impl RunRecord {
             serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
         if record.state == RunState::Running || record.verdict.is_none() {
             let what = match record.state {
-                RunState::Running => "the run was killed, or is still under way",
+                RunState::Running => {
+                    "the run was killed, or is still under way; its sources, and the errors and statuses \
+                     under \"Also seen\", may be those of some seconds before its end"
+                }
                 _ => "the run was left before it was concluded, or is still stopping",
             };
             record.problems.push(what.to_owned());
@@ -186,6 +189,14 @@ impl RunRecord {
     /// When it cannot be written.
     pub fn save(&self, files: &RunFiles) -> Result<(), TimelineError> {
         files.write_json(Self::FILE, self)
+    }
+
+    /// What [`Self::save`] writes, for a thread that may wait for the disk.
+    ///
+    /// # Errors
+    /// When it is nothing for JSON.
+    pub fn unwritten(&self, files: &RunFiles) -> Result<Unwritten, TimelineError> {
+        files.json(Self::FILE, self)
     }
 }
 

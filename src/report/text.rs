@@ -359,8 +359,7 @@ fn totals(out: &mut String, record: &RunRecord) {
     for (text, count) in &totals.errors {
         lines.push(format!("{count} × {text}"));
     }
-    // A run that was cut short leaves mails under way, which are not missing.
-    if record.state == RunState::Complete && !totals.missing_mails.is_empty() {
+    if !totals.missing_mails.is_empty() {
         for mail in &totals.missing_mails {
             lines.push(format!("{mail} is missing"));
         }

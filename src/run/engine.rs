@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::checkpoint::Checkpoints;
 use super::endpoint::Endpoint;
 use super::mock::local_client;
 use super::observers::Observers;
@@ -18,7 +19,7 @@ use crate::device::{
 };
 use crate::fleet::{Fleet, FleetPlan, Pacer};
 use crate::mail::{Door, MailPlan, Schedule, send_on_schedule};
-use crate::measure::{Interval, Recorder, RunFiles};
+use crate::measure::{Interval, Recorder, RunFiles, TimelineError};
 use crate::recycle::{self, Detector, Origin};
 use crate::report::{Progress, RunRecord, RunState, digest};
 use crate::scenario::{
@@ -29,6 +30,9 @@ use crate::transport::web_client;
 
 /// Devices get so long to finish a Sync when the run ends.
 const DRAIN: Duration = Duration::from_secs(3);
+/// So many seconds lie between two records of a run that goes on. The first ones have not shown yet what
+/// the estimate of stranded requests rests on, and a kill should not cost many.
+const CHECKPOINT: u32 = 10;
 
 fn abandonment(plan: &AbandonPlan) -> Abandonment {
     Abandonment {
@@ -88,6 +92,9 @@ pub(super) struct Engine {
     /// Whether it was told when the policy recycles.
     pub(super) looked_at_policy: bool,
     pub(super) phase: String,
+    pub(super) checkpoints: Checkpoints,
+    /// Whether it was told that one could not be written.
+    pub(super) told_of_checkpoints: bool,
 }
 
 /// Why the phases ended.
@@ -150,12 +157,15 @@ impl Engine {
         if end == End::Interrupted {
             // A second signal leaves at once.
             self.record.state = RunState::Interrupted;
+            self.take_stock();
+            self.end_checkpoints().await;
             self.record.save(&self.files)?;
         }
         if !self.quiet {
             say(&format!(
-                "stopping the devices, up to {} s",
-                DRAIN.as_secs()
+                "stopping the devices, up to {} s; what is measured is in {}",
+                DRAIN.as_secs(),
+                self.files.directory().display()
             ));
         }
         fleet.stop(DRAIN).await;
@@ -271,6 +281,9 @@ impl Engine {
             }
             while background.try_join_next().is_some() {}
             let interval = self.interval(due).await?;
+            if self.ticks.is_multiple_of(CHECKPOINT) && !self.checkpoints.is_busy() {
+                self.checkpoint().await;
+            }
             if let Some(mock) = &mut self.mock
                 && let Some(status) = mock.ended()
             {
@@ -389,6 +402,39 @@ impl Engine {
         Ok(end)
     }
 
+    /// Brings into the record what no interval holds.
+    fn take_stock(&mut self) {
+        self.record.sources = self.observers.reports();
+        self.record.stranded_basis = Some(self.observers.basis());
+        self.record.totals = self.recorder.totals();
+        if self.record.state != RunState::Complete {
+            // They are under way.
+            self.record.totals.missing_mails.clear();
+        }
+    }
+
+    async fn checkpoint(&mut self) {
+        self.take_stock();
+        let begun = self.checkpoints.begin(&self.record, &self.files).await;
+        self.tell_of_checkpoints(begun);
+    }
+
+    async fn end_checkpoints(&mut self) {
+        let ended = self.checkpoints.end().await;
+        self.tell_of_checkpoints(ended);
+    }
+
+    /// A run goes on without them, and says so once.
+    fn tell_of_checkpoints(&mut self, written: Result<(), TimelineError>) {
+        if let Err(error) = written
+            && !std::mem::replace(&mut self.told_of_checkpoints, true)
+        {
+            self.problem(format!(
+                "the record of the run so far was not written: {error}"
+            ));
+        }
+    }
+
     async fn conclude(mut self, end: End) -> Result<RunRecord, RunError> {
         // What happened while the fleet stopped, and the ledger as it stands now.
         self.interval(Instant::now()).await?;
@@ -413,14 +459,13 @@ impl Engine {
                 }
             ));
         }
-        self.record.sources = self.observers.reports();
-        self.record.stranded_basis = Some(self.observers.basis());
+        self.end_checkpoints().await;
         self.record.state = match end {
             End::Complete => RunState::Complete,
             End::Interrupted => RunState::Interrupted,
             End::Broken => RunState::Broken,
         };
-        self.record.totals = self.recorder.totals();
+        self.take_stock();
         self.record.conclude(digest(self.files.directory())?);
         self.record.save(&self.files)?;
         if let Some(mock) = self.mock.take() {

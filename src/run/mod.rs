@@ -3,6 +3,7 @@
 
 mod accounts;
 mod carriers;
+mod checkpoint;
 mod discovery;
 mod endpoint;
 mod engine;
@@ -37,6 +38,7 @@ use crate::transport::{FailureKind, LeanFactory, Network, ReqwestFactory};
 pub use accounts::{AccountError, missing_secrets};
 pub use carriers::AnyTransport;
 use carriers::{AnyFactory, MakeTransport, transport_of};
+use checkpoint::Checkpoints;
 use endpoint::Endpoint;
 use engine::Engine;
 pub use mock::{MockError, MockProcess};
@@ -224,6 +226,8 @@ async fn run_over<F: MakeTransport>(
         started,
         looked_at_policy: false,
         phase: String::new(),
+        checkpoints: Checkpoints::default(),
+        told_of_checkpoints: false,
     };
     let finished = engine.play(devices, servers).await?;
     Ok(Finished {

