@@ -151,6 +151,8 @@ async fn serve(
     } else {
         text
     };
+    // Before anybody can know of this process, and end it.
+    let ended = ended_by_signal(!lifeline);
     let port_file = arguments.port_file.as_deref();
     let _port_file = match port_file
         .map(|path| PortFile::write(path, &line))
@@ -168,8 +170,7 @@ async fn serve(
     tokio::select! {
         () = front_door.asked_to_stop() => {}
         () = closed(input), if lifeline => {}
-        _ = tokio::signal::ctrl_c(), if !lifeline => {}
-        () = terminated() => {}
+        () = ended => {}
     }
     Exit::Passed
 }
@@ -296,21 +297,37 @@ async fn closed(input: &mut BufReader<tokio::io::Stdin>) {
     while matches!(input.read(&mut sink).await, Ok(count) if count > 0) {}
 }
 
+/// Waits for SIGTERM, and for SIGINT where that is not the harness's affair. The handlers are in place
+/// when this returns.
 #[cfg(unix)]
-async fn terminated() {
+fn ended_by_signal(with_interrupt: bool) -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut stream) => {
-            stream.recv().await;
+    async fn wait(handler: Option<tokio::signal::unix::Signal>) {
+        match handler {
+            Some(mut handler) => {
+                handler.recv().await;
+            }
+            // Without a handler the signal ends the process by itself.
+            None => std::future::pending().await,
         }
-        // Without a handler the signal ends the process by itself.
-        Err(_) => std::future::pending().await,
+    }
+    let terminate = signal(SignalKind::terminate()).ok();
+    let interrupt = with_interrupt
+        .then(|| signal(SignalKind::interrupt()).ok())
+        .flatten();
+    async move {
+        tokio::select! {
+            () = wait(terminate) => {}
+            () = wait(interrupt) => {}
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
+async fn ended_by_signal(with_interrupt: bool) {
+    if !with_interrupt || tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
 }
 
 /// Over its standard streams, which are pipes: tokio's own handles would carry every message through

@@ -4,7 +4,6 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use rustls::ClientConnection;
-use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::X509Certificate;
 
@@ -34,7 +33,7 @@ impl Peer {
                 .map(|name| name.replacen("TLS13_", "TLS_", 1)),
             certificate: chain
                 .and_then(<[_]>::first)
-                .and_then(ShownCertificate::read),
+                .and_then(|certificate| ShownCertificate::read(certificate)),
         }
     }
 }
@@ -54,7 +53,7 @@ pub struct ShownCertificate {
 
 impl ShownCertificate {
     /// Reads it; `None` if it is none.
-    pub(super) fn read(certificate: &CertificateDer<'_>) -> Option<Self> {
+    pub(super) fn read(certificate: &[u8]) -> Option<Self> {
         let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
         Some(Self {
             subject: clean(&parsed.subject().to_string()),
@@ -146,10 +145,7 @@ mod tests {
         let none = none.self_signed(&key).unwrap();
         let none = ShownCertificate::read(none.der()).unwrap();
         assert!(!none.to_string().contains(", for "), "{none}");
-        assert_eq!(
-            ShownCertificate::read(&CertificateDer::from_slice(b"no")),
-            None
-        );
+        assert_eq!(ShownCertificate::read(b"no"), None);
         assert_eq!(address(&[1, 2, 3]), None);
     }
 }

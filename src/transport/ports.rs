@@ -232,9 +232,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_is_told_at_once() {
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let to = closed.local_addr().unwrap();
-        drop(closed);
+        // Bound and never listening: the port stays ours, and nobody answers.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let to = socket.local_addr().unwrap();
         for source in [None, Some(to.ip())] {
             let ports = LocalPorts::of_system(source, system_range());
             for _ in 0..2 {

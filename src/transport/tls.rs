@@ -1,6 +1,6 @@
 //! TLS for devices: verified by the system's authorities or a given file, unless told otherwise.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -197,24 +197,36 @@ fn authorities(options: &TlsOptions) -> Result<RootCertStore, TlsError> {
 }
 
 tokio::task_local! {
-    /// The version of the handshake in which a server proved its identity, which it does in full
-    /// handshakes only. For a library that does not tell what its handshakes were.
-    static PROVEN: Cell<Option<TlsVersion>>;
+    /// What a server proved in the handshake under way. For a library that does not tell what its
+    /// handshakes were.
+    static PROVEN: RefCell<Option<Proof>>;
+}
+
+/// A server's proof of its identity, which it gives in full handshakes only.
+#[derive(Debug)]
+pub(super) struct Proof {
+    pub(super) version: TlsVersion,
+    pub(super) certificate: CertificateDer<'static>,
 }
 
 /// Waits for a connection, and for what a server proved in the making of it: nothing where a session
 /// was resumed.
-pub(super) async fn with_proof<T>(made: impl Future<Output = T>) -> (T, Option<TlsVersion>) {
+pub(super) async fn with_proof<T>(made: impl Future<Output = T>) -> (T, Option<Proof>) {
     let watched = async {
         let made = made.await;
-        (made, PROVEN.with(Cell::get))
+        (made, PROVEN.with(RefCell::take))
     };
-    PROVEN.scope(Cell::new(None), watched).await
+    PROVEN.scope(RefCell::default(), watched).await
 }
 
-fn proven(version: TlsVersion) {
+fn proven(version: TlsVersion, certificate: &CertificateDer<'_>) {
     // Where nobody watches, nobody asks.
-    let _ = PROVEN.try_with(|proven| proven.set(Some(version)));
+    let _ = PROVEN.try_with(|proven| {
+        proven.replace(Some(Proof {
+            version,
+            certificate: certificate.clone().into_owned(),
+        }))
+    });
 }
 
 /// What a handshake failed on, for people.
@@ -288,7 +300,7 @@ impl ServerCertVerifier for Explaining {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        proven(TlsVersion::Tls12);
+        proven(TlsVersion::Tls12, certificate);
         self.inner
             .verify_tls12_signature(message, certificate, signature)
     }
@@ -299,7 +311,7 @@ impl ServerCertVerifier for Explaining {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        proven(TlsVersion::Tls13);
+        proven(TlsVersion::Tls13, certificate);
         self.inner
             .verify_tls13_signature(message, certificate, signature)
     }
@@ -331,7 +343,7 @@ impl ServerCertVerifier for TrustAnybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        proven(TlsVersion::Tls12);
+        proven(TlsVersion::Tls12, certificate);
         let algorithms = &self.0.signature_verification_algorithms;
         rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
     }
@@ -342,7 +354,7 @@ impl ServerCertVerifier for TrustAnybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        proven(TlsVersion::Tls13);
+        proven(TlsVersion::Tls13, certificate);
         let algorithms = &self.0.signature_verification_algorithms;
         rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
     }

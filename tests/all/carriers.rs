@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::fixtures::{Do, MockProgram, eventually, identity, mock, profile, raw_server, text};
 
 /// Long enough for a loaded machine.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 /// `eas:hunter2`.
 const AUTHORIZATION: &str = "proxy-authorization: basic zwfzomh1bnrlcji=";
 
@@ -195,6 +195,11 @@ async fn requests_over_tls_go_through_a_tunnel_that_sees_nothing_of_them() {
         let answer = call(&mut transport, request).await.unwrap();
         assert_eq!(answer.status, 401);
         assert!(answer.timing.tls.is_some() && answer.timing.connect.is_some());
+        // The address is the proxy's; the certificate tells whether it looks into the tunnel.
+        let peer = transport.peer();
+        assert_eq!(format!("http://{}", peer.address.unwrap()), url);
+        let shown = peer.certificate.unwrap().to_string();
+        assert!(shown.contains("issuer CN=easload mock CA"), "{shown}");
         let head = heads.recv().await.unwrap();
         let port = mock.addresses.listen.port();
         assert!(
@@ -514,12 +519,6 @@ async fn answer_late(mut stream: TcpStream) {
     }
 }
 
-fn median(of: &[Duration]) -> Duration {
-    let mut of = of.to_vec();
-    of.sort();
-    of[of.len() / 2]
-}
-
 /// Both on one thread with the server, in turn: what the machine does to one it does to the other.
 #[tokio::test]
 async fn both_transports_measure_the_same_latencies() {
@@ -548,8 +547,9 @@ async fn both_transports_measure_the_same_latencies() {
             }
         }
     }
+    // The quickest of each: a machine only adds.
     for (delay, [lean, reqwest]) in &totals {
-        let (lean, reqwest) = (median(lean), median(reqwest));
+        let [lean, reqwest] = [lean, reqwest].map(|totals| *totals.iter().min().unwrap());
         let most = Duration::from_millis(10).max(lean.max(reqwest) / 10);
         assert!(
             lean.abs_diff(reqwest) < most,

@@ -515,8 +515,8 @@ impl Transport for Reqwest {
     }
 
     fn peer(&self) -> Peer {
-        // reqwest says nothing of a handshake but the certificate, and of that only with an answer.
-        Peer::of(self.open.as_ref().and_then(|open| open.wire.peer()), None)
+        let open = self.open.as_ref();
+        open.map_or_else(Peer::default, |open| open.wire.peer())
     }
 }
 

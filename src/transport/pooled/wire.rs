@@ -1,5 +1,5 @@
 //! What reqwest does not tell of its connections: when one was made, how long each handshake took,
-//! from which port, and when a request was written.
+//! from which port, to whom, and when a request was written.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -16,15 +16,16 @@ use http_body::{Body, Frame, SizeHint};
 use hyper_util::client::legacy::connect::{Connection, HttpInfo};
 use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::lock::lock;
+use crate::transport::peer::{Peer, ShownCertificate};
 use crate::transport::sessions::DeviceSessions;
-use crate::transport::tls::with_proof;
+use crate::transport::tls::{Proof, with_proof};
 use crate::transport::{Handshake, LocalEnd, TlsVersion};
 
 /// The pool gets a connection back from a task of its own, some microseconds after the answer's last
@@ -57,7 +58,8 @@ struct Notes {
     is_tls13: bool,
     made: Option<Made>,
     local: LocalEnd,
-    peer: Option<SocketAddr>,
+    address: Option<SocketAddr>,
+    certificate: Option<CertificateDer<'static>>,
 }
 
 /// A connection that was made.
@@ -91,9 +93,16 @@ impl Wire {
         (notes.made, notes.local)
     }
 
-    /// The address at the other end of the connection.
-    pub(super) fn peer(&self) -> Option<SocketAddr> {
-        lock(&self.notes).peer
+    /// Who is at the other end of the connection, without what reqwest tells nobody: the cipher suite,
+    /// and the certificate of a session that was resumed.
+    pub(super) fn peer(&self) -> Peer {
+        let notes = lock(&self.notes);
+        let certificate = notes.certificate.as_ref();
+        Peer {
+            address: notes.address,
+            cipher: None,
+            certificate: certificate.and_then(|certificate| ShownCertificate::read(certificate)),
+        }
     }
 
     /// The answer is here and the connection kept.
@@ -164,11 +173,12 @@ where
         let connecting = self.inner.call(request);
         let wire = Arc::clone(&self.wire);
         Box::pin(async move {
+            let turn = lock(&wire.notes).turn;
             wire.wait_for_the_kept().await?;
             let began = Instant::now();
-            let (connection, proven) = with_proof(connecting).await;
+            let (connection, proof) = with_proof(connecting).await;
             let connection = connection?;
-            wire.connected(&connection, began, proven)?;
+            wire.connected(&connection, turn, began, proof)?;
             Ok(connection)
         })
     }
@@ -192,12 +202,13 @@ impl Wire {
         Ok(())
     }
 
-    /// `proven` is what the server proved in the handshake: nothing in a resumed one.
+    /// `proof` is what the server proved in the handshake: nothing in a resumed one.
     fn connected(
         &self,
         connection: &impl Connection,
+        turn: u64,
         began: Instant,
-        proven: Option<TlsVersion>,
+        proof: Option<Proof>,
     ) -> Result<(), BoxError> {
         let ended = Instant::now();
         let connected = connection.connected();
@@ -207,23 +218,28 @@ impl Wire {
         let mut extras = http::Extensions::new();
         connected.get_extras(&mut extras);
         let mut notes = lock(&self.notes);
+        if notes.turn != turn {
+            // The request that it was made for has got the kept one, of which the notes are.
+            return Ok(());
+        }
         let tls_began = notes.tls_began;
         notes.made = Some(Made {
             connect: tls_began.unwrap_or(ended).saturating_duration_since(began),
             tls: tls_began.map(|tls_began| Handshake {
                 took: ended.saturating_duration_since(tls_began),
-                version: proven.unwrap_or(if notes.is_tls13 {
-                    TlsVersion::Tls13
-                } else {
-                    TlsVersion::Tls12
-                }),
-                resumed: proven.is_none(),
+                version: match &proof {
+                    Some(proof) => proof.version,
+                    None if notes.is_tls13 => TlsVersion::Tls13,
+                    None => TlsVersion::Tls12,
+                },
+                resumed: proof.is_none(),
             }),
         });
         // Without source addresses of the plan there is one, that of the system's choice.
         let info = extras.get::<HttpInfo>();
         notes.local.port = info.map_or(0, |info| info.local_addr().port());
-        notes.peer = info.map(HttpInfo::remote_addr);
+        notes.address = info.map(HttpInfo::remote_addr);
+        notes.certificate = proof.map(|proof| proof.certificate);
         Ok(())
     }
 }
