@@ -146,7 +146,7 @@ mod tests {
     async fn a_pipeline_ends_with_its_shell() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let line = format!("(echo $$ > {}; sleep 600) | cat", file.path().display());
-        run(&line, SECOND, 10).await.unwrap_err();
+        run(&line, 5 * SECOND, 10).await.unwrap_err();
         // `$$` is the shell's in a subshell too: its group has its number.
         let shell = std::fs::read_to_string(file.path()).unwrap();
         let group = shell

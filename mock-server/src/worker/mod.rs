@@ -16,7 +16,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::{MockConfig, Topology};
 use crate::control::{COUNTED_ERRORS, UserSettings, WorkerCounts};
@@ -84,6 +84,8 @@ const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(2);
 
 async fn report_counts(worker: Arc<Worker>) {
     let mut ticks = tokio::time::interval(COUNTS_EVERY);
+    // Two samples at once would make a share of the time out of none.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         worker.heap.sample();
