@@ -154,7 +154,7 @@ async fn the_back_end_cookie_of_the_mock_comes_back() {
     };
     let mut client = client(spy, profile(5));
     client.options().await.unwrap();
-    tokio::time::timeout(Duration::from_secs(10), client.provision())
+    tokio::time::timeout(Duration::from_secs(60), client.provision())
         .await
         .unwrap()
         .unwrap();
@@ -350,7 +350,7 @@ async fn devices_are_dealt_out_to_servers_by_weight() {
     let text = format!(
         "name = \"t\"\n[target]\nurl = {urls:?}\nweights = [3, 1]\n[devices]\ncount = 8\n\
          user = \"load####\"\npassword_env = \"P\"\nheartbeat = \"2s\"\n[[phase]]\n\
-         kind = \"baseline\"\nduration = \"2s\"\n"
+         kind = \"baseline\"\nduration = \"6s\"\n"
     );
     std::fs::write(folder.path().join("s.toml"), text).unwrap();
     let output = std::process::Command::new(program())
@@ -673,7 +673,7 @@ fn a_run_shows_the_certificates_of_its_users_file() {
     }
     certificate(folder.path(), "stranger", &foreign);
     let scenario = "name = \"t\"\n[mock]\ntls = true\nclient_ca = \"ca\"\nmin_heartbeat = \"1s\"\n\
-                    [devices]\ncount = 2\nusers_file = \"u.csv\"\nheartbeat = \"2s\"\n\
+                    [devices]\ncount = 2\nusers_file = \"u.csv\"\nheartbeat = \"30s\"\n\
                     retry = \"50ms..200ms\"\n[[phase]]\nkind = \"baseline\"\nduration = \"4s\"\n";
     std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
     for (second, held) in [("load0002", 2), ("stranger", 1)] {

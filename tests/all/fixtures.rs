@@ -223,13 +223,28 @@ impl Drop for MockProgram {
     }
 }
 
-/// Waits until a condition holds; panics after ten seconds.
+/// Waits until a condition holds; panics after a minute, which a machine with much else to do may
+/// need for what takes milliseconds.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
-    let end = tokio::time::Instant::now() + Duration::from_secs(10);
+    let end = tokio::time::Instant::now() + Duration::from_secs(60);
     while !condition().await {
-        assert!(tokio::time::Instant::now() < end, "not within 10 s: {what}");
+        assert!(
+            tokio::time::Instant::now() < end,
+            "not within a minute: {what}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// What something takes: up to three times, until it is quicker than a bound. A machine only adds.
+pub(crate) async fn quickest(bound: Duration, mut once: impl AsyncFnMut() -> Duration) -> Duration {
+    let mut took = once().await;
+    for _ in 0..2 {
+        if took >= bound {
+            took = once().await;
+        }
+    }
+    took
 }
 
 /// Processes of this machine with that parent.

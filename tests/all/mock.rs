@@ -14,6 +14,9 @@ use mock_server::{Fault, FrontDoor, StartError, Topology, WorkerLauncher};
 
 use crate::fixtures::{MockProgram, eventually, mock};
 
+/// After so long a request has left, on a busy machine too.
+const UNDER_WAY: Duration = Duration::from_secs(1);
+
 /// A client that shares no code with the lean transport: reqwest.
 struct Phone {
     client: reqwest::Client,
@@ -384,7 +387,7 @@ async fn every_format_tells_the_harness_the_same() {
     let mut phone = Phone::new(&mock, "load1");
     phone.start().await;
     let request = phone.request(Command::Ping, Phone::ping_body(600));
-    let abandoned = tokio::time::timeout(Duration::from_millis(300), request.send()).await;
+    let abandoned = tokio::time::timeout(UNDER_WAY, request.send()).await;
     assert!(abandoned.is_err(), "the Ping is held");
     eventually("the Ping is stranded", || async {
         stranded(&mock.truth()) == 1
@@ -443,8 +446,8 @@ async fn r11_a_recycle_releases_what_abandoned_pings_left() {
     for number in 0..PINGS {
         let mut phone = Phone::new(&mock, &format!("load{number}"));
         phone.start().await;
-        let request = phone.request(Command::Ping, Phone::ping_body(2));
-        let abandoned = tokio::time::timeout(Duration::from_millis(300), request.send()).await;
+        let request = phone.request(Command::Ping, Phone::ping_body(4));
+        let abandoned = tokio::time::timeout(UNDER_WAY, request.send()).await;
         assert!(abandoned.is_err(), "the Ping is held");
     }
     eventually("every abandoned Ping is stranded", || async {
@@ -507,9 +510,9 @@ async fn a_healthy_mock_strands_nothing() {
     let mock = mock(|_| {}).await;
     let mut phone = Phone::new(&mock, "load1");
     phone.start().await;
-    let request = phone.request(Command::Ping, Phone::ping_body(60));
+    let request = phone.request(Command::Ping, Phone::ping_body(600));
     assert!(
-        tokio::time::timeout(Duration::from_millis(300), request.send())
+        tokio::time::timeout(UNDER_WAY, request.send())
             .await
             .is_err()
     );
@@ -526,8 +529,7 @@ async fn a_healthy_mock_strands_nothing() {
 #[tokio::test]
 async fn a_recycle_drains_cuts_and_forgets_nothing() {
     let mock =
-        mock(|config| config.pool.process_model.shutdown_time_limit = Duration::from_millis(1500))
-            .await;
+        mock(|config| config.pool.process_model.shutdown_time_limit = Duration::from_secs(6)).await;
     let (mut short, mut long, mut idle) = (
         Phone::new(&mock, "short"),
         Phone::new(&mock, "long"),
@@ -537,9 +539,9 @@ async fn a_recycle_drains_cuts_and_forgets_nothing() {
     long.start().await;
     let key = idle.start().await;
     let accepted = mock.truth().connections_accepted;
-    let short_ping = tokio::spawn(async move { short.ping(1).await });
+    let short_ping = tokio::spawn(async move { short.ping(4).await });
     let long_ping = tokio::spawn(async move {
-        long.request(Command::Ping, Phone::ping_body(60))
+        long.request(Command::Ping, Phone::ping_body(600))
             .send()
             .await
             .map(drop)
@@ -615,12 +617,8 @@ async fn ports_of_the_outgoing_side_run_out() {
     for number in 0..4 {
         let mut phone = Phone::new(&mock, &format!("load{number}"));
         phone.start().await;
-        let ping = phone.request(Command::Ping, Phone::ping_body(60));
-        assert!(
-            tokio::time::timeout(Duration::from_millis(200), ping.send())
-                .await
-                .is_err()
-        );
+        let ping = phone.request(Command::Ping, Phone::ping_body(600));
+        assert!(tokio::time::timeout(UNDER_WAY, ping.send()).await.is_err());
         eventually("stranded", || async {
             stranded(&mock.truth()) == number + 1
         })

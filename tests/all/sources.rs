@@ -44,7 +44,7 @@ async fn a_scrape_that_hangs_refuses_floods_or_answers_html_is_told_and_survived
         ),
         (
             "/floods",
-            ResponseTemplate::new(200).set_body_bytes(vec![b'x'; 100 << 20]),
+            ResponseTemplate::new(200).set_body_bytes(vec![b'x'; 16 << 20]),
         ),
         ("/good", ResponseTemplate::new(200).set_body_string(good)),
     ] {
@@ -69,32 +69,28 @@ async fn a_scrape_that_hangs_refuses_floods_or_answers_html_is_told_and_survived
         url("/good"),
     ];
     let mut sources = Sources::start(&plans, &scope(), std::sync::Arc::new(|| 3));
-    eventually("every source was read or told why not", || async {
-        sources
-            .reports()
-            .iter()
-            .all(|report| report.readings + report.failures > 0)
-    })
-    .await;
-    let (gauges, open) = sources.sample();
-    assert_eq!(gauges["server.active_requests"], 5.0);
-    assert_eq!(open, Some((3.0, 3.0)));
-    let reports = sources.reports();
-    let failures: Vec<&str> = reports
-        .iter()
-        .map(|report| report.last_failure.as_deref().unwrap_or("none"))
-        .collect();
-    for (failure, part) in failures.iter().zip([
+    let parts = [
         "timed out",
         "401",
         "<html>sign in",
         "more than",
         "exit status: 3",
         "No such file",
-        "none",
-    ]) {
-        assert!(failure.contains(part), "{failure}: {part}");
-    }
+    ];
+    // A machine with much to do lets any of them time out first: what each tells in the end counts.
+    eventually("every source was read or told why not", || async {
+        let reports = sources.reports();
+        let (good, bad) = reports.split_last().unwrap();
+        let told = bad.iter().zip(parts).all(|(report, part)| {
+            let failure = report.last_failure.as_deref();
+            failure.is_some_and(|failure| failure.contains(part)) && report.readings == 0
+        });
+        told && good.readings > 0
+    })
+    .await;
+    let (gauges, open) = sources.sample();
+    assert_eq!(gauges["server.active_requests"], 5.0);
+    assert_eq!(open, Some((3.0, 3.0)));
 }
 
 #[tokio::test]

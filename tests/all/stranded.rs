@@ -97,8 +97,9 @@ async fn the_estimate_matches_the_truth_in_every_topology() {
             .find(|phase| phase["phase"] == "recovered")
             .unwrap();
         let level = |name: &str| last["levels"][name]["median"].as_f64().unwrap();
-        // Within one in a hundred or three requests.
-        let allowed = (truth as f64 / 100.0).max(3.0);
+        // A Ping that changes over is for a moment open at its device alone, longer on a busy machine.
+        // A wrong number of requests for each Ping would be wrong by 150.
+        let allowed = (truth as f64 / 100.0).max(8.0);
         let estimate = level("stranded");
         assert!(
             (estimate - truth as f64).abs() <= allowed,
@@ -107,7 +108,9 @@ async fn the_estimate_matches_the_truth_in_every_topology() {
         assert!(level("stranded.low") <= truth as f64 + allowed);
         assert!(level("stranded.high") >= truth as f64 - allowed);
         let source = &record["sources"][0];
-        assert_eq!(source["failures"], 0, "{source}");
+        // The mock is in this process, beside whatever else is tested: an answer may be late.
+        assert!(source["failures"].as_u64().unwrap() <= 2, "{source}");
+        assert!(source["readings"].as_u64().unwrap() > 15, "{source}");
         mock.shutdown().await;
     }
 }

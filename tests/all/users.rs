@@ -173,7 +173,8 @@ fn a_password_comes_from_a_command_and_is_never_shown() {
     let devices = |command: &str| {
         let text =
             format!("count = 2\nuser = \"load{{0001..0002}}\"\npassword_command = \"{command}\"\n");
-        scenario(&mock.addresses.url, &text).replace("\"20s\"", "\"3s\"")
+        let text = scenario(&mock.addresses.url, &text).replace("\"20s\"", "\"3s\"");
+        text.replace("heartbeat = \"2s\"", "heartbeat = \"30s\"")
     };
     let folder = folder(&devices("printf 'secret\\\\nmore'"), &[]);
     let text = said(&easload("run", folder.path()));

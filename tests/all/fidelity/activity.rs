@@ -41,7 +41,7 @@ async fn marks_of_one_device_reach_the_other_as_changes() {
     one.sync(&key, "").await.assert_empty();
 
     // They wake no Ping (Y7), and come with the next Sync.
-    other.send_ping(60).await;
+    other.send_ping(600).await;
     other.raw.nothing_for(QUIET).await;
     let mut other = reconnected(&mock, &other).await;
     let seen = other.sync(&other_key, "").await.xml();
@@ -128,7 +128,7 @@ async fn a_moved_mail_is_deleted_here_and_added_there() {
 async fn f4_a_folder_of_one_device_makes_the_others_fetch_the_hierarchy() {
     let mock = mock(|_| {}).await;
     let ((mut one, key), (mut other, other_key), _) = pair(&mock, 1).await;
-    other.send_ping(60).await;
+    other.send_ping(600).await;
     other.raw.nothing_for(QUIET).await;
     let create = r#"<FolderCreate xmlns="FolderHierarchy"><SyncKey>1</SyncKey><ParentId>0</ParentId>
         <DisplayName>Plans</DisplayName><Type>12</Type></FolderCreate>"#;
@@ -187,8 +187,8 @@ async fn an_appointment_of_one_device_wakes_the_other() {
     one.inbox.clone_from(&calendar);
     other.inbox.clone_from(&calendar);
     let (key, other_key) = (one.prime().await, other.prime().await);
-    one.send_ping(60).await;
-    other.send_ping(60).await;
+    one.send_ping(600).await;
+    other.send_ping(600).await;
     other.raw.nothing_for(QUIET).await;
     let add = commands(
         r#"<Add><ClientId>c1</ClientId><ApplicationData>

@@ -89,7 +89,7 @@ async fn open_requests_meet_the_faults_that_are_set_meanwhile() {
     };
     for (fault, expected) in [(status(500), 500), (retry, 503)] {
         let (mut phone, _) = Phone::ready(&mock, "load1").await;
-        phone.send_ping(60).await;
+        phone.send_ping(600).await;
         eventually("held", || async { held(&mock) == 1 }).await;
         control.set_faults(&[fault]).await.unwrap();
         let answer = phone.raw.answer().await;
@@ -97,9 +97,11 @@ async fn open_requests_meet_the_faults_that_are_set_meanwhile() {
         let told = answer.header("Retry-After");
         assert_eq!(told, (expected == 503).then_some("7"));
         control.reset_faults().await.unwrap();
+        // Of counts that are half a second old the next round would believe that its Ping is held.
+        eventually("no longer held", || async { held(&mock) == 0 }).await;
     }
     let (mut phone, _) = Phone::ready(&mock, "load2").await;
-    phone.send_ping(60).await;
+    phone.send_ping(600).await;
     eventually("held", || async { held(&mock) == 1 }).await;
     control
         .set_faults(&[Fault::new(FaultKind::StopPool)])
@@ -123,7 +125,7 @@ async fn a_held_ping_is_not_struck_by_faults_that_stay() {
         .set_faults(std::slice::from_ref(&reset))
         .await
         .unwrap();
-    phone.send_ping(60).await;
+    phone.send_ping(600).await;
     eventually("held", || async { held(&mock) == 1 }).await;
     let mut other = on("Sync", FaultKind::Error);
     other.status = Some(500);

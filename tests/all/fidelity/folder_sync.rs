@@ -85,17 +85,17 @@ async fn f3_server_ids_survive_a_new_start() {
 async fn f4_a_hierarchy_change_reaches_ping_and_sync() {
     let mock = mock(|_| {}).await;
     let (mut phone, key) = Phone::ready(&mock, "load1").await;
-    phone.send_ping(60).await;
+    phone.send_ping(600).await;
     eventually("the Ping is held", || async { held(&mock) == 1 }).await;
     control(&mock, "POST", "hierarchy-change", "").await;
     assert_eq!(phone.raw.answer().await.statuses(), ["7"], "the held Ping");
-    assert_eq!(phone.ping(60).await.statuses(), ["7"], "a new Ping");
+    assert_eq!(phone.ping(600).await.statuses(), ["7"], "a new Ping");
     assert_eq!(phone.sync(&key, "").await.statuses(), ["12"]);
 
     let changed = phone.folder_sync("1").await.xml();
     assert_eq!(texts_of(&changed, "Changes/Add").len(), 1);
     phone.sync(&key, "").await.assert_empty();
-    phone.send_ping(60).await;
+    phone.send_ping(600).await;
     phone.raw.nothing_for(Duration::from_millis(150)).await;
     mock.shutdown().await;
 }

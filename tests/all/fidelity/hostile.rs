@@ -21,7 +21,7 @@ async fn throw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let _ = stream.write_all(bytes).await;
     let _ = stream.shutdown().await;
     let mut answer = Vec::new();
-    let read = timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+    let read = timeout(Duration::from_secs(60), stream.read_to_end(&mut answer)).await;
     // A reset is an end too.
     let _ = read.expect("the server ends the connection");
     answer

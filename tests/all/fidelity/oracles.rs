@@ -46,7 +46,7 @@ impl Curl {
     fn curl() -> Command {
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--noproxy", "*"]);
-        curl.args(["--max-time", "10", "--user", "LAB\\load1:secret"]);
+        curl.args(["--max-time", "60", "--user", "LAB\\load1:secret"]);
         curl
     }
 

@@ -69,7 +69,7 @@ async fn x3_a_sent_mail_wakes_its_recipient() {
     let mock = mock(|_| {}).await;
     let (mut sender, _) = Phone::ready(&mock, "load1").await;
     let (mut recipient, key) = Phone::ready(&mock, "load2").await;
-    recipient.send_ping(60).await;
+    recipient.send_ping(600).await;
     eventually("the Ping is held", || async { held(&mock) == 1 }).await;
     sender.send_mail("c1", "load2").await.assert_empty();
     assert_eq!(recipient.raw.answer().await.statuses(), ["2"]);
@@ -152,10 +152,10 @@ async fn x6_a_user_has_so_many_requests_at_a_time_and_no_more() {
     }
     let mut last = phones.pop().unwrap();
     for phone in &mut phones {
-        phone.send_ping(60).await;
+        phone.send_ping(600).await;
     }
     eventually("all are held", || async { held(&mock) == MOST as u64 }).await;
-    assert_eq!(last.ping(60).await.status, 503);
+    assert_eq!(last.ping(600).await.status, 503);
     for phone in &mut phones {
         phone.raw.nothing_for(Duration::from_millis(30)).await;
     }
@@ -185,10 +185,10 @@ async fn x6_t9_the_refusal_is_late_and_names_a_time() {
     .await;
     let (mut first, _) = Phone::ready_device(&mock, "load1", "ONE").await;
     let (mut second, _) = Phone::ready_device(&mock, "load1", "TWO").await;
-    first.send_ping(60).await;
+    first.send_ping(600).await;
     eventually("held", || async { held(&mock) == 1 }).await;
     let began = tokio::time::Instant::now();
-    let answer = second.ping(60).await;
+    let answer = second.ping(600).await;
     assert!(began.elapsed() >= DELAY, "{:?}", began.elapsed());
     assert_eq!(answer.status, 503);
     assert!(
@@ -213,7 +213,7 @@ async fn x2_g5_the_copy_in_sent_items_wakes_a_ping_on_that_folder() {
     let (mut phone, _) = Phone::ready(&mock, "load1").await;
     phone.inbox = SENT.to_owned();
     let key = phone.prime().await;
-    phone.send_ping(60).await;
+    phone.send_ping(600).await;
     eventually("held", || async { held(&mock) == 1 }).await;
     let (mut other, _) = Phone::ready_device(&mock, "load1", "OTHER").await;
     other.send_mail("copy", "load2").await.assert_empty();

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Longest wait for anything that should come.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The name devices know the server by.
 pub(super) const HOST: &str = "mail.lab.example";
 pub(super) const PATH: &str = "/Microsoft-Server-ActiveSync";

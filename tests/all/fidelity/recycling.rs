@@ -211,13 +211,14 @@ async fn r4_only_reasons_in_log_event_on_recycle_are_written() {
 
 #[tokio::test]
 async fn l5_r5_r6_r7_a6_overlap_then_drain_then_the_limit() {
+    const LIMIT: Duration = Duration::from_secs(3);
     let mock = mock(|config| {
         config.faults = vec![Fault::strand(1.0)];
-        config.pool.process_model.shutdown_time_limit = Duration::from_millis(900);
+        config.pool.process_model.shutdown_time_limit = LIMIT;
     })
     .await;
     let (mut phone, _) = Phone::ready(&mock, "load1").await;
-    phone.send_ping(60).await;
+    phone.send_ping(600).await;
     eventually("held", || async { held(&mock) == 1 }).await;
     drop(phone);
     eventually("stranded", || async {
@@ -244,8 +245,7 @@ async fn l5_r5_r6_r7_a6_overlap_then_drain_then_the_limit() {
     .await;
     let took = began.elapsed();
     // A stranded Ping makes every drain last the whole limit, and none lasts longer.
-    let limit = Duration::from_millis(900);
-    assert!(took >= limit && took < limit * 3, "{took:?}");
+    assert!(took >= LIMIT && took < LIMIT * 3, "{took:?}");
     assert!(events(&mock).await.contains("\t5013\t"));
     assert_eq!(mock.truth().shutdown_failures, 1);
     mock.shutdown().await;
@@ -256,7 +256,7 @@ async fn l1_r8_r9_a_cut_ping_gets_no_answer_and_idle_connections_survive() {
     let mock = pool(|_| {}).await;
     let (mut cut, _) = Phone::ready(&mock, "load1").await;
     let (mut idle, key) = Phone::ready(&mock, "load2").await;
-    cut.send_ping(60).await;
+    cut.send_ping(600).await;
     eventually("held", || async { held(&mock) == 1 }).await;
     mock.recycle().await.unwrap();
     assert!(cut.raw.rest().await.is_empty(), "closed without a byte");
@@ -276,12 +276,12 @@ async fn l1_r8_r9_a_cut_ping_gets_no_answer_and_idle_connections_survive() {
 async fn r10_without_overlap_requests_wait_in_a_queue_that_can_be_full() {
     let mock = pool(|pool| {
         pool.recycling.disallow_overlapping_rotation = true;
-        pool.process_model.shutdown_time_limit = Duration::from_millis(1500);
+        pool.process_model.shutdown_time_limit = Duration::from_secs(5);
         pool.queue_length = 10;
     })
     .await;
     let (mut phone, _) = Phone::ready(&mock, "load1").await;
-    phone.send_ping(60).await;
+    phone.send_ping(600).await;
     eventually("held", || async { held(&mock) == 1 }).await;
     let recycle = mock.recycle();
     let herd = async {
@@ -317,7 +317,7 @@ async fn r10_without_overlap_requests_wait_in_a_queue_that_can_be_full() {
 
 #[tokio::test]
 async fn r13_the_first_requests_after_a_start_are_slow() {
-    let mock = mock(|config| config.warm_up = Duration::from_millis(600)).await;
+    let mock = mock(|config| config.warm_up = Duration::from_secs(3)).await;
     let mut phone = Phone::new(&mock, "load1").await;
     phone.options().await;
     mock.recycle().await.unwrap();
@@ -327,7 +327,7 @@ async fn r13_the_first_requests_after_a_start_are_slow() {
     let began = Instant::now();
     phone.options().await;
     let second = began.elapsed();
-    assert!(first > Duration::from_millis(250), "{first:?}");
+    assert!(first > Duration::from_secs(1), "{first:?}");
     assert!(second < first / 2, "{second:?} after {first:?}");
     mock.shutdown().await;
 }
@@ -402,18 +402,19 @@ async fn r17_a_hung_worker_is_noticed_only_where_pinging_is_on() {
             .status();
         assert!(done.unwrap().success());
     };
-    let set = |pool: &mut PoolSettings, enabled| {
+    let set = |pool: &mut PoolSettings, enabled, response_time| {
         pool.process_model.pinging_enabled = enabled;
         pool.process_model.ping_interval = Duration::from_millis(200);
-        pool.process_model.ping_response_time = Duration::from_millis(300);
+        pool.process_model.ping_response_time = response_time;
     };
-    let shipped = pool(|pool| set(pool, false)).await;
+    let shipped = pool(|pool| set(pool, false, Duration::from_millis(300))).await;
     let hung = only_worker(&shipped);
     stop(hung);
     tokio::time::sleep(Duration::from_millis(1200)).await;
     assert_eq!(only_worker(&shipped), hung);
     shipped.shutdown().await;
-    let pinged = pool(|pool| set(pool, true)).await;
+    // Long enough for a worker that is only slow.
+    let pinged = pool(|pool| set(pool, true, Duration::from_secs(3))).await;
     let hung = only_worker(&pinged);
     stop(hung);
     eventually("another worker serves", || async {
@@ -450,14 +451,14 @@ async fn r18_several_triggers_at_once_recycle_a_worker_once() {
 async fn r19_a_stopped_pool_refuses_at_once() {
     let mock = mock(|_| {}).await;
     let (mut phone, _) = Phone::ready(&mock, "load1").await;
-    phone.send_ping(60).await;
+    phone.send_ping(600).await;
     eventually("held", || async { held(&mock) == 1 }).await;
     control(&mock, "POST", "pool/stop", "").await;
     assert!(phone.raw.rest().await.is_empty(), "held Pings are cut");
     let mut other = Phone::new(&mock, "load2").await;
     let began = Instant::now();
     assert_eq!(other.options().await.status, 503);
-    assert!(began.elapsed() < Duration::from_millis(500));
+    assert!(began.elapsed() < Duration::from_secs(5));
     mock.shutdown().await;
 }
 
@@ -507,7 +508,7 @@ async fn an_idle_pool_ends_its_worker_and_a_request_starts_one() {
     eventually("no worker", || async { mock.truth().workers.is_empty() }).await;
     assert!(events(&mock).await.contains("\t5186\t"));
     assert_eq!(mock.truth().failures, 0);
-    let answer = timeout(Duration::from_secs(5), phone.options()).await;
+    let answer = timeout(Duration::from_secs(60), phone.options()).await;
     assert_eq!(answer.unwrap().status, 200);
     assert_eq!(mock.truth().created, 2);
     mock.shutdown().await;
@@ -528,7 +529,7 @@ async fn an_idle_pool_ends_its_worker_and_a_request_starts_one() {
 async fn r5_the_new_worker_answers_while_the_old_one_drains() {
     let mock = mock(|_| {}).await;
     let (mut held_phone, _) = Phone::ready(&mock, "load1").await;
-    held_phone.send_ping(60).await;
+    held_phone.send_ping(600).await;
     eventually("held", || async { held(&mock) == 1 }).await;
     let mut phone = Phone::new(&mock, "load2").await;
     let worker = async |phone: &mut Phone| {
@@ -558,7 +559,7 @@ async fn r12_a_herd_of_cut_devices_comes_back_with_collections_and_time_wait() {
     let mut phones = Vec::new();
     for number in 0..HERD {
         let (mut phone, _) = Phone::ready(&mock, &format!("load{number}")).await;
-        phone.send_ping(60).await;
+        phone.send_ping(600).await;
         phones.push(phone);
     }
     eventually("held", || async { held(&mock) == HERD }).await;
@@ -567,12 +568,17 @@ async fn r12_a_herd_of_cut_devices_comes_back_with_collections_and_time_wait() {
         assert!(phone.raw.rest().await.is_empty(), "cut");
     }
     assert_eq!(mock.truth().cut, HERD);
+    // Until it has ended, the old worker is listed with what it held.
+    eventually("the old worker has ended", || async {
+        mock.truth().workers.len() == 1
+    })
+    .await;
     let control = Control::new(&mock.addresses().control).unwrap();
     let time_wait = |text: &str| text.matches("TIME_WAIT").count() as u64;
     let accepted = mock.truth().connections_accepted;
     for phone in &mut phones {
         phone.raw = Raw::connect(mock.addresses().listen).await;
-        phone.send_ping(60).await;
+        phone.send_ping(600).await;
     }
     eventually("all are held again", || async { held(&mock) == HERD }).await;
     let truth = mock.truth();
@@ -687,7 +693,7 @@ async fn a_new_worker_that_does_not_come_leaves_the_old_one_serving() {
     let folder = tempfile::tempdir().unwrap();
     let (script, flag) = (folder.path().join("worker"), folder.path().join("hang"));
     let mock = scripted_mock(&script, &flag, "exec sleep 60", |config| {
-        config.pool.process_model.startup_time_limit = Duration::from_secs(2);
+        config.pool.process_model.startup_time_limit = Duration::from_secs(5);
         config.pool.recycling.time = DAY;
     })
     .await;

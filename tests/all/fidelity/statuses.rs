@@ -180,15 +180,11 @@ async fn t9_throttling_is_a_late_503_of_iis() {
 
 #[tokio::test]
 async fn t10_a_delayed_request_is_processed_after_all() {
-    const DELAY: Duration = Duration::from_millis(600);
+    const DELAY: Duration = Duration::from_secs(2);
     let mock = mock(|_| {}).await;
     let (mut slow, _) = Phone::ready(&mock, "load1").await;
     let (mut quick, _) = Phone::ready(&mock, "load2").await;
-    fault(
-        &mock,
-        r#"{"fault":"latency","delay":"600ms","user":"load1"}"#,
-    )
-    .await;
+    fault(&mock, r#"{"fault":"latency","delay":"2s","user":"load1"}"#).await;
     let started = Instant::now();
     slow.send("FolderSync", super::phone::FOLDER_SYNC_0).await;
     assert_eq!(quick.folder_sync("0").await.statuses(), ["1"]);
@@ -205,7 +201,7 @@ async fn t11_a_stopped_pool_is_a_503_of_http_sys_at_once() {
     control(&mock, "POST", "pool/stop", "").await;
     let started = Instant::now();
     let answer = phone.folder_sync("1").await;
-    assert!(started.elapsed() < Duration::from_secs(3));
+    assert!(started.elapsed() < Duration::from_secs(15));
     assert_eq!(answer.status, 503);
     assert_eq!(answer.header("Server"), Some("Microsoft-HTTPAPI/2.0"));
     assert_eq!(answer.header("Retry-After"), None);

@@ -34,8 +34,8 @@ async fn strand(mock: &FrontDoor, count: u64) {
             held(mock) == 0
         })
         .await;
-        // Long enough to be seen in counts that are half a second old.
-        phone.send_ping(2).await;
+        // Long enough to be seen in counts that are half a second old, on a busy machine too.
+        phone.send_ping(3).await;
         eventually("held", || async { held(mock) == 1 }).await;
         drop(phone);
         eventually("stranded", || async { stranded(mock) > before }).await;
@@ -63,7 +63,7 @@ async fn s1_s3_a3_a_stranded_ping_ends_neither_by_heartbeat_nor_mail_nor_by_its_
 async fn s2_l4_a_stranded_ping_is_active_once_and_a_held_one_twice() {
     let mock = mock(|config| config.faults = vec![Fault::strand(1.0)]).await;
     let (mut phone, _) = Phone::ready(&mock, "load1").await;
-    phone.send_ping(60).await;
+    phone.send_ping(600).await;
     // Counts are those of some moment ago, and a Sync on its way is two requests as well.
     eventually("held by front end and back end", || async {
         held(&mock) == 1 && active(&mock) == 2
@@ -86,7 +86,7 @@ async fn s4_s15_m3_m7_the_outgoing_socket_is_in_close_wait_and_belongs_to_the_wo
     })
     .await;
     let (mut phone, _) = Phone::ready(&mock, "load1").await;
-    phone.send_ping(1).await;
+    phone.send_ping(5).await;
     eventually("held", || async { held(&mock) == 1 }).await;
     drop(phone);
     let pid = mock.truth().workers[0].pid;
@@ -134,19 +134,22 @@ async fn l6_s5_s6_s9_memory_grows_and_collections_really_stop_the_worker() {
     })
     .await;
     let mut phone = Phone::new(&mock, "load9").await;
-    let mut slowest = async || {
-        let mut slowest = Duration::ZERO;
+    // Of a dozen, half of which meet a collection when Pings are stranded; the fourth slowest, for a
+    // busy machine makes any of them slow.
+    let mut slow = async || {
+        let mut took = Vec::new();
         for _ in 0..12 {
             let began = Instant::now();
             phone.options().await;
-            slowest = slowest.max(began.elapsed());
+            took.push(began.elapsed());
         }
-        slowest
+        took.sort();
+        took[8]
     };
-    let before = slowest().await;
+    let before = slow().await;
     let heap = mock.truth().sum(|counts| counts.heap_bytes);
     strand(&mock, 4).await;
-    let after = slowest().await;
+    let after = slow().await;
     assert!(
         after > before + Duration::from_millis(80),
         "{before:?} before, {after:?} after"
@@ -194,7 +197,7 @@ async fn s10_a_queue_fills_when_the_worker_is_blocked() {
     let mock = mock(|config| {
         config.faults = vec![Fault::strand(1.0)];
         config.ephemeral_ports = 49_920..=49_921;
-        config.port_wait = Duration::from_secs(2);
+        config.port_wait = Duration::from_secs(60);
         config.threads = 2;
         config.pool.queue_length = 10;
     })
@@ -228,7 +231,7 @@ async fn s10_a_queue_fills_when_the_worker_is_blocked() {
 async fn s11_the_trigger_can_be_chosen() {
     let mock = mock(|config| config.faults = when(StrandTrigger::NetworkCut)).await;
     let (mut closing, _) = Phone::ready(&mock, "load1").await;
-    closing.send_ping(60).await;
+    closing.send_ping(600).await;
     eventually("held", || async { held(&mock) == 1 }).await;
     drop(closing);
     eventually("a proper end strands nothing", || async {
@@ -239,7 +242,7 @@ async fn s11_the_trigger_can_be_chosen() {
 
     mock.set_faults(when(StrandTrigger::StoreFailover)).await;
     let (mut phone, _) = Phone::ready(&mock, "load2").await;
-    phone.send_ping(60).await;
+    phone.send_ping(600).await;
     eventually("held", || async { held(&mock) == 1 }).await;
     assert_eq!(stranded(&mock), 0);
     control(&mock).store_failover().await.unwrap();
@@ -257,7 +260,7 @@ async fn s12_the_fixed_server_strands_nothing_under_the_same_load() {
     .await;
     for number in 0..5 {
         let (mut phone, _) = Phone::ready(&fixed, &format!("load{number}")).await;
-        phone.send_ping(60).await;
+        phone.send_ping(600).await;
         eventually("held", || async { held(&fixed) == 1 }).await;
         drop(phone);
         eventually("ended", || async { active(&fixed) == 0 }).await;
@@ -294,7 +297,7 @@ async fn s13_ping_commands_pending_may_count_stranded_pings_or_not() {
 async fn s14_m5_the_device_of_a_stranded_ping_leaves_one_connection_dropped_and_no_iis_line() {
     let mock = mock(|config| {
         config.faults = vec![Fault::strand(1.0)];
-        config.dropped_after = Duration::from_millis(700);
+        config.dropped_after = Duration::from_secs(3);
     })
     .await;
     strand(&mock, 1).await;
@@ -325,7 +328,7 @@ async fn m1_the_metrics_are_text_that_promtool_accepts() {
     use std::io::Write as _;
     let mock = mock(|_| {}).await;
     let (mut phone, _) = Phone::ready(&mock, "load1").await;
-    phone.send_ping(60).await;
+    phone.send_ping(600).await;
     let text = control(&mock).metrics().await.unwrap();
     assert!(text.contains("# TYPE windows_iis_worker_current_requests counter"));
     assert!(text.contains("windows_iis_current_application_pool_state"));
@@ -426,7 +429,7 @@ async fn m6_the_clock_moves_ahead_by_scale_and_by_hand() {
     eventually("two recycles", || async { mock.truth().recycles == 2 }).await;
     let time = mock.truth().pool_time;
     assert!(
-        time.starts_with("2026-03-0") && time.as_str() > "2026-03-05",
+        time.starts_with("2026-03-") && time.as_str() > "2026-03-05",
         "{time}"
     );
     mock.shutdown().await;
@@ -440,7 +443,7 @@ async fn wire_faults_strike_answers_and_held_pings() {
     for kind in [FaultKind::Reset, FaultKind::Truncate, FaultKind::Garbage] {
         let user = format!("load{}", kind.as_str());
         let (mut phone, _) = Phone::ready(&mock, &user).await;
-        phone.send_ping(60).await;
+        phone.send_ping(600).await;
         eventually("held", || async { held(&mock) == 1 }).await;
         let fault = Fault {
             user: Some(user),
@@ -485,7 +488,7 @@ async fn refusing_faults_strike_held_pings_too_and_end_with_the_reset() {
     let mock = mock(|_| {}).await;
     let control = control(&mock);
     let (mut phone, key) = Phone::ready(&mock, "load1").await;
-    phone.send_ping(60).await;
+    phone.send_ping(600).await;
     eventually("held", || async { held(&mock) == 1 }).await;
     let mut redirect = Fault::new(FaultKind::Redirect);
     redirect.location = Some("https://other.lab.example/x".to_owned());
@@ -546,21 +549,17 @@ async fn l4_on_two_servers_each_worker_counts_one_request() {
     let mock = mock(|config| config.topology = mock_server::Topology::TwoServers).await;
     assert_eq!(mock.truth().workers.len(), 2);
     let (mut phone, _) = Phone::ready(&mock, "load1").await;
-    phone.send_ping(60).await;
-    eventually("one each", || async {
-        let truth = mock.truth();
-        truth.workers.iter().all(|worker| worker.counts.active == 1)
-    })
-    .await;
-    let held: Vec<u64> = {
+    phone.send_ping(600).await;
+    // The back end is the second server's, and a request counts there before its Ping is held.
+    eventually("one each, and the Ping held by the second", || async {
         let mut workers = mock.truth().workers;
         workers.sort_by_key(|worker| worker.server);
-        workers
-            .iter()
-            .map(|worker| worker.counts.held_pings)
-            .collect()
-    };
-    assert_eq!(held, [0, 1], "the back end is the second server's");
+        let counts = workers.iter().map(|worker| &worker.counts);
+        counts
+            .map(|counts| (counts.active, counts.held_pings))
+            .eq([(1, 0), (1, 1)])
+    })
+    .await;
     mock.shutdown().await;
 }
 
@@ -572,7 +571,7 @@ async fn s1_a_chosen_share_of_abandoned_pings_strands() {
     let mut phones = Vec::new();
     for number in 0..PINGS {
         let (mut phone, _) = Phone::ready(&mock, &format!("load{number}")).await;
-        phone.send_ping(60).await;
+        phone.send_ping(600).await;
         phones.push(phone);
     }
     eventually("held", || async { held(&mock) == PINGS as u64 }).await;
@@ -594,7 +593,7 @@ async fn s1_a_chosen_share_of_abandoned_pings_strands() {
 async fn s11_a_cut_network_strands() {
     let mock = mock(|config| config.faults = when(StrandTrigger::NetworkCut)).await;
     let (mut phone, _) = Phone::ready(&mock, "load1").await;
-    phone.send_ping(60).await;
+    phone.send_ping(600).await;
     eventually("held", || async { held(&mock) == 1 }).await;
     phone.raw.reset();
     drop(phone);
@@ -607,7 +606,7 @@ async fn s11_a_cut_network_strands() {
 async fn s2_l4_the_front_end_s_half_stays_active_alone() {
     let mock = mock(|config| config.faults = vec![Fault::strand(1.0)]).await;
     let (mut phone, _) = Phone::ready(&mock, "load1").await;
-    phone.send_ping(2).await;
+    phone.send_ping(5).await;
     eventually("held by front end and back end", || async {
         held(&mock) == 1 && active(&mock) == 2
     })

@@ -165,7 +165,7 @@ const METRICS: [(&str, &str, &str); 43] = [
 async fn m1_every_metric_has_windows_exporter_s_name_type_and_labels() {
     let mock = mock(|_| {}).await;
     let (mut phone, _) = Phone::ready(&mock, "load1").await;
-    phone.send_ping(60).await;
+    phone.send_ping(600).await;
     eventually("held", || async { held(&mock) == 1 }).await;
     let text = control(&mock).metrics().await.unwrap();
     for (name, kind, labels) in METRICS {
@@ -268,7 +268,7 @@ async fn s4_s12_the_fixed_server_has_no_close_wait_after_a_burst() {
         phones.push(Phone::ready(&mock, &format!("load{number}")).await.0);
     }
     for phone in &mut phones {
-        phone.send_ping(60).await;
+        phone.send_ping(600).await;
     }
     eventually("held", || async { held(&mock) == 20 }).await;
     let sockets = || mock.truth().sum(|counts| counts.outgoing_sockets);

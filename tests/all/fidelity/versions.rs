@@ -72,7 +72,7 @@ async fn every_version_lives_from_options_to_ping() {
             false => phone.send_mail("id1", &user).await,
         };
         sent.assert_empty();
-        assert_eq!(phone.ping(60).await.statuses(), ["2"], "{version}");
+        assert_eq!(phone.ping(600).await.statuses(), ["2"], "{version}");
     }
     mock.shutdown().await;
 }
