@@ -298,7 +298,7 @@ async fn closed(input: &mut BufReader<tokio::io::Stdin>) {
 }
 
 /// Waits for SIGTERM, and for SIGINT where that is not the harness's affair. The handlers are in place
-/// when this returns.
+/// when this returns, but for Windows.
 #[cfg(unix)]
 fn ended_by_signal(with_interrupt: bool) -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -172,8 +172,8 @@ impl RunRecord {
         if record.state == RunState::Running || record.verdict.is_none() {
             let what = match record.state {
                 RunState::Running => {
-                    "the run was killed, or is still under way; its sources, and the errors and statuses \
-                     under \"Also seen\", may be those of some seconds before its end"
+                    "the run was killed, or is still under way; what no interval holds (errors, statuses, \
+                     sources) may be older than its end"
                 }
                 _ => "the run was left before it was concluded, or is still stopping",
             };

@@ -18,17 +18,15 @@ impl Checkpoints {
             .is_some_and(|writing| !writing.is_finished())
     }
 
-    /// Begins one.
+    /// Begins one; the last one has [ended](Self::end).
     ///
     /// # Errors
-    /// When the last one could not be written, or this one cannot be begun. Neither ends a run: its
-    /// intervals are elsewhere.
-    pub(super) async fn begin(
+    /// When it cannot be begun.
+    pub(super) fn begin(
         &mut self,
         record: &RunRecord,
         files: &RunFiles,
     ) -> Result<(), TimelineError> {
-        self.end().await?;
         let unwritten = record.unwritten(files)?;
         self.0 = Some(tokio::task::spawn_blocking(|| unwritten.write()));
         Ok(())
@@ -44,5 +42,40 @@ impl Checkpoints {
             Some(writing) => writing.await.unwrap_or(Ok(())),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::RunState;
+    use crate::scenario::{DEFAULT_SCENARIO, parse};
+
+    #[tokio::test]
+    async fn one_that_cannot_be_written_is_told_and_the_next_one_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = RunFiles::create(folder.path()).unwrap();
+        let (name, text) = DEFAULT_SCENARIO;
+        let (plan, began) = (parse(name, text).unwrap(), jiff::Timestamp::UNIX_EPOCH);
+        let mut record = RunRecord::begun(plan, began, 1, 1, Vec::new());
+        record.save(&files).unwrap();
+        let mut checkpoints = Checkpoints::default();
+        let in_the_way = folder.path().join(".run.json.tmp");
+        std::fs::create_dir(&in_the_way).unwrap();
+        checkpoints.begin(&record, &files).unwrap();
+        let error = checkpoints.end().await.unwrap_err().to_string();
+        assert!(error.contains("run.json"), "{error}");
+        checkpoints.end().await.unwrap();
+        std::fs::remove_dir(&in_the_way).unwrap();
+        record.problems.push("seen".to_owned());
+        checkpoints.begin(&record, &files).unwrap();
+        checkpoints.end().await.unwrap();
+        assert!(!in_the_way.exists());
+        let text = std::fs::read_to_string(folder.path().join(RunRecord::FILE)).unwrap();
+        let written: RunRecord = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (written.state, written.problems),
+            (RunState::Running, record.problems)
+        );
     }
 }

@@ -155,7 +155,7 @@ impl Engine {
         }
         end = self.settle(&mut background, end).await?;
         if end == End::Interrupted {
-            // A second signal leaves at once.
+            // A second signal leaves at once; on a disk that does not answer it leaves this unsaid.
             self.record.state = RunState::Interrupted;
             self.take_stock();
             self.end_checkpoints().await;
@@ -414,8 +414,9 @@ impl Engine {
     }
 
     async fn checkpoint(&mut self) {
+        self.end_checkpoints().await;
         self.take_stock();
-        let begun = self.checkpoints.begin(&self.record, &self.files).await;
+        let begun = self.checkpoints.begin(&self.record, &self.files);
         self.tell_of_checkpoints(begun);
     }
 

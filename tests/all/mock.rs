@@ -219,7 +219,7 @@ async fn a_phone_is_provisioned_synced_and_woken() {
         policy_key: phone.policy_key,
         ..Phone::new(&mock, "load0001")
     };
-    let waiting = tokio::spawn(async move { other.ping(30).await });
+    let waiting = tokio::spawn(async move { other.ping(600).await });
     eventually("a Ping is held", || async { held(&mock.truth()) == 1 }).await;
     let send = SendMailRequest {
         client_id: "m1".into(),
@@ -610,7 +610,8 @@ async fn a_killed_worker_is_replaced_and_counted() {
 #[tokio::test]
 async fn ports_of_the_outgoing_side_run_out() {
     let mock = mock(|config| {
-        config.ephemeral_ports = 49_900..=49_903;
+        // Below those that the system hands out to whoever asks.
+        config.ephemeral_ports = 29_900..=29_903;
         config.faults = vec![Fault::strand(1.0)];
     })
     .await;

@@ -41,6 +41,7 @@ fn play(scenario: &Path) -> (Option<i32>, String) {
     const INCONCLUSIVE: Option<i32> = Some(5);
     let (code, text) = play_once(scenario);
     if code == INCONCLUSIVE {
+        println!("inconclusive, and played again");
         return play_once(scenario);
     }
     (code, text)

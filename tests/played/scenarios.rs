@@ -39,6 +39,7 @@ fn play(scenario: Option<&str>) -> (Output, TempDir) {
     let _turn = turn(1);
     let (output, runs) = play_once(scenario);
     if output.status.code() == Some(INCONCLUSIVE) {
+        eprintln!("inconclusive, and played again: {scenario:?}");
         return play_once(scenario);
     }
     (output, runs)
@@ -281,6 +282,7 @@ fn without_a_recycle_nobody_can_connect_and_the_verdict_is_failed() {
     // And mails wait for devices that have a network.
     let due = |phase| level(&record, phase, "devices.mails_due", "median");
     let (before, dead) = (due("baseline"), due("recovered"));
+    // A busy machine lets some wait in the baseline too.
     assert!(dead > 200.0 && dead > 5.0 * before, "{before} {dead}");
 }
 

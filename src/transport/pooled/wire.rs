@@ -17,7 +17,7 @@ use hyper_util::client::legacy::connect::{Connection, HttpInfo};
 use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::{CertificateDer, ServerName};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -37,12 +37,17 @@ const GIVE_BACK: Duration = Duration::from_millis(50);
 /// as written when they mostly are.
 const PIECE: usize = 64 << 10;
 
+/// Why a connection is not made that was begun; nobody waits for it any more.
+const KEPT_CAME_BACK: &str = "the kept connection came back";
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The notes of one device's connection.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
     notes: Mutex<Notes>,
+    /// A request has its connection.
+    found: Notify,
     /// A server without HTTP/2 is no server.
     only_http2: bool,
 }
@@ -75,6 +80,7 @@ impl Wire {
     pub(super) fn new(only_http2: bool) -> Self {
         Self {
             notes: Mutex::default(),
+            found: Notify::new(),
             only_http2,
         }
     }
@@ -90,6 +96,7 @@ impl Wire {
     pub(super) fn found(&self) -> (Option<Made>, LocalEnd) {
         let mut notes = lock(&self.notes);
         notes.turn += 1;
+        self.found.notify_waiters();
         (notes.made, notes.local)
     }
 
@@ -173,10 +180,17 @@ where
         let connecting = self.inner.call(request);
         let wire = Arc::clone(&self.wire);
         Box::pin(async move {
+            let found = wire.found.notified();
             let turn = lock(&wire.notes).turn;
-            wire.wait_for_the_kept().await?;
+            wire.wait_for_the_kept(turn).await?;
             let began = Instant::now();
-            let (connection, proof) = with_proof(connecting).await;
+            // One that were made after all would take the kept one's place in the pool, and no notes
+            // would be its own.
+            let (connection, proof) = tokio::select! {
+                biased;
+                made = with_proof(connecting) => made,
+                () = found => return Err(KEPT_CAME_BACK.into()),
+            };
             let connection = connection?;
             wire.connected(&connection, turn, began, proof)?;
             Ok(connection)
@@ -185,18 +199,15 @@ where
 }
 
 impl Wire {
-    /// Fails when the request has got the kept connection meanwhile; the attempt then goes on for
-    /// nobody.
-    async fn wait_for_the_kept(&self) -> Result<(), BoxError> {
-        let turn = {
-            let notes = lock(&self.notes);
-            notes.kept.then_some(notes.turn)
-        };
-        let Some(turn) = turn else { return Ok(()) };
+    /// Fails when the request has got the kept connection meanwhile.
+    async fn wait_for_the_kept(&self, turn: u64) -> Result<(), BoxError> {
+        if !lock(&self.notes).kept {
+            return Ok(());
+        }
         sleep(GIVE_BACK).await;
         let mut notes = lock(&self.notes);
         if notes.turn != turn {
-            return Err("the kept connection came back".into());
+            return Err(KEPT_CAME_BACK.into());
         }
         notes.kept = false;
         Ok(())
@@ -219,8 +230,7 @@ impl Wire {
         connected.get_extras(&mut extras);
         let mut notes = lock(&self.notes);
         if notes.turn != turn {
-            // The request that it was made for has got the kept one, of which the notes are.
-            return Ok(());
+            return Err(KEPT_CAME_BACK.into());
         }
         let tls_began = notes.tls_began;
         notes.made = Some(Made {

@@ -118,7 +118,7 @@ async fn f1_key_0_gives_key_1_every_time() {
 async fn f4_a_hierarchy_change_ends_a_hanging_sync_with_12() {
     let mock = mock(|_| {}).await;
     let (mut phone, key) = Phone::ready(&mock, "load1").await;
-    let wait = "<HeartbeatInterval>60</HeartbeatInterval>";
+    let wait = "<HeartbeatInterval>600</HeartbeatInterval>";
     let xml = phone.sync_xml(&key, "", wait);
     phone.send("Sync", &xml).await;
     phone.raw.nothing_for(Duration::from_millis(200)).await;

@@ -57,7 +57,8 @@ impl Raw {
     async fn fill(&mut self) -> std::io::Result<Option<()>> {
         let read = timeout(PATIENCE, self.stream.read_buf(&mut self.unread)).await;
         let seen = || String::from_utf8_lossy(&self.unread).into_owned();
-        let count = read.unwrap_or_else(|_| panic!("nothing within 10 s after `{}`", seen()))?;
+        let count =
+            read.unwrap_or_else(|_| panic!("nothing within a minute after `{}`", seen()))?;
         Ok((count > 0).then_some(()))
     }
 

@@ -221,7 +221,9 @@ async fn t11_a_stopped_pool_is_a_503_of_http_sys_at_once() {
 #[tokio::test]
 async fn t12_a_back_end_out_of_reach_is_502() {
     // Every address of this port, wherever the mock's outgoing sockets come from.
-    let taken = TcpListener::bind("0.0.0.0:0").unwrap();
+    // Below those that the system hands out, or another test would take it when it is free again.
+    let taken = (29_940..29_990).find_map(|port| TcpListener::bind(("0.0.0.0", port)).ok());
+    let taken = taken.unwrap();
     let port = taken.local_addr().unwrap().port();
     let mock = mock(|config| {
         config.ephemeral_ports = port..=port;

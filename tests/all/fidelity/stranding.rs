@@ -167,7 +167,7 @@ async fn l6_s5_s6_s9_memory_grows_and_collections_really_stop_the_worker() {
 async fn s7_s8_ports_run_out_for_the_whole_host() {
     let mock = mock(|config| {
         config.faults = vec![Fault::strand(1.0)];
-        config.ephemeral_ports = 49_910..=49_912;
+        config.ephemeral_ports = 29_910..=29_912;
     })
     .await;
     let page = "GET /owa/healthcheck.htm HTTP/1.1\r\nHost: mock\r\n\r\n";
@@ -196,7 +196,7 @@ async fn s7_s8_ports_run_out_for_the_whole_host() {
 async fn s10_a_queue_fills_when_the_worker_is_blocked() {
     let mock = mock(|config| {
         config.faults = vec![Fault::strand(1.0)];
-        config.ephemeral_ports = 49_920..=49_921;
+        config.ephemeral_ports = 29_920..=29_921;
         config.port_wait = Duration::from_secs(60);
         config.threads = 2;
         config.pool.queue_length = 10;
@@ -659,7 +659,7 @@ async fn s6_time_in_collections_rises_from_below_a_tenth() {
 async fn s8_a_recycle_gives_the_host_its_ports_back() {
     let mock = mock(|config| {
         config.faults = vec![Fault::strand(1.0)];
-        config.ephemeral_ports = 49_930..=49_932;
+        config.ephemeral_ports = 29_930..=29_932;
         config.pool.process_model.shutdown_time_limit = Duration::from_millis(200);
     })
     .await;

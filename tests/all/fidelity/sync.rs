@@ -10,7 +10,7 @@ use crate::fixtures::{mock, quickest};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HEARTBEAT_1: &str = "<HeartbeatInterval>1</HeartbeatInterval>";
-const HEARTBEAT_30: &str = "<HeartbeatInterval>30</HeartbeatInterval>";
+const HEARTBEAT_600: &str = "<HeartbeatInterval>600</HeartbeatInterval>";
 
 #[tokio::test]
 async fn y1_key_0_primes_and_brings_nothing() {
@@ -188,7 +188,7 @@ async fn y7_only_an_added_item_wakes_a_hanging_sync() {
     let (key, items) = phone.take_new(&key).await;
     let (other_key, _) = other.take_new(&other_key).await;
 
-    let request = phone.sync_xml(&key, "", HEARTBEAT_30);
+    let request = phone.sync_xml(&key, "", HEARTBEAT_600);
     phone.send("Sync", &request).await;
     phone.raw.nothing_for(SECOND / 2).await;
     let change = format!("<Commands>{}</Commands>", Phone::read_flag(&items[0]));
