@@ -38,7 +38,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         Ok(plan) => plan,
         Err(exit) => return exit,
     };
-    for warning in plan.warnings() {
+    for warning in plan.warnings().into_iter().chain(check::of_start(&plan)) {
         say(&format!("warning: {warning}"));
     }
     let (signal, interrupt) = watch::channel(Interrupt::None);

@@ -356,7 +356,7 @@ impl<W: Web> Walk<'_, W> {
         };
         match self.web.ask(ask).await {
             Err(text) => Step::Failed(format!("{url}: {text}")),
-            Ok(answer) if matches!(answer.status, 301 | 302 | 307) => {
+            Ok(answer) if matches!(answer.status, 301 | 302 | 303 | 307 | 308) => {
                 match self.next(&url, &answer) {
                     Ok(next) => self.ask(Form::Xml, Ok(next)).await,
                     Err(step) => step,
