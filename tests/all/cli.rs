@@ -164,6 +164,12 @@ async fn targets_that_are_none_are_told_before_the_load() {
         "http://{}",
         raw_server(vec![vec![Do::Read, text(gone), Do::Hold]]).await
     );
+    let old = "HTTP/1.1 200 OK\r\nMS-ASProtocolVersions: 1.0,2.0\r\n\
+               MS-ASProtocolCommands: Sync\r\nContent-Length: 0\r\n\r\n";
+    let old = format!(
+        "http://{}",
+        raw_server(vec![vec![Do::Read, text(old), Do::Hold]]).await
+    );
     let plain = raw_server(vec![vec![
         text("HTTP/1.1 400 Bad Request\r\n\r\n"),
         Do::Hold,
@@ -174,6 +180,7 @@ async fn targets_that_are_none_are_told_before_the_load() {
         ("http://no-such-host.invalid".to_owned(), "cannot resolve"),
         (html, "not an ActiveSync server"),
         (gone, "HTTP 404"),
+        (old, "1.0,2.0"),
         (format!("https://{plain}"), "does not speak TLS"),
     ];
     for (url, part) in cases {
@@ -741,16 +748,24 @@ mod signals {
 /// The figures of docs/performance.md come from here: each bench runs, small, and says what it saw.
 #[test]
 fn every_bench_runs_and_tells_its_figures() {
-    for (what, devices, figures) in [
+    for (what, devices, figures, more) in [
         (
             "hold",
             "300",
             vec!["user memory per held device", "all held after"],
+            "--from 100 --no-overshoot",
+        ),
+        (
+            "hold",
+            "300",
+            vec!["user memory per held device"],
+            "--from 100 --no-overshoot --mixed --tls",
         ),
         (
             "round-trips",
             "100",
             vec!["empty Ping round trips", "per core second"],
+            "--full",
         ),
         (
             "recycle",
@@ -759,19 +774,23 @@ fn every_bench_runs_and_tells_its_figures() {
                 "last of them cut",
                 "connections made by the herd         200",
             ],
+            "--full",
+        ),
+        (
+            "activity",
+            "20",
+            vec!["of the harness's processor time"],
+            "--acts 800",
         ),
     ] {
         let mut arguments = vec!["bench", what, "--devices", devices];
-        if what == "hold" {
-            arguments.extend(["--from", "100", "--no-overshoot"]);
-        } else {
-            arguments.push("--full");
-        }
+        arguments.extend(more.split(' '));
         let output = easload(&arguments);
         let text = stdout(&output);
-        assert_eq!(output.status.code(), Some(0), "{what}: {}", stderr(&output));
+        let errors = stderr(&output);
+        assert_eq!(output.status.code(), Some(0), "{what} {more}: {errors}");
         for figure in figures {
-            assert!(text.contains(figure), "{what}: {text}");
+            assert!(text.contains(figure), "{what} {more}: {text}");
         }
     }
 }

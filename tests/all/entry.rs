@@ -594,6 +594,101 @@ async fn tokens_come_from_an_oauth_endpoint() {
     assert_eq!(good.count(), 1, "one token for all devices");
 }
 
+/// Each user's own, by the user's password or from a file.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_each_users() {
+    let mock = MockProgram::start(&[
+        "--scenario",
+        "scenarios/healthy.toml",
+        "--bearer-token",
+        "hush",
+    ]);
+    let endpoint = MockServer::start().await;
+    for user in ["load0001", "load0002"] {
+        let answer = serde_json::json!({
+            "access_token": format!("{user}.hush"), "token_type": "Bearer", "expires_in": 3600
+        });
+        let form =
+            format!("grant_type=password&client_id=easload&username={user}&password=pass-{user}");
+        Mock::given(method("POST"))
+            .and(body_string_contains(form))
+            .respond_with(ResponseTemplate::new(200).set_body_json(answer))
+            .mount(&endpoint)
+            .await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let passwords = file("p", "load0001:pass-load0001\nload0002:pass-load0002\n");
+    let tokens = file("t", "load0001:load0001.hush\nload0002:load0002.hush\n");
+    let users = "user = \"load{0001..0002}\"\n";
+    let by_password = format!(
+        "{users}password_file = {passwords:?}\n[devices.oauth]\nendpoint = \"{}/token\"\n\
+         grant = \"password\"\nclient_id = \"easload\"\n",
+        endpoint.uri()
+    );
+    let by_file = format!("{users}token_file = {tokens:?}\n");
+    for devices in [by_password, by_file] {
+        let url = mock.addresses.url.clone();
+        let said = tokio::task::spawn_blocking(move || play(&url, &devices, None));
+        let said = said.await.unwrap();
+        assert!(!said.contains("HTTP 401"), "{said}");
+        assert!(said.contains("tokens fetched"), "{said}");
+        assert!(!said.contains("hush") && !said.contains("pass-"), "{said}");
+    }
+    let asked = endpoint.received_requests().await.unwrap();
+    for user in ["load0001", "load0002"] {
+        let of_user = asked.iter().filter(|one| {
+            let form = String::from_utf8_lossy(&one.body);
+            form.contains(&format!("username={user}&"))
+        });
+        assert_eq!(of_user.count(), 1, "{user}");
+    }
+}
+
+/// What a scenario says of addresses and links is what a server sees of a run.
+#[tokio::test]
+async fn a_run_comes_from_its_addresses_over_its_link() {
+    let mock = MockProgram::start(&["--scenario", "scenarios/healthy.toml"]);
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "name = \"t\"\n[target]\nurl = \"{}\"\n[devices]\ncount = 4\nuser = \"load####\"\n\
+         password_env = \"P\"\nheartbeat = \"30s\"\nsource_addresses = [\"127.0.0.2..127.0.0.3\"]\n\
+         latency = \"200ms\"\n[[phase]]\nkind = \"baseline\"\nduration = \"8s\"\n",
+        mock.addresses.url
+    );
+    std::fs::write(folder.path().join("s.toml"), text).unwrap();
+    let output = std::process::Command::new(program())
+        .args(["run", "s.toml", "--quiet"])
+        .current_dir(folder.path())
+        .env("P", "secret")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let run = said.split("Run directory: ").nth(1).expect(&said).trim();
+    let run = std::fs::read(folder.path().join(run).join("run.json")).unwrap();
+    let run: serde_json::Value = serde_json::from_slice(&run).unwrap();
+    let sync = &run["phases"][0]["latencies"]["sync"];
+    assert_eq!(sync["count"], 8, "{said}");
+    let p50 = sync["p50"].as_u64().unwrap();
+    assert!(p50 >= 200_000, "{p50} µs");
+    let control = mock_server::Control::new(&mock.addresses.control).unwrap();
+    let log = control.iis_log().await.unwrap();
+    let fields = log
+        .lines()
+        .find_map(|line| line.strip_prefix("#Fields: "))
+        .unwrap();
+    let client = fields.split(' ').position(|field| field == "c-ip").unwrap();
+    let lines = log.lines().filter(|line| line.contains("Cmd=Sync"));
+    let addresses: BTreeSet<&str> = lines
+        .map(|line| line.split(' ').nth(client).unwrap())
+        .collect();
+    assert_eq!(addresses, BTreeSet::from(["127.0.0.2", "127.0.0.3"]));
+}
+
 /// Takes nobody's password, and counts how often it was asked.
 struct Refusing(Arc<std::sync::atomic::AtomicUsize>);
 
@@ -749,7 +844,12 @@ async fn each_user_shows_a_certificate() {
     );
     let stranger = factory.presenting(&of("stranger", "stranger")).unwrap();
     let trouble = device(stranger.make()).options().await.unwrap_err();
-    assert!(matches!(trouble, Trouble::Transport(_)), "{trouble:?}");
+    let Trouble::Transport(failure) = trouble else {
+        panic!("{trouble:?}");
+    };
+    // The server's words for a certificate of somebody else's authority.
+    let text = failure.to_string().to_lowercase();
+    assert!(text.contains("alert"), "{text}");
 
     let mixed = factory
         .presenting(&of("load0001", "load0002"))

@@ -593,6 +593,12 @@ fn an_overloaded_generator_is_inconclusive_and_proves_failures_still() {
     };
     let checks = change(&slow, "harness.lag_ms", 400.0);
     assert_eq!(Verdict::of(&checks), Verdict::Failed);
+    // One connection that found no port of its own.
+    let mut timeline = Story::default().timeline();
+    let counts = &mut timeline[30].counts;
+    counts.insert(Counter::OwnLimits.as_str().to_owned(), 1);
+    let checks = judge(&plan(""), &timeline.into_iter().collect(), 1);
+    assert_eq!(outcome(&checks, "measurement"), Outcome::NoData);
     // Every other second of the baseline is missing.
     let timeline = Story::default().timeline().into_iter();
     let gaps: Digest = timeline

@@ -2,7 +2,7 @@
 //! Debian packages and some ten minutes. `.ci/run` runs it where the packages can be installed.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::fixtures::program;
 
@@ -153,15 +153,22 @@ fn every_command_does_on_sogo_what_the_table_says() {
     let _sogo = Sogo::start("20", "30");
     let rows = table(3);
     assert_eq!(rows.len(), 25);
-    for (number, (version, column)) in VERSIONS.into_iter().enumerate() {
-        let user = format!("user{:04}", 11 + number);
-        let output = Command::new(program())
-            .args(["probe", "http://127.0.0.1:18080", "--brief", "--commands"])
-            .args(["--user", &user, "--versions", version])
-            .args(["--mail-to", &format!("{user}@eas.test")])
-            .env("EASLOAD_PASSWORD", "secret")
-            .output()
-            .unwrap();
+    let probing: Vec<_> = (11..)
+        .zip(VERSIONS)
+        .map(|(number, (version, column))| {
+            let user = format!("user{number:04}");
+            let mut probe = Command::new(program());
+            probe
+                .args(["probe", "http://127.0.0.1:18080", "--brief", "--commands"])
+                .args(["--user", &user, "--versions", version])
+                .args(["--mail-to", &format!("{user}@eas.test")])
+                .env("EASLOAD_PASSWORD", "secret")
+                .stdout(Stdio::piped());
+            (version, column, probe.spawn().unwrap())
+        })
+        .collect();
+    for (version, column, probe) in probing {
+        let output = probe.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         println!("{version}\n{text}");
         let said = text.split("Everything a user can do").nth(1).unwrap();

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use easload::measure::Timeline;
 use serde_json::Value;
@@ -17,16 +18,15 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
 }
 
-/// Two at a time: they wait more than they work, but more loads on two cores measure each other. Who
-/// comes first plays first, so that a group gets the machine.
-static PLAYING: Semaphore = Semaphore::const_new(AT_ONCE as usize);
-const AT_ONCE: u32 = 2;
+/// Two at a time: they wait more than they work, but more loads on two cores measure each other.
+static PLAYING: Semaphore = Semaphore::const_new(2);
+/// One group at a time: the start of one is seen in what is judged of another.
+static GROUP: Mutex<()> = Mutex::new(());
 
-/// Waits for a place among those that play; a group takes them all.
-fn turn(places: u32) -> SemaphorePermit<'static> {
+/// Waits for a place among those that play.
+fn turn() -> SemaphorePermit<'static> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let turn = PLAYING.acquire_many(places);
-    runtime.unwrap().block_on(turn).unwrap()
+    runtime.unwrap().block_on(PLAYING.acquire()).unwrap()
 }
 
 /// Plays a scenario; gives what it printed, and its runs' directory.
@@ -36,7 +36,7 @@ fn turn(places: u32) -> SemaphorePermit<'static> {
 fn play(scenario: Option<&str>) -> (Output, TempDir) {
     /// The verdict is "inconclusive".
     const INCONCLUSIVE: i32 = 5;
-    let _turn = turn(1);
+    let _turn = turn();
     let (output, runs) = play_once(scenario);
     if output.status.code() == Some(INCONCLUSIVE) {
         eprintln!("inconclusive, and played again: {scenario:?}");
@@ -192,17 +192,22 @@ fn a8_a_recycle_restores_sync_and_the_server_s_levels() {
 /// the story and what is lost (nothing) stay the same.
 #[test]
 fn a_mixed_population_that_roams_loses_nothing() {
-    let turn = turn(1);
-    let (_, runs) = play_once(Some("mixed-devices.toml"));
-    drop(turn);
+    let (output, runs) = play(Some("mixed-devices.toml"));
+    assert_ends_with(&output, 0);
     let record = record(&directory(runs.path()));
-    for check in ["recycle seen", "released", "nothing lost"] {
+    for check in [
+        "symptom",
+        "recycle seen",
+        "restored",
+        "released",
+        "cost",
+        "nothing lost",
+    ] {
         assert_eq!(outcome(&record, check), "pass", "{check}");
     }
-    // Latencies of a busy machine may be too close to call, but they are not worse.
-    for check in ["symptom", "restored", "cost"] {
-        assert_ne!(outcome(&record, check), "fail", "{check}");
-    }
+    // A third of 500 are in the tunnel, and all come back by new connections.
+    assert!(level(&record, "recycle", "devices.away", "max") >= 150.0);
+    assert!(count(&record, "recycle", "connects") >= 150);
     assert!(count(&record, "baseline", "hanging_syncs") > 100);
 }
 
@@ -332,7 +337,8 @@ fn each_symptom_can_be_had_alone() {
         "close-wait",
         "queue-full",
     ];
-    let _turn = turn(AT_ONCE);
+    let _group = GROUP.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let playing: Vec<_> = NAMES
         .iter()
         .map(|name| {
@@ -397,7 +403,8 @@ fn each_negative_control_fails_exactly_its_check() {
         ("late-for-the-policy", &["recycle seen"], "failed"),
         ("no-symptom", &[], "inconclusive"),
     ];
-    let _turn = turn(AT_ONCE);
+    let _group = GROUP.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let playing: Vec<_> = CONTROLS
         .iter()
         .map(|control| {
