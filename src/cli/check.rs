@@ -47,10 +47,10 @@ fn ports(plan: &Plan) -> String {
     })
 }
 
-/// What a run that started now would meet: secrets that are not there, and what it [warns
-/// of](of_start).
+/// What a run that started now would meet: ports and secrets that are not there, a recycle that is not due.
 fn of_now(plan: &Plan) -> Vec<String> {
-    let mut warnings = missing_secrets(plan);
+    let mut warnings = Vec::from_iter(port_shortage(plan));
+    warnings.extend(missing_secrets(plan));
     for phase in &plan.phases {
         if let Trigger::Hook {
             token_env: Some(variable),
@@ -63,18 +63,15 @@ fn of_now(plan: &Plan) -> Vec<String> {
             ));
         }
     }
-    warnings.extend(of_start(plan));
-    warnings
-}
-
-/// What a run that starts now lacks and does not refuse to start for: local ports, a recycle that is due.
-pub(super) fn of_start(plan: &Plan) -> Vec<String> {
-    let shortage = local_ports().and_then(|each| Needs::port_shortage(plan, each));
-    let mut warnings = Vec::from_iter(shortage);
     if let (true, Some(policy)) = (plan.checks.by_policy, &plan.policy) {
         warnings.extend(policy_of_now(plan, policy));
     }
     warnings
+}
+
+/// What this machine lacks, and no run refuses to start for.
+pub(super) fn port_shortage(plan: &Plan) -> Option<String> {
+    Needs::port_shortage(plan, local_ports()?)
 }
 
 /// When a run that started now would see the policy's next recycle, if that is not in its recycle phase.

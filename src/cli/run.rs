@@ -38,7 +38,9 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         Ok(plan) => plan,
         Err(exit) => return exit,
     };
-    for warning in plan.warnings().into_iter().chain(check::of_start(&plan)) {
+    // Of its policy the run tells itself, once it knows when the worker started.
+    let warnings = plan.warnings().into_iter();
+    for warning in warnings.chain(check::port_shortage(&plan)) {
         say(&format!("warning: {warning}"));
     }
     let (signal, interrupt) = watch::channel(Interrupt::None);

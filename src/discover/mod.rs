@@ -501,6 +501,18 @@ mod tests {
                 4,
             ),
             (
+                Fake::default()
+                    .with(PLAIN, answer(303, &location, ""))
+                    .with(there, found(EAS)),
+                4,
+            ),
+            (
+                Fake::default()
+                    .with(PLAIN, answer(308, &location, ""))
+                    .with(there, found(EAS)),
+                4,
+            ),
+            (
                 named(&[("mail.lab.example", 443)]).with(there, found(EAS)),
                 5,
             ),

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use wiremock::matchers::{body_bytes, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::fixtures::{Do, raw_server, text};
+use crate::fixtures::{Do, eventually, raw_server, text};
 
 const LIMITS: Limits = Limits {
     head: 8 << 10,
@@ -419,10 +419,24 @@ async fn connection_ends(make: &impl Make) {
         vec![Do::Read, text(good), Do::Hold],
     ];
     let mut transport = make.make(raw_server(scripts).await);
-    assert_eq!(call(&mut transport).await.unwrap().end, ConnectionEnd::Kept);
+    let answer = call(&mut transport).await.unwrap();
+    assert_eq!(answer.end, ConnectionEnd::Kept);
     closed.recv().await.unwrap();
-    // A busy kernel delivers the end of the stream later, and the runtime has to be told of it.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // A busy kernel delivers the end of the stream later.
+    #[cfg(target_os = "linux")]
+    eventually("the end of the stream is here", || async {
+        let sockets = tcp_table::rows(tcp_table::Query {
+            ipv6: false,
+            local_port: Some(answer.timing.local.port),
+            remote_port: None,
+            established: true,
+        });
+        let mut sockets = sockets.unwrap().into_iter();
+        sockets.all(|row| row.state != tcp_table::State::Established)
+    })
+    .await;
+    // And the runtime may not have been told yet.
+    tokio::task::yield_now().await;
     assert!(!call(&mut transport).await.unwrap().timing.reused);
 
     // One that closes it when the next request is on its way: a failure that says "reused".

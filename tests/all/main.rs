@@ -25,6 +25,7 @@ mod stamps;
 mod story;
 mod stranded;
 mod tls;
+mod tokens;
 mod triggers;
 mod users;
 

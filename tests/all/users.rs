@@ -165,6 +165,21 @@ fn a_run_tells_what_check_warns_of() {
         text.contains("warning: a user's devices may have 2 requests open"),
         "{text}"
     );
+    // More than there are port numbers; the run then ends for want of other things.
+    let devices =
+        "count = 70000\nuser = \"load{00001..70000}\"\npassword_command = \"echo secret\"\n";
+    std::fs::write(
+        folder.path().join("s.toml"),
+        scenario("http://127.0.0.1:9", devices),
+    )
+    .unwrap();
+    let output = easload("run", folder.path());
+    let text = said(&output);
+    assert!(
+        text.contains("warning: ") && text.contains("source_addresses"),
+        "{text}"
+    );
+    assert_ne!(output.status.code(), Some(0));
 }
 
 #[test]

@@ -145,16 +145,7 @@ fn a8_a_recycle_restores_sync_and_the_server_s_levels() {
     let record = record(&directory);
     assert_matches_schema(&record);
     assert_eq!(record["schema_version"], 6);
-    for check in [
-        "symptom",
-        "recycle seen",
-        "restored",
-        "released",
-        "cost",
-        "nothing lost",
-    ] {
-        assert_eq!(outcome(&record, check), "pass", "{check}");
-    }
+    assert_all_pass(&record);
     assert_eq!(record["seed"], 11);
 
     // `report` prints the same from the directory alone.
@@ -195,16 +186,7 @@ fn a_mixed_population_that_roams_loses_nothing() {
     let (output, runs) = play(Some("mixed-devices.toml"));
     assert_ends_with(&output, 0);
     let record = record(&directory(runs.path()));
-    for check in [
-        "symptom",
-        "recycle seen",
-        "restored",
-        "released",
-        "cost",
-        "nothing lost",
-    ] {
-        assert_eq!(outcome(&record, check), "pass", "{check}");
-    }
+    assert_all_pass(&record);
     // A third of 500 are in the tunnel, and all come back by new connections.
     assert!(level(&record, "recycle", "devices.away", "max") >= 150.0);
     assert!(count(&record, "recycle", "connects") >= 150);
@@ -287,8 +269,7 @@ fn without_a_recycle_nobody_can_connect_and_the_verdict_is_failed() {
     // And mails wait for devices that have a network.
     let due = |phase| level(&record, phase, "devices.mails_due", "median");
     let (before, dead) = (due("baseline"), due("recovered"));
-    // A busy machine lets some wait in the baseline too.
-    assert!(dead > 200.0 && dead > 5.0 * before, "{before} {dead}");
+    assert!(dead > 200.0 && dead > 10.0 * before, "{before} {dead}");
 }
 
 /// Weeks in a minute: the five curves rise together until nobody can connect, and fall at the recycle
@@ -457,6 +438,20 @@ fn two_servers_recycle_one_after_the_other_and_nothing_is_lost() {
     // Two days at half a day a second.
     let apart = first(2.0) - first(1.0);
     assert!((2.0..=6.0).contains(&apart), "{apart} s apart");
+}
+
+/// The symptom, the recycle and all its effects.
+fn assert_all_pass(record: &Value) {
+    for check in [
+        "symptom",
+        "recycle seen",
+        "restored",
+        "released",
+        "cost",
+        "nothing lost",
+    ] {
+        assert_eq!(outcome(record, check), "pass", "{check}");
+    }
 }
 
 /// A figure of a gauge in a phase.
