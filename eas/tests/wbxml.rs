@@ -425,3 +425,47 @@ proptest! {
         let _ = from_xml(&text);
     }
 }
+
+/// Only bytes that cannot be read are malformed; a document with a wrong element is not.
+#[test]
+fn malformed_wbxml_is_told_from_a_wrong_schema() {
+    use eas::commands::{FolderSyncRequest, PingRequest};
+    let page = |body: &[u8]| [&HEADER[..], body].concat();
+    // FolderSync without a SyncKey, with one that holds an element, and with opaque text that is not
+    // UTF-8; another root element.
+    let wrong: [&[u8]; 4] = [
+        &[0x00, 0x07, 0x56, 0x01],
+        &[0x00, 0x07, 0x56, 0x52, 0x12, 0x01, 0x01],
+        &[0x00, 0x07, 0x56, 0x52, 0xC3, 0x01, 0xFF, 0x01, 0x01],
+        &[0x00, 0x0D, 0x05],
+    ];
+    for body in wrong {
+        let body = page(body);
+        let error = FolderSyncRequest::decode(&body).unwrap_err();
+        assert!(!error.is_malformed(), "{error}");
+        assert_eq!(wbxml::check(&body), Ok(()));
+    }
+    let ping =
+        wbxml::from_xml(r#"<Ping xmlns="Ping"><HeartbeatInterval>abc</HeartbeatInterval></Ping>"#)
+            .unwrap();
+    let error = PingRequest::decode(&ping).unwrap_err();
+    assert!(!error.is_malformed(), "{error}");
+    // Cut short, not UTF-8, an END too many, attributes, no WBXML at all.
+    let malformed = [
+        page(&[0x00, 0x07, 0x56]),
+        page(&[0x00, 0x07, 0x56, 0x52, 0x03, 0xFF, 0x00, 0x01, 0x01]),
+        page(&[0x00, 0x07, 0x56, 0x52, 0x03, b'0', 0x00, 0x01, 0x01, 0x01]),
+        page(&[0x00, 0x07, 0xD6, 0x01]),
+        b"<html>".to_vec(),
+        Vec::new(),
+    ];
+    for body in malformed {
+        let error = FolderSyncRequest::decode(&body).unwrap_err();
+        assert!(error.is_malformed(), "{error}");
+        assert!(wbxml::check(&body).is_err());
+    }
+    // The first error is a wrong value, and the rest cannot be read.
+    let cut = &ping[..ping.len() - 1];
+    assert!(!PingRequest::decode(cut).unwrap_err().is_malformed());
+    assert!(wbxml::check(cut).is_err());
+}

@@ -10,7 +10,7 @@ mod writer;
 mod xml;
 
 pub use pages::*;
-pub use reader::{DecodeError, DecodeErrorKind, Element, Event, Limits, Reader};
+pub use reader::{DecodeError, DecodeErrorKind, Element, Event, Limits, Reader, check};
 pub use writer::{EncodeError, Writer};
 pub use xml::{XmlError, from_xml, to_xml};
 

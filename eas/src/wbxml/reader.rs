@@ -135,6 +135,33 @@ pub enum DecodeErrorKind {
     },
 }
 
+impl DecodeError {
+    /// Whether the bytes are not the WBXML of a document, or exceed a [`Limits`] value. Otherwise the
+    /// document can be read, and an element in it is wrong: another root, a required element absent, a
+    /// value of the wrong form.
+    ///
+    /// Decoding ends at the first error. Whether the rest of the body is WBXML is a question for
+    /// [`check`](super::check).
+    #[must_use]
+    pub const fn is_malformed(&self) -> bool {
+        !matches!(
+            self.kind,
+            DecodeErrorKind::WrongRoot { .. }
+                | DecodeErrorKind::TextExpected(_)
+                | DecodeErrorKind::BadValue { .. }
+                | DecodeErrorKind::Missing { .. }
+        )
+    }
+}
+
+/// Reads a whole body, whatever its elements are.
+///
+/// # Errors
+/// If it is not WBXML as EAS uses it, or exceeds a [`Limits`] value.
+pub fn check(body: &[u8]) -> Result<(), DecodeError> {
+    Reader::new(body)?.finish()
+}
+
 /// One step of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
@@ -452,7 +479,14 @@ impl<'a> Reader<'a> {
                 Some(Event::End) | None => return Ok(text),
                 Some(Event::Text(piece)) => append(&mut text, piece),
                 Some(Event::Entity(letter)) => text.to_mut().push(letter),
-                Some(Event::Opaque(bytes)) => append(&mut text, self.utf8(bytes, at)?),
+                Some(Event::Opaque(bytes)) => append(
+                    &mut text,
+                    // The document can be read all the same: opaque data may be anything.
+                    str::from_utf8(bytes).map_err(|_| {
+                        let found = String::from_utf8_lossy(bytes);
+                        self.bad_value(at, element.tag, "UTF-8 text", &found)
+                    })?,
+                ),
                 Some(Event::Start(_)) => {
                     return Err(self.error_at(at, DecodeErrorKind::TextExpected(element.tag)));
                 }
