@@ -1,8 +1,8 @@
 //! The codec against the specification's tables, its bounds, and generated documents.
 
 use eas::wbxml::{
-    DecodeErrorKind, Event, HEADER, Limits, PAGES, Reader, Tag, Writer, air_sync, from_xml, ping,
-    to_xml,
+    self, DecodeErrorKind, Event, HEADER, Limits, PAGES, Reader, Tag, Writer, air_sync, from_xml,
+    ping, to_xml,
 };
 use proptest::prelude::*;
 
