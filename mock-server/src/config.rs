@@ -103,6 +103,22 @@ pub struct MockConfig {
     pub max_window: u16,
     /// Devices a user may have.
     pub max_devices: usize,
+    /// Mailboxes. The mock makes one for every user name with the right password; a user beyond has none
+    /// (Status 123).
+    pub max_mailboxes: usize,
+    /// Folders of a mailbox, and collections of a Sync.
+    pub max_folders: usize,
+    /// Items of a folder. A message beyond is not delivered.
+    pub max_items: usize,
+    /// Messages of a folder that are kept although every device of the user has fetched them; the oldest
+    /// beyond are deleted.
+    pub kept_items: usize,
+    /// Bytes of a mailbox. A message beyond is not delivered.
+    pub mailbox_quota: u64,
+    /// Bytes of a message with its attachments.
+    pub max_message_size: u64,
+    /// Recipients of a message.
+    pub max_recipients: usize,
     /// Requests of one user that the back end works on at once.
     pub max_concurrency: usize,
     /// How late an answer of the kind of 503 is sent.
@@ -185,6 +201,16 @@ impl Default for MockConfig {
             // Throttling policy: EasMaxDevices, EasMaxConcurrency.
             max_devices: 100,
             max_concurrency: 10,
+            // RecipientLimits and MaxRecipientEnvelopeLimit, MaxSendSize and MaxReceiveSize (10 MB),
+            // ProhibitSendReceiveQuota of a mailbox database (2.3 GB).
+            max_recipients: 500,
+            max_message_size: 10 << 20,
+            mailbox_quota: 2_469_396_480,
+            // Assumed: far above any load test, and bounds all the same.
+            max_mailboxes: 100_000,
+            max_folders: 1000,
+            max_items: 100_000,
+            kept_items: 1000,
             // IIS serverRuntime appConcurrentRequestLimit.
             threads: 5000,
             // Assumed: the first retransmission of a SYN, after which a front end gives up.
@@ -371,6 +397,13 @@ mod tests {
         assert_eq!(config.back_end_idle_timeout, seconds(120));
         assert_eq!(config.max_concurrency, 10);
         assert_eq!(config.max_devices, 100);
+        assert_eq!(config.max_recipients, 500);
+        assert_eq!(config.max_message_size, 10_485_760);
+        assert_eq!(config.mailbox_quota, 2_469_396_480);
+        assert_eq!(config.max_mailboxes, 100_000);
+        assert_eq!(config.max_folders, 1000);
+        assert_eq!(config.max_items, 100_000);
+        assert_eq!(config.kept_items, 1000);
         assert_eq!(config.max_ping_folders, 1000);
         assert_eq!(config.max_window, 100);
         assert_eq!(config.ephemeral_ports.len(), 16_384);

@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::config::MockConfig;
+use crate::store::{MAX_USER_NAME, is_storable, is_user_name};
 use crate::units::duration_text;
+use crate::worker::local_part;
 
 /// A mail to put into inboxes.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -18,6 +21,43 @@ pub struct NewMail {
     pub subject: String,
     /// Text.
     pub body: String,
+}
+
+impl NewMail {
+    /// What is wrong with it, if anything.
+    pub(crate) fn problem(&self, config: &MockConfig) -> Option<String> {
+        if self.to.is_empty() {
+            return Some("`to` names no user".to_owned());
+        }
+        if self.to.len() > config.max_recipients {
+            return Some(format!(
+                "`to`: expected at most {} recipients (`max_recipients`), found {}",
+                config.max_recipients,
+                self.to.len()
+            ));
+        }
+        if let Some(at) = self.to.iter().position(|to| !is_user_name(&local_part(to))) {
+            return Some(format!(
+                "`to`: expected names of 1 to {MAX_USER_NAME} bytes without control characters, \
+                 found another one in place {}",
+                at + 1
+            ));
+        }
+        for (name, text) in [("subject", &self.subject), ("body", &self.body)] {
+            if !is_storable(text) {
+                return Some(format!(
+                    "`{name}`: expected text without NUL characters, which cannot be sent to a device"
+                ));
+            }
+        }
+        let size = (self.subject.len() + self.body.len()) as u64;
+        (size > config.max_message_size).then(|| {
+            format!(
+                "expected a message of at most {} bytes (`max_message_size`), found {size}",
+                config.max_message_size
+            )
+        })
+    }
 }
 
 /// How many inboxes a mail went to.

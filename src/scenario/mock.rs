@@ -65,11 +65,22 @@ pub(super) fn mock_config(section: Section<'_>, folder: &Path) -> MockConfig {
         ("max_devices", &mut config.max_devices),
         ("max_concurrency", &mut config.max_concurrency),
         ("max_ping_folders", &mut config.max_ping_folders),
+        ("max_recipients", &mut config.max_recipients),
+        ("max_mailboxes", &mut config.max_mailboxes),
+        ("max_folders", &mut config.max_folders),
+        ("max_items", &mut config.max_items),
+        ("kept_items", &mut config.kept_items),
     ] {
         set(
             count,
             section.integer(name, 1..=1_000_000).map(|n| n as usize),
         );
+    }
+    for (name, size) in [
+        ("max_message_size", &mut config.max_message_size),
+        ("mailbox_quota", &mut config.mailbox_quota),
+    ] {
+        set(size, section.size(name));
     }
     set(
         &mut config.max_window,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Json, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Json, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use iis::RecycleReason;
@@ -19,7 +19,12 @@ use super::{metrics, was};
 use crate::control::{Clock, ClockMove, Delivered, NewMail, Truth, UserSettings};
 use crate::fault::Fault;
 use crate::lock;
+use crate::store::MAX_USER_NAME;
 use crate::surfaces::netstat;
+
+/// Bytes of a call that gives mail: a message of the largest size is refused with a sentence if it is too
+/// large, and JSON may write a byte as six.
+const MAX_MAIL: usize = 64 << 20;
 
 type Context = State<Arc<Host>>;
 
@@ -52,7 +57,11 @@ fn calls() -> OpenApiRouter<Arc<Host>> {
         .routes(routes!(health))
         .routes(routes!(truth))
         .routes(routes!(get_faults, put_faults, add_fault, reset_faults))
-        .routes(routes!(mail))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(mail))
+                .layer(DefaultBodyLimit::max(MAX_MAIL)),
+        )
         .routes(routes!(hierarchy_change))
         .routes(routes!(unprovision))
         .routes(routes!(lose_sync_state))
@@ -311,10 +320,10 @@ async fn reset_faults(State(host): Context) -> Response {
     (status = 422, description = "What is wrong with the values", body = String),
 ))]
 async fn mail(State(host): Context, Json(mail): Json<NewMail>) -> Response {
-    if mail.to.is_empty() {
-        return (StatusCode::UNPROCESSABLE_ENTITY, "`to` names no user").into_response();
+    match host.deliver(&mail) {
+        Ok(delivered) => Json(delivered).into_response(),
+        Err(problem) => (StatusCode::UNPROCESSABLE_ENTITY, problem).into_response(),
     }
-    Json(host.deliver(&mail)).into_response()
 }
 
 /// Recycles; answers when the new workers serve.
@@ -456,9 +465,16 @@ async fn set_user(
     State(host): Context,
     Path(name): Path<String>,
     Json(settings): Json<UserSettings>,
-) -> Json<UserSettings> {
-    host.set_user(&name, settings);
-    Json(settings)
+) -> Response {
+    if !host.set_user(&name, settings) {
+        let problem = format!(
+            "expected a user name of 1 to {MAX_USER_NAME} bytes without control characters, and \
+             settings of at most {} users (`max_mailboxes`)",
+            host.config.max_mailboxes
+        );
+        return (StatusCode::UNPROCESSABLE_ENTITY, problem).into_response();
+    }
+    Json(settings).into_response()
 }
 
 /// Ends the mock.

@@ -206,9 +206,10 @@ impl FrontDoor {
         self.host.truth()
     }
 
-    /// Puts a mail into inboxes.
+    /// Puts a mail into inboxes: into none if the mock refuses it.
     pub fn deliver(&self, mail: &NewMail) -> Delivered {
-        self.host.deliver(mail)
+        let delivered = self.host.deliver(mail);
+        delivered.unwrap_or(Delivered { inboxes: 0 })
     }
 
     /// Sets the faults in place of all before.
@@ -369,7 +370,11 @@ fn url(config: &MockConfig, address: SocketAddr) -> String {
 }
 
 impl Host {
-    fn deliver(&self, mail: &NewMail) -> Delivered {
+    /// Puts a mail into inboxes, or says why that cannot be done.
+    fn deliver(&self, mail: &NewMail) -> Result<Delivered, String> {
+        if let Some(problem) = mail.problem(&self.config) {
+            return Err(problem);
+        }
         let message = Message {
             email: Email {
                 from: "mock".into(),
@@ -385,11 +390,21 @@ impl Host {
             .iter()
             .map(|user| crate::worker::local_part(user))
             .collect();
-        let accepted = users.len();
+        let wanted = users.len();
         let users = self.not_lost(users);
-        let added = lock(&self.store).deliver(&users, &message);
+        let added = lock(&self.store).deliver(&users, message);
         self.announce(&added);
+        let refused = users.len() - added.len();
+        if refused == wanted {
+            return Err(
+                "no mailbox takes the message: expected one that is below `mailbox_quota` and \
+                 `max_items`, and no more than `max_mailboxes`"
+                    .to_owned(),
+            );
+        }
         // A server that loses mail does not say so.
-        Delivered { inboxes: accepted }
+        Ok(Delivered {
+            inboxes: wanted - refused,
+        })
     }
 }

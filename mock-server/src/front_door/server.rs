@@ -250,11 +250,15 @@ impl Host {
             .collect()
     }
 
-    pub(super) fn set_user(&self, user: &str, settings: UserSettings) {
+    /// Changes what the directory says of a user; `false` if it cannot list the user.
+    pub(super) fn set_user(&self, user: &str, settings: UserSettings) -> bool {
         let user = crate::worker::local_part(user);
+        if !lock(&self.store).set_user(&user, settings) {
+            return false;
+        }
         lock(&self.users).insert(user.clone(), settings);
-        lock(&self.store).set_user(&user, settings);
         self.tell_all(|| ToWorker::User(user.clone(), settings));
+        true
     }
 
     /// What really happens, over all servers.

@@ -181,12 +181,12 @@ pub enum ItemCommand {
 pub enum ItemResponse {
     /// The device's id, and the server's.
     Added(String, String),
-    /// Items of this class are not made by clients.
-    NotAdded(String),
-    /// No such item.
-    NotFound(String),
-    /// No such item to fetch.
-    NotFetched(String),
+    /// The device's id of an item that is not added, and a Status of Sync.
+    NotAdded(String, u16),
+    /// An item that is not changed, and a Status of Sync.
+    NotChanged(String, u16),
+    /// An item that is not fetched, and a Status of Sync.
+    NotFetched(String, u16),
     /// The item.
     Fetched(String, Box<ItemData<'static>>),
 }
@@ -267,6 +267,8 @@ pub enum StoreReply {
     Delivered,
     /// SmartReply and SmartForward: the original is not there.
     NoOriginal,
+    /// Settings: an automatic reply that is too large.
+    TooLarge,
 }
 
 /// Why a folder command is refused.
@@ -280,6 +282,10 @@ pub enum FolderRefusal {
     NotFound,
     /// No such parent.
     NoParent,
+    /// A name that no folder can have.
+    BadName,
+    /// The mailbox has as many folders as it may have.
+    Full,
 }
 
 /// What became of one item of MoveItems.
@@ -293,6 +299,8 @@ pub enum Moved {
     NoFolder,
     /// It is there already.
     SameFolder,
+    /// There is no room for it.
+    Full,
 }
 
 /// An item that was asked for.

@@ -1,11 +1,12 @@
-//! A folder, and the log of what happened in it. A device's Sync key stands for a place in the log: what
-//! comes after it is new to the device, except for what the device did itself.
+//! A folder: its items, and the log of what happened to them.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
-use eas::commands::{Attachment, ItemChange, ItemData};
+use eas::commands::{Attachment, Flag, ItemChange, ItemData};
 
 use super::call::{Blob, FolderRecord, Message, Told};
+use super::log::{Entry, Log, What};
 
 /// A device of a mailbox, by number.
 pub(super) type DeviceNumber = u32;
@@ -14,39 +15,89 @@ pub(super) type DeviceNumber = u32;
 pub(super) struct Folder {
     pub(super) record: FolderRecord,
     items: BTreeMap<u32, Item>,
-    log: Vec<Entry>,
+    log: Log,
     next: u32,
+    /// Bytes of all items.
+    size: u64,
 }
 
+/// What an item holds. The mailboxes of all recipients of a message share it.
 #[derive(Debug)]
-struct Item {
-    data: ItemData<'static>,
-    attachments: Vec<Blob>,
+pub(super) struct Content {
+    pub(super) data: ItemData<'static>,
+    pub(super) attachments: Vec<Blob>,
+    /// Bytes of the item without its attachments.
+    text: usize,
 }
 
-/// One thing that happened.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    item: u32,
-    what: What,
-    /// The device that did it, if one did.
-    by: Option<DeviceNumber>,
+impl Content {
+    pub(super) fn new(data: ItemData<'static>) -> Self {
+        // Counting cannot fail.
+        let counter = postcard::ser_flavors::Size::default();
+        let text = postcard::serialize_with_flavor(&data, counter).unwrap_or(0);
+        Self {
+            data,
+            attachments: Vec::new(),
+            text,
+        }
+    }
+
+    pub(super) fn message(message: Message) -> Self {
+        Self {
+            attachments: message.attachments,
+            ..Self::new(ItemData::Email(Box::new(message.email)))
+        }
+    }
+
+    /// Bytes of the item without its attachments.
+    pub(super) const fn text_size(&self) -> usize {
+        self.text
+    }
+
+    /// Bytes of the item with its attachments.
+    pub(super) fn size(&self) -> u64 {
+        let attachments = self.attachments.iter().map(|blob| blob.data.len());
+        (self.text + attachments.sum::<usize>()) as u64
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
-    Created,
-    Changed,
-    Deleted,
+/// An item: what it holds, and what is its own in this mailbox.
+#[derive(Debug)]
+pub(super) struct Item {
+    content: Arc<Content>,
+    read: bool,
+    flag: Option<Box<Flag<'static>>>,
+    /// Position of its creation in the log.
+    created: usize,
+}
+
+impl Item {
+    pub(super) fn new(content: Arc<Content>) -> Self {
+        let (read, flag) = match &content.data {
+            ItemData::Email(email) => (email.read, email.flag.clone().map(Box::new)),
+            _ => (false, None),
+        };
+        Self {
+            content,
+            read,
+            flag,
+            created: 0,
+        }
+    }
+
+    /// The same item, read by its user.
+    pub(super) fn read(self) -> Self {
+        Self { read: true, ..self }
+    }
 }
 
 /// What a device has of a folder.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View {
     pub(super) device: DeviceNumber,
-    /// So many entries of the log it knows.
+    /// It knows the entries of the log below this position.
     pub(super) known: usize,
-    /// So many there were when it began with key 0: of those it gets what is left of them.
+    /// End of the log when it started with key 0: of the entries below, it gets what is left of them.
     pub(super) base: usize,
 }
 
@@ -58,11 +109,20 @@ struct Batch {
     passed_over: HashSet<u32>,
 }
 
+/// How much an answer may hold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) changes: usize,
+    pub(super) bytes: usize,
+}
+
 /// What a device is told next.
 #[derive(Debug)]
 pub(super) struct Next {
     pub(super) changes: Vec<Told>,
-    /// So many entries of the log it knows then.
+    /// Bytes of the changes.
+    pub(super) bytes: usize,
+    /// The device knows the entries below this position then.
     pub(super) known: usize,
     pub(super) more: bool,
 }
@@ -72,8 +132,9 @@ impl Folder {
         Self {
             record,
             items: BTreeMap::new(),
-            log: Vec::new(),
+            log: Log::default(),
             next: 1,
+            size: 0,
         }
     }
 
@@ -81,203 +142,267 @@ impl Folder {
         format!("{}:{number}", self.record.id)
     }
 
-    pub(super) fn length(&self) -> usize {
-        self.log.len()
+    /// End of the log.
+    pub(super) fn end(&self) -> usize {
+        self.log.end()
     }
 
-    pub(super) fn get(&self, number: u32) -> Option<&ItemData<'static>> {
-        self.items.get(&number).map(|item| &item.data)
+    /// How many items there are.
+    pub(super) fn count_items(&self) -> usize {
+        self.items.len()
     }
 
-    pub(super) fn attachments(&self, number: u32) -> &[Blob] {
-        let item = self.items.get(&number);
-        item.map_or(&[], |item| &item.attachments)
+    /// Bytes of all items.
+    pub(super) const fn size(&self) -> u64 {
+        self.size
     }
 
-    /// All items with their server ids, the newest first.
-    pub(super) fn newest(&self) -> impl Iterator<Item = (String, &ItemData<'static>)> {
+    /// What an item holds, without what is its own in this mailbox.
+    pub(super) fn content(&self, number: u32) -> Option<&Content> {
+        self.items.get(&number).map(|item| &*item.content)
+    }
+
+    /// An item as devices see it.
+    pub(super) fn data(&self, number: u32) -> Option<ItemData<'static>> {
+        let item = self.items.get(&number)?;
+        Some(self.shown(number, item))
+    }
+
+    /// All items with their numbers, the newest first.
+    pub(super) fn newest(&self) -> impl Iterator<Item = (u32, &Content)> {
         let items = self.items.iter().rev();
-        items.map(|(number, item)| (self.id(*number), &item.data))
+        items.map(|(number, item)| (*number, &*item.content))
+    }
+
+    /// As devices see it: with its marks, and with references to its attachments.
+    fn shown(&self, number: u32, item: &Item) -> ItemData<'static> {
+        let mut data = item.content.data.clone();
+        if let ItemData::Email(email) = &mut data {
+            email.read = item.read;
+            email.flag = item.flag.as_deref().cloned();
+            let blobs = item.content.attachments.iter().enumerate();
+            let attachments = blobs.map(|(index, blob)| Attachment {
+                display_name: blob.name.clone().into(),
+                file_reference: format!("{}:{index}", self.id(number)).into(),
+                size: u32::try_from(blob.data.len()).unwrap_or(u32::MAX),
+            });
+            email.attachments = attachments.collect();
+        }
+        data
     }
 
     /// A new item; its number.
     pub(super) fn add(&mut self, data: ItemData<'static>, by: Option<DeviceNumber>) -> u32 {
-        self.insert(data, Vec::new(), by)
+        self.put(Item::new(Arc::new(Content::new(data))), by)
     }
 
-    /// A new message; its attachments get their references.
-    pub(super) fn add_message(&mut self, message: Message, by: Option<DeviceNumber>) -> u32 {
-        let mut email = message.email;
-        email.attachments = message
-            .attachments
-            .iter()
-            .enumerate()
-            .map(|(index, blob)| Attachment {
-                display_name: blob.name.clone().into(),
-                file_reference: format!("{}:{index}", self.id(self.next)).into(),
-                size: u32::try_from(blob.data.len()).unwrap_or(u32::MAX),
-            })
-            .collect();
-        self.insert(ItemData::Email(Box::new(email)), message.attachments, by)
-    }
-
-    fn insert(
-        &mut self,
-        data: ItemData<'static>,
-        attachments: Vec<Blob>,
-        by: Option<DeviceNumber>,
-    ) -> u32 {
+    /// An item that is there already, in another folder or in a mailbox of another recipient; its number
+    /// here.
+    pub(super) fn put(&mut self, mut item: Item, by: Option<DeviceNumber>) -> u32 {
         let number = self.next;
         self.next += 1;
-        self.items.insert(number, Item { data, attachments });
-        self.note(number, What::Created, by);
+        item.created = self.log.push(number, What::Created, by);
+        self.size += item.content.size();
+        self.items.insert(number, item);
         number
     }
 
-    /// Changes an item; `false` if there is none of that number.
+    /// Changes an item; `None` if there is none of that number, `false` if the change does not fit it.
     pub(super) fn change(
         &mut self,
         number: u32,
         change: &ItemChange<'static>,
         by: Option<DeviceNumber>,
-    ) -> bool {
-        let Some(item) = self.items.get_mut(&number) else {
-            return false;
-        };
-        match (change, &mut item.data) {
-            (ItemChange::Email { read, flag }, ItemData::Email(email)) => {
-                email.read = read.unwrap_or(email.read);
+    ) -> Option<bool> {
+        let item = self.items.get_mut(&number)?;
+        match (change, &item.content.data) {
+            (ItemChange::Email { read, flag }, ItemData::Email(_)) => {
+                item.read = read.unwrap_or(item.read);
                 if let Some(flag) = flag {
-                    email.flag = Some(flag.clone());
+                    item.flag = Some(Box::new(flag.clone()));
                 }
             }
-            (ItemChange::Data(data), old) if data.class() == old.class() => *old = data.clone(),
-            _ => return true,
+            (ItemChange::Data(ItemData::Other), _) => return Some(false),
+            (ItemChange::Data(data), old) if data.class() == old.class() => {
+                self.size -= item.content.size();
+                let attachments = item.content.attachments.clone();
+                item.content = Arc::new(Content {
+                    attachments,
+                    ..Content::new(data.clone())
+                });
+                self.size += item.content.size();
+            }
+            _ => return Some(true),
         }
-        self.note(number, What::Changed, by);
-        true
+        self.log.push(number, What::Changed, by);
+        Some(true)
     }
 
     /// Takes an item out; `None` if there is none of that number.
-    pub(super) fn take(&mut self, number: u32, by: Option<DeviceNumber>) -> Option<Message> {
+    pub(super) fn take(&mut self, number: u32, by: Option<DeviceNumber>) -> Option<Item> {
         let item = self.items.remove(&number)?;
-        self.note(number, What::Deleted, by);
-        Some(match item.data {
-            ItemData::Email(email) => Message {
-                email: *email,
-                attachments: item.attachments,
-            },
-            _ => Message::default(),
-        })
+        self.size -= item.content.size();
+        self.log.push(number, What::Deleted, by);
+        Some(item)
     }
 
     /// Takes all items out.
     pub(super) fn clear(&mut self, by: Option<DeviceNumber>) {
+        self.size = 0;
         for number in std::mem::take(&mut self.items).into_keys() {
-            self.note(number, What::Deleted, by);
+            self.log.push(number, What::Deleted, by);
         }
     }
 
-    fn note(&mut self, item: u32, what: What, by: Option<DeviceNumber>) {
-        self.log.push(Entry { item, what, by });
+    /// Whether the log still has what a device of that view needs.
+    pub(super) fn serves(&self, view: View) -> bool {
+        let floor = self.log.floor();
+        view.known >= floor || view.base >= floor
     }
 
-    /// What such a device has not seen, at most so many changes.
-    pub(super) fn next(&self, view: View, window: usize) -> Next {
+    /// What such a device has not seen, as far as there is room.
+    pub(super) fn next(&self, view: View, room: Room) -> Next {
+        self.next_until(view, room, usize::MAX)
+    }
+
+    /// What a device was told between its position and that one (Y2), as far as there is room.
+    pub(super) fn again(&self, view: View, room: Room, after: usize) -> Next {
+        let mut next = self.next_until(view, room, after);
+        next.more |= self.has_more(View {
+            known: next.known,
+            ..view
+        });
+        next
+    }
+
+    fn next_until(&self, view: View, room: Room, after: usize) -> Next {
         let mut next = Next {
             changes: Vec::new(),
-            known: view.known,
+            bytes: 0,
+            known: after.min(self.log.end()),
             more: false,
         };
         let mut batch = Batch::default();
-        for (at, entry) in self.log.iter().enumerate().skip(view.known) {
-            if let Some(change) = self.told(view, at, *entry, &mut batch) {
-                if next.changes.len() == window {
-                    next.more = true;
-                    break;
-                }
-                next.changes.push(change);
+        let entries = self.log.from(view.known).iter();
+        for entry in entries.take_while(|entry| entry.at < after) {
+            if !self.is_told(view, *entry, &mut batch) {
+                continue;
             }
-            next.known = at + 1;
+            if next.changes.len() >= room.changes || next.bytes >= room.bytes {
+                next.known = entry.at;
+                next.more = true;
+                break;
+            }
+            next.bytes += self.content(entry.item).map_or(0, |content| content.text);
+            next.changes.extend(self.told(*entry));
         }
         next
     }
 
-    /// What a device was told that knew so much before, and so much after (Y2).
-    pub(super) fn again(&self, view: View, after: usize) -> Next {
-        let mut batch = Batch::default();
-        let entries = self.log.iter().enumerate().take(after).skip(view.known);
-        let changes = entries.filter_map(|(at, entry)| self.told(view, at, *entry, &mut batch));
-        let rest = View {
-            known: after,
-            ..view
-        };
-        Next {
-            changes: changes.collect(),
-            known: after,
-            more: self.count(rest) > 0,
-        }
-    }
-
     /// Whether a Ping of such a device has something to tell: only new items count
-    /// (mock-fidelity G5, Y7).
+    /// (mock-fidelity G5, Y7). A device that has to start again is told so by a Sync.
     pub(super) fn has_news(&self, view: View) -> bool {
-        let mut entries = self.log.iter().enumerate().skip(view.known);
-        entries.any(|(at, entry)| {
-            entry.what == What::Created
-                && self.items.contains_key(&entry.item)
-                && !view.is_own(at, *entry)
-        })
+        let mut entries = self.log.from(view.known).iter();
+        !self.serves(view)
+            || entries.any(|entry| {
+                entry.what == What::Created
+                    && self.items.contains_key(&entry.item)
+                    && !view.is_own(*entry)
+            })
     }
 
     /// How many changes such a device would be told of.
     pub(super) fn count(&self, view: View) -> usize {
-        self.next(view, usize::MAX).changes.len()
+        let mut batch = Batch::default();
+        let entries = self.log.from(view.known).iter();
+        entries
+            .filter(|entry| self.is_told(view, **entry, &mut batch))
+            .count()
     }
 
-    /// What a device is told of an entry. One whose item is gone, or was told of with an entry before,
+    fn has_more(&self, view: View) -> bool {
+        let mut batch = Batch::default();
+        let mut entries = self.log.from(view.known).iter();
+        entries.any(|entry| self.is_told(view, *entry, &mut batch))
+    }
+
+    /// Whether a device is told of an entry. One whose item is gone, or was told of with an entry before,
     /// is passed over: the item is told of as it is now.
-    fn told(&self, view: View, at: usize, entry: Entry, batch: &mut Batch) -> Option<Told> {
-        if view.is_own(at, entry) {
-            return None;
+    fn is_told(&self, view: View, entry: Entry, batch: &mut Batch) -> bool {
+        if view.is_own(entry) {
+            return false;
         }
-        let item = self.items.get(&entry.item);
+        let is_there = self.items.contains_key(&entry.item);
+        let is_old = entry.at < view.base;
         match entry.what {
+            What::Created if is_there => batch.told.insert(entry.item),
             What::Created => {
-                let Some(item) = item else {
-                    batch.passed_over.insert(entry.item);
-                    return None;
-                };
-                batch.told.insert(entry.item);
-                let data = Box::new(item.data.clone());
-                Some(Told::Add(self.id(entry.item), data))
+                batch.passed_over.insert(entry.item);
+                false
             }
-            What::Changed if at < view.base || !batch.told.insert(entry.item) => None,
-            What::Changed => {
-                let change = match &item?.data {
-                    ItemData::Email(email) => ItemChange::Email {
-                        read: Some(email.read),
-                        flag: email.flag.clone(),
-                    },
-                    other => ItemChange::Data(other.clone()),
-                };
-                Some(Told::Update(self.id(entry.item), Box::new(change)))
-            }
-            What::Deleted if at < view.base || batch.passed_over.contains(&entry.item) => None,
-            What::Deleted => Some(Told::Delete(self.id(entry.item))),
+            What::Changed => is_there && !is_old && batch.told.insert(entry.item),
+            What::Deleted => !is_old && !batch.passed_over.contains(&entry.item),
         }
+    }
+
+    fn told(&self, entry: Entry) -> Option<Told> {
+        let id = self.id(entry.item);
+        if entry.what == What::Deleted {
+            return Some(Told::Delete(id));
+        }
+        let item = self.items.get(&entry.item)?;
+        if entry.what == What::Created {
+            return Some(Told::Add(id, Box::new(self.shown(entry.item, item))));
+        }
+        let change = match &item.content.data {
+            ItemData::Email(_) => ItemChange::Email {
+                read: Some(item.read),
+                flag: item.flag.as_deref().cloned(),
+            },
+            other => ItemChange::Data(other.clone()),
+        };
+        Some(Told::Update(id, Box::new(change)))
+    }
+
+    /// Whether [`tidy`](Self::tidy) would be worth its cost.
+    pub(super) fn is_untidy(&self, kept: usize) -> bool {
+        self.items.len() > kept || self.log.is_due()
+    }
+
+    /// Deletes the oldest items beyond `kept`, as long as their creation is below `fetched`, the position
+    /// up to which every device has what happened. Then drops what of the log is below `passed`, and
+    /// which nobody needs any more.
+    pub(super) fn tidy(&mut self, kept: usize, fetched: usize, passed: usize) {
+        while self.items.len() > kept
+            && let Some((number, item)) = self.items.first_key_value()
+            && item.created < fetched
+        {
+            let number = *number;
+            self.take(number, None);
+        }
+        if self.log.is_due() {
+            let items = &self.items;
+            self.log.compact(passed, |item| items.contains_key(&item));
+        }
+    }
+
+    /// Length of the log.
+    #[cfg(test)]
+    pub(super) fn log_length(&self) -> usize {
+        self.log.len()
     }
 }
 
 impl View {
     /// What a device did itself it knows, unless it began anew since.
-    fn is_own(self, at: usize, entry: Entry) -> bool {
-        entry.by == Some(self.device) && at >= self.base
+    fn is_own(self, entry: Entry) -> bool {
+        entry.by == Some(self.device) && entry.at >= self.base
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::limits::MAX_ANSWER;
     use super::*;
     use eas::commands::Email;
 
@@ -304,7 +429,13 @@ mod tests {
 
     /// The changes in short, and how much is known then.
     fn told(folder: &Folder, view: View, window: usize) -> (Vec<String>, usize, bool) {
-        let next = folder.next(view, window);
+        let next = folder.next(
+            view,
+            Room {
+                changes: window,
+                bytes: MAX_ANSWER,
+            },
+        );
         let texts = next.changes.iter().map(|change| match change {
             Told::Add(id, _) => format!("add {id}"),
             Told::Update(id, _) => format!("update {id}"),
@@ -324,7 +455,7 @@ mod tests {
         let mut folder = folder();
         folder.add(mail("a"), None);
         let own = folder.add(mail("b"), Some(1));
-        folder.change(1, &READ, Some(1));
+        assert_eq!(folder.change(1, &READ, Some(1)), Some(true));
         folder.change(own, &READ, Some(2));
         let all = ["add 5:1", "update 5:2"].map(str::to_owned).to_vec();
         assert_eq!(told(&folder, DEVICE, 10), (all, 4, false));

@@ -1,8 +1,11 @@
 //! The folder hierarchy, and what of it a device knows.
 
+use std::collections::VecDeque;
+
 use eas::commands::FolderType;
 
 use super::folder::Folder;
+use super::limits::{MAX_FOLDER_NAME, MAX_HIERARCHY_LOG, is_storable};
 use super::mailbox::Turn;
 use super::{FolderChange, FolderRecord, FolderRefusal, Generation, StoreReply, find, folder_mut};
 
@@ -12,7 +15,9 @@ const FIRST_ID: u32 = 100;
 /// What happened to the folders of a mailbox.
 #[derive(Debug, Default)]
 pub(super) struct Hierarchy {
-    log: Vec<Entry>,
+    log: VecDeque<Entry>,
+    /// Entries before the log, which no device needs any more.
+    start: usize,
     made: u32,
 }
 
@@ -56,7 +61,34 @@ impl Hierarchy {
     }
 
     fn note(&mut self, folder: u32, what: What) {
-        self.log.push(Entry { folder, what });
+        self.log.push_back(Entry { folder, what });
+    }
+
+    /// How many changes there were.
+    fn end(&self) -> usize {
+        self.start + self.log.len()
+    }
+
+    /// Whether [`tidy`](Self::tidy) would be worth its cost.
+    pub(super) fn is_untidy(&self) -> bool {
+        /// A shorter log needs no room worth speaking of.
+        const SHORT: usize = 64;
+        self.log.len() >= SHORT
+    }
+
+    /// Drops the changes that every device knows, and the oldest if there are too many. A device that
+    /// needs one of these starts again with key 0.
+    pub(super) fn tidy(&mut self, known: usize) {
+        let passed = known.saturating_sub(self.start).min(self.log.len());
+        let excess = self.log.len().saturating_sub(MAX_HIERARCHY_LOG);
+        let dropped = passed.max(excess);
+        self.log.drain(..dropped);
+        self.start += dropped;
+    }
+
+    #[cfg(test)]
+    pub(super) fn log_length(&self) -> usize {
+        self.log.len()
     }
 }
 
@@ -64,7 +96,7 @@ impl Turn<'_> {
     /// A device that has never asked is sent to FolderSync by its lack of keys, not by this.
     pub(super) fn knows_hierarchy(&self) -> bool {
         let current = self.device.hierarchy.map(|(current, _)| current);
-        current.is_none_or(|current| current.known == self.hierarchy.log.len())
+        current.is_none_or(|current| current.known == self.hierarchy.end())
     }
 
     /// What the device knows with that key; key 0 knows nothing.
@@ -72,11 +104,11 @@ impl Turn<'_> {
         let (current, previous) = self.device.hierarchy?;
         let mut generations = [current, previous].into_iter();
         let found = generations.find(|one| one.key.to_string() == key)?;
-        Some(found.known)
+        (found.known >= self.hierarchy.start).then_some(found.known)
     }
 
     pub(super) fn folder_sync(&mut self, key: &str) -> StoreReply {
-        let all = self.hierarchy.log.len();
+        let all = self.hierarchy.end();
         let is_new = key == "0";
         let Some(from) = (if is_new {
             Some(0)
@@ -108,7 +140,8 @@ impl Turn<'_> {
             added = self.folders.iter().map(|one| one.record.clone()).collect();
         } else {
             let mut told = Vec::new();
-            for entry in &self.hierarchy.log[from.min(all)..] {
+            let passed = from.saturating_sub(self.hierarchy.start);
+            for entry in self.hierarchy.log.iter().skip(passed) {
                 if told.contains(&entry.folder) {
                     continue;
                 }
@@ -144,7 +177,7 @@ impl Turn<'_> {
             Ok(id) => id,
             Err(refusal) => return StoreReply::FolderRefused(refusal),
         };
-        let all = self.hierarchy.log.len();
+        let all = self.hierarchy.end();
         let (current, _) = self.device.hierarchy.unwrap_or_default();
         // Where others changed something before, that is still to be told of, and this with it.
         let known = if known + 1 == all { all } else { known };
@@ -167,6 +200,9 @@ impl Turn<'_> {
                 name,
                 folder_type,
             } => {
+                if self.folders.len() >= self.limits.folders {
+                    return Err(FolderRefusal::Full);
+                }
                 let parent = self.parent(&parent)?;
                 self.free_name(parent, &name, None)?;
                 let folder_type = Some(folder_type);
@@ -203,6 +239,9 @@ impl Turn<'_> {
     }
 
     fn free_name(&self, parent: u32, name: &str, but: Option<u32>) -> Result<(), FolderRefusal> {
+        if !is_storable(name) || name.chars().count() > MAX_FOLDER_NAME {
+            return Err(FolderRefusal::BadName);
+        }
         let is_taken = self.folders.iter().any(|folder| {
             let FolderRecord {
                 id,
@@ -239,7 +278,9 @@ pub(crate) fn is_user_type(folder_type: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::Mailbox;
+    use super::super::limits::Limits;
     use super::*;
+    use crate::config::MockConfig;
 
     fn key_of(reply: StoreReply) -> String {
         match reply {
@@ -251,27 +292,28 @@ mod tests {
     #[test]
     fn other_devices_are_told_and_the_one_that_did_it_is_not() {
         let mut mailbox = Mailbox::new();
-        fn turn<'a>(mailbox: &'a mut Mailbox, device: &'a str) -> Turn<'a> {
-            Turn::new(mailbox, ("u", device), 7)
+        let limits = Limits::new(&MockConfig::default());
+        fn turn<'a>(mailbox: &'a mut Mailbox, limits: &'a Limits, device: &'a str) -> Turn<'a> {
+            Turn::new(mailbox, limits, ("u", device), 7)
         }
         let all = &mut mailbox;
-        let own = key_of(turn(all, "a").folder_sync("0"));
-        let other = key_of(turn(all, "b").folder_sync("0"));
+        let own = key_of(turn(all, &limits, "a").folder_sync("0"));
+        let other = key_of(turn(all, &limits, "b").folder_sync("0"));
         let create = FolderChange::Create {
             parent: "0".to_owned(),
             name: "Plans".to_owned(),
             folder_type: 12,
         };
-        let own = key_of(turn(all, "a").change_folder(&own, create.clone()));
-        assert!(turn(all, "a").knows_hierarchy());
-        assert!(!turn(all, "b").knows_hierarchy());
-        let reply = turn(all, "b").folder_sync(&other);
+        let own = key_of(turn(all, &limits, "a").change_folder(&own, create.clone()));
+        assert!(turn(all, &limits, "a").knows_hierarchy());
+        assert!(!turn(all, &limits, "b").knows_hierarchy());
+        let reply = turn(all, &limits, "b").folder_sync(&other);
         let StoreReply::Folders { key, added, .. } = reply else {
             panic!("{reply:?}")
         };
         assert_eq!(added[0].name, "Plans");
         assert_ne!(key, other);
-        let reply = turn(all, "a").change_folder(&own, create);
+        let reply = turn(all, &limits, "a").change_folder(&own, create);
         assert!(matches!(
             reply,
             StoreReply::FolderRefused(FolderRefusal::Exists)
@@ -282,15 +324,15 @@ mod tests {
             parent: "0".to_owned(),
             name: "Old plans".to_owned(),
         };
-        let renamed = key_of(turn(all, "a").change_folder(&own, rename));
-        let reply = turn(all, "b").folder_sync(&key);
+        let renamed = key_of(turn(all, &limits, "a").change_folder(&own, rename));
+        let reply = turn(all, &limits, "b").folder_sync(&key);
         let StoreReply::Folders { key, updated, .. } = reply else {
             panic!("{reply:?}")
         };
         assert_eq!(updated[0].name, "Old plans");
         let delete = FolderChange::Delete("100".to_owned());
-        turn(all, "a").change_folder(&renamed, delete);
-        let reply = turn(all, "b").folder_sync(&key);
+        turn(all, &limits, "a").change_folder(&renamed, delete);
+        let reply = turn(all, &limits, "b").folder_sync(&key);
         let StoreReply::Folders { deleted, .. } = reply else {
             panic!("{reply:?}")
         };
@@ -300,7 +342,8 @@ mod tests {
     #[test]
     fn folders_of_every_mailbox_stay() {
         let mut mailbox = Mailbox::new();
-        let mut turn = Turn::new(&mut mailbox, ("u", "a"), 7);
+        let limits = Limits::new(&MockConfig::default());
+        let mut turn = Turn::new(&mut mailbox, &limits, ("u", "a"), 7);
         let key = key_of(turn.folder_sync("0"));
         let reply = turn.change_folder(&key, FolderChange::Delete("5".to_owned()));
         assert!(matches!(

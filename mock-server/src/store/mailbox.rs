@@ -1,23 +1,24 @@
 //! What a device does with its user's mailbox.
 
-use eas::commands::{Email, ItemData, Oof};
+use std::collections::HashMap;
+
+use eas::commands::{Class, Email, FolderType, ItemData, Oof};
 use eas::status::PingStatus;
 
-use super::folder::{DeviceNumber, Folder};
+use super::folder::{Content, DeviceNumber, Folder};
 use super::hierarchy::Hierarchy;
+use super::limits::{Limits, MAX_ANSWER, MAX_OOF};
 use super::{
-    Announcement, DELETED, Device, Found, Mailbox, Message, Moved, Operation, Original, StoreReply,
-    find, folder_mut, place, sync,
+    Announcement, DELETED, Device, FOLDERS, FolderRecord, Found, MOST_FOUND, Mailbox, Message,
+    Moved, Operation, Original, StoreReply, find, folder_mut, place, sync,
 };
-
-/// Most items that a Search finds (ASCMD 2.2.3.143.8: ranges end at 99).
-const MOST_FOUND: usize = 100;
 
 /// One call of one device.
 pub(super) struct Turn<'a> {
     pub(super) folders: &'a mut Vec<Folder>,
     pub(super) hierarchy: &'a mut Hierarchy,
     pub(super) device: &'a mut Device,
+    pub(super) limits: &'a Limits,
     oof: &'a mut Oof<'static>,
     user: &'a str,
     device_id: &'a str,
@@ -30,6 +31,7 @@ pub(super) struct Turn<'a> {
 impl<'a> Turn<'a> {
     pub(super) fn new(
         mailbox: &'a mut Mailbox,
+        limits: &'a Limits,
         (user, device_id): (&'a str, &'a str),
         fresh: u32,
     ) -> Self {
@@ -37,6 +39,7 @@ impl<'a> Turn<'a> {
             folders: &mut mailbox.folders,
             hierarchy: &mut mailbox.hierarchy,
             device: mailbox.devices.entry(device_id.to_owned()).or_default(),
+            limits,
             oof: &mut mailbox.oof,
             user,
             device_id,
@@ -93,6 +96,7 @@ impl<'a> Turn<'a> {
                     .collect(),
             ),
             Operation::Oof => StoreReply::Oof(Box::new(self.oof.clone())),
+            Operation::SetOof(oof) if size_of_oof(&oof) > MAX_OOF => StoreReply::TooLarge,
             Operation::SetOof(oof) => {
                 *self.oof = *oof;
                 StoreReply::Done
@@ -153,9 +157,8 @@ impl<'a> Turn<'a> {
         }
         let number = self.device.number;
         let has_news = |id: &u32| {
-            let folder = self.folders.iter().find(|folder| folder.record.id == *id);
-            let collection = self.device.collections.get(id);
-            matches!((folder, collection), (Some(folder), Some(collection))
+            let folder = find_number(self.folders, *id);
+            matches!((folder, self.collection(*id)), (Some(folder), Some(collection))
                 if folder.has_news(collection.view(number)))
         };
         let changed: Vec<u32> = wanted.iter().copied().filter(has_news).collect();
@@ -171,11 +174,11 @@ impl<'a> Turn<'a> {
 
     fn item(&self, id: &str) -> Option<Found> {
         let (folder, number) = place(id)?;
-        let data = find_number(self.folders, folder)?.get(number)?;
+        let data = find_number(self.folders, folder)?.data(number)?;
         Some(Found {
             id: id.to_owned(),
             folder,
-            data: Box::new(data.clone()),
+            data: Box::new(data),
         })
     }
 
@@ -183,8 +186,9 @@ impl<'a> Turn<'a> {
     fn attachment(&self, reference: &str) -> Option<super::Blob> {
         let (item, index) = reference.rsplit_once(':')?;
         let (folder, number) = place(item)?;
-        let attachments = find_number(self.folders, folder)?.attachments(number);
-        attachments.get(index.parse::<usize>().ok()?).cloned()
+        let content = find_number(self.folders, folder)?.content(number)?;
+        let index: usize = index.parse().ok()?;
+        content.attachments.get(index).cloned()
     }
 
     fn empty(&mut self, id: &str) -> bool {
@@ -205,6 +209,7 @@ impl<'a> Turn<'a> {
         match place(item) {
             Some((source, _)) if source.to_string() != from => Moved::NoItem,
             Some((source, _)) if source == target => Moved::SameFolder,
+            Some(_) if self.is_full(target) => Moved::Full,
             // The answer names the new id, so this device is not told again.
             Some((source, number)) => self
                 .carry(source, number, target, Some(self.device.number))
@@ -221,16 +226,9 @@ impl<'a> Turn<'a> {
         to: u32,
         by: Option<DeviceNumber>,
     ) -> Option<String> {
-        let source = folder_mut(self.folders, from)?;
-        let is_mail = matches!(source.get(number)?, ItemData::Email(_));
-        let data = source.get(number)?.clone();
-        let message = source.take(number, Some(self.device.number))?;
-        let target = folder_mut(self.folders, to)?;
-        let number = if is_mail {
-            target.add_message(message, by)
-        } else {
-            target.add(data, by)
-        };
+        let own = Some(self.device.number);
+        let item = folder_mut(self.folders, from)?.take(number, own)?;
+        let number = folder_mut(self.folders, to)?.put(item, by);
         self.announce(to, by.is_some());
         Some(format!("{to}:{number}"))
     }
@@ -240,7 +238,7 @@ impl<'a> Turn<'a> {
         let Some((folder, number)) = place(id) else {
             return false;
         };
-        if as_move && folder != DELETED {
+        if as_move && folder != DELETED && !self.is_full(DELETED) {
             return self.carry(folder, number, DELETED, None).is_some();
         }
         let by = Some(self.device.number);
@@ -254,33 +252,136 @@ impl<'a> Turn<'a> {
             .iter()
             .filter(|one| folder.is_none_or(|id| one.record.id.to_string() == id));
         let items = folders.flat_map(|one| {
-            let id = one.record.id;
-            one.newest().map(move |(item, data)| (id, item, data))
+            let items = one.newest();
+            items.map(move |(number, content)| (one, number, content))
         });
-        let found = items.filter(|(_, _, data)| {
-            data.as_email().is_some_and(|email| {
+        let found = items.filter(|(_, _, content)| {
+            content.data.as_email().is_some_and(|email| {
                 [&email.subject, &email.body, &email.from]
                     .into_iter()
                     .any(|field| field.to_lowercase().contains(&wanted))
             })
         });
+        let mut room = MAX_ANSWER;
+        let found = found.take(MOST_FOUND).take_while(|(_, _, content)| {
+            let is_room = room > 0;
+            room = room.saturating_sub(content.text_size());
+            is_room
+        });
         found
-            .take(MOST_FOUND)
-            .map(|(folder, id, data)| Found {
-                id,
-                folder,
-                data: Box::new(data.clone()),
+            .filter_map(|(folder, number, _)| {
+                let id = folder.record.id;
+                Some(Found {
+                    id: format!("{id}:{number}"),
+                    folder: id,
+                    data: Box::new(folder.data(number)?),
+                })
             })
             .collect()
     }
+
+    /// Whether a folder holds as many items as it may hold.
+    fn is_full(&self, folder: u32) -> bool {
+        let folder = find_number(self.folders, folder);
+        folder.is_none_or(|folder| folder.count_items() >= self.limits.items)
+    }
+
+    /// Whether a folder of the mailbox can take that item.
+    pub(super) fn has_room(&self, folder: u32, content: &Content) -> bool {
+        !self.is_full(folder) && has_quota(self.folders, self.limits, content)
+    }
+}
+
+/// Whether a mailbox is below its quota with that item.
+fn has_quota(folders: &[Folder], limits: &Limits, content: &Content) -> bool {
+    let used: u64 = folders.iter().map(Folder::size).sum();
+    used.saturating_add(content.size()) <= limits.quota
+}
+
+/// Bytes of the texts of an automatic reply.
+fn size_of_oof(oof: &Oof<'_>) -> usize {
+    let counter = postcard::ser_flavors::Size::default();
+    // Counting cannot fail.
+    postcard::serialize_with_flavor(oof, counter).unwrap_or(usize::MAX)
 }
 
 impl Mailbox {
-    /// A folder that no device of this mailbox has made.
-    pub(super) fn add_project(&mut self) {
+    pub(super) fn new() -> Self {
+        let folders = FOLDERS.into_iter().map(|(id, name, folder_type)| {
+            Folder::new(FolderRecord {
+                id,
+                parent: 0,
+                name: name.to_owned(),
+                folder_type: folder_type.0,
+            })
+        });
+        Self {
+            folders: folders.collect(),
+            hierarchy: Hierarchy::default(),
+            devices: HashMap::new(),
+            oof: Oof::default(),
+        }
+    }
+
+    /// A folder that no device of this mailbox has made, unless there are `most` already.
+    pub(super) fn add_project(&mut self, most: usize) -> bool {
+        if self.folders.len() >= most {
+            return false;
+        }
         let id = self.hierarchy.free_id();
         let name = format!("Project {id}");
         self.hierarchy.add(&mut self.folders, 0, name, None);
+        true
+    }
+
+    /// A folder, if it can take that item.
+    pub(super) fn folder_with_room(
+        &mut self,
+        folder: u32,
+        content: &Content,
+        limits: &Limits,
+    ) -> Option<&mut Folder> {
+        if !has_quota(&self.folders, limits, content) {
+            return None;
+        }
+        let folder = folder_mut(&mut self.folders, folder)?;
+        (folder.count_items() < limits.items).then_some(folder)
+    }
+
+    /// Forgets what no device needs any more: messages beyond those that are kept, logs, keys of folders
+    /// that are gone.
+    pub(super) fn tidy(&mut self, limits: &Limits) {
+        for folder in &mut self.folders {
+            let class = FolderType(folder.record.folder_type).class();
+            let kept = match class {
+                Some(Class::Email) => limits.kept_items,
+                // What a user has made is kept.
+                _ => usize::MAX,
+            };
+            if !folder.is_untidy(kept) {
+                continue;
+            }
+            let devices = self.devices.values();
+            let (mut fetched, mut needed) = (usize::MAX, usize::MAX);
+            for one in devices.filter_map(|device| device.collections.get(&folder.record.id)) {
+                fetched = fetched.min(one.fetched());
+                needed = needed.min(one.needs());
+            }
+            folder.tidy(kept, fetched, needed);
+        }
+        for device in self.devices.values_mut() {
+            if device.collections.len() > self.folders.len() {
+                let folders = &self.folders;
+                let is_there = |id: u32| find_number(folders, id).is_some();
+                device.collections.retain(|id, _| is_there(*id));
+            }
+        }
+        if self.hierarchy.is_untidy() {
+            let devices = self.devices.values();
+            let known = devices.filter_map(|device| device.hierarchy);
+            let known = known.map(|(current, previous)| current.known.min(previous.known));
+            self.hierarchy.tidy(known.min().unwrap_or(usize::MAX));
+        }
     }
 }
 
@@ -296,7 +397,10 @@ pub(super) fn add_original(folders: &[Folder], message: &mut Message, original: 
     let Some(folder) = find_number(folders, folder) else {
         return false;
     };
-    let Some(ItemData::Email(old)) = folder.get(number) else {
+    let Some(content) = folder.content(number) else {
+        return false;
+    };
+    let ItemData::Email(old) = &content.data else {
         return false;
     };
     if original.quoted {
@@ -308,8 +412,7 @@ pub(super) fn add_original(folders: &[Folder], message: &mut Message, original: 
         *body = text.into();
     }
     if original.with_attachments {
-        let attachments = folder.attachments(number).iter().cloned();
-        message.attachments.extend(attachments);
+        message.attachments.extend(content.attachments.clone());
     }
     true
 }

@@ -25,7 +25,7 @@ impl Turn<'_> {
         if source.record.id != at {
             return None;
         }
-        let email = source.get(number)?.as_email()?;
+        let email = source.content(number)?.data.as_email()?;
         let meeting = email.meeting.as_deref()?;
         let appointment = Appointment {
             uid: meeting.global_obj_id.clone(),

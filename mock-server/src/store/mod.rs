@@ -5,13 +5,18 @@
 mod call;
 mod folder;
 mod hierarchy;
+mod limits;
+mod log;
 mod mailbox;
 mod meeting;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
-use eas::commands::{Email, FolderType, Oof};
+use eas::commands::{FolderType, Oof};
 use eas::status::GlobalStatus;
 use rand::Rng as _;
 use rand::SeedableRng as _;
@@ -23,9 +28,11 @@ pub(crate) use call::{
     Blob, FolderChange, FolderRecord, FolderRefusal, Found, ItemCommand, ItemResponse, Message,
     Moved, Operation, Original, Reply, StoreCall, StoreReply, SyncOutcome, SyncPart, Told,
 };
-use folder::{DeviceNumber, Folder};
+use folder::{Content, DeviceNumber, Folder, Item};
 use hierarchy::Hierarchy;
 pub(crate) use hierarchy::is_user_type;
+use limits::{Limits, MAX_CLIENT_ID};
+pub(crate) use limits::{MAX_USER_NAME, is_storable, is_user_name};
 use sync::{Collection, LastSync};
 
 /// Folder ids of every mailbox.
@@ -49,6 +56,8 @@ const FOLDERS: [(u32, &str, FolderType); 8] = [
 ];
 /// SendMail repetitions are recognised within so many messages of a device.
 const REMEMBERED_CLIENT_IDS: usize = 64;
+/// Most results of a Search (ASCMD 2.2.3.143.8: ranges end at 99).
+const MOST_FOUND: usize = 100;
 
 /// All mailboxes.
 #[derive(Debug)]
@@ -56,7 +65,7 @@ pub(crate) struct Store {
     mailboxes: HashMap<String, Mailbox>,
     users: HashMap<String, UserSettings>,
     require_provisioning: bool,
-    max_devices: usize,
+    limits: Limits,
     random: Xoshiro256PlusPlus,
     mails: u64,
 }
@@ -108,38 +117,24 @@ pub(crate) enum Announcement {
     Hierarchy { user: String, by: Option<String> },
 }
 
-impl Mailbox {
-    fn new() -> Self {
-        let folders = FOLDERS.into_iter().map(|(id, name, folder_type)| {
-            Folder::new(FolderRecord {
-                id,
-                parent: 0,
-                name: name.to_owned(),
-                folder_type: folder_type.0,
-            })
-        });
-        Self {
-            folders: folders.collect(),
-            hierarchy: Hierarchy::default(),
-            devices: HashMap::new(),
-            oof: Oof::default(),
-        }
-    }
-}
-
 impl Store {
     pub(crate) fn new(config: &MockConfig) -> Self {
         Self {
             mailboxes: HashMap::new(),
             users: HashMap::new(),
             require_provisioning: config.require_provisioning,
-            max_devices: config.max_devices,
+            limits: Limits::new(config),
             random: Xoshiro256PlusPlus::seed_from_u64(config.seed),
             mails: 0,
         }
     }
 
-    pub(crate) fn set_user(&mut self, user: &str, settings: UserSettings) {
+    /// What the directory says of a user; `false` if it cannot list another user.
+    pub(crate) fn set_user(&mut self, user: &str, settings: UserSettings) -> bool {
+        let is_listed = self.users.contains_key(user);
+        if !is_user_name(user) || !is_listed && self.users.len() >= self.limits.mailboxes {
+            return false;
+        }
         // An order to wipe that is taken back can be given again.
         if !settings.wipe
             && let Some(mailbox) = self.mailboxes.get_mut(user)
@@ -149,6 +144,7 @@ impl Store {
             }
         }
         self.users.insert(user.to_owned(), settings);
+        true
     }
 
     pub(crate) fn devices(&self) -> u64 {
@@ -162,20 +158,34 @@ impl Store {
         self.mails
     }
 
-    fn mailbox(&mut self, user: &str) -> &mut Mailbox {
+    /// The mailbox of a user, who gets one unless there are too many.
+    fn mailbox(&mut self, user: &str) -> Option<&mut Mailbox> {
         if !self.mailboxes.contains_key(user) {
+            if !is_user_name(user) || self.mailboxes.len() >= self.limits.mailboxes {
+                return None;
+            }
             self.mailboxes.insert(user.to_owned(), Mailbox::new());
         }
-        self.mailboxes.get_mut(user).expect("inserted above")
+        self.mailboxes.get_mut(user)
     }
 
-    /// Puts a mail into the inboxes of those users.
-    pub(crate) fn deliver(&mut self, to: &[String], message: &Message) -> Vec<Announcement> {
+    /// Puts a message into the inboxes of those users that can take it.
+    pub(crate) fn deliver(&mut self, to: &[String], message: Message) -> Vec<Announcement> {
+        self.deliver_content(to, &Arc::new(Content::message(message)))
+    }
+
+    fn deliver_content(&mut self, to: &[String], content: &Arc<Content>) -> Vec<Announcement> {
+        let limits = self.limits;
         let mut announcements = Vec::with_capacity(to.len());
         for user in to {
-            let inbox = folder_mut(&mut self.mailbox(user).folders, INBOX)
-                .expect("every mailbox has one, and it cannot be deleted");
-            inbox.add_message(message.clone(), None);
+            let Some(mailbox) = self.mailbox(user) else {
+                continue;
+            };
+            let Some(inbox) = mailbox.folder_with_room(INBOX, content, &limits) else {
+                continue;
+            };
+            inbox.put(Item::new(Arc::clone(content)), None);
+            mailbox.tidy(&limits);
             self.mails += 1;
             announcements.push(Announcement::Item {
                 user: user.clone(),
@@ -186,14 +196,17 @@ impl Store {
         announcements
     }
 
-    /// Adds a folder to every mailbox.
+    /// Adds a folder to every mailbox that can take one.
     pub(crate) fn change_hierarchy(&mut self) -> Vec<Announcement> {
-        for mailbox in self.mailboxes.values_mut() {
-            mailbox.add_project();
+        let mut announcements = Vec::new();
+        for (user, mailbox) in &mut self.mailboxes {
+            if mailbox.add_project(self.limits.folders) {
+                let user = user.clone();
+                announcements.push(Announcement::Hierarchy { user, by: None });
+            }
+            mailbox.tidy(&self.limits);
         }
-        let users = self.mailboxes.keys().cloned();
-        let announcements = users.map(|user| Announcement::Hierarchy { user, by: None });
-        announcements.collect()
+        announcements
     }
 
     /// Forgets every policy key.
@@ -209,7 +222,7 @@ impl Store {
     pub(crate) fn lose_sync_state(&mut self) {
         for mailbox in self.mailboxes.values_mut() {
             for device in mailbox.devices.values_mut() {
-                device.collections.clear();
+                device.collections.values_mut().for_each(Collection::lose);
             }
         }
     }
@@ -219,13 +232,15 @@ impl Store {
         let fresh = self.random.random_range(1..=u32::MAX);
         let settings = self.users.get(&call.user).copied().unwrap_or_default();
         let needs_policy = self.require_provisioning && settings.policy;
-        let max_devices = self.max_devices;
+        let limits = self.limits;
         if let Operation::SearchAddresses(text) = &call.operation {
             return (Ok(self.addresses(text)), Vec::new());
         }
-        let mailbox = self.mailbox(&call.user);
+        let Some(mailbox) = self.mailbox(&call.user) else {
+            return (Err(GlobalStatus::UserHasNoMailbox.code()), Vec::new());
+        };
         let count = mailbox.devices.len();
-        if !mailbox.devices.contains_key(&call.device) && count >= max_devices {
+        if !mailbox.devices.contains_key(&call.device) && count >= limits.devices {
             let status = GlobalStatus::MaximumDevicesReached;
             return (Err(status.code()), Vec::new());
         }
@@ -252,14 +267,17 @@ impl Store {
                 (&call.user, &call.device),
                 client_id,
                 *message,
-                &to,
+                to,
                 save_in_sent,
                 original.as_ref(),
             ),
             operation => {
-                let mut turn = mailbox::Turn::new(mailbox, (&call.user, &call.device), fresh);
+                let names = (&*call.user, &*call.device);
+                let mut turn = mailbox::Turn::new(mailbox, &limits, names, fresh);
                 let reply = turn.execute(operation);
-                (reply, turn.announcements)
+                let announcements = turn.announcements;
+                mailbox.tidy(&limits);
+                (reply, announcements)
             }
         }
     }
@@ -269,19 +287,34 @@ impl Store {
         (user, device): (&str, &str),
         client_id: Option<String>,
         mut message: Message,
-        to: &[String],
+        to: Vec<String>,
         save_in_sent: bool,
         original: Option<&Original>,
     ) -> (Result<StoreReply, u16>, Vec<Announcement>) {
-        let mailbox = self.mailbox(user);
+        let limits = self.limits;
+        let to = distinct(to);
+        let refused = |status: GlobalStatus| (Err(status.code()), Vec::new());
+        let Some(mailbox) = self.mailbox(user) else {
+            return refused(GlobalStatus::UserHasNoMailbox);
+        };
         if let Some(original) = original
             && !mailbox::add_original(&mailbox.folders, &mut message, original)
         {
             return (Ok(StoreReply::NoOriginal), Vec::new());
         }
+        let content = Arc::new(Content::message(message));
+        if to.len() > limits.recipients {
+            return refused(GlobalStatus::MailSubmissionFailed);
+        }
+        if content.size() > limits.message {
+            return refused(GlobalStatus::SendQuotaExceeded);
+        }
         if let (Some(id), Some(device)) = (client_id, mailbox.devices.get_mut(device)) {
+            if id.chars().count() > MAX_CLIENT_ID {
+                return refused(GlobalStatus::InvalidXml);
+            }
             if device.client_ids.contains(&id) {
-                return (Err(GlobalStatus::MessagePreviouslySent.code()), Vec::new());
+                return refused(GlobalStatus::MessagePreviouslySent);
             }
             if device.client_ids.len() == REMEMBERED_CLIENT_IDS {
                 device.client_ids.pop_front();
@@ -289,29 +322,17 @@ impl Store {
             device.client_ids.push_back(id);
         }
         let mut announcements = Vec::new();
-        if save_in_sent && let Some(sent) = folder_mut(&mut mailbox.folders, SENT) {
-            let copy = Message {
-                email: Email {
-                    read: true,
-                    ..message.email.clone()
-                },
-                attachments: message.attachments.clone(),
-            };
+        if save_in_sent && let Some(sent) = mailbox.folder_with_room(SENT, &content, &limits) {
             // The device does not have it: it comes with the next Sync of Sent Items.
-            sent.add_message(copy, None);
+            sent.put(Item::new(Arc::clone(&content)).read(), None);
+            mailbox.tidy(&limits);
             announcements.push(Announcement::Item {
                 user: user.to_owned(),
                 folder: SENT,
                 by: None,
             });
         }
-        let to: Vec<String> = to
-            .iter()
-            .cloned()
-            .collect::<HashSet<_>>()
-            .into_iter()
-            .collect();
-        announcements.extend(self.deliver(&to, &message));
+        announcements.extend(self.deliver_content(&to, &content));
         (Ok(StoreReply::Delivered), announcements)
     }
 
@@ -319,13 +340,19 @@ impl Store {
     fn addresses(&self, text: &str) -> StoreReply {
         let wanted = text.to_lowercase();
         let users = self.mailboxes.keys();
-        let mut found: Vec<String> = users
-            .filter(|user| user.to_lowercase().contains(&wanted))
-            .cloned()
-            .collect();
+        // Names are in lower case.
+        let mut found: Vec<&String> = users.filter(|user| user.contains(&wanted)).collect();
         found.sort_unstable();
+        let found = found.into_iter().take(MOST_FOUND).cloned().collect();
         StoreReply::Addresses(found)
     }
+}
+
+/// Each name once, in the order given.
+fn distinct(mut names: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::with_capacity(names.len());
+    names.retain(|name| seen.insert(name.clone()));
+    names
 }
 
 fn folder_mut(folders: &mut [Folder], id: u32) -> Option<&mut Folder> {

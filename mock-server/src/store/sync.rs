@@ -1,9 +1,12 @@
 //! Sync and GetItemEstimate: keys, and what a device is told with them.
 
-use eas::commands::{Class, ItemData};
-use eas::status::EstimateStatus;
+use std::sync::Arc;
 
-use super::folder::{DeviceNumber, Folder, View};
+use eas::commands::{Class, ItemData};
+use eas::status::{EstimateStatus, GlobalStatus, SyncStatus};
+
+use super::folder::{Content, DeviceNumber, Folder, Item, Room, View};
+use super::limits::MAX_ANSWER;
 use super::mailbox::{Turn, find_number};
 use super::{
     Device, Generation, ItemCommand, ItemResponse, StoreReply, SyncOutcome, SyncPart, find,
@@ -16,8 +19,10 @@ pub(super) struct Collection {
     current: Generation,
     /// The key before: a client that lost the answer sends it again.
     previous: Option<Generation>,
-    /// Length of the folder's log when the device began with key 0.
+    /// End of the folder's log when the device began with key 0.
     base: usize,
+    /// The server has lost its keys: the device has to start again with key 0.
+    is_lost: bool,
     /// The last request's commands and what they were answered with: a repeated request does nothing
     /// again, and one with other commands is another request.
     commands: Vec<ItemCommand>,
@@ -25,6 +30,27 @@ pub(super) struct Collection {
 }
 
 impl Collection {
+    /// The server loses the keys. What the device has fetched stays known.
+    pub(super) fn lose(&mut self) {
+        self.is_lost = true;
+        (self.commands, self.responses) = (Vec::new(), Vec::new());
+    }
+
+    /// The device has every item that was created below this position, also if the last answer was lost.
+    pub(super) fn fetched(&self) -> usize {
+        let previous = self.previous.map_or(usize::MAX, |one| one.known);
+        self.current.known.min(previous)
+    }
+
+    /// The device needs the folder's log from this position on; below it, only what is left of the
+    /// items.
+    pub(super) fn needs(&self) -> usize {
+        if self.is_lost {
+            return usize::MAX;
+        }
+        self.fetched().max(self.base)
+    }
+
     pub(super) fn view(&self, device: DeviceNumber) -> View {
         self.view_from(self.current, device)
     }
@@ -96,22 +122,19 @@ impl Turn<'_> {
         if !self.knows_hierarchy() {
             return StoreReply::HierarchyChanged;
         }
-        let mut room = usize::from(self.device.last_sync.window);
-        let mut outcomes = Vec::with_capacity(parts.len());
-        for part in parts {
-            let outcome = self.sync_part(part, usize::from(part.window).min(room));
-            if let SyncOutcome::Changes { changes, .. } = &outcome {
-                room = room.saturating_sub(changes.len());
-            }
-            outcomes.push(outcome);
-        }
+        let mut room = Room {
+            changes: usize::from(self.device.last_sync.window),
+            bytes: MAX_ANSWER,
+        };
+        let parts = parts.iter();
+        let outcomes = parts.map(|part| self.sync_part(part, &mut room)).collect();
         StoreReply::Sync {
             outcomes,
             hang: self.device.last_sync.hang,
         }
     }
 
-    fn sync_part(&mut self, part: &SyncPart, window: usize) -> SyncOutcome {
+    fn sync_part(&mut self, part: &SyncPart, room: &mut Room) -> SyncOutcome {
         let Some(folder) = find(self.folders, &part.id) else {
             return SyncOutcome::NoFolder(part.id.clone());
         };
@@ -129,7 +152,7 @@ impl Turn<'_> {
         } else {
             let commands = part.commands.iter();
             commands
-                .filter_map(|command| self.execute_command(id, command))
+                .filter_map(|command| self.execute_command(id, command, room))
                 .collect()
         };
         let number = self.device.number;
@@ -139,14 +162,31 @@ impl Turn<'_> {
         ) else {
             return SyncOutcome::NoFolder(part.id.clone());
         };
-        let window = if part.get_changes { window } else { 0 };
+        let changes_wanted = if part.get_changes {
+            usize::from(part.window).min(room.changes)
+        } else {
+            0
+        };
+        let here = Room {
+            changes: changes_wanted,
+            ..*room
+        };
         let next = match key {
-            Key::Current => folder.next(collection.view(number), window),
+            Key::Current => folder.next(collection.view(number), here),
             Key::Previous(previous) => {
+                let here = Room {
+                    changes: usize::MAX,
+                    ..here
+                };
                 let view = collection.view_from(previous, number);
-                folder.again(view, collection.current.known)
+                let next = folder.again(view, here, collection.current.known);
+                // Less, if the items have grown since: the device has not seen this key yet.
+                collection.current.known = next.known;
+                next
             }
         };
+        room.changes = room.changes.saturating_sub(next.changes.len());
+        room.bytes = room.bytes.saturating_sub(next.bytes);
         let more = part.get_changes && next.more;
         if matches!(key, Key::Current) {
             if next.changes.is_empty() && part.commands.is_empty() && !more {
@@ -178,11 +218,12 @@ impl Turn<'_> {
     /// Begins a collection anew; its first key.
     fn prime(&mut self, folder: u32) -> u32 {
         let key = self.fresh;
-        let base = find_number(self.folders, folder).map_or(0, Folder::length);
+        let base = find_number(self.folders, folder).map_or(0, Folder::end);
         let collection = Collection {
             current: Generation { key, known: 0 },
             previous: None,
             base,
+            is_lost: false,
             commands: Vec::new(),
             responses: Vec::new(),
         };
@@ -191,35 +232,63 @@ impl Turn<'_> {
     }
 
     fn key(&self, folder: u32, sent: &str) -> Option<Key> {
-        let collection = self.device.collections.get(&folder)?;
-        if collection.current.key.to_string() == sent {
-            return Some(Key::Current);
+        let collection = self.collection(folder)?;
+        let (key, generation) = if collection.current.key.to_string() == sent {
+            (Key::Current, collection.current)
+        } else {
+            let previous = collection.previous?;
+            (Key::Previous(previous), previous)
+        };
+        if generation.key.to_string() != sent {
+            return None;
         }
-        let previous = collection.previous?;
-        (previous.key.to_string() == sent).then_some(Key::Previous(previous))
+        let view = collection.view_from(generation, self.device.number);
+        let folder = find_number(self.folders, folder)?;
+        folder.serves(view).then_some(key)
     }
 
-    fn execute_command(&mut self, folder: u32, command: &ItemCommand) -> Option<ItemResponse> {
+    /// What the device has of a folder, if its keys are still known.
+    pub(super) fn collection(&self, folder: u32) -> Option<&Collection> {
+        let collection = self.device.collections.get(&folder)?;
+        (!collection.is_lost).then_some(collection)
+    }
+
+    fn execute_command(
+        &mut self,
+        folder: u32,
+        command: &ItemCommand,
+        room: &mut Room,
+    ) -> Option<ItemResponse> {
         let by = Some(self.device.number);
         match command {
             ItemCommand::Add(client_id, data) => {
                 let class = find_number(self.folders, folder).and_then(class_of);
                 // Clients make no mails (but by SendMail), and nothing that does not belong there.
                 if data.class().is_none() || data.class() != class || class == Some(Class::Email) {
-                    return Some(ItemResponse::NotAdded(client_id.clone()));
+                    let status = SyncStatus::ConversionError;
+                    return Some(ItemResponse::NotAdded(client_id.clone(), status.code()));
                 }
-                let data = ItemData::clone(data);
-                let number = folder_mut(self.folders, folder)?.add(data, by);
+                let content = Content::new(ItemData::clone(data));
+                if !self.has_room(folder, &content) {
+                    let status = GlobalStatus::MailboxQuotaExceeded;
+                    return Some(ItemResponse::NotAdded(client_id.clone(), status.code()));
+                }
+                let item = Item::new(Arc::new(content));
+                let number = folder_mut(self.folders, folder)?.put(item, by);
                 self.announce(folder, true);
                 let id = format!("{folder}:{number}");
                 Some(ItemResponse::Added(client_id.clone(), id))
             }
             ItemCommand::Change(id, change) => {
-                let changed = place(id).is_some_and(|(at, number)| {
-                    let one = folder_mut(self.folders, at);
-                    one.is_some_and(|one| one.change(number, change, by))
+                let changed = place(id).and_then(|(at, number)| {
+                    folder_mut(self.folders, at)?.change(number, change, by)
                 });
-                (!changed).then(|| ItemResponse::NotFound(id.clone()))
+                let status = match changed {
+                    Some(true) => return None,
+                    Some(false) => SyncStatus::ConversionError,
+                    None => SyncStatus::ObjectNotFound,
+                };
+                Some(ItemResponse::NotChanged(id.clone(), status.code()))
             }
             ItemCommand::Delete(id) => {
                 // What is gone already is as it should be.
@@ -227,8 +296,15 @@ impl Turn<'_> {
                 None
             }
             ItemCommand::Fetch(id) => Some(match self.data(id) {
-                Some(data) => ItemResponse::Fetched(id.clone(), Box::new(data)),
-                None => ItemResponse::NotFetched(id.clone()),
+                // The answer is full: the device asks again.
+                Some(_) if room.bytes == 0 => {
+                    ItemResponse::NotFetched(id.clone(), SyncStatus::Retry.code())
+                }
+                Some((size, data)) => {
+                    room.bytes = room.bytes.saturating_sub(size);
+                    ItemResponse::Fetched(id.clone(), Box::new(data))
+                }
+                None => ItemResponse::NotFetched(id.clone(), SyncStatus::ObjectNotFound.code()),
             }),
         }
     }
@@ -240,19 +316,22 @@ impl Turn<'_> {
         part.is_none_or(|part| part.deletes_as_moves)
     }
 
-    fn data(&self, id: &str) -> Option<ItemData<'static>> {
+    /// An item, and its bytes.
+    fn data(&self, id: &str) -> Option<(usize, ItemData<'static>)> {
         let (folder, number) = place(id)?;
-        find_number(self.folders, folder)?.get(number).cloned()
+        let folder = find_number(self.folders, folder)?;
+        Some((folder.content(number)?.text_size(), folder.data(number)?))
     }
 
     pub(super) fn estimate(&self, id: &str, key: &str) -> Result<u32, u16> {
         let folder = find(self.folders, id).ok_or(EstimateStatus::UnknownCollection.code())?;
-        let collection = self.device.collections.get(&folder.record.id);
+        let collection = self.collection(folder.record.id);
         let collection = collection.ok_or(EstimateStatus::NotPrimed.code())?;
-        if collection.current.key.to_string() != key {
+        let view = collection.view(self.device.number);
+        if collection.current.key.to_string() != key || !folder.serves(view) {
             return Err(EstimateStatus::InvalidSyncKey.code());
         }
-        let count = folder.count(collection.view(self.device.number));
+        let count = folder.count(view);
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 }
@@ -282,7 +361,8 @@ fn current_keys(device: &Device) -> Vec<SyncPart> {
     let mut parts = device.last_sync.parts.clone();
     for part in &mut parts {
         let id: u32 = part.id.parse().unwrap_or(0);
-        if let Some(collection) = device.collections.get(&id) {
+        let collection = device.collections.get(&id);
+        if let Some(collection) = collection.filter(|one| !one.is_lost) {
             part.key = collection.current.key.to_string();
         }
     }

@@ -6,12 +6,13 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crate::config::MockConfig;
 use crate::headers::RequestHeader;
 use crate::link::WireRequest;
+use crate::store::is_user_name;
 
 /// The user that a request authenticates as, without domain and in lower case; `None` if it does
 /// not.
 pub(crate) fn authenticate(config: &MockConfig, request: &WireRequest) -> Option<String> {
     // A line end in a name would forge headers on the hop to the back end.
-    named(config, request).filter(|user| !user.contains(char::is_control))
+    named(config, request).filter(|user| is_user_name(user))
 }
 
 fn named(config: &MockConfig, request: &WireRequest) -> Option<String> {

@@ -38,11 +38,11 @@ impl Call<'_> {
             }
             Some(OofRequest::Set(oof)) => {
                 let oof = Box::new(owned(oof)?);
-                self.ask(Operation::SetOof(oof)).await?;
-                Some(OofAnswer {
-                    status: SettingsStatus::Success,
-                    oof: None,
-                })
+                let status = match self.ask(Operation::SetOof(oof)).await? {
+                    StoreReply::TooLarge => SettingsStatus::InvalidArguments,
+                    _ => SettingsStatus::Success,
+                };
+                Some(OofAnswer { status, oof: None })
             }
         };
         let answer = SettingsAnswer {

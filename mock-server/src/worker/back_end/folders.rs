@@ -5,7 +5,7 @@ use eas::commands::{
     FolderSyncAnswer, FolderSyncRequest, FolderType, FolderUpdateAnswer, FolderUpdateRequest,
 };
 use eas::http;
-use eas::status::{FolderChangeStatus, FolderSyncStatus};
+use eas::status::{FolderChangeStatus, FolderSyncStatus, GlobalStatus};
 
 use super::{COMMANDS, Call, Outcome, Refusal, answers};
 use crate::store::{
@@ -123,6 +123,12 @@ impl Call<'_> {
             StoreReply::FolderRefused(FolderRefusal::NoParent) => {
                 Err(FolderChangeStatus::ParentNotFound)
             }
+            StoreReply::FolderRefused(FolderRefusal::BadName) => {
+                Err(FolderChangeStatus::MalformedRequest)
+            }
+            StoreReply::FolderRefused(FolderRefusal::Full) => Err(FolderChangeStatus::Common(
+                GlobalStatus::MailboxQuotaExceeded,
+            )),
             _ => Err(FolderChangeStatus::ServerError),
         })
     }

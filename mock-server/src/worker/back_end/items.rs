@@ -164,6 +164,7 @@ impl Call<'_> {
                 Moved::NoItem => (MoveStatus::InvalidSource, None),
                 Moved::NoFolder => (MoveStatus::InvalidDestination, None),
                 Moved::SameFolder => (MoveStatus::SameFolder, None),
+                Moved::Full => (MoveStatus::Common(GlobalStatus::MailboxQuotaExceeded), None),
             };
             MoveResponse {
                 item: one.item,

@@ -9,7 +9,7 @@ use icalendar::parser::{read_calendar, unfold};
 use mail_parser::{Address, MessageParser, MessagePart, MimeHeaders as _};
 
 use super::{Call, Outcome, Refusal, answers};
-use crate::store::{Blob, Message, Operation, Original, StoreReply};
+use crate::store::{Blob, Message, Operation, Original, StoreReply, is_user_name};
 use crate::worker::local_part;
 
 /// MessageClass of a meeting request (ASEMAIL 2.2.2.49).
@@ -122,7 +122,7 @@ impl Call<'_> {
             .flatten()
             .flat_map(addresses)
             .map(|address| local_part(&address))
-            .filter(|user| !user.is_empty())
+            .filter(|user| is_user_name(user))
             .collect();
         if users.is_empty() {
             return Err(Refusal::Status(GlobalStatus::MessageHasNoRecipient));

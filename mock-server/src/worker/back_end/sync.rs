@@ -252,18 +252,18 @@ fn response(response: ItemResponse, version: ProtocolVersion) -> CommandResponse
             server_id: Some(server_id.into()),
             status: SyncStatus::Success,
         },
-        ItemResponse::NotAdded(client_id) => CommandResponse::Add {
+        ItemResponse::NotAdded(client_id, status) => CommandResponse::Add {
             client_id: client_id.into(),
             server_id: None,
-            status: SyncStatus::ConversionError,
+            status: SyncStatus::from_code(status),
         },
-        ItemResponse::NotFound(server_id) => CommandResponse::Change {
+        ItemResponse::NotChanged(server_id, status) => CommandResponse::Change {
             server_id: server_id.into(),
-            status: SyncStatus::ObjectNotFound,
+            status: SyncStatus::from_code(status),
         },
-        ItemResponse::NotFetched(server_id) => CommandResponse::Fetch {
+        ItemResponse::NotFetched(server_id, status) => CommandResponse::Fetch {
             server_id: server_id.into(),
-            status: SyncStatus::ObjectNotFound,
+            status: SyncStatus::from_code(status),
             data: None,
         },
         ItemResponse::Fetched(server_id, data) => CommandResponse::Fetch {
