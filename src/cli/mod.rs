@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod compare;
 mod exit;
+mod hexadecimal;
 mod mock;
 mod policy;
 mod probe;

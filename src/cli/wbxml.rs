@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use eas::wbxml::{from_xml, to_xml};
 
+use super::hexadecimal::{from_base64, from_hex};
 use super::{Exit, print_or_fail};
 
 #[derive(Debug, Args)]
@@ -20,9 +21,13 @@ enum Direction {
     Decode {
         /// File; without one, standard input.
         file: Option<PathBuf>,
-        /// The input is hexadecimal, as in logs; white space is ignored.
+        /// The input is hexadecimal, as in logs: `03016a`, `3 1 6a`, `0x03, 0x01`, `03:01`, or lines of
+        /// a hex dump with offsets.
         #[arg(long)]
         hex: bool,
+        /// The input is base64.
+        #[arg(long, conflicts_with = "hex")]
+        base64: bool,
     },
     /// XML → a WBXML body, written to standard output.
     Encode {
@@ -36,8 +41,12 @@ enum Direction {
 
 pub(super) fn main(arguments: &Arguments) -> Exit {
     let done = match &arguments.direction {
-        Direction::Decode { file, hex } => read(file.as_deref())
-            .and_then(|bytes| if *hex { from_hex(&bytes) } else { Ok(bytes) })
+        Direction::Decode { file, hex, base64 } => read(file.as_deref())
+            .and_then(|bytes| match (hex, base64) {
+                (true, _) => from_hex(&String::from_utf8_lossy(&bytes)),
+                (_, true) => from_base64(&String::from_utf8_lossy(&bytes)),
+                _ => Ok(bytes),
+            })
             .and_then(|body| to_xml(&body).map_err(|error| error.to_string()))
             .map(|xml| print_or_fail(&xml, Exit::Passed)),
         Direction::Encode { file, hex } => read(file.as_deref())
@@ -70,29 +79,6 @@ fn read(file: Option<&Path>) -> Result<Vec<u8>, String> {
             Ok(bytes)
         }
     }
-}
-
-fn from_hex(text: &[u8]) -> Result<Vec<u8>, String> {
-    let digits: Vec<u8> = text
-        .iter()
-        .copied()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
-    digits
-        .chunks(2)
-        .map(|pair| {
-            std::str::from_utf8(pair)
-                .ok()
-                .filter(|pair| pair.len() == 2)
-                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
-                .ok_or_else(|| {
-                    format!(
-                        "`{}` is not two hexadecimal digits",
-                        String::from_utf8_lossy(pair)
-                    )
-                })
-        })
-        .collect()
 }
 
 fn to_hex(bytes: &[u8]) -> String {

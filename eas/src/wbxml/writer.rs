@@ -10,6 +10,9 @@ pub enum EncodeError {
     /// An opaque value longer than its 32-bit length can say.
     #[error("{0}: an opaque value of more than 4 GiB")]
     TooLong(Tag),
+    /// A document has one root element.
+    #[error("{0}: a second root element; a document has one")]
+    SecondRoot(Tag),
     /// More elements opened than closed, or none at all.
     #[error("the document's elements are not balanced")]
     Unbalanced,
@@ -50,6 +53,9 @@ impl Writer {
     }
 
     fn tag(&mut self, tag: Tag, bits: u8) {
+        if self.open.is_empty() && self.out.len() > HEADER.len() {
+            self.error.get_or_insert(EncodeError::SecondRoot(tag));
+        }
         if tag.page() != self.page {
             self.page = tag.page();
             self.out

@@ -154,6 +154,7 @@ pub fn from_xml(text: &str) -> Result<Vec<u8>, XmlError> {
         writer: Writer::new(),
         pending: String::new(),
         leaf: Vec::new(),
+        has_root: false,
     };
     loop {
         let offset = reader.buffer_position();
@@ -166,10 +167,12 @@ pub fn from_xml(text: &str) -> Result<Vec<u8>, XmlError> {
         match event {
             Xml::Start(start) => {
                 let tag = resolve(&resolved, &start, offset)?;
+                encoder.check_root(tag, offset)?;
                 encoder.start(tag);
             }
             Xml::Empty(start) => {
                 let tag = resolve(&resolved, &start, offset)?;
+                encoder.check_root(tag, offset)?;
                 encoder.start(tag);
                 encoder.end();
             }
@@ -263,9 +266,22 @@ struct Encoder {
     pending: String,
     /// For each open element: no child element so far.
     leaf: Vec<bool>,
+    has_root: bool,
 }
 
 impl Encoder {
+    /// A document has one root element.
+    fn check_root(&mut self, tag: Tag, offset: u64) -> Result<(), XmlError> {
+        if self.leaf.is_empty() && std::mem::replace(&mut self.has_root, true) {
+            return Err(XmlError::Element {
+                offset,
+                name: tag.name().unwrap_or_default().to_owned(),
+                problem: "is a second root element; a document has one".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
     fn start(&mut self, tag: Tag) {
         self.flush(false);
         if let Some(leaf) = self.leaf.last_mut() {
