@@ -44,6 +44,7 @@ fn sync_answer() -> Vec<u8> {
         more_available: true,
         changes,
         responses: Vec::new(),
+        skipped: Default::default(),
     };
     SyncAnswer {
         collections: vec![collection],

@@ -466,10 +466,15 @@ fn attachment() -> impl Strategy<Value = Attachment<'static>> {
     })
 }
 
+/// A text where an empty one counts as none.
+fn filled() -> impl Strategy<Value = Cow<'static, str>> {
+    "[0-9A-Z@.:-]{1,20}".prop_map(Cow::Owned)
+}
+
 fn recurrence() -> impl Strategy<Value = Recurrence<'static>> {
     (
         any::<(u8, Option<u16>, Option<u16>)>(),
-        maybe(text()),
+        maybe(filled()),
         any::<(Option<u8>, Option<u8>, Option<u8>, Option<u8>)>(),
     )
         .prop_map(|((kind, interval, occurrences), until, days)| {
@@ -542,7 +547,7 @@ fn email() -> impl Strategy<Value = ItemData<'static>> {
 }
 
 fn appointment() -> impl Strategy<Value = ItemData<'static>> {
-    let attendee = (text(), text()).prop_map(|(email, name)| Attendee { email, name });
+    let attendee = (filled(), text()).prop_map(|(email, name)| Attendee { email, name });
     (
         (text(), text(), text(), text(), text(), text()),
         few(attendee),
@@ -718,6 +723,7 @@ fn collection_answer() -> impl Strategy<Value = CollectionAnswer<'static>> {
                 more_available,
                 changes,
                 responses,
+                skipped: Skipped::default(),
             },
         )
 }
@@ -776,7 +782,7 @@ fn fetch_answer() -> impl Strategy<Value = FetchAnswer<'static>> {
 }
 
 fn user_information() -> impl Strategy<Value = UserInformation<'static>> {
-    (settings_status(), maybe(text())).prop_map(|(status, primary_address)| UserInformation {
+    (settings_status(), maybe(filled())).prop_map(|(status, primary_address)| UserInformation {
         status,
         primary_address,
     })
@@ -798,8 +804,8 @@ fn oof() -> impl Strategy<Value = Oof<'static>> {
     let state = [OofState::Disabled, OofState::Global, OofState::TimeBased];
     (
         proptest::sample::select(state.to_vec()),
-        maybe(text()),
-        maybe(text()),
+        maybe(filled()),
+        maybe(filled()),
         few(message),
     )
         .prop_map(|(state, start, end, messages)| Oof {
@@ -838,7 +844,7 @@ proptest! {
         limit in any::<Option<u32>>(),
         collections in few(collection_answer()),
     ) {
-        let answer = SyncAnswer { status, limit, collections };
+        let answer = SyncAnswer { status, limit, collections, ..SyncAnswer::default() };
         let body = answer.encode(ProtocolVersion::V14_1).unwrap();
         prop_assert_eq!(SyncAnswer::decode(&body).unwrap(), answer);
     }

@@ -1,8 +1,8 @@
 //! The codec against the specification's tables, its bounds, and generated documents.
 
 use eas::wbxml::{
-    self, DecodeErrorKind, Event, HEADER, Limits, PAGES, Reader, Tag, Writer, air_sync, from_xml,
-    ping, to_xml,
+    self, DecodeErrorKind, EncodeError, Event, HEADER, Limits, PAGES, Reader, Tag, Writer,
+    air_sync, from_xml, ping, to_xml,
 };
 use proptest::prelude::*;
 
@@ -184,9 +184,12 @@ fn what_eas_does_not_use_is_refused_by_name() {
 
 #[test]
 fn broken_documents_say_what_is_broken() {
-    let cases: [(&[u8], DecodeErrorKind); 10] = [
+    let cases: [(&[u8], DecodeErrorKind); 13] = [
         (b"", DecodeErrorKind::Truncated),
-        (b"<html>", DecodeErrorKind::NotWbxml(b'<')),
+        (b"<html>", DecodeErrorKind::Html),
+        (b"\xEF\xBB\xBF <!DOCTYPE html>", DecodeErrorKind::Html),
+        (b"<?xml version=\"1.0\"?><Sync/>", DecodeErrorKind::Xml),
+        (b"Bad gateway", DecodeErrorKind::NotWbxml(b'B')),
         (b"\x03\x01\x04\x00", DecodeErrorKind::Charset(4)),
         (b"\x03\x01\x6A\x00", DecodeErrorKind::Empty),
         (b"\x03\x01\x6A\x00\x01", DecodeErrorKind::UnbalancedEnd),
@@ -276,6 +279,19 @@ fn writer_refuses_what_cannot_be_read_back() {
 }
 
 #[test]
+fn a_second_root_element_cannot_be_written() {
+    let mut writer = Writer::new();
+    writer.start(ping::PING).end();
+    assert!(writer.finish().is_ok());
+    let mut writer = Writer::new();
+    writer.start(ping::PING).end().empty(air_sync::SYNC);
+    assert_eq!(
+        writer.finish(),
+        Err(EncodeError::SecondRoot(air_sync::SYNC))
+    );
+}
+
+#[test]
 fn xml_errors_name_the_element() {
     for (xml, message) in [
         ("<Sync/>", "has no namespace"),
@@ -290,6 +306,14 @@ fn xml_errors_name_the_element() {
             "unknown entity `&nbsp;`",
         ),
         ("<Sync xmlns='AirSync'><Add></Sync>", "Add"),
+        (
+            "<Sync xmlns='AirSync'/>\n<Ping xmlns='Ping'/>",
+            "element `Ping` is a second root element; a document has one",
+        ),
+        (
+            "<Sync xmlns='AirSync'><Add/></Sync><Sync xmlns='AirSync'>x</Sync>",
+            "element `Sync` is a second root element; a document has one",
+        ),
     ] {
         let error = from_xml(xml).unwrap_err().to_string();
         assert!(error.contains(message), "{xml}: {error}");

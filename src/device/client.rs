@@ -1,9 +1,9 @@
 //! Single commands: what goes into a request, and what an answer means before its body is read.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use eas::commands::{SendMailAnswer, SendMailRequest};
+use eas::commands::{SendMailAnswer, SendMailRequest, Skipped};
 use eas::query::{BinaryFields, Query};
 use eas::status::{HttpStatus, Reaction};
 use eas::wbxml::DecodeError;
@@ -16,7 +16,7 @@ use super::profile::{Identity, Profile, Refusals};
 use super::route::Route;
 use super::trouble::Trouble;
 use crate::scenario::QueryForm;
-use crate::transport::{Answer, Begun, Failure, Method, Request, Transport};
+use crate::transport::{Answer, Begun, Failure, Method, Request, Transport, with_query};
 
 /// Locale of a base64 query: American English, as in the examples of MS-ASHTTP.
 const LOCALE: u16 = 0x0409;
@@ -24,6 +24,36 @@ const LOCALE: u16 = 0x0409;
 /// Longest pause a server may ask for: an hour, the longest heartbeat. More would park a device
 /// for the rest of a run.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// How long the server asks to wait: seconds, or until an HTTP date (RFC 9110 10.2.3). `now` is the
+/// wall clock, which such a date belongs to. Zero or a time that has passed asks for nothing: the
+/// device then waits as after any failure.
+fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let wait = if is_number {
+        // More digits than fit are more than the bound.
+        Duration::from_secs(text.parse().unwrap_or(u64::MAX))
+    } else {
+        let date = httpdate::parse_http_date(text).ok()?;
+        date.duration_since(now).ok()?
+    };
+    (!wait.is_zero()).then(|| wait.min(MAX_RETRY_AFTER))
+}
+
+/// Whether the answer to a command is a web page. What OPTIONS says is in its headers, and an
+/// attachment may be a page.
+fn is_web_page(command: Option<Command>, answer: &Answer) -> bool {
+    if matches!(command, None | Some(Command::GetAttachment)) || answer.body.is_empty() {
+        return false;
+    }
+    // Some servers name that type for want of a better one, so WBXML counts as what it is.
+    let is_wbxml = (1..=3).contains(&answer.body[0]);
+    let is_named = answer
+        .header("Content-Type")
+        .is_some_and(http::is_html_type);
+    http::is_html(&answer.body) || (is_named && !is_wbxml)
+}
 
 /// A device as far as single commands go.
 pub struct Client<T> {
@@ -33,7 +63,7 @@ pub struct Client<T> {
     pub(super) refusals: Arc<Refusals>,
     pub(super) record: Arc<dyn Record>,
     pub(super) version: ProtocolVersion,
-    pub(super) policy_key: Option<u32>,
+    pub(super) policy_key: Option<Box<str>>,
     pub(super) route: Route,
     login: Login,
     /// The server has been told what kind of device this is, where Provision does not do that.
@@ -181,7 +211,10 @@ impl<T: Transport> Client<T> {
         );
         let is_mime = sends_mail && !self.version.sends_mail_as_wbxml();
         // 0 until there is one; not on Ping at all (ASPROV 3.1.5.1).
-        let policy_key = (command != Command::Ping).then(|| self.policy_key.unwrap_or(0));
+        let policy_key = match command {
+            Command::Ping => None,
+            _ => Some(self.policy_key.as_deref().unwrap_or("0").to_owned()),
+        };
         let is_plain = profile.query == QueryForm::Plain;
         let query = if is_plain {
             query.to_plain()
@@ -189,10 +222,12 @@ impl<T: Transport> Client<T> {
             query.to_base64(&BinaryFields {
                 version: self.version,
                 locale: LOCALE,
-                policy_key,
+                // Four bytes or none (ASHTTP 2.2.1.1.1.1). Provision has reported a key that is no
+                // number.
+                policy_key: policy_key.as_deref().and_then(|key| key.parse().ok()),
             })
         };
-        let path = format!("{}?{query}", self.route.path(&profile.path));
+        let path = with_query(self.route.path(&profile.path), &query);
         let authorization = self.authorize().await?;
         let cookies = self.route.cookies(&path);
         let mut headers = Vec::new();
@@ -202,7 +237,6 @@ impl<T: Transport> Client<T> {
             ("Accept-Encoding", "gzip"),
         ]);
         headers.extend(cookies.as_deref().map(|cookies| ("Cookie", cookies)));
-        let policy_key = policy_key.map(|key| key.to_string());
         // A base64 query holds both.
         if is_plain {
             headers.push((http::PROTOCOL_VERSION, self.version.as_str()));
@@ -329,6 +363,12 @@ impl<T: Transport> Client<T> {
         });
         let status = HttpStatus::from_code(answer.status);
         match status {
+            HttpStatus::Ok if is_web_page(command, &answer) => {
+                let text =
+                    "the answer is an HTML page, not WBXML: a login page, a proxy or a web server";
+                self.tell(Event::BadBody { command, text });
+                Err(Trouble::Body(text.to_owned()))
+            }
             HttpStatus::Ok => {
                 // Some servers answer OPTIONS to anybody, which says nothing of the password.
                 if command.is_some() {
@@ -354,8 +394,7 @@ impl<T: Transport> Client<T> {
             _ => {
                 let retry_after = answer
                     .header("Retry-After")
-                    .and_then(|text| text.trim().parse().ok())
-                    .map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
+                    .and_then(|text| retry_after(text, SystemTime::now()));
                 let location = answer.header(http::LOCATION).map(Into::into);
                 Err(Trouble::Http {
                     status,
@@ -405,6 +444,17 @@ impl<T: Transport> Client<T> {
         Trouble::Body(text)
     }
 
+    /// Reports the items of an answer that were skipped, if there are any.
+    pub(super) fn skipped(&self, command: Command, skipped: &Skipped) {
+        if !skipped.is_empty() {
+            self.tell(Event::Skipped {
+                command,
+                count: skipped.count,
+                text: &skipped.to_string(),
+            });
+        }
+    }
+
     /// Sends a message.
     ///
     /// # Errors
@@ -431,6 +481,35 @@ impl<T: Transport> Client<T> {
                 });
                 Err(Trouble::Status(status.code(), status.reaction()))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_as_seconds_and_as_http_date() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for (text, expected) in [
+            ("30", seconds(30)),
+            (" 3600 ", seconds(3600)),
+            ("3601", seconds(3600)),
+            ("99999999999999999999999", seconds(3600)),
+            ("Sun, 06 Nov 1994 08:50:07 GMT", seconds(30)),
+            ("Sunday, 06-Nov-94 08:50:07 GMT", seconds(30)),
+            ("Sun Nov  6 08:50:07 1994", seconds(30)),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", seconds(3600)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", None),
+            ("Sun, 06 Nov 1994 08:49:36 GMT", None),
+            ("0", None),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(retry_after(text, now), expected, "{text}");
         }
     }
 }

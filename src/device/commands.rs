@@ -96,6 +96,7 @@ impl<T: Transport> Client<T> {
         let answer = self.call(COMMAND, &request.encode()?).await?;
         let answer = MoveItemsAnswer::decode(&answer.body)
             .map_err(|error| self.bad_body(COMMAND, &error))?;
+        self.skipped(COMMAND, &answer.skipped);
         let first = answer.responses.into_iter().next();
         let status = first.as_ref().map(|one| one.status).or(answer.status);
         match (status, first.and_then(|one| one.new_id)) {
@@ -219,6 +220,7 @@ impl<T: Transport> Client<T> {
         let answer = self.call(COMMAND, &request.encode()?).await?;
         let answer = ItemOperationsAnswer::decode(&answer.body)
             .map_err(|error| self.bad_body(COMMAND, &error))?;
+        self.skipped(COMMAND, &answer.skipped);
         self.item_status(answer.status)?;
         let fetched = answer.fetches.into_iter().next();
         let Some(fetched) = fetched else {
@@ -279,6 +281,7 @@ impl<T: Transport> Client<T> {
         let answer = self.call(COMMAND, &request.encode()?).await?;
         let answer =
             SearchAnswer::decode(&answer.body).map_err(|error| self.bad_body(COMMAND, &error))?;
+        self.skipped(COMMAND, &answer.skipped);
         let fail = |status: SearchStatus| self.status(COMMAND, status.code(), status.reaction());
         fail(answer.status)?;
         fail(answer.store_status)?;
@@ -352,6 +355,7 @@ impl<T: Transport> Client<T> {
         let answered = self.call(COMMAND, &body.encode()?).await?;
         let answered = MeetingResponseAnswer::decode(&answered.body)
             .map_err(|error| self.bad_body(COMMAND, &error))?;
+        self.skipped(COMMAND, &answered.skipped);
         let result = answered.results.first();
         let status = result.map(|one| one.status).or(answered.status);
         let Some(status) = status else {

@@ -177,6 +177,7 @@ mod tests {
     const PATH: &str = "/Microsoft-Server-ActiveSync";
     const SECURE: Option<Origin<'static>> = Some(Origin {
         host: "mail.lab.example",
+        port: 443,
         secure: true,
     });
 
@@ -257,6 +258,7 @@ mod tests {
         let mut plain = Cookies::default();
         let origin = Origin {
             host: "mail.lab.example",
+            port: 443,
             secure: false,
         };
         plain.take_in(&["a=b; secure".to_owned()], PATH, Some(origin));

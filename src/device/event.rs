@@ -174,6 +174,15 @@ pub enum Event<'a> {
         /// Why.
         text: &'a str,
     },
+    /// Items of an answer were skipped because they do not fit the schema; the others were taken.
+    Skipped {
+        /// The command.
+        command: Command,
+        /// Number of items.
+        count: usize,
+        /// Why.
+        text: &'a str,
+    },
     /// A Status other than success.
     Status {
         /// The command.

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::event::Event;
 use super::trouble::Trouble;
+use crate::scenario::QueryForm;
 use crate::transport::{Method, Request, Transport};
 
 impl<T: Transport> Client<T> {
@@ -50,8 +51,17 @@ impl<T: Transport> Client<T> {
             Trouble::Body(text)
         };
         let Some(options) = OptionsAnswer::from_headers(|name| answer.header(name)) else {
+            let is_html = answer
+                .header("Content-Type")
+                .is_some_and(http::is_html_type)
+                || http::is_html(&answer.body);
+            let page = if is_html {
+                "; it answers with an HTML page"
+            } else {
+                ""
+            };
             return Err(problem(format!(
-                "no {} header: not an ActiveSync server",
+                "no {} header: not an ActiveSync server{page}",
                 http::PROTOCOL_VERSIONS
             )));
         };
@@ -101,19 +111,35 @@ impl<T: Transport> Client<T> {
         else {
             return Ok(());
         };
-        self.policy_key = Some(temporary);
-        let key = self
-            .provision_phase(&ProvisionRequest::acknowledge(self.version, temporary))
-            .await?;
+        self.policy_key = Some(temporary.clone());
+        let request = ProvisionRequest::acknowledge(self.version, &*temporary);
+        let key = self.provision_phase(&request).await?;
         self.policy_key = key.or(Some(temporary));
+        self.check_policy_key();
         Ok(())
+    }
+
+    /// Reports a policy key that a base64 query cannot carry: it has four bytes for the key
+    /// (ASHTTP 2.2.1.1.1.1).
+    fn check_policy_key(&self) {
+        let key = self.policy_key.as_deref().unwrap_or_default();
+        if self.profile.query == QueryForm::Base64 && key.parse::<u32>().is_err() {
+            let text = format!(
+                "the PolicyKey `{key}` is not a 32-bit number, so a base64 query is sent without it; \
+                 set query = \"plain\" to send it in a header"
+            );
+            self.tell(Event::BadBody {
+                command: Some(Command::Provision),
+                text: &text,
+            });
+        }
     }
 
     /// The key of one phase; `None` when there is no policy.
     async fn provision_phase(
         &mut self,
         request: &ProvisionRequest<'_>,
-    ) -> Result<Option<u32>, Trouble> {
+    ) -> Result<Option<Box<str>>, Trouble> {
         const COMMAND: Command = Command::Provision;
         let answer = self.call(COMMAND, &request.encode()?).await?;
         let answer = ProvisionAnswer::decode(&answer.body)
@@ -128,7 +154,16 @@ impl<T: Transport> Client<T> {
             PolicyStatus::NoPolicy => Ok(None),
             status => {
                 self.status(COMMAND, status.code(), status.reaction())?;
-                Ok(policy.key)
+                let key: Option<Box<str>> = policy.key.map(|key| key.trim().into());
+                // It goes into a header, which anything else would break.
+                match key {
+                    Some(key) if !key.bytes().all(|byte| matches!(byte, b' '..=b'~')) => Err(self
+                        .wrong(
+                            COMMAND,
+                            "the PolicyKey holds characters that no header can hold",
+                        )),
+                    key => Ok(key),
+                }
             }
         }
     }

@@ -237,6 +237,7 @@ impl<T: Transport> Life<T> {
         let answer = self.client.call(COMMAND, &request.encode()?).await?;
         let answer = FolderSyncAnswer::decode(&answer.body)
             .map_err(|error| self.client.bad_body(COMMAND, &error))?;
+        self.client.skipped(COMMAND, &answer.skipped);
         self.client
             .status(COMMAND, answer.status.code(), answer.status.reaction())?;
         if let Some(key) = answer.sync_key {
@@ -371,7 +372,12 @@ impl<T: Transport> Life<T> {
         at: Instant,
         only: Option<&[String]>,
     ) -> Result<(), Trouble> {
-        let mut trouble = Ok(());
+        self.client.skipped(Command::Sync, &answer.skipped);
+        // A skipped collection keeps its key, and would be told of again at once.
+        let mut trouble = match &answer.skipped.first {
+            Some(error) => Err(Trouble::Body(error.to_string())),
+            None => Ok(()),
+        };
         let mut news = 0;
         for folder in &mut self.watched {
             let Some(collection) = answer
@@ -412,7 +418,13 @@ impl<T: Transport> Life<T> {
             let was_priming = !folder.is_primed();
             let same_key = *folder.key == *collection.sync_key;
             folder.key = collection.sync_key.as_ref().into();
-            let mut items = 0;
+            self.client.skipped(Command::Sync, &collection.skipped);
+            // A skipped item has been passed by, if the key says so: more may follow it.
+            let mut items = if same_key {
+                0
+            } else {
+                collection.skipped.count
+            };
             for change in &collection.changes {
                 match change {
                     Change::Add { server_id, data } => {

@@ -56,8 +56,20 @@ impl Route {
                 "HTTP 451: {MAX_REDIRECTS} redirects in a row lead nowhere"
             ));
         }
-        let to = Target::parse(location.trim()).map_err(|error| format!("HTTP 451: {error}"))?;
         let from = transport.origin();
+        let to = match from {
+            Some(from) => {
+                let here = Target {
+                    tls: from.secure,
+                    host: from.host.to_owned(),
+                    port: from.port,
+                    path: self.path(home).to_owned(),
+                };
+                here.follow(location.trim(), http::PATH)
+            }
+            None => Target::parse(location.trim()),
+        };
+        let to = to.map_err(|error| format!("HTTP 451: {error}"))?;
         let is_same_host = from.is_some_and(|from| from.host.eq_ignore_ascii_case(&to.host));
         transport
             .redirect(&to)

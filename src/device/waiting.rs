@@ -340,7 +340,9 @@ impl<T: Transport> Life<T> {
         let end = match &decoded {
             Ok(answer) => match answer.status {
                 Some(status) if status != SyncStatus::Success => PingEnd::Status(status.code()),
-                _ if answer.collections.is_empty() => expired(age, held),
+                _ if answer.collections.is_empty() && answer.skipped.is_empty() => {
+                    expired(age, held)
+                }
                 _ => PingEnd::Changes,
             },
             Err(_) => PingEnd::Status(0),

@@ -10,9 +10,10 @@ mod web;
 
 use std::collections::HashSet;
 
+use eas::http::{has_html_element, is_html_type};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::transport::{Answer, Method, Target, names_host};
+use crate::transport::{Answer, Method, Target, names_host, with_query};
 use pox::{Meaning, shown};
 pub use services::Service;
 pub use web::{Ask, Internet, Web};
@@ -24,6 +25,8 @@ const MAX_REDIRECTS: u32 = 10;
 const MAX_REFUSED: u32 = 2;
 /// Path of the JSON form, from Exchange 2016 on.
 const JSON_PATH: &str = "/autodiscover/autodiscover.json";
+/// The path that a redirect means that names none.
+const ROOT: &str = "/";
 /// Path of the XML form.
 const XML_PATH: &str = "/autodiscover/autodiscover.xml";
 
@@ -201,7 +204,7 @@ impl<W: Web> Walk<'_, W> {
             match answer.status {
                 200 => return self.understand(form, &url, &answer),
                 301 | 302 | 303 | 307 | 308 | 451 => {
-                    to = match self.next(&url, &answer) {
+                    to = match self.next(&to, &answer) {
                         Ok(next) => next,
                         Err(step) => return step,
                     };
@@ -220,8 +223,13 @@ impl<W: Web> Walk<'_, W> {
             Form::Json => {
                 let address = utf8_percent_encode(&self.address, NON_ALPHANUMERIC);
                 let (path, redirects) = (&to.path, self.redirects);
-                let path =
-                    format!("{path}?Email={address}&Protocol=ActiveSync&RedirectCount={redirects}");
+                let query =
+                    format!("Email={address}&Protocol=ActiveSync&RedirectCount={redirects}");
+                // A redirect may name the address already.
+                let path = match path.to_ascii_lowercase().contains("email=") {
+                    true => path.clone(),
+                    false => with_query(path, &query),
+                };
                 (Method::Get, path, String::new())
             }
         };
@@ -245,8 +253,8 @@ impl<W: Web> Walk<'_, W> {
     }
 
     /// Where a redirect leads, if it may.
-    fn next(&mut self, from: &str, answer: &Answer) -> Result<Target, Step> {
-        let status = answer.status;
+    fn next(&mut self, here: &Target, answer: &Answer) -> Result<Target, Step> {
+        let (from, status) = (here.url(), answer.status);
         let location = answer
             .header(eas::http::LOCATION)
             .or(answer.header("Location"));
@@ -255,11 +263,13 @@ impl<W: Web> Walk<'_, W> {
                 "{from}: HTTP {status} that does not say where to"
             )));
         };
-        let location = shown(location.trim());
-        (self.tell)(&format!("  → HTTP {status}: go to {location}"));
+        let location = location.trim();
+        (self.tell)(&format!("  → HTTP {status}: go to {}", shown(location)));
         self.redirect().map_err(Step::Stop)?;
-        let to = Target::parse(&location)
+        let to = here
+            .follow(location, ROOT)
             .map_err(|error| Step::Failed(format!("{from}: HTTP {status}: {error}")))?;
+        let location = shown(location);
         if !to.tls {
             return Err(Step::Failed(format!(
                 "{from}: it leads to {location}, where the password would be shown to everybody"
@@ -283,10 +293,19 @@ impl<W: Web> Walk<'_, W> {
     }
 
     fn understand(&mut self, form: Form, url: &str, answer: &Answer) -> Step {
-        let meaning = match form {
-            Form::Xml => pox::parse(&answer.body),
-            Form::Json => pox::parse_json(&answer.body),
+        let (meaning, expected) = match form {
+            Form::Xml => (pox::parse(&answer.body), "XML"),
+            Form::Json => (pox::parse_json(&answer.body), "JSON"),
         };
+        let is_html = answer.header("Content-Type").is_some_and(is_html_type)
+            || has_html_element(&answer.body);
+        let meaning = meaning.map_err(|text| match is_html {
+            true => format!(
+                "the answer is an HTML page and not {expected}: this is a web site or a login page, not \
+                 Autodiscover"
+            ),
+            false => text,
+        });
         match meaning {
             Err(text) => Step::Failed(format!("{url}: {text}")),
             Ok(Meaning::Refusal(text)) => Step::Failed(format!("{url}: the server says: {text}")),
@@ -357,7 +376,7 @@ impl<W: Web> Walk<'_, W> {
         match self.web.ask(ask).await {
             Err(text) => Step::Failed(format!("{url}: {text}")),
             Ok(answer) if matches!(answer.status, 301 | 302 | 303 | 307 | 308) => {
-                match self.next(&url, &answer) {
+                match self.next(&to, &answer) {
                     Ok(next) => self.ask(Form::Xml, Ok(next)).await,
                     Err(step) => step,
                 }
@@ -461,6 +480,11 @@ mod tests {
     const JSON: &str = "GET https://autodiscover.lab.example/autodiscover/autodiscover.json?\
                         Email=anna%40lab%2Eexample&Protocol=ActiveSync&RedirectCount=0";
     const EAS: &str = "https://mail.lab.example/Microsoft-Server-ActiveSync";
+
+    /// A URL with its port, as it is shown.
+    fn at(url: &str) -> String {
+        Target::parse(url).unwrap().url()
+    }
 
     async fn look(web: &mut Fake, domains: &[&str]) -> Result<String, String> {
         let question = Question {
@@ -636,6 +660,78 @@ mod tests {
         let mut web = Fake::default().with(ROOT, to("bert"));
         let error = look(&mut web, &[]).await.unwrap_err();
         assert!(error.contains("leads in a circle"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_may_be_relative_long_and_have_a_query() {
+        let long = format!("/{}", "a".repeat(1000));
+        for (location, asked) in [
+            ("/other.xml", "POST https://lab.example/other.xml"),
+            (
+                "other.xml?a=1",
+                "POST https://lab.example/autodiscover/other.xml?a=1",
+            ),
+            (
+                "//mail.lab.example/x?a=1",
+                "POST https://mail.lab.example/x?a=1",
+            ),
+            ("https://mail.lab.example", "POST https://mail.lab.example/"),
+            (&long, &format!("POST https://lab.example{long}")),
+        ] {
+            let headers = [("Location", location)];
+            let mut web = Fake::default()
+                .with(ROOT, answer(302, &headers, ""))
+                .with(asked, found(EAS));
+            assert_eq!(look(&mut web, &[]).await.unwrap(), at(EAS), "{location}");
+        }
+        let headers = [("Location", &*"/a".repeat(5000))];
+        let mut web = Fake::default().with(ROOT, answer(302, &headers, ""));
+        let error = look(&mut web, &[]).await.unwrap_err();
+        assert!(error.contains("it is longer than 8192 bytes"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_url_that_is_found_keeps_its_query() {
+        let url = format!("{EAS}?farm=2&amp;x=1");
+        let mut web = Fake::default().with(ROOT, found(&url));
+        let expected = format!("{}?farm=2&x=1", at(EAS));
+        assert_eq!(look(&mut web, &[]).await, Ok(expected));
+    }
+
+    #[tokio::test]
+    async fn the_address_is_asked_for_once_where_a_redirect_names_it() {
+        let there = "https://mail.lab.example/autodiscover.json?Email=anna&RedirectCount=1";
+        let headers = [("Location", there)];
+        let json = answer(200, &[], &format!("{{\"Url\":\"{EAS}\"}}"));
+        let mut web = Fake::default()
+            .with(JSON, answer(302, &headers, ""))
+            .with(&format!("GET {there}"), json);
+        assert_eq!(look(&mut web, &[]).await.unwrap(), at(EAS));
+    }
+
+    #[tokio::test]
+    async fn a_web_page_is_called_html_in_every_form() {
+        let page = "<html><body>Sign in</body></html>";
+        let typed = [("Content-Type", "text/html; charset=utf-8")];
+        for (asked, page, expected) in [
+            (ROOT, answer(200, &[], page), "XML"),
+            (ROOT, answer(200, &[], "<!-- x --><head>"), "XML"),
+            (ROOT, answer(200, &typed, "Sign in"), "XML"),
+            (JSON, answer(200, &[], page), "JSON"),
+            (JSON, answer(200, &typed, "Sign in"), "JSON"),
+        ] {
+            let mut web = Fake::default().with(asked, page);
+            let error = look(&mut web, &[]).await.unwrap_err();
+            let text = format!("the answer is an HTML page and not {expected}: ");
+            assert!(error.contains(&text), "{error}");
+        }
+        // Negative controls: XML under that type, and JSON that is none.
+        let good = answer(200, &typed, std::str::from_utf8(&found(EAS).body).unwrap());
+        let mut web = Fake::default().with(ROOT, good);
+        assert_eq!(look(&mut web, &[]).await.unwrap(), at(EAS));
+        let mut web = Fake::default().with(ROOT, answer(200, &[], "<a></b>"));
+        let error = look(&mut web, &[]).await.unwrap_err();
+        assert!(error.contains("no good XML"), "{error}");
     }
 
     #[tokio::test]

@@ -48,6 +48,10 @@ impl Shard {
         self.counts[counter as usize] += 1;
     }
 
+    fn add(&mut self, counter: Counter, number: usize) {
+        self.counts[counter as usize] += number as u64;
+    }
+
     fn latency(&mut self, metric: Metric, seconds: f64) {
         let micros = (seconds * 1e6).max(0.0) as u64;
         // An auto-resizing histogram takes any value; see `histogram`.
@@ -455,6 +459,14 @@ impl Record for Recorder {
                 shard.count(Counter::Malformed);
                 let name = command.map_or("OPTIONS", eas::Command::as_str);
                 self.text(&format!("{name}: {text}"));
+            }
+            Event::Skipped {
+                command,
+                count,
+                text,
+            } => {
+                shard.add(Counter::Malformed, count);
+                self.text(&format!("{command}: {text}"));
             }
             Event::Status { command, code } => {
                 shard.count(Counter::Statuses);

@@ -42,7 +42,9 @@ impl Record for Notebook {
                 notes.answers.push((name, http_status, timing.total));
             }
             Event::Status { command, code } => notes.wrong.push(eas::status::name(command, code)),
-            Event::BadBody { text, .. } | Event::Failed { text, .. } => {
+            Event::BadBody { text, .. }
+            | Event::Skipped { text, .. }
+            | Event::Failed { text, .. } => {
                 notes.wrong.push(text.to_owned());
             }
             Event::Refused { why } => notes

@@ -64,6 +64,8 @@ enum Heard {
     Received(Box<Received>),
     /// A status or a body that is not as it should be.
     Wrong(String),
+    /// Items of an answer were skipped; the device goes on.
+    Skipped(String),
     /// A message came, with this subject.
     Item(String),
 }
@@ -76,6 +78,10 @@ impl Record for Ear {
         let wrong = match event {
             Event::Status { command, code } => eas::status::name(command, code),
             Event::BadBody { text, .. } => text.to_owned(),
+            Event::Skipped { text, .. } => {
+                let _ = self.0.send(Heard::Skipped(text.to_owned()));
+                return;
+            }
             Event::ItemSynced { subject, .. } => {
                 let _ = self.0.send(Heard::Item(subject.to_owned()));
                 return;
@@ -269,6 +275,10 @@ impl Story<'_> {
                 None
             }
             Heard::Received(received) => self.received(&received),
+            Heard::Skipped(text) => {
+                self.note(&text);
+                None
+            }
             Heard::Item(subject) => {
                 self.has_synced_mail |= subject.contains(&self.mail_id);
                 None

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use eas::http::is_html_type;
 use eas::query::Query;
-use eas::wbxml::to_xml;
+use eas::wbxml::{DecodeErrorKind, to_xml};
 
 use super::tap::{Received, Sent};
 use crate::text::clean;
@@ -27,7 +28,11 @@ pub(super) fn name(sent: &Sent) -> String {
     let command = sent
         .path
         .split_once('?')
-        .and_then(|(_, query)| Query::parse(query).ok());
+        // The URL's own query comes first, if it has one.
+        .and_then(|(_, query)| {
+            let last = query.rsplit('&').next().unwrap_or_default();
+            Query::parse(query).or_else(|_| Query::parse(last)).ok()
+        });
     match command {
         Some(query) => query.command.to_string(),
         None => sent.method.as_str().to_owned(),
@@ -45,7 +50,7 @@ pub(super) fn request(number: usize, sent: &Sent, bodies: bool) -> String {
         header(&mut out, '>', name, value);
     }
     if bodies {
-        body(&mut out, '>', &sent.body);
+        body(&mut out, '>', &sent.body, false);
     }
     if let Some(connect) = sent.begun.connect {
         connection(&mut out, sent, connect);
@@ -92,7 +97,8 @@ pub(super) fn answer(received: &Received, method: Method, bodies: bool) -> Strin
             }
             // An error's page says whose it is; the page of a good answer to OPTIONS says nothing.
             if bodies && (answer.status != 200 || method != Method::Options) {
-                body(&mut out, '<', &answer.body);
+                let is_html = answer.header("Content-Type").is_some_and(is_html_type);
+                body(&mut out, '<', &answer.body, is_html);
             }
         }
         Err(failure) => {
@@ -135,13 +141,18 @@ fn header(out: &mut String, mark: char, name: &str, value: &str) {
     line(out, mark, &format!("{name}: {value}"));
 }
 
-fn body(out: &mut String, mark: char, bytes: &[u8]) {
+/// `is_html` says that the Content-Type calls it a web page.
+fn body(out: &mut String, mark: char, bytes: &[u8], is_html: bool) {
     if bytes.is_empty() {
         return;
     }
     let text = to_xml(bytes).unwrap_or_else(|error| {
         let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT)]);
-        format!("(no WBXML: {error})\n{shown}")
+        if is_html || error.kind == DecodeErrorKind::Html {
+            format!("(an HTML page)\n{shown}")
+        } else {
+            format!("(no WBXML: {error})\n{shown}")
+        }
     });
     let lines: Vec<&str> = text.lines().collect();
     for text in lines.iter().take(MAX_LINES) {
@@ -176,11 +187,31 @@ mod tests {
             "    < Authorization: Basic ***\n    < authorization: Bearer ***\n    < Set-Cookie: ***\n    \
              < Server: Microsoft-IIS/10.0\u{fffd}[2J\n"
         );
-        let mut page = String::new();
-        body(&mut page, '<', b"<html>proxy error</html>");
-        assert!(
-            page.contains("no WBXML") && page.contains("proxy error"),
-            "{page}"
-        );
+    }
+
+    #[test]
+    fn a_body_that_is_no_wbxml_is_shown_and_named() {
+        for (bytes, is_html, shown) in [
+            (
+                &b"<html>proxy error</html>"[..],
+                false,
+                "(an HTML page)\n    < <html>proxy error</html>",
+            ),
+            (
+                b"502 bad gateway",
+                true,
+                "(an HTML page)\n    < 502 bad gateway",
+            ),
+            (
+                b"502 bad gateway",
+                false,
+                "(no WBXML: not WBXML: expected a version byte 01 to 03, found 0x35 (byte 0 of the body))\n    \
+                 < 502 bad gateway",
+            ),
+        ] {
+            let mut page = String::new();
+            body(&mut page, '<', bytes, is_html);
+            assert_eq!(page, format!("    < {shown}\n"));
+        }
     }
 }

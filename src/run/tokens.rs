@@ -229,7 +229,7 @@ impl TokenSource for Endpoint {
             let fail =
                 |problem: String| NoToken::from(format!("{}: {problem}", self.plan.endpoint));
             let target = Target::parse(&self.plan.endpoint).map_err(|error| error.to_string())?;
-            let path = path_and_query(&self.plan.endpoint, &target);
+            let path = target.path.clone();
             // A certificate that nobody has checked must not get the secret, whatever the devices
             // are allowed.
             let mut internet = Internet::new(TlsOptions {
@@ -264,16 +264,6 @@ impl TokenSource for Endpoint {
 fn says_no(body: &[u8]) -> bool {
     let json: Option<Value> = serde_json::from_slice(body).ok();
     json.is_some_and(|json| json.get("error").and_then(Value::as_str) == Some("invalid_grant"))
-}
-
-/// The endpoint's, with its query: some name their policy there.
-fn path_and_query(url: &str, target: &Target) -> String {
-    let query = reqwest::Url::parse(url).ok();
-    let query = query.as_ref().and_then(reqwest::Url::query);
-    query.map_or_else(
-        || target.path.clone(),
-        |query| format!("{}?{query}", target.path),
-    )
 }
 
 impl Endpoint {
@@ -374,7 +364,7 @@ mod tests {
         }
         let url = "https://id.example/tenant/token?p=B2C_1_x";
         let target = Target::parse(url).unwrap();
-        assert_eq!(path_and_query(url, &target), "/tenant/token?p=B2C_1_x");
+        assert_eq!(target.path, "/tenant/token?p=B2C_1_x");
     }
 
     #[test]

@@ -204,11 +204,20 @@ impl Parser {
                     limit: Limits::HEADERS,
                 });
             }
-            Err(_) => {
-                return Err(FailureKind::Malformed(
-                    "the status line or a header is broken",
-                ));
-            }
+            Err(_) => match http2(&self.bytes) {
+                Some(true) => return Err(FailureKind::Malformed(HTTP2_ONLY)),
+                None => return Ok(false),
+                Some(false) if eas::http::is_html(&self.bytes) => {
+                    return Err(FailureKind::Malformed(
+                        "an HTML page without an HTTP status line",
+                    ));
+                }
+                Some(false) => {
+                    return Err(FailureKind::Malformed(
+                        "the status line or a header is broken",
+                    ));
+                }
+            },
         };
         let httparse::Status::Complete(length) = status else {
             if self.bytes.len() > limits.head {
@@ -394,6 +403,31 @@ impl Parser {
             head: bytes,
         })
     }
+}
+
+/// What a device says of a server that answers in HTTP/2.
+const HTTP2_ONLY: &str =
+    "the server speaks HTTP/2 only; set transport = \"reqwest\" and http2 = true in [target]";
+
+/// Whether bytes are the begin of HTTP/2: a server's first frame is SETTINGS, and GOAWAY comes from
+/// one that did not see HTTP/2 (RFC 9113 3.4, 4.1). `None` if more bytes are needed to tell.
+fn http2(bytes: &[u8]) -> Option<bool> {
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    /// The largest frame without an agreement.
+    const LARGEST: usize = 16 << 10;
+    // A first byte of 0 is no HTTP/1 answer: it belongs to the frame's length of three bytes.
+    if bytes.first().is_some_and(|first| *first != 0) {
+        return Some(false);
+    }
+    let &[_, high, low, kind, _, a, b, c, d] = bytes.first_chunk::<9>()?;
+    let length = usize::from(high) << 8 | usize::from(low);
+    let is_frame = match kind {
+        SETTINGS => length.is_multiple_of(6),
+        GOAWAY => length >= 8,
+        _ => false,
+    };
+    Some(is_frame && length <= LARGEST && [a, b, c, d] == [0; 4])
 }
 
 pub(super) fn too_large(limits: &Limits) -> FailureKind {

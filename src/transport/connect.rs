@@ -404,6 +404,7 @@ impl Connect for Network {
     fn origin(&self) -> Option<Origin<'_>> {
         Some(Origin {
             host: &self.target.host,
+            port: self.target.port,
             secure: self.target.tls,
         })
     }

@@ -45,7 +45,7 @@ pub use redirect::{RedirectError, Redirects, names_host};
 pub use sessions::OwnTls;
 pub use sources::{SourceError, check_sources};
 pub use stream::{NetStream, Stream};
-pub use target::{Target, TargetError};
+pub use target::{Target, TargetError, with_query};
 pub(crate) use tls::web_client;
 pub use tls::{Handshake, TlsError, TlsOptions, TlsVersion};
 pub use uses::{LocalEnd, PortUses, Use};
@@ -217,6 +217,8 @@ pub struct Begun {
 pub struct Origin<'a> {
     /// Host name or address, without a port.
     pub host: &'a str,
+    /// Port.
+    pub port: u16,
     /// TLS is spoken.
     pub secure: bool,
 }

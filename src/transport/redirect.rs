@@ -81,6 +81,7 @@ mod tests {
         let redirects = Redirects::to(names.to_vec());
         let from = Origin {
             host: "mail.lab.example",
+            port: 443,
             secure: true,
         };
         for (url, is_allowed) in [

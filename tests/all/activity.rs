@@ -197,6 +197,7 @@ async fn answers_that_are_wrong_are_not_taken_for_done() {
         more_available: false,
         changes: Vec::new(),
         responses: Vec::new(),
+        skipped: Skipped::default(),
     };
     let both = SyncAnswer {
         collections: vec![primed("5"), primed("1")],

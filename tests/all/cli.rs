@@ -469,7 +469,50 @@ fn wbxml_is_decoded_and_encoded() {
         stderr(&output)
     );
     let output = easload(&["wbxml", "decode", file.path().to_str().unwrap()]);
-    assert!(stderr(&output).contains("not WBXML"), "{}", stderr(&output));
+    assert_eq!(
+        stderr(&output),
+        "error: the body is an HTML page, not WBXML (byte 0 of the body)\n"
+    );
+    let file = scenario("<Ping xmlns='Ping'/><Ping xmlns='Ping'/>");
+    let output = easload(&["wbxml", "encode", file.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        stderr(&output),
+        "error: byte 20: element `Ping` is a second root element; a document has one\n"
+    );
+}
+
+/// The forms themselves are tested beside the reader.
+#[test]
+fn wbxml_is_decoded_from_what_logs_contain() {
+    let unpadded = include_str!("../data/cases/a1-tbsync-unpadded.hex");
+    let dump = "00000000: 0301 6a00 0006 454d 4e03 3100 0148 4a03  ..j...EMN.1..HJ.\n\
+                00000010: 3130 0001 4c03 3000 0101 0101            10..L.0.....\n";
+    let base64 = "AwFqAAAGRU1OAzEAAUhKAzEwAAFMAzAAAQEBAQ==";
+    let listed = unpadded.trim().replace(' ', ", 0x");
+    for (switch, text) in [
+        ("--hex", unpadded),
+        ("--hex", dump),
+        ("--hex", &format!("0x{listed}")),
+        ("--base64", base64),
+    ] {
+        let file = scenario(text);
+        let output = easload(&["wbxml", "decode", switch, file.path().to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let xml = stdout(&output);
+        assert!(xml.contains("<Estimate>0</Estimate>"), "{xml}");
+    }
+    let file = scenario("03 01\n6a 0g\n");
+    let path = file.path().to_str().unwrap();
+    let output = easload(&["wbxml", "decode", "--hex", path]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(
+        text.starts_with("error: line 2: `0g` is not hexadecimal; expected"),
+        "{text}"
+    );
+    let output = easload(&["wbxml", "decode", "--hex", "--base64", path]);
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[cfg(target_os = "linux")]

@@ -601,6 +601,60 @@ async fn silent_connections_over_reqwest_are_bounded() {
     assert!(end.is_ok(), "the oldest is closed");
 }
 
+/// A server's first frame is SETTINGS; GOAWAY comes from one that waits for the preface of HTTP/2.
+#[tokio::test]
+async fn a_server_that_speaks_only_http_2_is_named() {
+    const ONLY: FailureKind = FailureKind::Malformed(
+        "the server speaks HTTP/2 only; set transport = \"reqwest\" and http2 = true in [target]",
+    );
+    const BROKEN: FailureKind = FailureKind::Malformed("the status line or a header is broken");
+    let settings = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64".to_vec();
+    let bare = b"\0\0\0\x04\0\0\0\0\0".to_vec();
+    let goaway = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01".to_vec();
+    let drip = Do::Drip(settings.clone(), Duration::from_millis(1));
+    for send in [Do::Send(settings), Do::Send(bare), Do::Send(goaway), drip] {
+        let kind = against(&MakeLean, vec![Do::Read, send, Do::Hold]).await;
+        assert_eq!(kind.unwrap_err(), ONLY);
+    }
+    // Negative controls: DATA, a stream that is not 0, a length that no SETTINGS has, other zeros.
+    for other in [
+        &b"\0\0\x06\0\0\0\0\0\0"[..],
+        b"\0\0\x06\x04\0\0\0\0\x01",
+        b"\0\0\x05\x04\0\0\0\0\0",
+        b"\0\0\0\0\0\0\0\0\0",
+    ] {
+        let script = vec![Do::Read, Do::Send(other.to_vec()), Do::Hold];
+        assert_eq!(against(&MakeLean, script).await.unwrap_err(), BROKEN);
+    }
+    let cut = vec![Do::Read, Do::Send(b"\0\0\x06\x04".to_vec()), Do::Close];
+    let kind = against(&MakeLean, cut).await.unwrap_err();
+    assert!(matches!(kind, FailureKind::Truncated { .. }), "{kind:?}");
+    let page = vec![Do::Read, text("<html>hello</html>\r\n\r\n"), Do::Hold];
+    assert_eq!(
+        against(&MakeLean, page).await.unwrap_err(),
+        FailureKind::Malformed("an HTML page without an HTTP status line")
+    );
+}
+
+#[tokio::test]
+async fn a_real_http_2_server_is_recognised() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        // Fails at the preface, which HTTP/1.1 is not, after its SETTINGS.
+        let _ = h2::server::handshake(stream).await;
+    });
+    let failure = call(&mut MakeLean.make(address)).await.unwrap_err();
+    assert!(
+        failure
+            .to_string()
+            .contains("the server speaks HTTP/2 only"),
+        "{failure}"
+    );
+    server.await.unwrap();
+}
+
 /// Over a link of a megabyte a second.
 struct MakeLinked;
 

@@ -34,6 +34,8 @@ const HEARTBEAT: u32 = 470;
 pub(crate) enum Reply {
     Body(Vec<u8>),
     Http(u16, &'static [(&'static str, &'static str)]),
+    /// HTTP 200 with that Content-Type.
+    Page(&'static str, Vec<u8>),
     /// With these versions.
     Options(&'static str),
     Fail(FailureKind),
@@ -93,6 +95,7 @@ pub(crate) fn sync_answer(key: &str, status: SyncStatus) -> Reply {
         more_available: false,
         changes: Vec::new(),
         responses: Vec::new(),
+        skipped: Skipped::default(),
     };
     body(
         SyncAnswer {
@@ -113,11 +116,11 @@ impl World {
         }
         match command {
             Command::Provision => {
-                let key = if number % 2 == 1 { 100 } else { 200 };
+                let key = if number % 2 == 1 { "100" } else { "200" };
                 let policy = PolicyAnswer {
                     policy_type: POLICY_TYPE.into(),
                     status: PolicyStatus::Success,
-                    key: Some(key),
+                    key: Some(key.into()),
                     document: Vec::new(),
                     text: None,
                 };
@@ -267,6 +270,11 @@ impl Transport for Scripted {
         let (status, headers, body) = match reply {
             Reply::Body(body) => (200, &[][..], body),
             Reply::Http(status, headers) => (status, headers, Vec::new()),
+            Reply::Page(content_type, body) => {
+                let headers = [("Content-Type", content_type)];
+                let end = ConnectionEnd::Kept;
+                return Ok(Answer::from_parts(200, &headers, body, timing, end));
+            }
             Reply::Fail(kind) => return Err(fail(kind)),
             Reply::Options(versions) => {
                 let headers = [
@@ -301,6 +309,10 @@ impl Transport for Scripted {
 pub(crate) struct Ends {
     pings: Mutex<Vec<PingEnd>>,
     acts: Mutex<Vec<bool>>,
+    /// What was wrong with answers.
+    wrong: Mutex<Vec<String>>,
+    /// Subjects of the items that came.
+    items: Mutex<Vec<String>>,
 }
 
 impl Record for Ends {
@@ -308,6 +320,12 @@ impl Record for Ends {
         match event {
             Event::PingEnded { end, .. } => self.pings.lock().unwrap().push(end),
             Event::Acted { failed, .. } => self.acts.lock().unwrap().push(failed),
+            Event::BadBody { text, .. } | Event::Skipped { text, .. } => {
+                self.wrong.lock().unwrap().push(text.to_owned());
+            }
+            Event::ItemSynced { subject, .. } => {
+                self.items.lock().unwrap().push(subject.to_owned());
+            }
             _ => {}
         }
     }
@@ -320,6 +338,10 @@ pub(crate) struct Lived {
     pub(crate) ends: Vec<PingEnd>,
     /// Whether what its user did failed.
     pub(crate) acts: Vec<bool>,
+    /// What was wrong with answers.
+    pub(crate) wrong: Vec<String>,
+    /// Subjects of the items that came.
+    pub(crate) items: Vec<String>,
     refusals: Arc<Refusals>,
 }
 
@@ -412,10 +434,14 @@ impl Setup {
         let seen = world.seen.lock().unwrap().clone();
         let abandoned = world.abandoned.lock().unwrap().clone();
         let acts = ends.acts.lock().unwrap().clone();
+        let wrong = ends.wrong.lock().unwrap().clone();
+        let items = ends.items.lock().unwrap().clone();
         let ends = ends.pings.lock().unwrap().clone();
         Lived {
             seen,
             abandoned,
+            wrong,
+            items,
             ends,
             acts,
             refusals,

@@ -198,6 +198,59 @@ async fn a_device_goes_where_a_451_sends_it_and_stays_there() {
     assert_eq!(here.received_requests().await.unwrap().len(), 1);
 }
 
+/// What a 451 names may be a part of a URL, have a query, and be long.
+#[tokio::test]
+async fn a_location_may_be_relative_and_keeps_its_query() {
+    let long = format!("/{}", "a".repeat(2000));
+    for (location, path, query) in [
+        ("/Other-Path", "/Other-Path", None),
+        (
+            "/Other-Path?farm=2&x=%20",
+            "/Other-Path",
+            Some("farm=2&x=%20"),
+        ),
+        ("Other-Path?farm=2", "/Other-Path", Some("farm=2")),
+        ("?farm=2", eas::http::PATH, Some("farm=2")),
+        (long.as_str(), &long, None),
+    ] {
+        let server = redirecting_to(location).await;
+        let mut client = redirected_client(&server);
+        let trouble = client.provision().await.unwrap_err();
+        client.follow(&trouble).unwrap();
+        client.options().await.unwrap();
+        client.provision().await.unwrap_err();
+        let seen = server.received_requests().await.unwrap();
+        let urls: Vec<_> = seen.iter().map(|request| &request.url).collect();
+        assert_eq!(
+            (urls[1].path(), urls[1].query()),
+            (path, query),
+            "{location}"
+        );
+        let command = "Cmd=Provision&User=load0000&";
+        let expected = match query {
+            Some(query) => format!("{query}&{command}"),
+            None => command.to_owned(),
+        };
+        assert_eq!(urls[2].path(), path);
+        let sent = urls[2].query().unwrap();
+        assert!(sent.starts_with(&expected), "{location}: {sent}");
+    }
+}
+
+/// Half of what HTTP.sys takes as a request line.
+#[tokio::test]
+async fn a_location_of_more_than_8_kib_is_not_followed() {
+    let server = redirecting_to(&format!("/{}", "a".repeat(8192))).await;
+    let mut client = redirected_client(&server);
+    let trouble = client.provision().await.unwrap_err();
+    let problem = client.follow(&trouble).unwrap_err();
+    assert!(
+        problem.contains("it is longer than 8192 bytes"),
+        "{problem}"
+    );
+    assert!(problem.len() < 400, "{problem}");
+}
+
 #[tokio::test]
 async fn a_device_is_not_sent_to_strangers_nor_round_for_ever() {
     for (location, part) in [

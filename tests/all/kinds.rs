@@ -252,6 +252,7 @@ async fn a_hanging_sync_follows_limits_lost_caches_and_changes() {
             data: ItemData::Email(Box::new(email)),
         }],
         responses: Vec::new(),
+        skipped: Skipped::default(),
     };
     let news = SyncAnswer {
         collections: vec![news],

@@ -7,6 +7,7 @@ mod cli;
 mod compare;
 mod contract;
 mod control_api;
+mod device_answers;
 mod device_life;
 mod endurance;
 mod entry;

@@ -23,7 +23,7 @@ struct Phone {
     url: String,
     user: String,
     version: &'static str,
-    policy_key: Option<u32>,
+    policy_key: Option<String>,
 }
 
 impl Phone {
@@ -52,7 +52,7 @@ impl Phone {
             .basic_auth(&self.user, Some("secret"))
             .header("MS-ASProtocolVersion", self.version)
             .body(body);
-        if let Some(key) = self.policy_key {
+        if let Some(key) = &self.policy_key {
             request = request.header("X-MS-PolicyKey", key);
         }
         request
@@ -82,13 +82,15 @@ impl Phone {
             .policy
             .unwrap()
             .key
-            .unwrap();
-        self.policy_key = Some(temporary);
+            .unwrap()
+            .into_owned();
+        self.policy_key = Some(temporary.clone());
         let acknowledge = ProvisionRequest::acknowledge(ProtocolVersion::V14_1, temporary)
             .encode()
             .unwrap();
         let done = self.call(Command::Provision, acknowledge).await;
-        self.policy_key = ProvisionAnswer::decode(&done).unwrap().policy.unwrap().key;
+        let policy = ProvisionAnswer::decode(&done).unwrap().policy.unwrap();
+        self.policy_key = policy.key.map(Into::into);
     }
 
     async fn folder_sync(&self, key: &str) -> Vec<u8> {
@@ -216,7 +218,7 @@ async fn a_phone_is_provisioned_synced_and_woken() {
 
     // SendMail to oneself ends the Ping with the folder, and the item comes once.
     let other = Phone {
-        policy_key: phone.policy_key,
+        policy_key: phone.policy_key.clone(),
         ..Phone::new(&mock, "load0001")
     };
     let waiting = tokio::spawn(async move { other.ping(600).await });
@@ -313,7 +315,7 @@ async fn refusals_are_those_of_the_specification() {
         PingStatus::SyntaxError
     );
     let stranger = Phone {
-        policy_key: phone.policy_key,
+        policy_key: phone.policy_key.clone(),
         ..Phone::new(&mock, "load0002")
     };
     let fresh = stranger.call(Command::Ping, Vec::new()).await;

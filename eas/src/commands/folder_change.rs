@@ -158,12 +158,15 @@ impl<'a> Fields<'a> {
         let mut fields = Self::default();
         while let Some(element) = reader.child(root)? {
             match element.tag {
-                tags::STATUS => fields.status = Some(reader.number(element)?),
+                tags::STATUS => fields.status = reader.optional(element, Reader::number)?,
                 tags::SYNC_KEY => fields.sync_key = Some(reader.text(element)?),
                 tags::SERVER_ID => fields.server_id = Some(reader.text(element)?),
                 tags::PARENT_ID => fields.parent_id = Some(reader.text(element)?),
                 tags::DISPLAY_NAME => fields.name = Some(reader.text(element)?),
-                tags::TYPE => fields.folder_type = Some(FolderType(reader.number(element)?)),
+                tags::TYPE => {
+                    let number = reader.optional(element, Reader::number)?;
+                    fields.folder_type = number.map(FolderType);
+                }
                 _ => reader.skip(element)?,
             }
         }

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use super::Class;
+use super::{Class, Skipped};
 use crate::status::FolderSyncStatus;
 use crate::wbxml::{DecodeError, Element, EncodeError, Reader, Writer, folder_hierarchy as tags};
 
@@ -111,6 +111,8 @@ pub struct FolderSyncAnswer<'a> {
     pub updated: Vec<Folder<'a>>,
     /// Ids of folders that are gone.
     pub deleted: Vec<Cow<'a, str>>,
+    /// Changes that do not fit the schema.
+    pub skipped: Skipped,
 }
 
 impl<'a> FolderSyncAnswer<'a> {
@@ -123,6 +125,7 @@ impl<'a> FolderSyncAnswer<'a> {
             added: Vec::new(),
             updated: Vec::new(),
             deleted: Vec::new(),
+            skipped: Skipped::default(),
         }
     }
 
@@ -173,7 +176,7 @@ impl<'a> FolderSyncAnswer<'a> {
         let mut answer = Self::failed(FolderSyncStatus::Success);
         while let Some(element) = reader.child(root)? {
             match element.tag {
-                tags::STATUS => status = Some(reader.number(element)?),
+                tags::STATUS => status = reader.optional(element, Reader::number)?,
                 tags::SYNC_KEY => answer.sync_key = Some(reader.text(element)?),
                 tags::CHANGES => answer.changes(&mut reader, element)?,
                 _ => reader.skip(element)?,
@@ -187,11 +190,15 @@ impl<'a> FolderSyncAnswer<'a> {
 
     fn changes(&mut self, reader: &mut Reader<'a>, changes: Element) -> Result<(), DecodeError> {
         while let Some(change) = reader.child(changes)? {
+            if ![tags::ADD, tags::UPDATE, tags::DELETE].contains(&change.tag) {
+                reader.skip(change)?;
+                continue;
+            }
+            let read = self.skipped.item(reader, change, folder)?;
             match change.tag {
-                tags::ADD => self.added.push(folder(reader, change)?),
-                tags::UPDATE => self.updated.push(folder(reader, change)?),
-                tags::DELETE => self.deleted.push(folder(reader, change)?.server_id),
-                _ => reader.skip(change)?,
+                tags::ADD => self.added.extend(read),
+                tags::UPDATE => self.updated.extend(read),
+                _ => self.deleted.extend(read.map(|folder| folder.server_id)),
             }
         }
         Ok(())
@@ -208,7 +215,10 @@ fn folder<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<Folder<'a>, De
             tags::SERVER_ID => server_id = Some(reader.text(element)?),
             tags::PARENT_ID => parent_id = reader.text(element)?,
             tags::DISPLAY_NAME => display_name = reader.text(element)?,
-            tags::TYPE => folder_type = FolderType(reader.number(element)?),
+            tags::TYPE => {
+                let number = reader.optional(element, Reader::number)?;
+                folder_type = number.map_or(UNKNOWN, FolderType);
+            }
             _ => reader.skip(element)?,
         }
     }

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use super::{Class, FilterType};
+use super::{Class, FilterType, Skipped};
 use crate::ProtocolVersion;
 use crate::status::EstimateStatus;
 use crate::wbxml::{
@@ -141,6 +141,8 @@ pub struct EstimateAnswer<'a> {
     pub status: Option<EstimateStatus>,
     /// One per collection of the request.
     pub estimates: Vec<Estimate<'a>>,
+    /// Responses that do not fit the schema.
+    pub skipped: Skipped,
 }
 
 impl<'a> EstimateAnswer<'a> {
@@ -183,13 +185,18 @@ impl<'a> EstimateAnswer<'a> {
         let mut answer = Self {
             status: None,
             estimates: Vec::new(),
+            skipped: Skipped::default(),
         };
         while let Some(element) = reader.child(root)? {
             match element.tag {
                 tags::STATUS => {
-                    answer.status = Some(EstimateStatus::from_code(reader.number(element)?))
+                    let code = reader.optional(element, Reader::number)?;
+                    answer.status = code.map(EstimateStatus::from_code);
                 }
-                tags::RESPONSE => answer.estimates.push(estimate(&mut reader, element)?),
+                tags::RESPONSE => {
+                    let read = answer.skipped.item(&mut reader, element, estimate)?;
+                    answer.estimates.extend(read);
+                }
                 _ => reader.skip(element)?,
             }
         }
@@ -202,12 +209,12 @@ fn estimate<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<Estimate<'a>
     let (mut status, mut id, mut count) = (None, None, None);
     while let Some(element) = reader.child(parent)? {
         match element.tag {
-            tags::STATUS => status = Some(reader.number(element)?),
+            tags::STATUS => status = reader.optional(element, Reader::number)?,
             tags::COLLECTION => {
                 while let Some(field) = reader.child(element)? {
                     match field.tag {
                         tags::COLLECTION_ID => id = Some(reader.text(field)?),
-                        tags::ESTIMATE => count = Some(reader.number(field)?),
+                        tags::ESTIMATE => count = reader.optional(field, Reader::number)?,
                         _ => reader.skip(field)?,
                     }
                 }

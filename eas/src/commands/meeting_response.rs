@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use super::Skipped;
 use crate::status::MeetingResponseStatus;
 use crate::wbxml::{DecodeError, Element, EncodeError, Reader, Writer, meeting_response as tags};
 
@@ -141,6 +142,8 @@ pub struct MeetingResponseAnswer<'a> {
     pub status: Option<MeetingResponseStatus>,
     /// One per reply of the request.
     pub results: Vec<MeetingResult<'a>>,
+    /// Results that do not fit the schema.
+    pub skipped: Skipped,
 }
 
 impl<'a> MeetingResponseAnswer<'a> {
@@ -178,10 +181,13 @@ impl<'a> MeetingResponseAnswer<'a> {
         let mut answer = Self::default();
         while let Some(element) = reader.child(root)? {
             match element.tag {
-                tags::RESULT => answer.results.push(result(&mut reader, element)?),
+                tags::RESULT => {
+                    let read = answer.skipped.item(&mut reader, element, result)?;
+                    answer.results.extend(read);
+                }
                 tags::STATUS => {
-                    let code = reader.number(element)?;
-                    answer.status = Some(MeetingResponseStatus::from_code(code));
+                    let code = reader.optional(element, Reader::number)?;
+                    answer.status = code.map(MeetingResponseStatus::from_code);
                 }
                 _ => reader.skip(element)?,
             }
@@ -196,7 +202,7 @@ fn result<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<MeetingResult<
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             tags::REQUEST_ID => request_id = reader.text(element)?,
-            tags::STATUS => status = Some(reader.number(element)?),
+            tags::STATUS => status = reader.optional(element, Reader::number)?,
             tags::CALENDAR_ID => calendar_id = Some(reader.text(element)?),
             _ => reader.skip(element)?,
         }

@@ -17,6 +17,7 @@ mod resolve_recipients;
 mod search;
 mod send_mail;
 mod settings;
+mod skipped;
 mod smart_send;
 mod sync;
 mod validate_cert;
@@ -47,8 +48,8 @@ pub use oof::{Oof, OofAnswer, OofAudience, OofMessage, OofRequest, OofState};
 pub use options::OptionsAnswer;
 pub use ping::{PingAnswer, PingFolder, PingRequest};
 pub use provision::{
-    POLICY_TYPE, POLICY_TYPE_2_5, PolicyAnswer, PolicyRequest, ProvisionAnswer, ProvisionRequest,
-    policy_type,
+    POLICY_KEY_LENGTH, POLICY_TYPE, POLICY_TYPE_2_5, PolicyAnswer, PolicyRequest, ProvisionAnswer,
+    ProvisionRequest, policy_type,
 };
 pub use resolve_recipients::{
     Recipient, ResolveRecipientsAnswer, ResolveRecipientsRequest, ResolvedRecipients,
@@ -58,6 +59,7 @@ pub use search::{
 };
 pub use send_mail::{SendAnswer, SendMailAnswer, SendMailRequest};
 pub use settings::{DevicePassword, SettingsAnswer, SettingsRequest, UserInformation};
+pub use skipped::Skipped;
 pub use smart_send::{SmartSend, SmartSendRequest, SmartSource};
 pub use sync::{
     Change, ClientCommand, CollectionAnswer, CommandResponse, FilterType, SyncAnswer,
@@ -131,7 +133,7 @@ fn status_of(body: &[u8], root: Tag, status: Tag) -> Result<u16, DecodeError> {
     let mut code = None;
     while let Some(element) = reader.child(root_element)? {
         if element.tag == status {
-            code = Some(reader.number(element)?);
+            code = reader.optional(element, Reader::number)?;
         } else {
             reader.skip(element)?;
         }

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use super::Skipped;
 use crate::status::MoveStatus;
 use crate::wbxml::{DecodeError, Element, EncodeError, Reader, Writer, move_items as tags};
 
@@ -96,6 +97,8 @@ pub struct MoveItemsAnswer<'a> {
     pub status: Option<MoveStatus>,
     /// One per move of the request.
     pub responses: Vec<MoveResponse<'a>>,
+    /// Responses that do not fit the schema.
+    pub skipped: Skipped,
 }
 
 impl<'a> MoveItemsAnswer<'a> {
@@ -133,9 +136,13 @@ impl<'a> MoveItemsAnswer<'a> {
         let mut answer = Self::default();
         while let Some(element) = reader.child(root)? {
             match element.tag {
-                tags::RESPONSE => answer.responses.push(response(&mut reader, element)?),
+                tags::RESPONSE => {
+                    let read = answer.skipped.item(&mut reader, element, response)?;
+                    answer.responses.extend(read);
+                }
                 tags::STATUS => {
-                    answer.status = Some(MoveStatus::from_code(reader.number(element)?));
+                    let code = reader.optional(element, Reader::number)?;
+                    answer.status = code.map(MoveStatus::from_code);
                 }
                 _ => reader.skip(element)?,
             }
@@ -150,7 +157,7 @@ fn response<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<MoveResponse
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             tags::SRC_MSG_ID => item = reader.text(element)?,
-            tags::STATUS => status = Some(reader.number(element)?),
+            tags::STATUS => status = reader.optional(element, Reader::number)?,
             tags::DST_MSG_ID => new_id = Some(reader.text(element)?),
             _ => reader.skip(element)?,
         }

@@ -164,8 +164,12 @@ impl<'a> OofAnswer<'a> {
         };
         while let Some(element) = reader.child(parent)? {
             match element.tag {
-                tags::STATUS => answer.status = SettingsStatus::from_code(reader.number(element)?),
-                tags::GET => answer.oof = Some(Oof::read(reader, element)?),
+                tags::STATUS => {
+                    if let Some(code) = reader.optional(element, Reader::number)? {
+                        answer.status = SettingsStatus::from_code(code);
+                    }
+                }
+                tags::GET => answer.oof = reader.optional(element, Oof::read)?,
                 _ => reader.skip(element)?,
             }
         }
@@ -200,8 +204,8 @@ impl<'a> Oof<'a> {
                 tags::OOF_STATE => {
                     oof.state = reader.choice(element, "0, 1 or 2", OofState::from_code)?;
                 }
-                tags::START_TIME => oof.start = Some(reader.text(element)?),
-                tags::END_TIME => oof.end = Some(reader.text(element)?),
+                tags::START_TIME => oof.start = reader.optional(element, Reader::text)?,
+                tags::END_TIME => oof.end = reader.optional(element, Reader::text)?,
                 tags::OOF_MESSAGE => oof.messages.extend(message(reader, element)?),
                 _ => reader.skip(element)?,
             }

@@ -165,14 +165,18 @@ impl<'a> PingAnswer<'a> {
         let mut answer = Self::new(PingStatus::Expired);
         while let Some(element) = reader.child(root)? {
             match element.tag {
-                tags::STATUS => status = Some(reader.number(element)?),
+                tags::STATUS => status = reader.optional(element, Reader::number)?,
                 tags::FOLDERS => {
                     while let Some(folder) = reader.child(element)? {
                         answer.folders.push(reader.text(folder)?);
                     }
                 }
-                tags::MAX_FOLDERS => answer.max_folders = Some(reader.number(element)?),
-                tags::HEARTBEAT_INTERVAL => answer.heartbeat = Some(reader.number(element)?),
+                tags::MAX_FOLDERS => {
+                    answer.max_folders = reader.optional(element, Reader::number)?
+                }
+                tags::HEARTBEAT_INTERVAL => {
+                    answer.heartbeat = reader.optional(element, Reader::number)?
+                }
                 _ => reader.skip(element)?,
             }
         }

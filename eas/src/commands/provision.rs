@@ -30,7 +30,7 @@ pub struct PolicyRequest<'a> {
     /// See [`policy_type`].
     pub policy_type: Cow<'a, str>,
     /// Phase 2: the temporary key, and 1 for "applied" (ASPROV 2.2.2.54, values 1 to 4).
-    pub acknowledgement: Option<(u32, u8)>,
+    pub acknowledgement: Option<(Cow<'a, str>, u8)>,
 }
 
 /// A Provision request: phase 1 asks for the policy, phase 2 acknowledges it (ASPROV 3.1.5.1).
@@ -61,12 +61,12 @@ impl<'a> ProvisionRequest<'a> {
 
     /// Phase 2, "policy applied".
     #[must_use]
-    pub fn acknowledge(version: ProtocolVersion, temporary_key: u32) -> Self {
+    pub fn acknowledge(version: ProtocolVersion, temporary_key: impl Into<Cow<'a, str>>) -> Self {
         Self {
             device: None,
             policy: Some(PolicyRequest {
                 policy_type: policy_type(version).into(),
-                acknowledgement: Some((temporary_key, 1)),
+                acknowledgement: Some((temporary_key.into(), 1)),
             }),
             wipe_status: None,
         }
@@ -85,10 +85,10 @@ impl<'a> ProvisionRequest<'a> {
         if let Some(policy) = &self.policy {
             writer.start(tags::POLICIES).start(tags::POLICY);
             writer.element(tags::POLICY_TYPE, &policy.policy_type);
-            if let Some((key, status)) = policy.acknowledgement {
+            if let Some((key, status)) = &policy.acknowledgement {
                 writer
-                    .number(tags::POLICY_KEY, key)
-                    .number(tags::STATUS, status);
+                    .element(tags::POLICY_KEY, key)
+                    .number(tags::STATUS, *status);
             }
             writer.end().end();
         }
@@ -137,6 +137,18 @@ impl<'a> ProvisionRequest<'a> {
     }
 }
 
+/// The most characters of a policy key (ASPROV 2.2.2.42).
+pub const POLICY_KEY_LENGTH: usize = 64;
+
+/// A policy key is a text: Exchange's are numbers, those of other servers need not be.
+fn policy_key<'a>(reader: &mut Reader<'a>, element: Element) -> Result<Cow<'a, str>, DecodeError> {
+    let mut check = reader.clone();
+    check.parse(element, "a policy key of at most 64 characters", |text| {
+        (text.chars().count() <= POLICY_KEY_LENGTH).then_some(())
+    })?;
+    reader.text(element)
+}
+
 fn policy_request<'a>(
     reader: &mut Reader<'a>,
     parent: Element,
@@ -145,7 +157,7 @@ fn policy_request<'a>(
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             tags::POLICY_TYPE => policy_type = reader.text(element)?,
-            tags::POLICY_KEY => key = Some(reader.number(element)?),
+            tags::POLICY_KEY => key = reader.optional(element, policy_key)?,
             tags::STATUS => status = reader.number(element)?,
             _ => reader.skip(element)?,
         }
@@ -164,7 +176,7 @@ pub struct PolicyAnswer<'a> {
     /// Whether there is a policy.
     pub status: PolicyStatus,
     /// Phase 1: the temporary key; phase 2: the final one.
-    pub key: Option<u32>,
+    pub key: Option<Cow<'a, str>>,
     /// The settings of the EASProvisionDoc with a text value, in order.
     pub document: Vec<(Tag, Cow<'a, str>)>,
     /// The policy of [`POLICY_TYPE_2_5`], an XML document as text.
@@ -196,8 +208,8 @@ impl<'a> ProvisionAnswer<'a> {
             writer.start(tags::POLICIES).start(tags::POLICY);
             writer.element(tags::POLICY_TYPE, &policy.policy_type);
             writer.number(tags::STATUS, policy.status.code());
-            if let Some(key) = policy.key {
-                writer.number(tags::POLICY_KEY, key);
+            if let Some(key) = &policy.key {
+                writer.element(tags::POLICY_KEY, key);
             }
             if !policy.document.is_empty() {
                 writer.start(tags::DATA).start(tags::EAS_PROVISION_DOC);
@@ -227,10 +239,10 @@ impl<'a> ProvisionAnswer<'a> {
         let (mut status, mut policy, mut remote_wipe) = (None, None, false);
         while let Some(element) = reader.child(root)? {
             match element.tag {
-                tags::STATUS => status = Some(reader.number(element)?),
+                tags::STATUS => status = reader.optional(element, Reader::number)?,
                 tags::POLICIES => {
                     while let Some(child) = reader.child(element)? {
-                        policy = Some(policy_answer(&mut reader, child)?);
+                        policy = reader.optional(child, policy_answer)?;
                     }
                 }
                 tags::REMOTE_WIPE => {
@@ -264,8 +276,12 @@ fn policy_answer<'a>(
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             tags::POLICY_TYPE => policy.policy_type = reader.text(element)?,
-            tags::STATUS => policy.status = PolicyStatus::from_code(reader.number(element)?),
-            tags::POLICY_KEY => policy.key = Some(reader.number(element)?),
+            tags::STATUS => {
+                if let Some(code) = reader.optional(element, Reader::number)? {
+                    policy.status = PolicyStatus::from_code(code);
+                }
+            }
+            tags::POLICY_KEY => policy.key = reader.optional(element, policy_key)?,
             // The type comes first, as the schema orders it.
             tags::DATA if policy.policy_type == POLICY_TYPE_2_5 => {
                 policy.text = Some(reader.text(element)?);

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use super::Skipped;
 use crate::status::ResolveRecipientsStatus;
 use crate::wbxml::{DecodeError, Element, EncodeError, Reader, Writer, resolve_recipients as tags};
 
@@ -75,6 +76,8 @@ pub struct ResolveRecipientsAnswer<'a> {
     pub status: ResolveRecipientsStatus,
     /// One per text of the request.
     pub responses: Vec<ResolvedRecipients<'a>>,
+    /// Responses that do not fit the schema.
+    pub skipped: Skipped,
 }
 
 impl<'a> ResolveRecipientsAnswer<'a> {
@@ -118,11 +121,14 @@ impl<'a> ResolveRecipientsAnswer<'a> {
         let mut reader = Reader::new(body)?;
         let root = reader.root(tags::RESOLVE_RECIPIENTS)?;
         let mut status = None;
-        let mut responses = Vec::new();
+        let (mut responses, mut skipped) = (Vec::new(), Skipped::default());
         while let Some(element) = reader.child(root)? {
             match element.tag {
-                tags::STATUS => status = Some(reader.number(element)?),
-                tags::RESPONSE => responses.push(response(&mut reader, element)?),
+                tags::STATUS => status = reader.optional(element, Reader::number)?,
+                tags::RESPONSE => {
+                    let read = skipped.item(&mut reader, element, response)?;
+                    responses.extend(read);
+                }
                 _ => reader.skip(element)?,
             }
         }
@@ -132,6 +138,7 @@ impl<'a> ResolveRecipientsAnswer<'a> {
         Ok(Self {
             status: ResolveRecipientsStatus::from_code(status),
             responses,
+            skipped,
         })
     }
 }
@@ -144,7 +151,7 @@ fn response<'a>(
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             tags::TO => to = reader.text(element)?,
-            tags::STATUS => status = Some(reader.number(element)?),
+            tags::STATUS => status = reader.optional(element, Reader::number)?,
             tags::RECIPIENT => recipients.push(recipient(reader, element)?),
             _ => reader.skip(element)?,
         }
@@ -161,7 +168,11 @@ fn recipient<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<Recipient<'
     let mut recipient = Recipient::default();
     while let Some(element) = reader.child(parent)? {
         match element.tag {
-            tags::TYPE => recipient.kind = reader.number(element)?,
+            tags::TYPE => {
+                recipient.kind = reader
+                    .optional(element, Reader::number)?
+                    .unwrap_or_default();
+            }
             tags::DISPLAY_NAME => recipient.display_name = reader.text(element)?,
             tags::EMAIL_ADDRESS => recipient.email = reader.text(element)?,
             _ => reader.skip(element)?,

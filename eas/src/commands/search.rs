@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use super::item::{Sender, read_body_preference, write_body_preference};
-use super::{BodyPreference, Class, ItemData};
+use super::{BodyPreference, Class, ItemData, Skipped};
 use crate::ProtocolVersion;
 use crate::status::SearchStatus;
 use crate::wbxml::{
@@ -341,18 +341,21 @@ pub struct SearchAnswer<'a> {
     pub range: Option<(u32, u32)>,
     /// About how many there are in all.
     pub total: Option<u32>,
+    /// Results that do not fit the schema.
+    pub skipped: Skipped,
 }
 
 impl<'a> SearchAnswer<'a> {
     /// An answer without results.
     #[must_use]
-    pub const fn new(status: SearchStatus, store_status: SearchStatus) -> Self {
+    pub fn new(status: SearchStatus, store_status: SearchStatus) -> Self {
         Self {
             status,
             store_status,
             results: Vec::new(),
             range: None,
             total: None,
+            skipped: Skipped::default(),
         }
     }
 
@@ -399,7 +402,7 @@ impl<'a> SearchAnswer<'a> {
         let mut answer = Self::new(SearchStatus::Success, SearchStatus::Success);
         while let Some(element) = reader.child(root)? {
             match element.tag {
-                tags::STATUS => status = Some(reader.number(element)?),
+                tags::STATUS => status = reader.optional(element, Reader::number)?,
                 tags::RESPONSE => {
                     while let Some(store) = reader.child(element)? {
                         answer.store(&mut reader, store)?;
@@ -418,11 +421,16 @@ impl<'a> SearchAnswer<'a> {
         while let Some(element) = reader.child(parent)? {
             match element.tag {
                 tags::STATUS => {
-                    self.store_status = SearchStatus::from_code(reader.number(element)?);
+                    if let Some(code) = reader.optional(element, Reader::number)? {
+                        self.store_status = SearchStatus::from_code(code);
+                    }
                 }
-                tags::RESULT => self.results.extend(result(reader, element)?),
-                tags::RANGE => self.range = Some(reader.range(element)?),
-                tags::TOTAL => self.total = Some(reader.number(element)?),
+                tags::RESULT => {
+                    let read = self.skipped.item(reader, element, result)?;
+                    self.results.extend(read.flatten());
+                }
+                tags::RANGE => self.range = reader.optional(element, Reader::range)?,
+                tags::TOTAL => self.total = reader.optional(element, Reader::number)?,
                 _ => reader.skip(element)?,
             }
         }

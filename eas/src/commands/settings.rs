@@ -195,7 +195,7 @@ impl<'a> SettingsAnswer<'a> {
         let mut answer = Self::new(SettingsStatus::Success);
         while let Some(element) = reader.child(root)? {
             match element.tag {
-                tags::STATUS => status = Some(reader.number(element)?),
+                tags::STATUS => status = reader.optional(element, Reader::number)?,
                 tags::DEVICE_INFORMATION => {
                     answer.device_information = Some(property(&mut reader, element)?.status);
                 }
@@ -243,7 +243,11 @@ fn property<'a>(
     let mut addresses = Addresses::default();
     while let Some(element) = reader.child(parent)? {
         match element.tag {
-            tags::STATUS => status = SettingsStatus::from_code(reader.number(element)?),
+            tags::STATUS => {
+                if let Some(code) = reader.optional(element, Reader::number)? {
+                    status = SettingsStatus::from_code(code);
+                }
+            }
             tags::GET => addresses.read(reader, element)?,
             _ => reader.skip(element)?,
         }
@@ -270,10 +274,10 @@ impl<'a> Addresses<'a> {
                     self.read(reader, element)?;
                 }
                 tags::PRIMARY_SMTP_ADDRESS if self.primary.is_none() => {
-                    self.primary = Some(reader.text(element)?);
+                    self.primary = reader.optional(element, Reader::text)?;
                 }
                 tags::SMTP_ADDRESS if self.first.is_none() => {
-                    self.first = Some(reader.text(element)?);
+                    self.first = reader.optional(element, Reader::text)?;
                 }
                 _ => reader.skip(element)?,
             }

@@ -116,7 +116,7 @@ impl ValidateCertAnswer {
         let mut certificates = Vec::new();
         while let Some(element) = reader.child(root)? {
             match element.tag {
-                tags::STATUS => status = Some(reader.number(element)?),
+                tags::STATUS => status = reader.optional(element, Reader::number)?,
                 tags::CERTIFICATE => certificates.push(certificate(&mut reader, element)?),
                 _ => reader.skip(element)?,
             }
@@ -137,7 +137,7 @@ fn certificate(
     let mut status = None;
     while let Some(element) = reader.child(parent)? {
         if element.tag == tags::STATUS {
-            status = Some(reader.number(element)?);
+            status = reader.optional(element, Reader::number)?;
         } else {
             reader.skip(element)?;
         }

@@ -60,7 +60,13 @@ pub enum DecodeErrorKind {
     /// The body ends inside a token or an element.
     #[error("the body is cut short")]
     Truncated,
-    /// Not WBXML at all, for example HTML.
+    /// A web page: of a login, a proxy or a web server.
+    #[error("the body is an HTML page, not WBXML")]
+    Html,
+    /// Another text than WBXML.
+    #[error("the body is XML text, not WBXML")]
+    Xml,
+    /// Not WBXML at all.
     #[error("not WBXML: expected a version byte 01 to 03, found {0:#04x}")]
     NotWbxml(u8),
     /// A character set other than UTF-8 or US-ASCII.
@@ -228,7 +234,14 @@ impl<'a> Reader<'a> {
         }
         let version = reader.byte()?;
         if !(0x01..=0x03).contains(&version) {
-            return Err(reader.error_at(0, DecodeErrorKind::NotWbxml(version)));
+            let kind = if crate::http::is_html(input) {
+                DecodeErrorKind::Html
+            } else if input.trim_ascii_start().starts_with(b"<") {
+                DecodeErrorKind::Xml
+            } else {
+                DecodeErrorKind::NotWbxml(version)
+            };
+            return Err(reader.error_at(0, kind));
         }
         if reader.integer()? == 0 {
             // Public identifier 0: its name is in the string table, at the index that follows.
@@ -572,6 +585,65 @@ impl<'a> Reader<'a> {
             .decode(letters)
             .map(Cow::Owned)
             .map_err(|_| self.bad_value(at, element.tag, "base64", &text))
+    }
+
+    /// Consumes an element that may be empty: `None` if it holds nothing but white space, as
+    /// servers write what they do not know and phones what they do not want. Otherwise `read`
+    /// consumes it.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn optional<T>(
+        &mut self,
+        element: Element,
+        read: impl FnOnce(&mut Self, Element) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        let mut ahead = self.clone();
+        if ahead.is_empty(element)? {
+            *self = ahead;
+            return Ok(None);
+        }
+        read(self, element).map(Some)
+    }
+
+    /// Whether an element holds nothing but white space. Consumes it if so.
+    fn is_empty(&mut self, element: Element) -> Result<bool, DecodeError> {
+        if !element.has_content {
+            return Ok(true);
+        }
+        loop {
+            let is_blank = match self.next_event()? {
+                Some(Event::End) | None => return Ok(true),
+                Some(Event::Text(text)) => text.trim().is_empty(),
+                Some(Event::Entity(letter)) => letter.is_whitespace(),
+                Some(Event::Opaque(bytes)) => bytes.trim_ascii().is_empty(),
+                Some(Event::Start(_)) => false,
+            };
+            if !is_blank {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Consumes an element with `read`. If that fails although the element is well-formed WBXML,
+    /// passes over the element and returns the error, so that the caller can go on behind it.
+    ///
+    /// # Errors
+    /// When the document is broken inside the element.
+    pub fn attempt<T>(
+        &mut self,
+        element: Element,
+        read: impl FnOnce(&mut Self, Element) -> Result<T, DecodeError>,
+    ) -> Result<Result<T, DecodeError>, DecodeError> {
+        let mut behind = self.clone();
+        match read(self, element) {
+            Ok(value) => Ok(Ok(value)),
+            Err(error) => {
+                behind.skip(element)?;
+                *self = behind;
+                Ok(Err(error))
+            }
+        }
     }
 
     /// Consumes an element that holds two numbers, `0-9`.

@@ -39,11 +39,11 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
         os: "Linux".into(),
         user_agent: "easload/0.1".into(),
     };
-    let policy = |key| PolicyAnswer {
+    let policy = |key: &'static str| PolicyAnswer {
         text: None,
         policy_type: POLICY_TYPE.into(),
         status: PolicyStatus::Success,
-        key: Some(key),
+        key: Some(key.into()),
         document: policy_settings(),
     };
     let collection = SyncCollection {
@@ -169,6 +169,7 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
                     data: Some(items::email("whole")),
                 },
             ],
+            skipped: Skipped::default(),
         }],
         ..SyncAnswer::default()
     };
@@ -184,6 +185,7 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
         added: vec![folder("5", "Inbox", FolderType::INBOX)],
         updated: vec![folder("6", "Entwürfe", FolderType::DRAFTS)],
         deleted: vec!["7".into()],
+        skipped: Skipped::default(),
     };
     let ping = PingRequest {
         heartbeat: Some(470),
@@ -219,6 +221,7 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
             id: Some("5".into()),
             count: Some(7),
         }],
+        skipped: Skipped::default(),
     };
     let send = SendMailRequest {
         client_id: "h-000001".into(),
@@ -314,6 +317,7 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
             status: ItemOperationsStatus::MoveDisallowed,
             conversation_id: Some(CONVERSATION.into()),
         }],
+        skipped: Skipped::default(),
     };
     let bodies = [
         (
@@ -322,7 +326,7 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
         ),
         (
             "Provision acknowledge",
-            ProvisionRequest::acknowledge(ProtocolVersion::V14_1, 1_307_199_584).encode(),
+            ProvisionRequest::acknowledge(ProtocolVersion::V14_1, "1307199584").encode(),
         ),
         (
             "Provision wipe",
@@ -336,7 +340,7 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
             "Provision answer",
             ProvisionAnswer {
                 status: ProvisionStatus::Success,
-                policy: Some(policy(u32::MAX)),
+                policy: Some(policy("4294967295")),
                 remote_wipe: true,
             }
             .encode(),
@@ -361,7 +365,7 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
                     policy_type: policy_type(ProtocolVersion::V2_5).into(),
                     document: Vec::new(),
                     text: Some("<wap-provisioningdoc/>".into()),
-                    ..policy(1)
+                    ..policy("1")
                 }),
                 remote_wipe: false,
             }

@@ -52,7 +52,6 @@ fn folders() -> Vec<Named> {
         }],
     };
     let moved = MoveItemsAnswer {
-        status: None,
         responses: vec![
             MoveResponse {
                 item: "5:1".into(),
@@ -65,6 +64,7 @@ fn folders() -> Vec<Named> {
                 new_id: None,
             },
         ],
+        ..MoveItemsAnswer::default()
     };
     vec![
         ("FolderCreate", create.encode()),
@@ -109,7 +109,6 @@ fn messages() -> Vec<Named> {
         }],
     };
     let answered = MeetingResponseAnswer {
-        status: None,
         results: vec![
             MeetingResult {
                 request_id: "5:1".into(),
@@ -122,6 +121,7 @@ fn messages() -> Vec<Named> {
                 calendar_id: None,
             },
         ],
+        ..MeetingResponseAnswer::default()
     };
     vec![
         ("SmartReply", reply.encode()),
@@ -224,6 +224,7 @@ fn people() -> Vec<Named> {
                 recipients: Vec::new(),
             },
         ],
+        skipped: Skipped::default(),
     };
     let validate = ValidateCertRequest {
         chain: vec!["MIIBAA==".into()],

@@ -231,6 +231,7 @@ impl Shared {
     fn towards(&self, to: &Target) -> Result<Self, RedirectError> {
         let from = Origin {
             host: &self.target.host,
+            port: self.target.port,
             secure: self.target.tls,
         };
         self.redirects.check(from, to)?;
@@ -498,6 +499,7 @@ impl Transport for Reqwest {
     fn origin(&self) -> Option<Origin<'_>> {
         Some(Origin {
             host: &self.shared.target.host,
+            port: self.shared.target.port,
             secure: self.shared.target.tls,
         })
     }

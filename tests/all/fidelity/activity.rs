@@ -436,3 +436,44 @@ async fn the_automatic_reply_is_the_user_s() {
     assert_eq!(text_of(&after, "ReplyMessage"), "Away");
     mock.shutdown().await;
 }
+
+/// An appointment as iOS writes it: what the user left out is an empty container.
+#[tokio::test]
+async fn an_ios_appointment_does_not_repeat_on_the_other_device() {
+    let mock = mock(|_| {}).await;
+    let (mut one, _) = Phone::ready_device(&mock, "load1", "ONE").await;
+    let (mut other, _) = Phone::ready_device(&mock, "load1", "OTHER").await;
+    let calendar = folder(&mut one, "8").await;
+    one.inbox.clone_from(&calendar);
+    other.inbox.clone_from(&calendar);
+    let (key, other_key) = (one.prime().await, other.prime().await);
+    let captured = include_bytes!("../../data/cases/a4-ios-appointment.wbxml");
+    let xml = eas::wbxml::to_xml(captured).unwrap();
+    let xml = xml
+        .replace("{11111111-2222-3333-4444-555555555555}13", &key)
+        .replace("c/Cprivate", &calendar);
+    assert!(xml.contains("<Recurrence xmlns=\"Calendar\"/>"), "{xml}");
+    let added = one.request("Sync", &xml).await.xml();
+    assert_eq!(text_of(&added, "Add/Status"), "1", "{added}");
+    let seen = other.sync(&other_key, "").await.xml();
+    assert_eq!(texts_of(&seen, "Subject"), ["Test"], "{seen}");
+    for none in ["Recurrence", "Reminder", "Attendee"] {
+        assert!(!seen.contains(none), "{none}: {seen}");
+    }
+
+    // Negative control: a rule arrives.
+    let other_key = text_of(&seen, "Collection/SyncKey");
+    let rule = "<Recurrence xmlns=\"Calendar\"><Type>0</Type></Recurrence>";
+    let daily = xml
+        .replace(
+            &format!(">{key}<"),
+            &format!(">{}<", text_of(&added, "Collection/SyncKey")),
+        )
+        .replace("<Recurrence xmlns=\"Calendar\"/>", rule)
+        .replace("5828", "5829")
+        .replace("UID-1", "UID-2");
+    one.request("Sync", &daily).await.xml();
+    let seen = other.sync(&other_key, "").await.xml();
+    assert_eq!(texts_of(&seen, "Recurrence/Type"), ["0"], "{seen}");
+    mock.shutdown().await;
+}

@@ -86,9 +86,15 @@ impl<'t> Body<'t> {
         let mut body = Self::plain("");
         while let Some(field) = reader.child(parent)? {
             match field.tag {
-                tags::TYPE => body.body_type = reader.number(field)?,
-                tags::ESTIMATED_DATA_SIZE => body.size = Some(reader.number(field)?),
-                tags::TRUNCATED => body.truncated = reader.flag(field)?,
+                tags::TYPE => {
+                    body.body_type = reader
+                        .optional(field, Reader::number)?
+                        .unwrap_or(PLAIN_TEXT);
+                }
+                tags::ESTIMATED_DATA_SIZE => body.size = reader.optional(field, Reader::number)?,
+                tags::TRUNCATED => {
+                    body.truncated = reader.optional(field, Reader::flag)?.unwrap_or_default();
+                }
                 tags::DATA => body.text = reader.text(field)?,
                 _ => reader.skip(field)?,
             }

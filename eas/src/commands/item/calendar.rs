@@ -129,21 +129,36 @@ impl<'a> Appointment<'a> {
                 air_sync_base::LOCATION => item.location = read_location(reader, element)?,
                 tags::ORGANIZER_NAME => item.organizer_name = reader.text(element)?,
                 tags::ORGANIZER_EMAIL => item.organizer_email = reader.text(element)?,
-                tags::ALL_DAY_EVENT => item.all_day = reader.flag(element)?,
-                tags::BUSY_STATUS => item.busy_status = reader.number(element)?,
-                tags::SENSITIVITY => item.sensitivity = reader.number(element)?,
-                tags::MEETING_STATUS => item.meeting_status = reader.number(element)?,
-                // Outlook empties it where there is none.
-                tags::REMINDER if !element.has_content => {}
-                tags::REMINDER => item.reminder = Some(reader.number(element)?),
+                tags::ALL_DAY_EVENT => {
+                    item.all_day = reader.optional(element, Reader::flag)?.unwrap_or_default();
+                }
+                tags::BUSY_STATUS => {
+                    item.busy_status = reader
+                        .optional(element, Reader::number)?
+                        .unwrap_or_default();
+                }
+                tags::SENSITIVITY => {
+                    item.sensitivity = reader
+                        .optional(element, Reader::number)?
+                        .unwrap_or_default();
+                }
+                tags::MEETING_STATUS => {
+                    item.meeting_status = reader
+                        .optional(element, Reader::number)?
+                        .unwrap_or_default();
+                }
+                // Outlook and iOS empty it where there is none.
+                tags::REMINDER => item.reminder = reader.optional(element, Reader::number)?,
                 tags::TIMEZONE => item.timezone = reader.text(element)?,
                 tags::ATTENDEES => {
                     while let Some(one) = reader.child(element)? {
-                        item.attendees.push(attendee(reader, one)?);
+                        let attendee = reader.optional(one, attendee)?;
+                        item.attendees
+                            .extend(attendee.filter(|one| *one != Attendee::default()));
                     }
                 }
                 tags::RECURRENCE => {
-                    item.recurrence = Some(Recurrence::read(reader, element, &RECURRENCE)?);
+                    item.recurrence = Recurrence::read(reader, element, &RECURRENCE)?;
                 }
                 tags::BODY => item.body = reader.text(element)?,
                 air_sync_base::BODY => item.body = Body::read(reader, element)?.text,

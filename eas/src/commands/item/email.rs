@@ -139,7 +139,11 @@ impl<'a> Flag<'a> {
         while let Some(field) = reader.child(parent)? {
             match field.tag {
                 tags::STATUS => {
-                    flag.status = reader.choice(field, "0, 1 or 2", FlagStatus::from_code)?;
+                    flag.status = reader
+                        .optional(field, |reader, field| {
+                            reader.choice(field, "0, 1 or 2", FlagStatus::from_code)
+                        })?
+                        .unwrap_or_default();
                 }
                 tags::FLAG_TYPE => flag.flag_type = reader.text(field)?,
                 tags::COMPLETE_TIME | tasks::DATE_COMPLETED => {
@@ -200,7 +204,7 @@ impl<'a> Attachment<'a> {
                     attachment.file_reference = reader.text(field)?;
                 }
                 air_sync_base::ESTIMATED_DATA_SIZE | tags::ATT_SIZE => {
-                    attachment.size = reader.number(field)?;
+                    attachment.size = reader.optional(field, Reader::number)?.unwrap_or_default();
                 }
                 _ => reader.skip(field)?,
             }
@@ -296,8 +300,10 @@ impl<'a> Email<'a> {
         while let Some(element) = reader.child(parent)? {
             match element.tag {
                 tags::READ => {
-                    seen.read = true;
-                    email.read = reader.flag(element)?;
+                    if let Some(read) = reader.optional(element, Reader::flag)? {
+                        seen.read = true;
+                        email.read = read;
+                    }
                     continue;
                 }
                 tags::FLAG => {
@@ -309,7 +315,7 @@ impl<'a> Email<'a> {
                 tags::CC => email.cc = reader.text(element)?,
                 tags::SUBJECT => email.subject = reader.text(element)?,
                 tags::DATE_RECEIVED => email.date_received = reader.text(element)?,
-                tags::IMPORTANCE => email.importance = Some(reader.number(element)?),
+                tags::IMPORTANCE => email.importance = reader.optional(element, Reader::number)?,
                 tags::MESSAGE_CLASS => {
                     let class = reader.text(element)?;
                     email.message_class = if class == IPM_NOTE {
@@ -319,13 +325,14 @@ impl<'a> Email<'a> {
                     };
                 }
                 tags::MEETING_REQUEST => {
-                    email.meeting = Some(Box::new(MeetingRequest::read(reader, element)?));
+                    email.meeting = reader
+                        .optional(element, MeetingRequest::read)?
+                        .map(Box::new);
                 }
                 air_sync_base::ATTACHMENTS | tags::ATTACHMENTS => {
                     while let Some(attachment) = reader.child(element)? {
-                        email
-                            .attachments
-                            .push(Attachment::read(reader, attachment)?);
+                        let attachment = reader.optional(attachment, Attachment::read)?;
+                        email.attachments.extend(attachment);
                     }
                 }
                 air_sync_base::BODY => {
@@ -364,9 +371,11 @@ impl<'a> Email<'a> {
                 self.body_type = MIME;
             }
             tags::BODY_SIZE | tags::MIME_SIZE => {
-                self.estimated_size = Some(reader.number(element)?);
+                self.estimated_size = reader.optional(element, Reader::number)?;
             }
-            tags::BODY_TRUNCATED | tags::MIME_TRUNCATED => self.truncated = reader.flag(element)?,
+            tags::BODY_TRUNCATED | tags::MIME_TRUNCATED => {
+                self.truncated = reader.optional(element, Reader::flag)?.unwrap_or_default();
+            }
             _ => return Ok(false),
         }
         Ok(true)

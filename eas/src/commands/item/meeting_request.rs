@@ -94,18 +94,32 @@ impl<'a> MeetingRequest<'a> {
                 tags::GLOBAL_OBJ_ID | calendar::UID => {
                     meeting.global_obj_id = reader.text(field)?;
                 }
-                tags::INSTANCE_TYPE => meeting.instance_type = reader.number(field)?,
+                tags::INSTANCE_TYPE => {
+                    meeting.instance_type =
+                        reader.optional(field, Reader::number)?.unwrap_or_default();
+                }
                 tags::RECURRENCE_ID => meeting.recurrence_id = reader.text(field)?,
                 tags::RECURRENCES => {
                     while let Some(rule) = reader.child(field)? {
-                        meeting.recurrence = Some(Recurrence::read(reader, rule, &RECURRENCE)?);
+                        meeting.recurrence = Recurrence::read(reader, rule, &RECURRENCE)?;
                     }
                 }
-                tags::ALL_DAY_EVENT => meeting.all_day = reader.flag(field)?,
-                tags::RESPONSE_REQUESTED => meeting.response_requested = reader.flag(field)?,
-                tags::BUSY_STATUS => meeting.busy_status = reader.number(field)?,
-                tags::SENSITIVITY => meeting.sensitivity = reader.number(field)?,
-                tags::REMINDER => meeting.reminder = Some(reader.number(field)?),
+                tags::ALL_DAY_EVENT => {
+                    meeting.all_day = reader.optional(field, Reader::flag)?.unwrap_or_default();
+                }
+                tags::RESPONSE_REQUESTED => {
+                    meeting.response_requested =
+                        reader.optional(field, Reader::flag)?.unwrap_or_default();
+                }
+                tags::BUSY_STATUS => {
+                    meeting.busy_status =
+                        reader.optional(field, Reader::number)?.unwrap_or_default();
+                }
+                tags::SENSITIVITY => {
+                    meeting.sensitivity =
+                        reader.optional(field, Reader::number)?.unwrap_or_default();
+                }
+                tags::REMINDER => meeting.reminder = reader.optional(field, Reader::number)?,
                 tags::TIME_ZONE => meeting.timezone = reader.text(field)?,
                 _ => reader.skip(field)?,
             }

@@ -176,13 +176,13 @@ impl<'a> ItemChange<'a> {
     pub(super) fn read(reader: &mut Reader<'a>, parent: Element) -> Result<Self, DecodeError> {
         if class_ahead(reader, parent)? == Some(Class::Email) {
             let (email, seen) = Email::read(reader, parent)?;
-            return Ok(if seen.message {
-                Self::Data(ItemData::Email(email))
-            } else {
-                Self::Email {
-                    read: seen.read.then_some(email.read),
-                    flag: email.flag,
-                }
+            if seen.message {
+                return Ok(Self::Data(ItemData::Email(email)));
+            }
+            let (read, flag) = (seen.read.then_some(email.read), email.flag);
+            return Ok(match (&read, &flag) {
+                (None, None) => Self::Nothing,
+                _ => Self::Email { read, flag },
             });
         }
         Ok(match ItemData::read(reader, parent)? {

@@ -89,34 +89,44 @@ impl<'a> Recurrence<'a> {
         writer.end();
     }
 
+    /// Consumes the element. An empty one, or one of empty elements, is no rule: that is how iOS
+    /// writes an appointment which does not repeat.
+    ///
+    /// # Errors
+    /// When there is a rule without its kind, or a value of the wrong form.
     pub(super) fn read(
         reader: &mut Reader<'a>,
         parent: Element,
         tags: &Tags,
-    ) -> Result<Self, DecodeError> {
+    ) -> Result<Option<Self>, DecodeError> {
+        let mut kind = None;
         let mut rule = Self::default();
         while let Some(field) = reader.child(parent)? {
             let tag = field.tag;
             if tag == tags.kind {
-                rule.kind = reader.number(field)?;
+                kind = reader.optional(field, Reader::number)?;
             } else if tag == tags.interval {
-                rule.interval = Some(reader.number(field)?);
+                rule.interval = reader.optional(field, Reader::number)?;
             } else if tag == tags.occurrences {
-                rule.occurrences = Some(reader.number(field)?);
+                rule.occurrences = reader.optional(field, Reader::number)?;
             } else if tag == tags.until {
-                rule.until = Some(reader.text(field)?);
+                rule.until = reader.optional(field, Reader::text)?;
             } else if tag == tags.day_of_week {
-                rule.day_of_week = Some(reader.number(field)?);
+                rule.day_of_week = reader.optional(field, Reader::number)?;
             } else if tag == tags.day_of_month {
-                rule.day_of_month = Some(reader.number(field)?);
+                rule.day_of_month = reader.optional(field, Reader::number)?;
             } else if tag == tags.week_of_month {
-                rule.week_of_month = Some(reader.number(field)?);
+                rule.week_of_month = reader.optional(field, Reader::number)?;
             } else if tag == tags.month_of_year {
-                rule.month_of_year = Some(reader.number(field)?);
+                rule.month_of_year = reader.optional(field, Reader::number)?;
             } else {
                 reader.skip(field)?;
             }
         }
-        Ok(rule)
+        match kind {
+            Some(kind) => Ok(Some(Self { kind, ..rule })),
+            None if rule == Self::default() => Ok(None),
+            None => Err(reader.missing(parent.tag, tags.kind)),
+        }
     }
 }

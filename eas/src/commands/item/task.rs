@@ -88,11 +88,21 @@ impl<'a> Task<'a> {
     /// Consumes an element that is no text.
     fn read_other(&mut self, reader: &mut Reader<'a>, element: Element) -> Result<(), DecodeError> {
         match element.tag {
-            tags::COMPLETE => self.complete = reader.flag(element)?,
-            tags::IMPORTANCE => self.importance = reader.number(element)?,
-            tags::SENSITIVITY => self.sensitivity = reader.number(element)?,
+            tags::COMPLETE => {
+                self.complete = reader.optional(element, Reader::flag)?.unwrap_or_default();
+            }
+            tags::IMPORTANCE => {
+                self.importance = reader
+                    .optional(element, Reader::number)?
+                    .unwrap_or_default();
+            }
+            tags::SENSITIVITY => {
+                self.sensitivity = reader
+                    .optional(element, Reader::number)?
+                    .unwrap_or_default();
+            }
             tags::RECURRENCE => {
-                self.recurrence = Some(Recurrence::read(reader, element, &RECURRENCE)?);
+                self.recurrence = Recurrence::read(reader, element, &RECURRENCE)?;
             }
             air_sync_base::BODY => self.body = Body::read(reader, element)?.text,
             _ => reader.skip(element)?,

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::ProtocolVersion;
 use crate::commands::item::Sender;
-use crate::commands::{Class, ItemData};
+use crate::commands::{Class, ItemData, Skipped};
 use crate::status::ItemOperationsStatus;
 use crate::wbxml::{
     DecodeError, Element, EncodeError, Reader, Writer, air_sync, air_sync_base,
@@ -74,7 +74,7 @@ impl<'a> FetchedContent<'a> {
         while let Some(element) = reader.child(parent)? {
             match element.tag {
                 tags::RANGE => range = Some(reader.text(element)?),
-                tags::TOTAL => total = Some(reader.number(element)?),
+                tags::TOTAL => total = reader.optional(element, Reader::number)?,
                 tags::DATA => data = reader.base64(element)?,
                 air_sync_base::CONTENT_TYPE => content_type = reader.text(element)?,
                 _ => reader.skip(element)?,
@@ -150,17 +150,20 @@ pub struct ItemOperationsAnswer<'a> {
     pub empties: Vec<EmptyFolderContentsAnswer<'a>>,
     /// One per Move of the request.
     pub moves: Vec<ConversationMoveAnswer<'a>>,
+    /// Responses that do not fit the schema.
+    pub skipped: Skipped,
 }
 
 impl<'a> ItemOperationsAnswer<'a> {
     /// An answer that holds only a status.
     #[must_use]
-    pub const fn failed(status: ItemOperationsStatus) -> Self {
+    pub fn failed(status: ItemOperationsStatus) -> Self {
         Self {
             status,
             fetches: Vec::new(),
             empties: Vec::new(),
             moves: Vec::new(),
+            skipped: Skipped::default(),
         }
     }
 
@@ -213,10 +216,14 @@ impl<'a> ItemOperationsAnswer<'a> {
         let mut answer = Self::failed(ItemOperationsStatus::Success);
         while let Some(element) = reader.child(root)? {
             match element.tag {
-                tags::STATUS => status = Some(reader.number(element)?),
+                tags::STATUS => status = reader.optional(element, Reader::number)?,
                 tags::RESPONSE => {
                     while let Some(operation) = reader.child(element)? {
-                        answer.operation(&mut reader, operation)?;
+                        let mut skipped = std::mem::take(&mut answer.skipped);
+                        skipped.item(&mut reader, operation, |reader, operation| {
+                            answer.operation(reader, operation)
+                        })?;
+                        answer.skipped = skipped;
                     }
                 }
                 _ => reader.skip(element)?,
@@ -236,7 +243,7 @@ impl<'a> ItemOperationsAnswer<'a> {
         let mut fetch = FetchAnswer::failed(ItemOperationsStatus::Success);
         while let Some(element) = reader.child(parent)? {
             match element.tag {
-                tags::STATUS => status = Some(reader.number(element)?),
+                tags::STATUS => status = reader.optional(element, Reader::number)?,
                 air_sync::COLLECTION_ID => fetch.collection_id = Some(reader.text(element)?),
                 air_sync::SERVER_ID => fetch.server_id = Some(reader.text(element)?),
                 air_sync_base::FILE_REFERENCE => {

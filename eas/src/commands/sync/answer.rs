@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use crate::ProtocolVersion;
 use crate::commands::item::Sender;
-use crate::commands::{ItemChange, ItemData};
+use crate::commands::{ItemChange, ItemData, Skipped};
 use crate::status::SyncStatus;
 use crate::wbxml::{DecodeError, Element, EncodeError, Reader, Writer, air_sync as tags};
 
@@ -88,6 +88,8 @@ pub struct CollectionAnswer<'a> {
     pub changes: Vec<Change<'a>>,
     /// What became of the client's commands.
     pub responses: Vec<CommandResponse<'a>>,
+    /// Changes and responses that do not fit the schema.
+    pub skipped: Skipped,
 }
 
 /// A Sync answer. An empty body means that nothing changed.
@@ -99,6 +101,8 @@ pub struct SyncAnswer<'a> {
     pub limit: Option<u32>,
     /// The collections that have something to say.
     pub collections: Vec<CollectionAnswer<'a>>,
+    /// Collections that do not fit the schema.
+    pub skipped: Skipped,
 }
 
 impl<'a> SyncAnswer<'a> {
@@ -149,14 +153,15 @@ impl<'a> SyncAnswer<'a> {
         while let Some(element) = reader.child(root)? {
             match element.tag {
                 tags::STATUS => {
-                    answer.status = Some(SyncStatus::from_code(reader.number(element)?))
+                    let code = reader.optional(element, Reader::number)?;
+                    answer.status = code.map(SyncStatus::from_code);
                 }
-                tags::LIMIT => answer.limit = Some(reader.number(element)?),
+                tags::LIMIT => answer.limit = reader.optional(element, Reader::number)?,
                 tags::COLLECTIONS => {
                     while let Some(collection) = reader.child(element)? {
-                        answer
-                            .collections
-                            .push(answer_collection(&mut reader, collection)?);
+                        let skipped = &mut answer.skipped;
+                        let read = skipped.item(&mut reader, collection, answer_collection)?;
+                        answer.collections.extend(read);
                     }
                 }
                 _ => reader.skip(element)?,
@@ -265,21 +270,28 @@ fn answer_collection<'a>(
         more_available: false,
         changes: Vec::new(),
         responses: Vec::new(),
+        skipped: Skipped::default(),
     };
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             tags::SYNC_KEY => answer.sync_key = reader.text(element)?,
             tags::COLLECTION_ID => answer.id = reader.text(element)?,
-            tags::STATUS => answer.status = SyncStatus::from_code(reader.number(element)?),
+            tags::STATUS => {
+                if let Some(code) = reader.optional(element, Reader::number)? {
+                    answer.status = SyncStatus::from_code(code);
+                }
+            }
             tags::MORE_AVAILABLE => answer.more_available = reader.flag(element)?,
             tags::COMMANDS => {
                 while let Some(command) = reader.child(element)? {
-                    answer.changes.extend(change(reader, command)?);
+                    let read = answer.skipped.item(reader, command, change)?;
+                    answer.changes.extend(read.flatten());
                 }
             }
             tags::RESPONSES => {
                 while let Some(command) = reader.child(element)? {
-                    answer.responses.extend(response(reader, command)?);
+                    let read = answer.skipped.item(reader, command, response)?;
+                    answer.responses.extend(read.flatten());
                 }
             }
             _ => reader.skip(element)?,
@@ -324,7 +336,10 @@ fn response<'a>(
         match element.tag {
             tags::CLIENT_ID => client_id = Some(reader.text(element)?),
             tags::SERVER_ID => server_id = Some(reader.text(element)?),
-            tags::STATUS => status = Some(SyncStatus::from_code(reader.number(element)?)),
+            tags::STATUS => {
+                let code = reader.optional(element, Reader::number)?;
+                status = code.map(SyncStatus::from_code);
+            }
             tags::APPLICATION_DATA => {
                 data = Some(ItemData::read(reader, element)?);
             }

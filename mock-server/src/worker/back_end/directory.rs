@@ -4,7 +4,8 @@
 use eas::commands::{
     GalEntry, OofAnswer, OofRequest, Recipient, ResolveRecipientsAnswer, ResolveRecipientsRequest,
     ResolvedRecipients, SearchAnswer, SearchProperties, SearchRequest, SearchResult, SearchStore,
-    SettingsAnswer, SettingsRequest, UserInformation, ValidateCertAnswer, ValidateCertRequest,
+    SettingsAnswer, SettingsRequest, Skipped, UserInformation, ValidateCertAnswer,
+    ValidateCertRequest,
 };
 use eas::status::{ResolveRecipientsStatus, SearchStatus, SettingsStatus, ValidateCertStatus};
 
@@ -148,6 +149,7 @@ impl Call<'_> {
         let answer = ResolveRecipientsAnswer {
             status: ResolveRecipientsStatus::Success,
             responses,
+            skipped: Skipped::default(),
         };
         self.body(answer.encode()?)
     }

@@ -5,7 +5,7 @@ use eas::commands::{
     ConversationMoveAnswer, EmptyFolderContentsAnswer, Estimate, EstimateAnswer, EstimateRequest,
     Fetch, FetchAnswer, FetchedContent, ItemOperationsAnswer, ItemOperationsRequest,
     MeetingResponseAnswer, MeetingResponseRequest, MeetingResult, MoveItemsAnswer,
-    MoveItemsRequest, MoveResponse, UserResponse,
+    MoveItemsRequest, MoveResponse, Skipped, UserResponse,
 };
 use eas::status::{
     EstimateStatus, GlobalStatus, ItemOperationsStatus, MeetingResponseStatus, MoveStatus,
@@ -42,6 +42,7 @@ impl Call<'_> {
             EstimateAnswer {
                 status: None,
                 estimates,
+                skipped: Skipped::default(),
             }
             .encode()?,
         )
@@ -175,6 +176,7 @@ impl Call<'_> {
         let answer = MoveItemsAnswer {
             status: None,
             responses: responses.collect(),
+            ..MoveItemsAnswer::default()
         };
         self.body(answer.encode()?)
     }
@@ -209,6 +211,7 @@ impl Call<'_> {
         let answer = MeetingResponseAnswer {
             status: None,
             results: results.collect(),
+            ..MeetingResponseAnswer::default()
         };
         self.body(answer.encode()?)
     }

@@ -60,9 +60,16 @@ impl Call<'_> {
             if applied != POLICY_APPLIED {
                 return Err(Refusal::Status(GlobalStatus::DeviceNotFullyProvisionable));
             }
-            let acknowledge = Operation::AcknowledgePolicy(key);
-            match self.ask_with(None, acknowledge).await? {
-                StoreReply::PolicyKey(key) => answer.key = Some(key),
+            // This server gives out numbers only, so another text is not one of its keys.
+            let reply = match key.parse() {
+                Ok(key) => Some(
+                    self.ask_with(None, Operation::AcknowledgePolicy(key))
+                        .await?,
+                ),
+                Err(_) => None,
+            };
+            match reply {
+                Some(StoreReply::PolicyKey(key)) => answer.key = Some(key.to_string().into()),
                 _ => answer.status = PolicyStatus::WrongKey,
             }
         } else {
@@ -74,7 +81,7 @@ impl Call<'_> {
             } else if let StoreReply::PolicyKey(key) =
                 self.ask_with(None, Operation::AskPolicy).await?
             {
-                answer.key = Some(key);
+                answer.key = Some(key.to_string().into());
                 if policy_type(self.version) == POLICY_TYPE {
                     answer.document = vec![
                         (wbxml::provision::DEVICE_PASSWORD_ENABLED, "0".into()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use eas::ProtocolVersion;
 use eas::commands::{
-    Change, ClientCommand, CollectionAnswer, CommandResponse, SyncAnswer, SyncCollection,
+    Change, ClientCommand, CollectionAnswer, CommandResponse, Skipped, SyncAnswer, SyncCollection,
     SyncRequest,
 };
 use eas::status::SyncStatus;
@@ -197,6 +197,7 @@ fn sync_answer(outcomes: Vec<SyncOutcome>, version: ProtocolVersion) -> SyncAnsw
             more_available: false,
             changes: Vec::new(),
             responses: Vec::new(),
+            skipped: Skipped::default(),
         };
         match outcome {
             SyncOutcome::Unchanged(_) => {}
