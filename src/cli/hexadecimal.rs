@@ -139,10 +139,18 @@ fn read_list<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Result<Vec<u8
 /// zeros are one.
 fn is_dump(line: &str) -> bool {
     let first = line.split_whitespace().next().unwrap_or_default();
-    let digits = first.strip_suffix(':').unwrap_or(first);
-    digits.len() >= OFFSET_DIGITS
-        && is_hex(digits)
-        && (digits.len() < first.len() || digits.bytes().all(|digit| digit == b'0'))
+    let Some((digits, has_colon)) = offset_digits(first) else {
+        return false;
+    };
+    has_colon || digits.bytes().all(|digit| digit == b'0')
+}
+
+/// The digits of an offset, and whether a colon follows them.
+fn offset_digits(part: &str) -> Option<(&str, bool)> {
+    let bare = part.strip_suffix(':').unwrap_or(part);
+    let digits = bare.strip_prefix("0x").unwrap_or(bare);
+    let is_offset = digits.len() >= OFFSET_DIGITS && is_hex(digits);
+    is_offset.then_some((digits, bare.len() < part.len()))
 }
 
 /// A hex dump as far as it has been read.
@@ -169,10 +177,8 @@ impl Dump {
             }
             let line = line.trim_start();
             let (first, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-            let digits = first.strip_suffix(':').unwrap_or(first);
-            let offset = usize::from_str_radix(digits, 16)
-                .ok()
-                .filter(|_| digits.len() >= OFFSET_DIGITS && is_hex(digits))
+            let (offset, has_colon) = offset_digits(first)
+                .and_then(|(digits, colon)| Some((usize::from_str_radix(digits, 16).ok()?, colon)))
                 .ok_or_else(|| {
                     let first: String = first.chars().take(SHOWN).collect();
                     format!(
@@ -184,7 +190,11 @@ impl Dump {
                 self.repeat(number, offset.saturating_sub(base))?;
             }
             self.row = self.out.len();
-            self.bytes(number, rest, digits.len() < first.len())?;
+            self.bytes(number, rest, has_colon)?;
+            // The last offset is the size, which words may have been filled up beyond.
+            if self.out.len() == self.row && offset.saturating_sub(base) + 1 == self.row {
+                self.out.pop();
+            }
         }
         Ok(self.out)
     }
@@ -223,10 +233,15 @@ impl Dump {
             if !is_hex(part) {
                 return Err(wrong(number, part));
             }
+            let begin = self.out.len();
             if part.len() == 1 {
                 self.out.extend(u8::from_str_radix(part, 16).ok());
             } else {
                 push(&mut self.out, part).ok_or_else(|| wrong(number, part))?;
+            }
+            // Without -C, hexdump shows little-endian words, as od -x does; xxd has a colon.
+            if part.len() == 4 && !has_colon {
+                self.out[begin..].reverse();
             }
             rest = tail.trim_start();
             gap = tail.len() - rest.len();
@@ -274,6 +289,9 @@ mod tests {
             // od -A x -t x1, od -A x -t x1z
             "000000 03 01 6a 00 00 06 45 4d 4e\n000009\n",
             "000000 03 01 6a 00 00 06 45 4d 4e                       >..j...EMN<\n000009\n",
+            // hexdump, tcpdump -X
+            "0000000 0103 006a 0600 4d45 004e\n0000009\n",
+            "\t0x0000:  0301 6a00 0006 454d 4e                   ..j...EMN",
             // A part of a longer dump.
             "000001f0: 0301 6a00 0006 454d 4e   ..j...EMN",
         ] {

@@ -231,7 +231,11 @@ async fn what_is_no_server_is_told_for_what_it_is() {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let dead = socket.local_addr().unwrap();
     for (address, code, part) in [
-        (html, 3, "not an ActiveSync server"),
+        (
+            html,
+            3,
+            "not an ActiveSync server; it answers with an HTML page",
+        ),
         (
             old,
             3,
@@ -295,4 +299,73 @@ async fn what_is_no_server_is_told_for_what_it_is() {
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(text.contains(part), "{part}\n{text}");
     }
+}
+
+/// One bad message of three: the transcript says so, and the device goes on to its Ping.
+#[tokio::test]
+async fn a_skipped_item_is_noted_and_the_device_goes_on() {
+    let answer = |headers: &str, body: &[u8]| {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        [Do::Read, Do::Send([head.as_bytes(), body].concat())]
+    };
+    let wbxml = |xml: &str| answer("", &eas::wbxml::from_xml(xml).unwrap());
+    let sync = |key: u32, commands: &str| {
+        wbxml(&format!(
+            "<Sync xmlns='AirSync' xmlns:e='Email'><Collections><Collection><SyncKey>{key}</SyncKey>\
+             <CollectionId>5</CollectionId><Status>1</Status>{commands}</Collection></Collections></Sync>"
+        ))
+    };
+    let add = |id: u32, content: &str| {
+        format!(
+            "<Add><ServerId>5:{id}</ServerId><ApplicationData>{content}</ApplicationData></Add>"
+        )
+    };
+    let bad = add(2, "<e:Importance>high</e:Importance>");
+    let good = [
+        add(1, "<e:Subject>x</e:Subject>"),
+        add(3, "<e:Importance/>"),
+    ]
+    .concat();
+    let versions = "MS-ASProtocolVersions: 14.1\r\nMS-ASProtocolCommands: Sync,Ping\r\n";
+    let script = [
+        answer(versions, b""),
+        wbxml(
+            "<Provision xmlns='Provision'><Status>1</Status><Policies><Policy>\
+             <PolicyType>MS-EAS-Provisioning-WBXML</PolicyType><Status>2</Status></Policy></Policies></Provision>",
+        ),
+        wbxml(
+            "<FolderSync xmlns='FolderHierarchy'><Status>1</Status><SyncKey>1</SyncKey><Changes>\
+             <Add><ServerId>5</ServerId><DisplayName>Inbox</DisplayName><Type>2</Type></Add>\
+             </Changes></FolderSync>",
+        ),
+        sync(1, ""),
+        sync(2, &format!("<Commands>{bad}{good}</Commands>")),
+        answer("", b""),
+    ];
+    let script = script.into_iter().flatten().chain([Do::Read, Do::Hold]);
+    let address = raw_server(vec![script.collect()]).await;
+    let url = format!("http://{address}");
+    let arguments = [&url, "--user", "load0001", "--hold", "1s"];
+    let arguments = arguments.map(str::to_owned);
+    let output =
+        tokio::task::spawn_blocking(move || probe(&arguments.each_ref().map(|one| &**one)))
+            .await
+            .unwrap();
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(
+        text.contains(
+            "\n    * skipped 1 bad item: Email:Importance: expected a number, found `high` (byte "
+        ),
+        "{text}"
+    );
+    assert_eq!(text.matches("skipped").count(), 1, "{text}");
+    assert_eq!(
+        names(&text).last().map(String::as_str),
+        Some("Ping"),
+        "{text}"
+    );
 }
