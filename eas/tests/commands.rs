@@ -853,11 +853,17 @@ proptest! {
     fn settings_requests_round_trip(
         device_information in maybe(device_information()),
         user_information in any::<bool>(),
+        rights_management in any::<bool>(),
         oof in maybe(oof_request()),
         device_password in maybe(text().prop_map(DevicePassword)),
     ) {
-        let request =
-            SettingsRequest { device_information, user_information, oof, device_password };
+        let request = SettingsRequest {
+            device_information,
+            user_information,
+            rights_management,
+            oof,
+            device_password,
+        };
         let body = request.encode().unwrap();
         prop_assert_eq!(SettingsRequest::decode(&body).unwrap(), request);
     }
@@ -867,12 +873,19 @@ proptest! {
         status in settings_status(),
         device_information in maybe(settings_status()),
         user_information in maybe(user_information()),
+        rights_management in maybe(settings_status()),
         oof in maybe(oof_answer()),
         device_password in maybe(settings_status()),
         version in proptest::sample::select(vec![ProtocolVersion::V12_1, ProtocolVersion::V14_1]),
     ) {
-        let answer =
-            SettingsAnswer { status, device_information, user_information, oof, device_password };
+        let answer = SettingsAnswer {
+            status,
+            device_information,
+            user_information,
+            rights_management,
+            oof,
+            device_password,
+        };
         let body = answer.encode(version).unwrap();
         prop_assert_eq!(SettingsAnswer::decode(&body).unwrap(), answer);
     }

@@ -127,6 +127,7 @@ impl World {
                 body(
                     ProvisionAnswer {
                         status: ProvisionStatus::Success,
+                        device_information: None,
                         policy: Some(policy),
                         remote_wipe: false,
                     }

@@ -31,12 +31,18 @@ pub(super) fn write_device_information(writer: &mut Writer, device: &DeviceInfor
     writer.end().end();
 }
 
+/// Consumes the property; `None` if it sets nothing.
 pub(super) fn read_device_information<'a>(
     reader: &mut Reader<'a>,
     parent: Element,
-) -> Result<DeviceInformation<'a>, DecodeError> {
-    let mut device = DeviceInformation::default();
+) -> Result<Option<DeviceInformation<'a>>, DecodeError> {
+    let mut found = None;
     while let Some(set) = reader.child(parent)? {
+        if set.tag != tags::SET {
+            reader.skip(set)?;
+            continue;
+        }
+        let device: &mut DeviceInformation<'a> = found.get_or_insert_default();
         while let Some(element) = reader.child(set)? {
             let field = match element.tag {
                 tags::MODEL => &mut device.model,
@@ -51,5 +57,5 @@ pub(super) fn read_device_information<'a>(
             *field = reader.text(element)?;
         }
     }
-    Ok(device)
+    Ok(found)
 }

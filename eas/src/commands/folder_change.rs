@@ -1,8 +1,12 @@
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use super::FolderType;
 use crate::status::FolderChangeStatus;
 use crate::wbxml::{DecodeError, EncodeError, Reader, Tag, Writer, folder_hierarchy as tags};
+
+/// Length of a folder's name in characters (ASCMD, DisplayName).
+const NAME_LENGTHS: RangeInclusive<usize> = 1..=256;
 
 /// A FolderCreate request (ASCMD 2.2.1.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +166,10 @@ impl<'a> Fields<'a> {
                 tags::SYNC_KEY => fields.sync_key = Some(reader.text(element)?),
                 tags::SERVER_ID => fields.server_id = Some(reader.text(element)?),
                 tags::PARENT_ID => fields.parent_id = Some(reader.text(element)?),
-                tags::DISPLAY_NAME => fields.name = Some(reader.text(element)?),
+                tags::DISPLAY_NAME => {
+                    let name = reader.text_within(element, &NAME_LENGTHS, "1 to 256 characters")?;
+                    fields.name = Some(name);
+                }
                 tags::TYPE => {
                     let number = reader.optional(element, Reader::number)?;
                     fields.folder_type = number.map(FolderType);

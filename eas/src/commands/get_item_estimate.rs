@@ -85,6 +85,9 @@ impl<'a> EstimateRequest<'a> {
                     .push(request_collection(&mut reader, element)?);
             }
         }
+        if request.collections.is_empty() {
+            return Err(reader.missing(tags::GET_ITEM_ESTIMATE, tags::COLLECTIONS));
+        }
         reader.finish()?;
         Ok(request)
     }
@@ -99,13 +102,15 @@ fn request_collection<'a>(
         match element.tag {
             air_sync::SYNC_KEY => sync_key = Some(reader.text(element)?),
             tags::COLLECTION_ID => id = Some(reader.text(element)?),
-            tags::CLASS => class = Class::parse(&reader.text(element)?),
+            tags::CLASS => class = Some(reader.parse(element, "a class", Class::parse)?),
             air_sync::FILTER_TYPE => filter = Some(FilterType(reader.number(element)?)),
             air_sync::OPTIONS => {
                 while let Some(option) = reader.child(element)? {
                     match option.tag {
                         air_sync::FILTER_TYPE => filter = Some(FilterType(reader.number(option)?)),
-                        air_sync::CLASS => class = Class::parse(&reader.text(option)?),
+                        air_sync::CLASS => {
+                            class = Some(reader.parse(option, "a class", Class::parse)?);
+                        }
                         _ => reader.skip(option)?,
                     }
                 }

@@ -84,7 +84,7 @@ impl<'a> MeetingResponseRequest<'a> {
     /// From a body.
     ///
     /// # Errors
-    /// When it is no MeetingResponse request, or a reply lacks its answer or an id.
+    /// When it is no MeetingResponse request, has no reply, or a reply lacks its answer or an id.
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body)?;
         let root = reader.root(tags::MEETING_RESPONSE)?;
@@ -95,6 +95,9 @@ impl<'a> MeetingResponseRequest<'a> {
             } else {
                 reader.skip(element)?;
             }
+        }
+        if request.responses.is_empty() {
+            return Err(reader.missing(tags::MEETING_RESPONSE, tags::REQUEST));
         }
         reader.finish()?;
         Ok(request)

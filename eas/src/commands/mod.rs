@@ -22,8 +22,10 @@ mod smart_send;
 mod sync;
 mod validate_cert;
 
+use std::borrow::Cow;
+
 use crate::status::GlobalStatus;
-use crate::wbxml::{DecodeError, EncodeError, Reader, Tag, Writer};
+use crate::wbxml::{DecodeError, Element, EncodeError, Reader, Tag, Writer};
 
 pub use device_information::DeviceInformation;
 pub use folder_change::{
@@ -52,7 +54,8 @@ pub use provision::{
     ProvisionRequest, policy_type,
 };
 pub use resolve_recipients::{
-    Recipient, ResolveRecipientsAnswer, ResolveRecipientsRequest, ResolvedRecipients,
+    Availability, Recipient, RecipientAvailability, ResolveRecipientsAnswer,
+    ResolveRecipientsRequest, ResolvedRecipients,
 };
 pub use search::{
     GalEntry, SearchAnswer, SearchProperties, SearchRequest, SearchResult, SearchStore,
@@ -124,6 +127,11 @@ pub fn encode_status_only(
     let mut writer = Writer::new();
     writer.start(root).number(status_tag, status.code()).end();
     writer.finish()
+}
+
+/// Consumes a ClientId, which has up to 40 characters (ASCMD, ClientId).
+fn client_id<'a>(reader: &mut Reader<'a>, element: Element) -> Result<Cow<'a, str>, DecodeError> {
+    reader.text_within(element, &(1..=40), "1 to 40 characters")
 }
 
 /// The Status of a body of which nothing else is wanted.

@@ -45,7 +45,7 @@ impl<'a> MoveItemsRequest<'a> {
     /// From a body.
     ///
     /// # Errors
-    /// When it is no MoveItems request, or a move lacks an id.
+    /// When it is no MoveItems request, has no move, or a move lacks an id.
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body)?;
         let root = reader.root(tags::MOVE_ITEMS)?;
@@ -56,6 +56,9 @@ impl<'a> MoveItemsRequest<'a> {
             } else {
                 reader.skip(element)?;
             }
+        }
+        if request.moves.is_empty() {
+            return Err(reader.missing(tags::MOVE_ITEMS, tags::MOVE));
         }
         reader.finish()?;
         Ok(request)

@@ -1,8 +1,12 @@
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use super::Class;
 use crate::status::PingStatus;
 use crate::wbxml::{DecodeError, Element, EncodeError, Reader, Writer, ping as tags};
+
+/// Length of a folder's id in characters (ASCMD, Id).
+const ID_LENGTHS: RangeInclusive<usize> = 1..=64;
 
 /// A folder to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +59,7 @@ impl<'a> PingRequest<'a> {
     /// apart by [`is_empty_element`](Self::is_empty_element).
     ///
     /// # Errors
-    /// When it is no Ping request.
+    /// When it is no Ping request, or a folder lacks its id or its class.
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut request = Self::default();
         if body.is_empty() {
@@ -65,13 +69,10 @@ impl<'a> PingRequest<'a> {
         let root = reader.root(tags::PING)?;
         while let Some(element) = reader.child(root)? {
             match element.tag {
-                tags::HEARTBEAT_INTERVAL => request.heartbeat = Some(reader.number(element)?),
-                tags::FOLDERS => {
-                    let folders = request.folders.get_or_insert_default();
-                    while let Some(folder) = reader.child(element)? {
-                        folders.push(ping_folder(&mut reader, folder)?);
-                    }
+                tags::HEARTBEAT_INTERVAL => {
+                    request.heartbeat = Some(heartbeat(&mut reader, element)?);
                 }
+                tags::FOLDERS => request.folders = Some(folders(&mut reader, element)?),
                 _ => reader.skip(element)?,
             }
         }
@@ -87,20 +88,53 @@ impl<'a> PingRequest<'a> {
     }
 }
 
+/// An interval beyond 32 bits is as far out of range as the largest number of 32 bits: a server must
+/// answer it with Status 5 (ASCMD, HeartbeatInterval), so it is no error here.
+fn heartbeat(reader: &mut Reader<'_>, element: Element) -> Result<i32, DecodeError> {
+    reader.parse(element, "a number of seconds", |text| {
+        let seconds: i64 = text.parse().ok()?;
+        let bounds = (i32::MIN.into(), i32::MAX.into());
+        i32::try_from(seconds.clamp(bounds.0, bounds.1)).ok()
+    })
+}
+
+/// The folders to watch, of which there is at least one.
+fn folders<'a>(
+    reader: &mut Reader<'a>,
+    parent: Element,
+) -> Result<Vec<PingFolder<'a>>, DecodeError> {
+    let mut folders = Vec::new();
+    while let Some(element) = reader.child(parent)? {
+        if element.tag == tags::FOLDER {
+            folders.push(ping_folder(reader, element)?);
+        } else {
+            reader.skip(element)?;
+        }
+    }
+    if folders.is_empty() {
+        return Err(reader.missing(tags::FOLDERS, tags::FOLDER));
+    }
+    Ok(folders)
+}
+
 fn ping_folder<'a>(
     reader: &mut Reader<'a>,
     parent: Element,
 ) -> Result<PingFolder<'a>, DecodeError> {
-    let (mut id, mut class) = (None, Class::Email);
+    let (mut id, mut class) = (None, None);
     while let Some(element) = reader.child(parent)? {
         match element.tag {
-            tags::ID => id = Some(reader.text(element)?),
-            tags::CLASS => class = Class::parse(&reader.text(element)?).unwrap_or(Class::Email),
+            tags::ID => {
+                id = Some(reader.text_within(element, &ID_LENGTHS, "1 to 64 characters")?);
+            }
+            tags::CLASS => class = Some(reader.parse(element, "a class", Class::parse)?),
             _ => reader.skip(element)?,
         }
     }
-    let id = id.ok_or_else(|| reader.missing(tags::FOLDER, tags::ID))?;
-    Ok(PingFolder { id, class })
+    Ok(PingFolder {
+        id: id.ok_or_else(|| reader.missing(tags::FOLDER, tags::ID))?,
+        class: class.ok_or_else(|| reader.missing(tags::FOLDER, tags::CLASS))?,
+    })
 }
 
 /// A Ping answer.

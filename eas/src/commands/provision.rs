@@ -1,9 +1,10 @@
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use super::DeviceInformation;
 use super::device_information::{read_device_information, write_device_information};
 use crate::ProtocolVersion;
-use crate::status::{PolicyStatus, ProvisionStatus};
+use crate::status::{PolicyStatus, ProvisionStatus, SettingsStatus};
 use crate::wbxml::{
     DecodeError, Element, EncodeError, Reader, Tag, Writer, provision as tags, settings,
 };
@@ -105,7 +106,8 @@ impl<'a> ProvisionRequest<'a> {
     /// From a body.
     ///
     /// # Errors
-    /// When it is no Provision request.
+    /// When it is no Provision request, a policy lacks its type or an acknowledgement its Status, or a
+    /// Status is not one that devices send.
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body)?;
         let root = reader.root(tags::PROVISION)?;
@@ -113,7 +115,7 @@ impl<'a> ProvisionRequest<'a> {
         while let Some(element) = reader.child(root)? {
             match element.tag {
                 settings::DEVICE_INFORMATION => {
-                    request.device = Some(read_device_information(&mut reader, element)?);
+                    request.device = read_device_information(&mut reader, element)?;
                 }
                 tags::POLICIES => {
                     while let Some(policy) = reader.child(element)? {
@@ -123,7 +125,8 @@ impl<'a> ProvisionRequest<'a> {
                 tags::REMOTE_WIPE => {
                     while let Some(child) = reader.child(element)? {
                         if child.tag == tags::STATUS {
-                            request.wipe_status = Some(reader.number(child)?);
+                            let status = reader.choice(child, "1 or 2", among(1..=2))?;
+                            request.wipe_status = Some(status);
                         } else {
                             reader.skip(child)?;
                         }
@@ -153,19 +156,33 @@ fn policy_request<'a>(
     reader: &mut Reader<'a>,
     parent: Element,
 ) -> Result<PolicyRequest<'a>, DecodeError> {
-    let (mut policy_type, mut key, mut status) = (Cow::Borrowed(""), None, 1);
+    let (mut policy_type, mut key, mut status) = (None, None, None);
     while let Some(element) = reader.child(parent)? {
         match element.tag {
-            tags::POLICY_TYPE => policy_type = reader.text(element)?,
+            tags::POLICY_TYPE => policy_type = Some(reader.text(element)?),
             tags::POLICY_KEY => key = reader.optional(element, policy_key)?,
-            tags::STATUS => status = reader.number(element)?,
+            tags::STATUS => {
+                status = Some(reader.choice(element, "a number from 1 to 4", among(1..=4))?);
+            }
             _ => reader.skip(element)?,
         }
     }
+    let policy_type = policy_type.filter(|text| !text.is_empty());
+    let policy_type = policy_type.ok_or_else(|| reader.missing(parent.tag, tags::POLICY_TYPE))?;
+    let acknowledgement = match (key, status) {
+        (Some(key), Some(status)) => Some((key, status)),
+        (Some(_), None) => return Err(reader.missing(parent.tag, tags::STATUS)),
+        (None, _) => None,
+    };
     Ok(PolicyRequest {
         policy_type,
-        acknowledgement: key.map(|key| (key, status)),
+        acknowledgement,
     })
+}
+
+/// Chooses the numbers of a range.
+fn among(numbers: RangeInclusive<u8>) -> impl FnOnce(u8) -> Option<u8> {
+    move |number| numbers.contains(&number).then_some(number)
 }
 
 /// The policy part of an answer.
@@ -188,6 +205,8 @@ pub struct PolicyAnswer<'a> {
 pub struct ProvisionAnswer<'a> {
     /// The command's status.
     pub status: ProvisionStatus,
+    /// Whether the server took the DeviceInformation of the request.
+    pub device_information: Option<SettingsStatus>,
     /// The policy.
     pub policy: Option<PolicyAnswer<'a>>,
     /// The server wants the device wiped.
@@ -201,9 +220,14 @@ impl<'a> ProvisionAnswer<'a> {
     /// When a text cannot be a WBXML string.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
-        writer
-            .start(tags::PROVISION)
-            .number(tags::STATUS, self.status.code());
+        writer.start(tags::PROVISION);
+        if let Some(status) = self.device_information {
+            writer
+                .start(settings::DEVICE_INFORMATION)
+                .number(settings::STATUS, status.code())
+                .end();
+        }
+        writer.number(tags::STATUS, self.status.code());
         if let Some(policy) = &self.policy {
             writer.start(tags::POLICIES).start(tags::POLICY);
             writer.element(tags::POLICY_TYPE, &policy.policy_type);
@@ -237,9 +261,20 @@ impl<'a> ProvisionAnswer<'a> {
         let mut reader = Reader::new(body)?;
         let root = reader.root(tags::PROVISION)?;
         let (mut status, mut policy, mut remote_wipe) = (None, None, false);
+        let mut device_information = None;
         while let Some(element) = reader.child(root)? {
             match element.tag {
                 tags::STATUS => status = reader.optional(element, Reader::number)?,
+                settings::DEVICE_INFORMATION => {
+                    while let Some(child) = reader.child(element)? {
+                        if child.tag == settings::STATUS {
+                            let code = reader.optional(child, Reader::number)?;
+                            device_information = code.map(SettingsStatus::from_code);
+                        } else {
+                            reader.skip(child)?;
+                        }
+                    }
+                }
                 tags::POLICIES => {
                     while let Some(child) = reader.child(element)? {
                         policy = reader.optional(child, policy_answer)?;
@@ -256,6 +291,7 @@ impl<'a> ProvisionAnswer<'a> {
         reader.finish()?;
         Ok(Self {
             status: ProvisionStatus::from_code(status),
+            device_information,
             policy,
             remote_wipe,
         })

@@ -4,12 +4,22 @@ use super::Skipped;
 use crate::status::ResolveRecipientsStatus;
 use crate::wbxml::{DecodeError, Element, EncodeError, Reader, Writer, resolve_recipients as tags};
 
-/// A ResolveRecipients request (ASCMD 2.2.1.15), without options: neither certificates nor free
-/// times nor pictures are asked for.
+/// A ResolveRecipients request (ASCMD 2.2.1.15). It asks neither for certificates nor for pictures.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ResolveRecipientsRequest<'a> {
     /// Names and addresses, whole or in part; at most 20.
     pub to: Vec<Cow<'a, str>>,
+    /// Asks for free and busy times; 14.0 and later.
+    pub availability: Option<Availability<'a>>,
+}
+
+/// The time of which free and busy times are asked for, `2026-03-14T03:00:00.000Z`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Availability<'a> {
+    /// Its begin.
+    pub start: Cow<'a, str>,
+    /// Its end.
+    pub end: Cow<'a, str>,
 }
 
 impl<'a> ResolveRecipientsRequest<'a> {
@@ -23,6 +33,15 @@ impl<'a> ResolveRecipientsRequest<'a> {
         for to in &self.to {
             writer.element(tags::TO, to);
         }
+        if let Some(availability) = &self.availability {
+            writer
+                .start(tags::OPTIONS)
+                .start(tags::AVAILABILITY)
+                .element(tags::START_TIME, &availability.start)
+                .element(tags::END_TIME, &availability.end)
+                .end()
+                .end();
+        }
         writer.end();
         writer.finish()
     }
@@ -30,21 +49,53 @@ impl<'a> ResolveRecipientsRequest<'a> {
     /// From a body.
     ///
     /// # Errors
-    /// When it is no ResolveRecipients request.
+    /// When it is no ResolveRecipients request, or names nobody.
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body)?;
         let root = reader.root(tags::RESOLVE_RECIPIENTS)?;
         let mut request = Self::default();
         while let Some(element) = reader.child(root)? {
-            if element.tag == tags::TO {
-                request.to.push(reader.text(element)?);
-            } else {
-                reader.skip(element)?;
+            match element.tag {
+                tags::TO => {
+                    let to = reader.text_within(element, &(1..=256), "1 to 256 characters")?;
+                    request.to.push(to);
+                }
+                tags::OPTIONS => {
+                    while let Some(option) = reader.child(element)? {
+                        if option.tag == tags::AVAILABILITY {
+                            request.availability = Some(availability(&mut reader, option)?);
+                        } else {
+                            reader.skip(option)?;
+                        }
+                    }
+                }
+                _ => reader.skip(element)?,
             }
+        }
+        if request.to.is_empty() {
+            return Err(reader.missing(tags::RESOLVE_RECIPIENTS, tags::TO));
         }
         reader.finish()?;
         Ok(request)
     }
+}
+
+fn availability<'a>(
+    reader: &mut Reader<'a>,
+    parent: Element,
+) -> Result<Availability<'a>, DecodeError> {
+    let (mut start, mut end) = (None, None);
+    while let Some(element) = reader.child(parent)? {
+        match element.tag {
+            tags::START_TIME => start = Some(reader.text(element)?),
+            tags::END_TIME => end = Some(reader.text(element)?),
+            _ => reader.skip(element)?,
+        }
+    }
+    Ok(Availability {
+        start: start.ok_or_else(|| reader.missing(parent.tag, tags::START_TIME))?,
+        end: end.ok_or_else(|| reader.missing(parent.tag, tags::END_TIME))?,
+    })
 }
 
 /// Someone a name or an address stands for.
@@ -56,6 +107,17 @@ pub struct Recipient<'a> {
     pub display_name: Cow<'a, str>,
     /// Address.
     pub email: Cow<'a, str>,
+    /// Free and busy times, where the request asks for them.
+    pub availability: Option<RecipientAvailability<'a>>,
+}
+
+/// Free and busy times of a recipient (ASCMD, Availability).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecipientAvailability<'a> {
+    /// Whether they are known.
+    pub status: ResolveRecipientsStatus,
+    /// A digit for each half hour: 0 free, 1 tentative, 2 busy, 3 out of office, 4 no data.
+    pub merged_free_busy: Option<Cow<'a, str>>,
 }
 
 /// What one name or address stands for.
@@ -104,8 +166,17 @@ impl<'a> ResolveRecipientsAnswer<'a> {
                     .start(tags::RECIPIENT)
                     .number(tags::TYPE, recipient.kind)
                     .element(tags::DISPLAY_NAME, &recipient.display_name)
-                    .element(tags::EMAIL_ADDRESS, &recipient.email)
-                    .end();
+                    .element(tags::EMAIL_ADDRESS, &recipient.email);
+                if let Some(availability) = &recipient.availability {
+                    writer
+                        .start(tags::AVAILABILITY)
+                        .number(tags::STATUS, availability.status.code());
+                    if let Some(digits) = &availability.merged_free_busy {
+                        writer.element(tags::MERGED_FREE_BUSY, digits);
+                    }
+                    writer.end();
+                }
+                writer.end();
             }
             writer.end();
         }
@@ -175,8 +246,30 @@ fn recipient<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<Recipient<'
             }
             tags::DISPLAY_NAME => recipient.display_name = reader.text(element)?,
             tags::EMAIL_ADDRESS => recipient.email = reader.text(element)?,
+            tags::AVAILABILITY => {
+                recipient.availability = Some(recipient_availability(reader, element)?);
+            }
             _ => reader.skip(element)?,
         }
     }
     Ok(recipient)
+}
+
+fn recipient_availability<'a>(
+    reader: &mut Reader<'a>,
+    parent: Element,
+) -> Result<RecipientAvailability<'a>, DecodeError> {
+    let (mut status, mut merged_free_busy) = (None, None);
+    while let Some(element) = reader.child(parent)? {
+        match element.tag {
+            tags::STATUS => status = reader.optional(element, Reader::number)?,
+            tags::MERGED_FREE_BUSY => merged_free_busy = Some(reader.text(element)?),
+            _ => reader.skip(element)?,
+        }
+    }
+    let status = status.ok_or_else(|| reader.missing(parent.tag, tags::STATUS))?;
+    Ok(RecipientAvailability {
+        status: ResolveRecipientsStatus::from_code(status),
+        merged_free_busy,
+    })
 }

@@ -46,7 +46,7 @@ impl<'a> SendMailRequest<'a> {
         let (mut client_id, mut mime, mut save_in_sent) = (None, None, false);
         while let Some(element) = reader.child(root)? {
             match element.tag {
-                tags::CLIENT_ID => client_id = Some(reader.text(element)?),
+                tags::CLIENT_ID => client_id = Some(super::client_id(&mut reader, element)?),
                 tags::SAVE_IN_SENT_ITEMS => save_in_sent = reader.flag(element)?,
                 tags::MIME => mime = Some(reader.bytes(element)?),
                 _ => reader.skip(element)?,

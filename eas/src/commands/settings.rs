@@ -5,7 +5,9 @@ use super::device_information::{read_device_information, write_device_informatio
 use super::{DeviceInformation, OofAnswer, OofRequest};
 use crate::ProtocolVersion;
 use crate::status::SettingsStatus;
-use crate::wbxml::{DecodeError, Element, EncodeError, Reader, Writer, settings as tags};
+use crate::wbxml::{
+    DecodeError, Element, EncodeError, Reader, Writer, rights_management, settings as tags,
+};
 
 /// A Settings request (ASCMD 2.2.1.18).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,6 +16,8 @@ pub struct SettingsRequest<'a> {
     pub device_information: Option<DeviceInformation<'a>>,
     /// Asks for the user's addresses.
     pub user_information: bool,
+    /// Asks for the templates of rights management; 14.1 and later.
+    pub rights_management: bool,
     /// Asks for the out-of-office setting, or sets it.
     pub oof: Option<OofRequest<'a>>,
     /// Keeps the recovery password of the device's lock; 12.1 and later.
@@ -45,6 +49,12 @@ impl<'a> SettingsRequest<'a> {
         if self.user_information {
             writer.start(tags::USER_INFORMATION).empty(tags::GET).end();
         }
+        if self.rights_management {
+            writer
+                .start(tags::RIGHTS_MANAGEMENT_INFORMATION)
+                .empty(tags::GET)
+                .end();
+        }
         writer.end();
         writer.finish()
     }
@@ -60,10 +70,12 @@ impl<'a> SettingsRequest<'a> {
         while let Some(element) = reader.child(root)? {
             match element.tag {
                 tags::DEVICE_INFORMATION => {
-                    request.device_information =
-                        Some(read_device_information(&mut reader, element)?);
+                    request.device_information = read_device_information(&mut reader, element)?;
                 }
                 tags::USER_INFORMATION => request.user_information = gets(&mut reader, element)?,
+                tags::RIGHTS_MANAGEMENT_INFORMATION => {
+                    request.rights_management = gets(&mut reader, element)?;
+                }
                 tags::OOF => request.oof = OofRequest::read(&mut reader, element)?,
                 tags::DEVICE_PASSWORD => {
                     request.device_password = password(&mut reader, element)?;
@@ -132,6 +144,8 @@ pub struct SettingsAnswer<'a> {
     pub device_information: Option<SettingsStatus>,
     /// The user's addresses.
     pub user_information: Option<UserInformation<'a>>,
+    /// Whether the server names its templates of rights management, of which there are none.
+    pub rights_management: Option<SettingsStatus>,
     /// The out-of-office setting, or whether the server took it.
     pub oof: Option<OofAnswer<'a>>,
     /// Whether the server took the DevicePassword.
@@ -146,6 +160,7 @@ impl<'a> SettingsAnswer<'a> {
             status,
             device_information: None,
             user_information: None,
+            rights_management: None,
             oof: None,
             device_password: None,
         }
@@ -180,6 +195,18 @@ impl<'a> SettingsAnswer<'a> {
             }
             writer.end();
         }
+        if let Some(status) = self.rights_management {
+            writer
+                .start(tags::RIGHTS_MANAGEMENT_INFORMATION)
+                .number(tags::STATUS, status.code());
+            if status == SettingsStatus::Success {
+                writer
+                    .start(tags::GET)
+                    .empty(rights_management::RIGHTS_MANAGEMENT_TEMPLATES)
+                    .end();
+            }
+            writer.end();
+        }
         writer.end();
         writer.finish()
     }
@@ -202,6 +229,9 @@ impl<'a> SettingsAnswer<'a> {
                 tags::OOF => answer.oof = Some(OofAnswer::read(&mut reader, element)?),
                 tags::DEVICE_PASSWORD => {
                     answer.device_password = Some(property(&mut reader, element)?.status);
+                }
+                tags::RIGHTS_MANAGEMENT_INFORMATION => {
+                    answer.rights_management = Some(property(&mut reader, element)?.status);
                 }
                 tags::USER_INFORMATION => {
                     answer.user_information = Some(property(&mut reader, element)?);

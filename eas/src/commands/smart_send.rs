@@ -92,7 +92,7 @@ impl<'a> SmartSendRequest<'a> {
         let (mut save_in_sent, mut replace_mime) = (false, false);
         while let Some(element) = reader.child(root)? {
             match element.tag {
-                tags::CLIENT_ID => client_id = Some(reader.text(element)?),
+                tags::CLIENT_ID => client_id = Some(super::client_id(&mut reader, element)?),
                 tags::SOURCE => from = Some(source(&mut reader, element)?),
                 tags::SAVE_IN_SENT_ITEMS => save_in_sent = reader.flag(element)?,
                 tags::REPLACE_MIME => replace_mime = reader.flag(element)?,

@@ -41,7 +41,7 @@ impl<'a> ValidateCertRequest<'a> {
     /// From a body.
     ///
     /// # Errors
-    /// When it is no ValidateCert request.
+    /// When it is no ValidateCert request, or names no certificate.
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body)?;
         let root = reader.root(tags::VALIDATE_CERT)?;
@@ -55,6 +55,9 @@ impl<'a> ValidateCertRequest<'a> {
                 tags::CHECK_CRL => request.check_crl = reader.flag(element)?,
                 _ => reader.skip(element)?,
             }
+        }
+        if request.certificates.is_empty() {
+            return Err(reader.missing(tags::VALIDATE_CERT, tags::CERTIFICATES));
         }
         reader.finish()?;
         Ok(request)

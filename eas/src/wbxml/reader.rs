@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 use std::str;
 
 use base64::Engine as _;
@@ -504,6 +505,25 @@ impl<'a> Reader<'a> {
                     return Err(self.error_at(at, DecodeErrorKind::TextExpected(element.tag)));
                 }
             }
+        }
+    }
+
+    /// Consumes an element and returns its text, whose length in characters must be within `lengths`.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text), and if the text is shorter or longer.
+    pub fn text_within(
+        &mut self,
+        element: Element,
+        lengths: &RangeInclusive<usize>,
+        expected: &'static str,
+    ) -> Result<Cow<'a, str>, DecodeError> {
+        let at = self.position;
+        let text = self.text(element)?;
+        if lengths.contains(&text.chars().count()) {
+            Ok(text)
+        } else {
+            Err(self.bad_value(at, element.tag, expected, &text))
         }
     }
 

@@ -231,6 +231,7 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
     let oof = items::oof();
     let settings = SettingsRequest {
         device_information: Some(device.clone()),
+        rights_management: true,
         user_information: true,
         oof: Some(OofRequest::Set(oof.clone())),
         device_password: Some(DevicePassword("0000".into())),
@@ -246,6 +247,7 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
             status: SettingsStatus::Success,
             primary_address: Some("load1@lab.example".into()),
         }),
+        rights_management: Some(SettingsStatus::Success),
         oof: Some(OofAnswer {
             status: SettingsStatus::Success,
             oof: Some(oof),
@@ -340,6 +342,7 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
             "Provision answer",
             ProvisionAnswer {
                 status: ProvisionStatus::Success,
+                device_information: Some(SettingsStatus::Success),
                 policy: Some(policy("4294967295")),
                 remote_wipe: true,
             }
@@ -361,6 +364,7 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
             "Provision answer 2.5",
             ProvisionAnswer {
                 status: ProvisionStatus::Success,
+                device_information: None,
                 policy: Some(PolicyAnswer {
                     policy_type: policy_type(ProtocolVersion::V2_5).into(),
                     document: Vec::new(),

@@ -205,6 +205,10 @@ fn searches() -> Vec<Named> {
 fn people() -> Vec<Named> {
     let resolve = ResolveRecipientsRequest {
         to: vec!["load".into(), "load1@lab.example".into()],
+        availability: Some(Availability {
+            start: "2026-03-14T03:00:00.000Z".into(),
+            end: "2026-03-14T05:00:00.000Z".into(),
+        }),
     };
     let resolved = ResolveRecipientsAnswer {
         status: ResolveRecipientsStatus::Success,
@@ -216,6 +220,10 @@ fn people() -> Vec<Named> {
                     kind: 1,
                     display_name: "Load 1".into(),
                     email: "load1@lab.example".into(),
+                    availability: Some(RecipientAvailability {
+                        status: ResolveRecipientsStatus::Success,
+                        merged_free_busy: Some("0024".into()),
+                    }),
                 }],
             },
             ResolvedRecipients {

@@ -1,6 +1,7 @@
 //! The front door: HTTP.sys, WAS and the Information Store in one process, for one or more
 //! servers over the same mailboxes.
 
+mod autodiscover;
 mod control;
 mod http;
 mod metrics;

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use super::autodiscover;
 use super::server::Server;
 use crate::headers::HeaderLines;
 use crate::link::{WireAnswer, WireRequest};
-use crate::worker::{IIS, authenticate, bare, challenges, outgoing::probe, server_name};
+use crate::worker::{IIS, bare, outgoing::probe, server_name};
 
 /// An answer, if the request is for one of these sites.
 pub(super) async fn answer(server: &Arc<Server>, request: &WireRequest) -> Option<WireAnswer> {
@@ -17,7 +18,7 @@ pub(super) async fn answer(server: &Arc<Server>, request: &WireRequest) -> Optio
     }
     let path = path.to_ascii_lowercase();
     if path == "/autodiscover/autodiscover.xml" {
-        return Some(autodiscover(server, request));
+        return Some(autodiscover::answer(server, request));
     }
     if path == "/owa" || path.starts_with("/owa/") || path.ends_with("/healthcheck.htm") {
         return Some(page(server).await);
@@ -39,57 +40,13 @@ async fn page(server: &Arc<Server>) -> WireAnswer {
     }
 }
 
-/// POX Autodiscover (ASCMD 2.2.1.1): always XML, never WBXML.
-fn autodiscover(server: &Server, request: &WireRequest) -> WireAnswer {
-    let config = &server.host.config;
-    let user = authenticate(config, request).filter(|user| server.host.user(user).enabled);
-    let Some(user) = user else {
-        let mut headers = challenges(config, request);
-        front_end_headers(server, &mut headers);
-        return bare(401, headers);
-    };
-    // The texts come from the client.
-    let escape = |text: &str| {
-        text.replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;")
-    };
-    let url = super::url(config, server.records.address());
-    let asked = String::from_utf8_lossy(&request.body);
-    let address = asked
-        .split_once("<EMailAddress>")
-        .and_then(|(_, rest)| rest.split_once("</EMailAddress>"))
-        .map(|(address, _)| address.trim());
-    let response = match address {
-        Some(address) => format!(
-            "<Culture>en:us</Culture>\
-             <User><DisplayName>{}</DisplayName><EMailAddress>{}</EMailAddress></User>\
-             <Action><Settings><Server><Type>MobileSync</Type><Url>{url}</Url><Name>{url}</Name></Server>\
-             </Settings></Action>",
-            escape(&user),
-            escape(address)
-        ),
-        // Status in an Error is always 2, protocol error (ASCMD 2.2.1.1).
-        None => "<Culture>en:us</Culture><Action><Error><Status>2</Status>\
-                 <Message>expected an EMailAddress</Message></Error></Action>"
-            .to_owned(),
-    };
-    let body = format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n\
-         <Autodiscover xmlns=\"http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006\">\
-         <Response xmlns=\"http://schemas.microsoft.com/exchange/autodiscover/mobilesync/responseschema/2006\">\
-         {response}</Response></Autodiscover>"
-    );
-    plain(server, 200, "text/xml; charset=utf-8", body.into_bytes())
-}
-
 /// What every front end of Exchange puts on its answers.
-fn front_end_headers(server: &Server, headers: &mut HeaderLines) {
+pub(super) fn front_end_headers(server: &Server, headers: &mut HeaderLines) {
     headers.push("X-FEServer", &server_name(server.number));
     headers.push("request-id", &server.host.request_id());
 }
 
-fn plain(server: &Server, status: u16, content_type: &str, body: Vec<u8>) -> WireAnswer {
+pub(super) fn plain(server: &Server, status: u16, content_type: &str, body: Vec<u8>) -> WireAnswer {
     let mut headers = HeaderLines::default().with("Server", IIS);
     if !body.is_empty() {
         headers.push("Content-Type", content_type);

@@ -70,6 +70,15 @@ pub enum Operation {
     },
     /// Search in the address list.
     SearchAddresses(String),
+    /// ResolveRecipients: free and busy times of a user, whoever asks.
+    FreeBusy {
+        /// The user.
+        user: String,
+        /// From when on, in seconds since 1970.
+        start: i64,
+        /// Until when, in seconds since 1970.
+        end: i64,
+    },
     /// MeetingResponse: the request's folder and id, and whether the meeting takes place for the user.
     Respond(Vec<(String, String, Reply)>),
     /// Settings: the automatic reply.
@@ -239,6 +248,8 @@ pub enum StoreReply {
     Found(Vec<Found>),
     /// Search in the address list: users.
     Addresses(Vec<String>),
+    /// ResolveRecipients: a digit for each half hour.
+    FreeBusy(String),
     /// MeetingResponse: per request the id in the calendar, if it has one now; `None` where there is no
     /// such request.
     Responded(Vec<Option<Option<String>>>),
@@ -286,6 +297,8 @@ pub enum FolderRefusal {
     BadName,
     /// The mailbox has as many folders as it may have.
     Full,
+    /// The new parent is the folder itself, or a folder below it.
+    Cycle,
 }
 
 /// What became of one item of MoveItems.

@@ -1,6 +1,6 @@
 //! The folder hierarchy, and what of it a device knows.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use eas::commands::FolderType;
 
@@ -173,6 +173,7 @@ impl Turn<'_> {
         let Some(known) = self.known_with(key) else {
             return StoreReply::BadFolderKey;
         };
+        let before = self.hierarchy.end();
         let id = match self.apply(change) {
             Ok(id) => id,
             Err(refusal) => return StoreReply::FolderRefused(refusal),
@@ -180,7 +181,7 @@ impl Turn<'_> {
         let all = self.hierarchy.end();
         let (current, _) = self.device.hierarchy.unwrap_or_default();
         // Where others changed something before, that is still to be told of, and this with it.
-        let known = if known + 1 == all { all } else { known };
+        let known = if known == before { all } else { known };
         let next = Generation {
             key: current.key + 1,
             known,
@@ -211,6 +212,9 @@ impl Turn<'_> {
             FolderChange::Update { id, parent, name } => {
                 let id = self.own_folder(&id)?;
                 let parent = self.parent(&parent)?;
+                if parent == id || self.below(id).contains(&parent) {
+                    return Err(FolderRefusal::Cycle);
+                }
                 self.free_name(parent, &name, Some(id))?;
                 if let Some(folder) = folder_mut(self.folders, id) {
                     (folder.record.parent, folder.record.name) = (parent, name);
@@ -220,12 +224,31 @@ impl Turn<'_> {
             }
             FolderChange::Delete(id) => {
                 let id = self.own_folder(&id)?;
-                self.folders.retain(|folder| folder.record.id != id);
-                self.device.collections.remove(&id);
-                self.hierarchy.note(id, What::Deleted);
+                // The deepest first: a device that is told never has a folder without its parent.
+                for gone in self.below(id).into_iter().rev().chain([id]) {
+                    self.folders.retain(|folder| folder.record.id != gone);
+                    self.device.collections.remove(&gone);
+                    self.hierarchy.note(gone, What::Deleted);
+                }
                 Ok(id)
             }
         }
+    }
+
+    /// All folders below a folder, each after its parent.
+    fn below(&self, id: u32) -> Vec<u32> {
+        let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+        for folder in self.folders.iter() {
+            let record = &folder.record;
+            children.entry(record.parent).or_default().push(record.id);
+        }
+        let mut found = children.remove(&id).unwrap_or_default();
+        let mut next = 0;
+        while let Some(parent) = found.get(next) {
+            found.extend(children.remove(parent).unwrap_or_default());
+            next += 1;
+        }
+        found
     }
 
     fn parent(&self, id: &str) -> Result<u32, FolderRefusal> {
@@ -337,6 +360,89 @@ mod tests {
             panic!("{reply:?}")
         };
         assert_eq!(deleted, [100]);
+    }
+
+    fn create(parent: &str, name: &str) -> FolderChange {
+        FolderChange::Create {
+            parent: parent.to_owned(),
+            name: name.to_owned(),
+            folder_type: 12,
+        }
+    }
+
+    fn update(id: &str, parent: &str, name: &str) -> FolderChange {
+        FolderChange::Update {
+            id: id.to_owned(),
+            parent: parent.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_deleted_folder_takes_all_folders_below_it() {
+        let mut mailbox = Mailbox::new();
+        let limits = Limits::new(&MockConfig::default());
+        let turn = |mailbox: &mut Mailbox, device: &str, key: &str, change| {
+            key_of(Turn::new(mailbox, &limits, ("u", device), 7).change_folder(key, change))
+        };
+        let all = &mut mailbox;
+        let mut key = key_of(Turn::new(all, &limits, ("u", "a"), 7).folder_sync("0"));
+        // 100 holds 101 and 103, 101 holds 102; 104 stands beside them.
+        for (parent, name) in [
+            ("0", "a"),
+            ("100", "b"),
+            ("101", "c"),
+            ("100", "d"),
+            ("0", "e"),
+        ] {
+            key = turn(all, "a", &key, create(parent, name));
+        }
+        let other = key_of(Turn::new(all, &limits, ("u", "b"), 7).folder_sync("0"));
+        let key = turn(all, "a", &key, FolderChange::Delete("100".to_owned()));
+        let left = |mailbox: &Mailbox| {
+            let ids = mailbox.folders.iter().map(|folder| folder.record.id);
+            ids.filter(|id| *id >= FIRST_ID).collect::<Vec<_>>()
+        };
+        assert_eq!(left(all), [104]);
+        let reply = Turn::new(all, &limits, ("u", "b"), 7).folder_sync(&other);
+        let StoreReply::Folders { mut deleted, .. } = reply else {
+            panic!("{reply:?}")
+        };
+        assert_eq!(
+            deleted.last(),
+            Some(&100),
+            "a parent goes after its children"
+        );
+        deleted.sort_unstable();
+        assert_eq!(deleted, [100, 101, 102, 103]);
+        // The device that did it has nothing to fetch.
+        let mut one = Turn::new(all, &limits, ("u", "a"), 7);
+        assert!(one.knows_hierarchy());
+        let reply = one.folder_sync(&key);
+        assert!(matches!(&reply, StoreReply::Folders { deleted, .. } if deleted.is_empty()));
+        // Its children's names and ids are not used again by chance.
+        turn(all, "a", &key, create("104", "b"));
+        assert_eq!(left(all), [104, 105]);
+    }
+
+    #[test]
+    fn a_folder_cannot_be_moved_below_itself() {
+        let mut mailbox = Mailbox::new();
+        let limits = Limits::new(&MockConfig::default());
+        let mut turn = Turn::new(&mut mailbox, &limits, ("u", "a"), 7);
+        let mut key = key_of(turn.folder_sync("0"));
+        for (parent, name) in [("0", "a"), ("100", "b"), ("101", "c"), ("0", "d")] {
+            key = key_of(turn.change_folder(&key, create(parent, name)));
+        }
+        for parent in ["100", "101", "102"] {
+            let reply = turn.change_folder(&key, update("100", parent, "a"));
+            let refused = StoreReply::FolderRefused(FolderRefusal::Cycle);
+            assert_eq!(format!("{reply:?}"), format!("{refused:?}"), "{parent}");
+        }
+        // Elsewhere it can, and up the tree.
+        key = key_of(turn.change_folder(&key, update("100", "103", "a")));
+        key = key_of(turn.change_folder(&key, update("102", "103", "c")));
+        key_of(turn.change_folder(&key, update("100", "102", "a")));
     }
 
     #[test]

@@ -110,10 +110,11 @@ impl<'a> Turn<'a> {
                 };
                 StoreReply::Done
             }
-            // The last two are for all mailboxes, and answered before.
-            Operation::CheckPolicy | Operation::SearchAddresses(_) | Operation::Deliver { .. } => {
-                StoreReply::Done
-            }
+            // The last three are for all mailboxes, and answered before.
+            Operation::CheckPolicy
+            | Operation::SearchAddresses(_)
+            | Operation::FreeBusy { .. }
+            | Operation::Deliver { .. } => StoreReply::Done,
         })
     }
 
@@ -144,15 +145,24 @@ impl<'a> Turn<'a> {
             self.device.heartbeat = Some(heartbeat);
         }
         if let Some(wanted) = wanted {
-            let wanted = wanted.iter().filter_map(|id| id.parse().ok());
-            self.device.ping_folders = Some(wanted.collect());
+            // An id that no folder has comes from a hierarchy that is not the server's (MS-ASCMD
+            // 2.2.3.177.11, Status 7). Such a list is not kept for later Pings.
+            let ids = wanted
+                .iter()
+                .map(|id| Some(find(self.folders, id)?.record.id));
+            match ids.collect() {
+                Some(ids) => self.device.ping_folders = Some(ids),
+                None => return Ok(StoreReply::HierarchyChanged),
+            }
         }
         let (Some(heartbeat), Some(wanted)) =
             (self.device.heartbeat, self.device.ping_folders.clone())
         else {
             return Err(PingStatus::MissingParameters.code());
         };
-        if self.device.hierarchy.is_none() || !self.knows_hierarchy() {
+        let exists = |id: &u32| find_number(self.folders, *id).is_some();
+        if self.device.hierarchy.is_none() || !self.knows_hierarchy() || !wanted.iter().all(exists)
+        {
             return Ok(StoreReply::HierarchyChanged);
         }
         let number = self.device.number;

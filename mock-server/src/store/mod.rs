@@ -4,6 +4,7 @@
 
 mod call;
 mod folder;
+mod free_busy;
 mod hierarchy;
 mod limits;
 mod log;
@@ -236,6 +237,11 @@ impl Store {
         if let Operation::SearchAddresses(text) = &call.operation {
             return (Ok(self.addresses(text)), Vec::new());
         }
+        if let Operation::FreeBusy { user, start, end } = &call.operation {
+            let folders = self.mailboxes.get(user).map(|mailbox| &*mailbox.folders);
+            let digits = free_busy::merged(folders.unwrap_or_default(), *start, *end);
+            return (Ok(StoreReply::FreeBusy(digits)), Vec::new());
+        }
         let Some(mailbox) = self.mailbox(&call.user) else {
             return (Err(GlobalStatus::UserHasNoMailbox.code()), Vec::new());
         };
@@ -361,8 +367,10 @@ fn folder_mut(folders: &mut [Folder], id: u32) -> Option<&mut Folder> {
 
 /// A folder by its id on the wire.
 fn find<'a>(folders: &'a [Folder], id: &str) -> Option<&'a Folder> {
-    let id: u32 = id.parse().ok()?;
-    folders.iter().find(|folder| folder.record.id == id)
+    let number: u32 = id.parse().ok()?;
+    // Another way to write the number is another id.
+    let folder = folders.iter().find(|folder| folder.record.id == number)?;
+    (number.to_string() == id).then_some(folder)
 }
 
 /// Where a server id points, `5:12`: folder and number.

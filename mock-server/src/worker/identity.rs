@@ -8,6 +8,9 @@ use crate::headers::RequestHeader;
 use crate::link::WireRequest;
 use crate::store::is_user_name;
 
+/// Mail domain of every user.
+pub(crate) const DOMAIN: &str = "lab.example";
+
 /// The user that a request authenticates as, without domain and in lower case; `None` if it does
 /// not.
 pub(crate) fn authenticate(config: &MockConfig, request: &WireRequest) -> Option<String> {

@@ -4,6 +4,7 @@
 mod activity;
 mod faults;
 mod folder_sync;
+mod folders;
 mod headers;
 mod hostile;
 mod http_sys;
@@ -16,6 +17,7 @@ mod ping;
 mod provision;
 mod raw;
 mod recycling;
+mod schema;
 mod statuses;
 mod stranding;
 mod surfaces;

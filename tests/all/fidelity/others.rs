@@ -251,3 +251,79 @@ async fn x2_x3_messages_are_read_as_rfc_5322_says() {
     }
     mock.shutdown().await;
 }
+
+#[tokio::test]
+async fn settings_answers_rights_management_information() {
+    let mock = mock(|_| {}).await;
+    let (mut phone, _) = Phone::ready(&mock, "load1").await;
+    let request = r#"<Settings xmlns="Settings"><RightsManagementInformation><Get/>
+        </RightsManagementInformation></Settings>"#;
+    let xml = phone.request("Settings", request).await.xml();
+    assert_eq!(text_of(&xml, "/Settings/Status"), "1");
+    assert_eq!(text_of(&xml, "RightsManagementInformation/Status"), "1");
+    let templates = texts_of(
+        &xml,
+        "RightsManagementInformation/Get/RightsManagementTemplates",
+    );
+    assert_eq!(templates, [""]);
+    assert_eq!(texts_of(&xml, "UserInformation").len(), 0);
+    mock.shutdown().await;
+}
+
+fn resolve(to: &str, options: &str) -> String {
+    format!(
+        r#"<ResolveRecipients xmlns="ResolveRecipients"><To>{to}</To>{options}</ResolveRecipients>"#
+    )
+}
+
+#[tokio::test]
+async fn resolve_recipients_answers_free_and_busy_times() {
+    let mock = mock(|_| {}).await;
+    let (mut asked, _) = Phone::ready(&mock, "busy1").await;
+    let (mut phone, _) = Phone::ready(&mock, "load1").await;
+    let folders = asked.folder_sync("0").await.xml();
+    let calendar = texts_of(&folders, "Add/Type")
+        .iter()
+        .position(|kind| kind == "8");
+    asked.inbox = texts_of(&folders, "Add/ServerId")[calendar.unwrap()].clone();
+    let key = asked.prime().await;
+    let add = r#"<Commands><Add><ClientId>c1</ClientId><ApplicationData>
+        <Subject xmlns="Calendar">Lunch</Subject><BusyStatus xmlns="Calendar">2</BusyStatus>
+        <StartTime xmlns="Calendar">20260314T110000Z</StartTime>
+        <EndTime xmlns="Calendar">20260314T120000Z</EndTime><UID xmlns="Calendar">u1</UID>
+        </ApplicationData></Add></Commands>"#;
+    let added = asked.sync(&key, add).await.xml();
+    assert_eq!(text_of(&added, "Add/Status"), "1");
+
+    let period = |start: &str, end: &str| {
+        format!(
+            "<Options><Availability><StartTime>{start}</StartTime><EndTime>{end}</EndTime>\
+             </Availability></Options>"
+        )
+    };
+    let options = period("2026-03-14T10:30:00.000Z", "2026-03-14T12:30:00.000Z");
+    for (to, digits) in [("busy1", "0220"), ("load1@lab.example", "0000")] {
+        let answer = phone
+            .request("ResolveRecipients", &resolve(to, &options))
+            .await;
+        let xml = answer.xml();
+        assert_eq!(text_of(&xml, "/ResolveRecipients/Status"), "1");
+        assert_eq!(text_of(&xml, "Response/Status"), "1");
+        assert_eq!(text_of(&xml, "Recipient/Availability/Status"), "1");
+        assert_eq!(text_of(&xml, "Availability/MergedFreeBusy"), digits, "{to}");
+    }
+    // The end is before the begin, or as late.
+    for end in ["2026-03-14T10:00:00.000Z", "2026-03-14T10:30:00.000Z"] {
+        let options = period("2026-03-14T10:30:00.000Z", end);
+        let refused = phone
+            .request("ResolveRecipients", &resolve("busy1", &options))
+            .await;
+        assert_eq!(refused.statuses(), ["5"], "{end}");
+    }
+    // Who does not ask gets none.
+    let answer = phone
+        .request("ResolveRecipients", &resolve("busy1", ""))
+        .await;
+    assert_eq!(texts_of(&answer.xml(), "Availability").len(), 0);
+    mock.shutdown().await;
+}

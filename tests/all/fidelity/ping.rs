@@ -71,6 +71,65 @@ async fn g3_too_many_folders_are_refused_with_the_limit() {
     mock.shutdown().await;
 }
 
+/// MS-ASCMD 2.2.3.177.11: the device's hierarchy is not the server's.
+#[tokio::test]
+async fn ping_answers_status_7_for_folders_that_do_not_exist() {
+    let mock = mock(|_| {}).await;
+    let (mut phone, _) = Phone::ready(&mock, "load1").await;
+    assert_eq!(phone.ping(1).await.statuses(), ["1"]);
+    for folders in [
+        &["999"][..],
+        &["abc"],
+        &["5:1"],
+        &["+5"],
+        &["005"],
+        &["0"],
+        &["4294967301"],
+        &["5", "999"],
+        &["abc", "5"],
+    ] {
+        for heartbeat in ["600", ""] {
+            let answer = phone.request("Ping", &ping_xml(heartbeat, folders)).await;
+            assert_eq!(answer.statuses(), ["7"], "{folders:?}");
+        }
+    }
+    // The refused lists are not kept: an empty Ping still means the Inbox.
+    phone.send("Ping", "").await;
+    phone.raw.nothing_for(SECOND / 5).await;
+    mail(&mock, "load1", 1).await;
+    let xml = phone.raw.answer().await.xml();
+    assert_eq!(texts_of(&xml, "Folders/Folder"), [phone.inbox.as_str()]);
+    mock.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_first_ping_for_folders_that_do_not_exist_is_not_kept() {
+    let mock = mock(|_| {}).await;
+    let (mut phone, _) = Phone::ready(&mock, "load1").await;
+    let answer = phone.request("Ping", &ping_xml("600", &["999"])).await;
+    assert_eq!(answer.statuses(), ["7"]);
+    assert_eq!(phone.request("Ping", "").await.statuses(), ["3"]);
+    mock.shutdown().await;
+}
+
+/// An interval is out of range (G2) however large it is.
+#[tokio::test]
+async fn ping_answers_status_5_for_an_interval_beyond_32_bits() {
+    let mock = mock(|config| config.min_heartbeat = 60 * SECOND).await;
+    let (mut phone, _) = Phone::ready(&mock, "load1").await;
+    for (interval, bound) in [("99999999999", "3540"), ("-99999999999", "60")] {
+        let answer = phone.request("Ping", &ping_xml(interval, &["5"])).await;
+        let xml = answer.xml();
+        assert_eq!(text_of(&xml, "/Ping/Status"), "5", "{interval}");
+        assert_eq!(
+            text_of(&xml, "/Ping/HeartbeatInterval"),
+            bound,
+            "{interval}"
+        );
+    }
+    mock.shutdown().await;
+}
+
 #[tokio::test]
 async fn g4_what_is_left_out_is_as_in_the_last_ping() {
     let mock = mock(|_| {}).await;

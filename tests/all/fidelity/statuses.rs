@@ -242,12 +242,15 @@ async fn t12_a_back_end_out_of_reach_is_502() {
 
 const MOBILE_SYNC: &str = "http://schemas.microsoft.com/exchange/autodiscover/mobilesync";
 
-async fn autodiscover(mock: &mock_server::FrontDoor, password: &str) -> Answer {
-    let xml = format!(
+fn autodiscover_request(address: &str) -> String {
+    format!(
         "<Autodiscover xmlns=\"{MOBILE_SYNC}/requestschema/2006\"><Request>\
-         <EMailAddress>load001@example.test</EMailAddress><AcceptableResponseSchema>\
+         <EMailAddress>{address}</EMailAddress><AcceptableResponseSchema>\
          {MOBILE_SYNC}/responseschema/2006</AcceptableResponseSchema></Request></Autodiscover>"
-    );
+    )
+}
+
+async fn autodiscover(mock: &mock_server::FrontDoor, password: &str, xml: &str) -> Answer {
     let (authorization, length) = (basic("load001", password), xml.len());
     let mut raw = Raw::connect(mock.addresses().listen).await;
     let head = format!(
@@ -261,7 +264,8 @@ async fn autodiscover(mock: &mock_server::FrontDoor, password: &str) -> Answer {
 #[tokio::test]
 async fn t13_autodiscover_answers_in_xml() {
     let mock = mock(|_| {}).await;
-    let answer = autodiscover(&mock, "secret").await;
+    let request = autodiscover_request("load001@example.test");
+    let answer = autodiscover(&mock, "secret", &request).await;
     assert_eq!(answer.status, 200);
     let kind = answer.header("Content-Type").unwrap();
     assert_eq!(kind.split(';').next(), Some("text/xml"));
@@ -277,7 +281,48 @@ async fn t13_autodiscover_answers_in_xml() {
     assert_eq!(texts_of(&xml, "Response/Error").len(), 0);
     // Where the request came to: what a device would ask next.
     assert_eq!(text_of(&xml, "Settings/Server/Url"), mock.addresses().url);
-    assert_eq!(autodiscover(&mock, "wrong").await.status, 401);
+    assert_eq!(autodiscover(&mock, "wrong", &request).await.status, 401);
+    mock.shutdown().await;
+}
+
+/// MS-ASCMD 2.2.3.64: 600 for a wrong request, 601 for another schema. An address of another domain is an
+/// error of the provider, with Status 2.
+#[tokio::test]
+async fn t13_autodiscover_says_why_it_finds_nothing() {
+    let mock = mock(|_| {}).await;
+    let good = autodiscover_request("load001@lab.example");
+    let outlook = good.replace(
+        "mobilesync/responseschema/2006",
+        "outlook/responseschema/2006a",
+    );
+    for (request, code) in [
+        ("", "600"),
+        ("no XML", "600"),
+        (&good[..good.len() - 3], "600"),
+        (&good.replace("load001@lab.example", ""), "600"),
+        (&good.replace("load001@lab.example", "load001"), "600"),
+        (&good.replace("EMailAddress>", "LegacyDN>"), "600"),
+        (
+            &good.replace("requestschema/2006", "requestschema/2007"),
+            "600",
+        ),
+        (&outlook, "601"),
+    ] {
+        let answer = autodiscover(&mock, "secret", request).await;
+        assert_eq!(answer.status, 200, "{request}");
+        let xml = String::from_utf8(answer.body).unwrap();
+        assert_eq!(text_of(&xml, "Response/Error/ErrorCode"), code, "{request}");
+        assert_eq!(texts_of(&xml, "Response/Action").len(), 0, "{request}");
+    }
+    for address in ["load001@other.example", "load001@sub.lab.example"] {
+        let answer = autodiscover(&mock, "secret", &autodiscover_request(address)).await;
+        let xml = String::from_utf8(answer.body).unwrap();
+        assert_eq!(text_of(&xml, "Action/Error/Status"), "2", "{address}");
+        assert_eq!(texts_of(&xml, "Action/Settings").len(), 0, "{address}");
+    }
+    let answer = autodiscover(&mock, "secret", &good).await;
+    let xml = String::from_utf8(answer.body).unwrap();
+    assert_eq!(text_of(&xml, "Settings/Server/Url"), mock.addresses().url);
     mock.shutdown().await;
 }
 

@@ -1,27 +1,24 @@
-//! What is asked of the mailbox and the directory as a whole: Settings, Search, ResolveRecipients,
-//! ValidateCert.
+//! What is asked of the mailbox and the directory as a whole: Settings and Search.
 
 use eas::commands::{
-    GalEntry, OofAnswer, OofRequest, Recipient, ResolveRecipientsAnswer, ResolveRecipientsRequest,
-    ResolvedRecipients, SearchAnswer, SearchProperties, SearchRequest, SearchResult, SearchStore,
-    SettingsAnswer, SettingsRequest, Skipped, UserInformation, ValidateCertAnswer,
-    ValidateCertRequest,
+    GalEntry, OofAnswer, OofRequest, SearchAnswer, SearchProperties, SearchRequest, SearchResult,
+    SearchStore, SettingsAnswer, SettingsRequest, UserInformation,
 };
-use eas::status::{ResolveRecipientsStatus, SearchStatus, SettingsStatus, ValidateCertStatus};
+use eas::status::{SearchStatus, SettingsStatus};
 
 use super::content::{owned, shown};
 use super::{Call, Outcome, Refusal};
 use crate::store::{Operation, StoreReply};
-use crate::worker::local_part;
-
-/// Mail domain of every user.
-const DOMAIN: &str = "lab.example";
+use crate::worker::DOMAIN;
 
 impl Call<'_> {
     /// DeviceInformation and DevicePassword are taken and forgotten, as nothing here shows them.
     pub(super) async fn settings(&self) -> Outcome {
         let request = SettingsRequest::decode(self.body)?;
         self.ask(Operation::CheckPolicy).await?;
+        if request == SettingsRequest::default() {
+            return self.settings_failed(SettingsStatus::ProtocolError);
+        }
         let user_information = request.user_information.then(|| UserInformation {
             status: SettingsStatus::Success,
             primary_address: Some(address(&self.user).into()),
@@ -30,7 +27,7 @@ impl Call<'_> {
             None => None,
             Some(OofRequest::Get) => {
                 let StoreReply::Oof(oof) = self.ask(Operation::Oof).await? else {
-                    return self.settings_failed();
+                    return self.settings_failed(SettingsStatus::Unavailable);
                 };
                 Some(OofAnswer {
                     status: SettingsStatus::Success,
@@ -50,14 +47,15 @@ impl Call<'_> {
             device_information: request.device_information.map(|_| SettingsStatus::Success),
             device_password: request.device_password.map(|_| SettingsStatus::Success),
             user_information,
+            rights_management: request.rights_management.then_some(SettingsStatus::Success),
             oof,
             ..SettingsAnswer::new(SettingsStatus::Success)
         };
         self.body(answer.encode(self.version)?)
     }
 
-    fn settings_failed(&self) -> Outcome {
-        self.body(SettingsAnswer::new(SettingsStatus::Unavailable).encode(self.version)?)
+    fn settings_failed(&self, status: SettingsStatus) -> Outcome {
+        self.body(SettingsAnswer::new(status).encode(self.version)?)
     }
 
     pub(super) async fn search(&self) -> Outcome {
@@ -92,7 +90,7 @@ impl Call<'_> {
         self.body(page(results, request.range).encode(self.version)?)
     }
 
-    fn search_failed(&self, status: SearchStatus) -> Outcome {
+    pub(super) fn search_failed(&self, status: SearchStatus) -> Outcome {
         self.body(SearchAnswer::new(SearchStatus::Success, status).encode(self.version)?)
     }
 
@@ -113,64 +111,17 @@ impl Call<'_> {
     }
 
     /// Users whose name holds that text.
-    async fn users(&self, text: &str) -> Result<Vec<String>, Refusal> {
+    pub(super) async fn users(&self, text: &str) -> Result<Vec<String>, Refusal> {
         let operation = Operation::SearchAddresses(text.to_owned());
         Ok(match self.ask(operation).await? {
             StoreReply::Addresses(users) => users,
             _ => Vec::new(),
         })
     }
-
-    pub(super) async fn resolve_recipients(&self) -> Outcome {
-        /// A contact of the address list, as opposed to one of the user's own (ASCMD, Type).
-        const OF_THE_LIST: u8 = 1;
-        let request = ResolveRecipientsRequest::decode(self.body)?;
-        self.ask(Operation::CheckPolicy).await?;
-        let mut responses = Vec::with_capacity(request.to.len());
-        for to in request.to {
-            let users = self.users(&local_part(&to)).await?;
-            let recipients = users.into_iter().map(|user| Recipient {
-                kind: OF_THE_LIST,
-                email: address(&user).into(),
-                display_name: user.into(),
-            });
-            let recipients: Vec<Recipient<'_>> = recipients.collect();
-            let status = match recipients.len() {
-                0 => ResolveRecipientsStatus::NotFound,
-                1 => ResolveRecipientsStatus::Success,
-                _ => ResolveRecipientsStatus::Ambiguous,
-            };
-            responses.push(ResolvedRecipients {
-                to,
-                status,
-                recipients,
-            });
-        }
-        let answer = ResolveRecipientsAnswer {
-            status: ResolveRecipientsStatus::Success,
-            responses,
-            skipped: Skipped::default(),
-        };
-        self.body(answer.encode()?)
-    }
-
-    /// This server trusts no authority.
-    pub(super) async fn validate_cert(&self) -> Outcome {
-        let request = ValidateCertRequest::decode(self.body)?;
-        self.ask(Operation::CheckPolicy).await?;
-        let certificates = request.certificates.iter();
-        let answer = ValidateCertAnswer {
-            status: ValidateCertStatus::Success,
-            certificates: certificates
-                .map(|_| ValidateCertStatus::UntrustedSource)
-                .collect(),
-        };
-        self.body(answer.encode()?)
-    }
 }
 
 /// An address without a domain gets the server's.
-fn address(user: &str) -> String {
+pub(super) fn address(user: &str) -> String {
     format!("{user}@{DOMAIN}")
 }
 

@@ -79,9 +79,15 @@ impl Call<'_> {
             parent: request.parent_id.into_owned(),
             name: request.name.into_owned(),
         };
-        let changed = self
+        // Of a special folder FolderUpdate says the same as of a name that is taken (MS-ASCMD
+        // 2.2.3.177.6); 3 is for the recipient information cache, which the mock does not have.
+        let changed = match self
             .change_folder(request.sync_key.into_owned(), change)
-            .await?;
+            .await?
+        {
+            Err(FolderChangeStatus::SpecialFolder) => Err(FolderChangeStatus::NameExists),
+            changed => changed,
+        };
         let answer = match changed {
             Ok((key, _)) => FolderUpdateAnswer {
                 sync_key: Some(key.into()),
@@ -123,7 +129,7 @@ impl Call<'_> {
             StoreReply::FolderRefused(FolderRefusal::NoParent) => {
                 Err(FolderChangeStatus::ParentNotFound)
             }
-            StoreReply::FolderRefused(FolderRefusal::BadName) => {
+            StoreReply::FolderRefused(FolderRefusal::BadName | FolderRefusal::Cycle) => {
                 Err(FolderChangeStatus::MalformedRequest)
             }
             StoreReply::FolderRefused(FolderRefusal::Full) => Err(FolderChangeStatus::Common(

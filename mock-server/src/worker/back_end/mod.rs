@@ -8,6 +8,8 @@ mod items;
 mod mail;
 mod ping;
 mod provision;
+mod recipients;
+mod schema;
 mod sync;
 
 use std::time::Duration;
@@ -54,7 +56,7 @@ struct Call<'a> {
 enum Refusal {
     /// A common status: in the body from 14.0 on, as HTTP status before.
     Status(GlobalStatus),
-    /// The body is not what it should be.
+    /// The body is no request of the command: see `schema`.
     Decode,
     /// An answer that cannot be written: text with a NUL.
     Encode,
@@ -131,11 +133,11 @@ async fn execute(
                 Err(Refusal::Fault(fault)) => {
                     fault_answer(worker, &fault, Some((call.version, root))).await
                 }
-                Err(refusal) => {
+                Err(Refusal::Decode) => call.not_understood(),
+                Err(refusal @ (Refusal::Status(_) | Refusal::Encode)) => {
                     let status = match refusal {
                         Refusal::Status(status) => status,
-                        Refusal::Encode => GlobalStatus::ServerError,
-                        Refusal::Decode | Refusal::Fault(_) => GlobalStatus::InvalidWbxml,
+                        _ => GlobalStatus::ServerError,
                     };
                     let refused = refuse(worker, call.version, root, status);
                     // Without a policy key an old client is told of a wipe by 403 (ASCMD 2.2.2).

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use eas::commands::{POLICY_TYPE, PolicyAnswer, ProvisionAnswer, ProvisionRequest, policy_type};
-use eas::status::{GlobalStatus, PolicyStatus, ProvisionStatus};
+use eas::status::{GlobalStatus, PolicyStatus, ProvisionStatus, SettingsStatus};
 use eas::wbxml;
 
 use super::{Call, Outcome, Refusal};
@@ -21,6 +21,7 @@ impl Call<'_> {
         let alone = |status, remote_wipe| {
             ProvisionAnswer {
                 status,
+                device_information: None,
                 policy: None,
                 remote_wipe,
             }
@@ -95,6 +96,7 @@ impl Call<'_> {
         }
         let answer = ProvisionAnswer {
             status: ProvisionStatus::Success,
+            device_information: request.device.map(|_| SettingsStatus::Success),
             policy: Some(answer),
             remote_wipe: false,
         };

@@ -86,6 +86,9 @@ impl Call<'_> {
             return Ok(Ok(Operation::RepeatSync));
         }
         let request = SyncRequest::decode(self.body)?;
+        if request.collections.is_empty() && !request.partial {
+            return Ok(Err(SyncAnswer::failed(SyncStatus::ProtocolError)));
+        }
         let hang = match self.hang(&request) {
             Ok(hang) => hang,
             Err(answer) => return Ok(Err(answer)),
