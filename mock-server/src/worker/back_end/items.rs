@@ -15,9 +15,16 @@ use super::content::shown;
 use super::{Call, Outcome, Refusal, answers};
 use crate::store::{Blob, Moved, Operation, Reply, StoreReply};
 
+/// Collections of one GetItemEstimate, and replies of one MeetingResponse (MS-ASCMD 3.1.5.10).
+const MOST_COLLECTIONS: usize = 1_000;
+const MOST_REPLIES: usize = 100;
+
 impl Call<'_> {
     pub(super) async fn estimate(&self) -> Outcome {
         let request = EstimateRequest::decode(self.body)?;
+        if request.collections.len() > MOST_COLLECTIONS {
+            return Err(Refusal::Status(GlobalStatus::InvalidXml));
+        }
         let pairs: Vec<(String, String)> = request
             .collections
             .iter()
@@ -183,6 +190,9 @@ impl Call<'_> {
 
     pub(super) async fn meeting_response(&self) -> Outcome {
         let request = MeetingResponseRequest::decode(self.body)?;
+        if request.responses.len() > MOST_REPLIES {
+            return self.own_status(GlobalStatus::InvalidXml.code());
+        }
         let replies: Vec<(String, String, Reply)> = request
             .responses
             .iter()

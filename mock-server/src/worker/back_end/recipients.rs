@@ -14,8 +14,8 @@ use crate::worker::local_part;
 
 /// A contact of the address list, as opposed to one of the user's own (MS-ASCMD, Type).
 const OF_THE_LIST: u8 = 1;
-/// Names of one ResolveRecipients, certificates of one ValidateCert (MS-ASCMD 3.1.5.10).
-const MOST_NAMES: usize = 1_000;
+/// Names of one ResolveRecipients, and certificates of one ValidateCert (MS-ASCMD 3.1.5.10).
+const MOST_NAMES: usize = 100;
 const MOST_CERTIFICATES: usize = 100;
 /// Free and busy times are asked for half an hour at least (MS-ASCMD, EndTime), and 62 days at most: the
 /// longest time that Exchange's availability service looks at.

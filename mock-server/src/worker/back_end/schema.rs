@@ -67,7 +67,7 @@ impl Call<'_> {
 
     /// The status where the command's schema has it: in the store of a Search, in a result of a
     /// MeetingResponse, below the root of the others.
-    fn own_status(&self, status: u16) -> Outcome {
+    pub(super) fn own_status(&self, status: u16) -> Outcome {
         match self.query.command {
             Command::Search => self.search_failed(SearchStatus::from_code(status)),
             Command::MeetingResponse => {

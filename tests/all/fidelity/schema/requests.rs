@@ -1,27 +1,20 @@
-//! Well-formed WBXML with wrong elements or values gets the command's own status, or 103 if it has none
-//! (MS-ASCMD 2.2.2). Only a body that cannot be decoded gets 102.
-
-use eas::wbxml::from_xml;
-use mock_server::FrontDoor;
-
-use super::phone::{DEVICE_INFORMATION, Phone};
-use crate::fixtures::mock;
+//! Requests that their commands refuse for their schema, and one of each command that it accepts.
 
 /// A request that its command refuses for its schema, and every Status of the answer.
-struct Refused {
-    command: &'static str,
-    statuses: &'static [&'static str],
+pub(super) struct Refused {
+    pub(super) command: &'static str,
+    pub(super) statuses: &'static [&'static str],
     /// The element of the request, with its namespace.
-    root: &'static str,
-    namespace: &'static str,
+    pub(super) root: &'static str,
+    pub(super) namespace: &'static str,
     /// What stands in the root element.
-    inner: &'static [&'static str],
+    pub(super) inner: &'static [&'static str],
 }
 
 const LONG_NAME: &str =
     "<ParentId>0</ParentId><Type>12</Type><SyncKey>1</SyncKey><DisplayName>LONG</DisplayName>";
 
-const REFUSED: &[Refused] = &[
+pub(super) const REFUSED: &[Refused] = &[
     Refused {
         command: "Sync",
         statuses: &["4"],
@@ -307,7 +300,7 @@ const REFUSED: &[Refused] = &[
 
 /// A request of each command whose schema is right, and every Status of its answer; `-` for an answer
 /// without a body.
-const ACCEPTED: &[(&str, &str, &[&str])] = &[
+pub(super) const ACCEPTED: &[(&str, &str, &[&str])] = &[
     (
         "Sync",
         r#"<Sync xmlns="AirSync"><Collections><Collection><SyncKey>0</SyncKey><CollectionId>5</CollectionId>
@@ -419,166 +412,3 @@ text]]></Mime></SmartForward>"#,
         &["1", "4"],
     ),
 ];
-
-/// The XML of a refused request; `LONG` is a name or an id that is too long.
-fn xml(refused: &Refused, inner: &str) -> String {
-    let (root, namespace) = (refused.root, refused.namespace);
-    let inner = inner.replace("LONG", &"ä".repeat(257));
-    format!(r#"<{root} xmlns="{namespace}">{inner}</{root}>"#)
-}
-
-async fn phone(mock: &FrontDoor) -> Phone {
-    Phone::ready(mock, "load1").await.0
-}
-
-#[tokio::test]
-async fn a_wrong_schema_gets_the_commands_own_status_or_103() {
-    let mock = mock(|_| {}).await;
-    let mut phone = phone(&mock).await;
-    for refused in REFUSED {
-        for inner in refused.inner {
-            let xml = xml(refused, inner);
-            let answer = phone.request(refused.command, &xml).await;
-            assert_eq!(
-                answer.statuses(),
-                refused.statuses,
-                "{}: {xml}",
-                refused.command
-            );
-        }
-    }
-    mock.shutdown().await;
-}
-
-#[tokio::test]
-async fn another_root_element_and_an_empty_body_are_a_wrong_schema() {
-    let mock = mock(|_| {}).await;
-    let mut phone = phone(&mock).await;
-    for refused in REFUSED {
-        let command = refused.command;
-        for other in [
-            r#"<Subject xmlns="Notes">a</Subject>"#,
-            r#"<Status xmlns="Find">1</Status>"#,
-        ] {
-            let answer = phone.request(command, other).await;
-            assert_eq!(answer.statuses(), refused.statuses, "{command}: {other}");
-        }
-        // Sync and Ping repeat what the server has kept of the last one.
-        if !matches!(command, "Sync" | "Ping") {
-            let answer = phone.request_bytes(command, b"").await;
-            assert_eq!(answer.statuses(), refused.statuses, "{command}: no body");
-        }
-    }
-    mock.shutdown().await;
-}
-
-#[tokio::test]
-async fn a_body_that_cannot_be_decoded_gets_102_from_every_command() {
-    let mock = mock(|_| {}).await;
-    let mut phone = phone(&mock).await;
-    for (command, xml, _) in ACCEPTED {
-        let whole = from_xml(xml).unwrap();
-        let cut = &whole[..whole.len() - 1];
-        let mut trailing = whole.clone();
-        trailing.push(0x05);
-        let mut attributes = whole.clone();
-        // The root element has content; with bit 7 it has attributes too.
-        let root = attributes
-            .iter()
-            .skip(4)
-            .position(|byte| byte & 0xC0 == 0x40);
-        attributes[4 + root.unwrap()] |= 0x80;
-        for body in [b"<html>", cut, &trailing, &attributes, &[0; 8]] {
-            let answer = phone.request_bytes(command, body).await;
-            assert_eq!(answer.statuses(), ["102"], "{command}: {body:02x?}");
-        }
-    }
-    // The first fault is one of the schema, and the rest cannot be decoded.
-    for refused in REFUSED {
-        let whole = from_xml(&xml(refused, refused.inner[1])).unwrap();
-        let cut = &whole[..whole.len() - 1];
-        let answer = phone.request_bytes(refused.command, cut).await;
-        assert_eq!(answer.statuses(), ["102"], "{}", refused.command);
-    }
-    mock.shutdown().await;
-}
-
-#[tokio::test]
-async fn a_right_schema_is_answered_by_every_command() {
-    let mock = mock(|_| {}).await;
-    let mut phone = phone(&mock).await;
-    for (command, xml, statuses) in ACCEPTED {
-        let answer = phone.request(command, xml).await;
-        if *statuses == ["-"] {
-            answer.assert_empty();
-        } else {
-            assert_eq!(answer.statuses(), *statuses, "{command}");
-        }
-    }
-    mock.shutdown().await;
-}
-
-/// Own statuses are those of every version; the common ones are HTTP statuses before 14.0.
-#[tokio::test]
-async fn before_14_0_a_wrong_schema_is_400_where_the_command_has_no_status_of_its_own() {
-    let mock = mock(|_| {}).await;
-    let mut phone = phone(&mock).await;
-    phone.version = "12.1";
-    for refused in REFUSED {
-        if refused.root.starts_with('S') && refused.namespace == "ComposeMail" {
-            continue; // The body is the message.
-        }
-        let xml = xml(refused, refused.inner[1]);
-        let answer = phone.request(refused.command, &xml).await;
-        if refused.statuses == ["103"] {
-            assert_eq!(answer.status, 400, "{}", refused.command);
-        } else {
-            assert_eq!(answer.statuses(), refused.statuses, "{}", refused.command);
-        }
-        let cut = from_xml(&xml).unwrap();
-        let answer = phone
-            .request_bytes(refused.command, &cut[..cut.len() - 1])
-            .await;
-        assert_eq!(answer.status, 400, "{}", refused.command);
-    }
-    mock.shutdown().await;
-}
-
-#[tokio::test]
-async fn more_than_100_certificates_are_refused() {
-    let mock = mock(|_| {}).await;
-    let mut phone = phone(&mock).await;
-    let request = |count: usize| {
-        let list = "<Certificate>MIIB</Certificate>".repeat(count);
-        format!(
-            r#"<ValidateCert xmlns="ValidateCert"><Certificates>{list}</Certificates></ValidateCert>"#
-        )
-    };
-    let most = phone.request("ValidateCert", &request(100)).await;
-    assert_eq!(most.statuses().len(), 101);
-    let refused = phone.request("ValidateCert", &request(101)).await;
-    assert_eq!(refused.statuses(), ["2"]);
-    mock.shutdown().await;
-}
-
-/// An empty DeviceInformation is none.
-#[tokio::test]
-async fn provision_answers_device_information_where_it_was_sent() {
-    let mock = mock(|_| {}).await;
-    let mut phone = Phone::new(&mock, "load1").await;
-    let asked = phone.ask_policy(DEVICE_INFORMATION).await.xml();
-    let status = super::raw::texts_of(&asked, "/Provision/DeviceInformation/Status");
-    assert_eq!(status, ["1"], "{asked}");
-    let temporary = super::raw::text_of(&asked, "Policy/PolicyKey");
-    let done = phone.acknowledge_policy(&temporary).await.xml();
-    assert_eq!(
-        super::raw::texts_of(&done, "DeviceInformation").len(),
-        0,
-        "{done}"
-    );
-    let empty = phone
-        .ask_policy(r#"<DeviceInformation xmlns="Settings"/>"#)
-        .await;
-    assert_eq!(empty.statuses(), ["165"]);
-    mock.shutdown().await;
-}
