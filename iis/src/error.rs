@@ -101,7 +101,7 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 /// Names and values come from the file and may hold line ends and terminal sequences.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for letter in text.chars() {
         if letter.is_control() {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::civil;
 
-use crate::error::Draft;
-use crate::read::{Origin, Pool};
+use crate::error::{Draft, one_line};
+use crate::read::{Origin, Pool, Refused, RefusedKind};
 use crate::rules::{Element, Rule, SCHEDULE_KEY};
 use crate::values::time_of_day;
-use crate::xml::Attribute;
+use crate::xml::{Attribute, Place};
 
 /// An element of a schedule.
 #[derive(Debug)]
@@ -25,9 +25,44 @@ pub(crate) struct Layer<'t> {
     pub(crate) elements: Vec<(Element, usize)>,
     pub(crate) entries: Vec<(&'static Rule, Attribute<'t>)>,
     pub(crate) steps: Vec<Step<'t>>,
+    /// What IIS refuses.
+    pub(crate) refused: Vec<Refused>,
 }
 
+/// What is noted of one layer; a hostile file has millions.
+const MOST_REFUSED: usize = 100;
+
 impl Layer<'_> {
+    /// Notes an attribute that IIS does not have.
+    pub(crate) fn unknown_attribute(&mut self, attribute: &Attribute<'_>) {
+        let kind = match attribute.name {
+            "configSource" => RefusedKind::ConfigSource,
+            _ => RefusedKind::Attribute,
+        };
+        let place = format!("{}@{}", attribute.place.element, attribute.name);
+        self.note(attribute.place.line, place, kind);
+    }
+
+    /// Notes an element that IIS does not have there.
+    pub(crate) fn unknown_element(&mut self, place: Place<'_>) {
+        self.note(place.line, place.element.to_owned(), RefusedKind::Element);
+    }
+
+    /// Notes a time of a schedule that has seconds.
+    pub(crate) fn check_seconds(&mut self, attribute: &Attribute<'_>) {
+        if time_of_day(&attribute.value).is_ok_and(|time| time.second() != 0) {
+            let place = format!("{}@{}", attribute.place.element, attribute.name);
+            self.note(attribute.place.line, place, RefusedKind::Seconds);
+        }
+    }
+
+    fn note(&mut self, line: usize, place: String, kind: RefusedKind) {
+        if self.refused.len() < MOST_REFUSED {
+            let place = one_line(&place);
+            self.refused.push(Refused { line, place, kind });
+        }
+    }
+
     /// The line of an element.
     pub(crate) fn line(&self, element: Element) -> Option<usize> {
         let found = self.elements.iter().find(|(other, _)| *other == element);

@@ -17,7 +17,7 @@ mod values;
 mod xml;
 
 pub use error::{ConfigError, Problem};
-pub use read::{Origin, Pool, read_pool};
+pub use read::{Origin, Pool, Refused, RefusedKind, read_pool};
 pub use schedule::next_due;
 pub use settings::{
     Failure, IdleTimeoutAction, LoadBalancerCapabilities, PoolSettings, ProcessModel,

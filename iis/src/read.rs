@@ -16,6 +16,34 @@ pub struct Pool {
     /// Where each setting comes from, by its path below the pool, for example
     /// `recycling.periodicRestart.time`. Every setting but the name is there.
     pub origins: BTreeMap<&'static str, Origin>,
+    /// What the pool's elements and `applicationPoolDefaults` hold that IIS refuses and that does not
+    /// hinder reading, a bounded number of each.
+    pub refused: Vec<Refused>,
+}
+
+/// Something that IIS refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// From 1.
+    pub line: usize,
+    /// `element@attribute`, or the element alone.
+    pub place: String,
+    /// What it is.
+    pub kind: RefusedKind,
+}
+
+/// Kinds of [`Refused`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedKind {
+    /// An attribute that IIS does not have at its place. It is not read.
+    Attribute,
+    /// An element that IIS does not have at its place. It is not read.
+    Element,
+    /// A time of a schedule with seconds. The schema's times are of whole minutes.
+    Seconds,
+    /// `configSource`, which names another file. IIS has it on sections only, and the elements of a pool
+    /// are parts of a section.
+    ConfigSource,
 }
 
 /// Where a setting comes from.
@@ -51,13 +79,16 @@ pub fn read_pool(file: &str, bytes: &[u8], pool: &str) -> Result<Pool, ConfigErr
     let mut read = Pool {
         settings: PoolSettings::default(),
         origins: keys.map(|key| (key, Origin::Schema)).collect(),
+        refused: Vec::new(),
     };
     let from_defaults = |line| Origin::Defaults { line };
     found
         .defaults
         .apply(&mut read, from_defaults, &mut problems);
-    if let Some((name, layer)) = found.pool {
+    read.refused = found.defaults.refused;
+    if let Some((name, mut layer)) = found.pool {
         read.settings.name = name;
+        read.refused.append(&mut layer.refused);
         layer.apply(&mut read, |line| Origin::Pool { line }, &mut problems);
     }
     if problems.is_empty() {

@@ -68,6 +68,27 @@ impl Element {
         }
     }
 
+    /// Elements that IIS has in this one too, and that are not read.
+    fn other_children(self) -> &'static [&'static str] {
+        match self {
+            Pool => &["cpu", "environmentVariables"],
+            ProcessModel | Recycling | PeriodicRestart | Schedule | Failure => &[],
+        }
+    }
+
+    /// Whether IIS has an element of that name in this one.
+    pub(crate) fn has_child(self, name: &str) -> bool {
+        self.other_children().contains(&name)
+            || self.children().iter().any(|(child, _)| *child == name)
+    }
+
+    /// Whether IIS has an attribute of that name here.
+    pub(crate) fn has(self, attribute: &str) -> bool {
+        self.rule(attribute).is_some()
+            || self.others().contains(&attribute)
+            || is_anywhere(attribute)
+    }
+
     /// The rule of an attribute.
     pub(crate) fn rule(self, attribute: &str) -> Option<&'static Rule> {
         RULES
@@ -86,6 +107,18 @@ impl Element {
             .map(|rule| rule.attribute);
         nearest(attribute, known)
     }
+}
+
+/// Attributes that IIS has on every element: locks, and the names of namespaces.
+pub(crate) fn is_anywhere(attribute: &str) -> bool {
+    const LOCKS: [&str; 5] = [
+        "lockAllAttributesExcept",
+        "lockAllElementsExcept",
+        "lockAttributes",
+        "lockElements",
+        "lockItem",
+    ];
+    LOCKS.contains(&attribute) || attribute == "xmlns" || attribute.starts_with("xmlns:")
 }
 
 /// The candidate that a misspelt name most likely stands for. Letter case does not count: a name

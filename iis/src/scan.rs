@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Draft, shown};
 use crate::layer::{Layer, Step};
-use crate::rules::{Element, nearest};
+use crate::rules::{Element, is_anywhere, nearest};
 use crate::xml::{Attribute, Place, Token, Xml};
 
 const NO_CONFIGURATION: &str =
@@ -54,6 +54,8 @@ enum Scope {
     LocationHost,
     Pools,
     Layer(Owner, Element),
+    /// `<add>`, `<remove>` or `<clear>` of a schedule, which have no content.
+    Step(Owner),
     /// Not read.
     Other,
     /// Not read, and the pool may be in it.
@@ -120,7 +122,10 @@ impl<'t> Scan<'t> {
     fn scope(&mut self, parent: Scope, place: Place<'t>, attributes: Vec<Attribute<'t>>) -> Scope {
         match (parent, place.element) {
             (Scope::Configuration | Scope::Location, "location") => Scope::Location,
-            (Scope::Configuration, "system.applicationHost") => Scope::ApplicationHost,
+            (Scope::Configuration, "system.applicationHost") => {
+                self.check(&attributes);
+                Scope::ApplicationHost
+            }
             (Scope::Location, "system.applicationHost") => Scope::LocationHost,
             (Scope::LocationHost, "applicationPools") => {
                 self.problem(place, format!("stands in a <location> and {UNREAD}"));
@@ -146,13 +151,34 @@ impl<'t> Scan<'t> {
                 }
                 Scope::Other
             }
-            (Scope::Pools, _) => self.other(place, ["add", "applicationPoolDefaults"]),
+            (Scope::Pools, name) => {
+                let read = ["add", "applicationPoolDefaults"];
+                if nearest(name, read).is_none() {
+                    self.found.defaults.unknown_element(place);
+                }
+                self.other(place, read)
+            }
             (Scope::Layer(owner, Element::Schedule), _) => self.step(owner, place, attributes),
+            (Scope::Step(owner), _) => {
+                if let Some(layer) = self.owned(owner) {
+                    layer.unknown_element(place);
+                }
+                Scope::Other
+            }
             (Scope::Layer(owner, element), name) => {
                 let children = element.children();
                 match children.iter().find(|(child, _)| *child == name) {
                     Some((_, child)) => self.layer(owner, *child, place, attributes),
-                    None => self.other(place, children.iter().map(|(child, _)| *child)),
+                    None => {
+                        let read = children.iter().map(|(child, _)| *child);
+                        if nearest(name, read.clone()).is_none()
+                            && !element.has_child(name)
+                            && let Some(layer) = self.owned(owner)
+                        {
+                            layer.unknown_element(place);
+                        }
+                        self.other(place, read)
+                    }
                 }
             }
             (Scope::Configuration | Scope::Location | Scope::ApplicationHost, _)
@@ -166,6 +192,7 @@ impl<'t> Scan<'t> {
             return Scope::Other;
         }
         self.pools = Some(place);
+        self.check(attributes);
         for attribute in attributes {
             let what = match attribute.name {
                 "configSource" => "is kept in another file",
@@ -177,6 +204,15 @@ impl<'t> Scan<'t> {
             return Scope::Unread;
         }
         Scope::Pools
+    }
+
+    /// Notes what IIS does not have on an element that holds the pools.
+    fn check(&mut self, attributes: &[Attribute<'t>]) {
+        for attribute in attributes {
+            if !is_anywhere(attribute.name) && attribute.name != "configProtectionProvider" {
+                self.found.defaults.unknown_attribute(attribute);
+            }
+        }
     }
 
     fn pool(&mut self, place: Place<'t>, attributes: Vec<Attribute<'t>>) -> Scope {
@@ -232,6 +268,8 @@ impl<'t> Scan<'t> {
                 layer.entries.push((rule, attribute));
             } else if let Some(meant) = element.meant(attribute.name) {
                 misspelt.push(attribute.problem(unknown(meant)));
+            } else if !element.has(attribute.name) {
+                layer.unknown_attribute(&attribute);
             }
         }
         self.found.problems.append(&mut misspelt);
@@ -239,16 +277,38 @@ impl<'t> Scan<'t> {
     }
 
     fn step(&mut self, owner: Owner, place: Place<'t>, attributes: Vec<Attribute<'t>>) -> Scope {
+        let has_value = ["add", "remove"].contains(&place.element);
+        if (has_value || place.element == "clear")
+            && let Some(layer) = self.owned(owner)
+        {
+            for attribute in &attributes {
+                let is_value = has_value && nearest(attribute.name, ["value"]).is_some();
+                if !is_value && !is_anywhere(attribute.name) {
+                    layer.unknown_attribute(attribute);
+                }
+            }
+        }
         let step = match place.element {
             "clear" => Some(Step::Clear),
             "add" => self.needed(place, attributes, "value").map(Step::Add),
             "remove" => self.needed(place, attributes, "value").map(Step::Remove),
-            _ => return self.other(place, ["add", "clear", "remove"]),
+            _ => {
+                let read = ["add", "clear", "remove"];
+                if nearest(place.element, read).is_none()
+                    && let Some(layer) = self.owned(owner)
+                {
+                    layer.unknown_element(place);
+                }
+                return self.other(place, read);
+            }
         };
         if let (Some(layer), Some(step)) = (self.owned(owner), step) {
+            if let Step::Add(attribute) | Step::Remove(attribute) = &step {
+                layer.check_seconds(attribute);
+            }
             layer.steps.push(step);
         }
-        Scope::Other
+        Scope::Step(owner)
     }
 
     fn owned(&mut self, owner: Owner) -> Option<&mut Layer<'t>> {

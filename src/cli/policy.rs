@@ -11,7 +11,7 @@ use jiff::civil::Time;
 use super::{Exit, print_or_fail};
 use crate::recycle::policy::{
     Context, Exchange, Finding, RULES, Rule, Severity, explain, lint, lint_together, next_times,
-    settings,
+    settings, unreadable,
 };
 use crate::report::sarif;
 use crate::scenario::read_config;
@@ -178,37 +178,45 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
     }
 }
 
+/// Why a file cannot be read: in words, and its mistakes.
+struct Unread {
+    why: String,
+    mistakes: Vec<Finding>,
+}
+
 /// Reads the pool of a file; prints every mistake of it.
-fn load(file: &Path, pool: &str) -> Option<Pool> {
+fn load(file: &Path, pool: &str) -> Result<Pool, Unread> {
     let name = file.display().to_string();
-    let bytes = match read_config(file) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            eprintln!("error: {name}: {error}");
-            return None;
+    let bytes = read_config(file).map_err(|error| {
+        eprintln!("error: {name}: {error}");
+        Unread {
+            why: error.to_string(),
+            mistakes: Vec::new(),
         }
-    };
-    match iis::read_pool(&name, &bytes, pool) {
-        Ok(pool) => Some(pool),
-        Err(error) => {
-            eprintln!("error: {error}");
-            None
+    })?;
+    iis::read_pool(&name, &bytes, pool).map_err(|error| {
+        eprintln!("error: {error}");
+        let mistakes = unreadable(&name, &error);
+        let first = mistakes.first().map_or("", |first| &first.message);
+        Unread {
+            why: format!("{} mistakes; the first: {first}", error.problems().len()),
+            mistakes,
         }
-    }
+    })
 }
 
 fn lint_files(arguments: &LintArguments) -> Exit {
-    let (mut pools, mut unread) = (Vec::new(), Vec::new());
+    let (mut pools, mut unread, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
     for file in &arguments.files {
         let name = file.display().to_string();
         match load(file, &arguments.pool) {
-            Some(pool) => pools.push((name, pool)),
+            Ok(pool) => pools.push((name, pool)),
             // One broken file does not hide what the others say.
-            None => unread.push(name),
+            Err(mut problem) => {
+                mistakes.append(&mut problem.mistakes);
+                unread.push((name, problem.why));
+            }
         }
-    }
-    if pools.is_empty() {
-        return Exit::Usage;
     }
     let context = Context {
         exchange: match arguments.exchange {
@@ -225,6 +233,7 @@ fn lint_files(arguments: &LintArguments) -> Exit {
         .flat_map(|(file, pool)| lint(file, pool, &context))
         .collect();
     findings.extend(lint_together(&pools));
+    findings.append(&mut mistakes);
     findings.retain(|finding| !arguments.allow.iter().any(|rule| rule.id == finding.rule));
     let exit = if !unread.is_empty() {
         Exit::Usage
@@ -246,16 +255,21 @@ fn lint_files(arguments: &LintArguments) -> Exit {
                     })
                 })
                 .collect();
+            let unread: Vec<&str> = unread.iter().map(|(file, _)| file.as_str()).collect();
             let report =
                 serde_json::json!({ "files": files, "findings": findings, "unread": unread });
             format!("{report:#}\n")
         }
-        Format::Sarif => format!("{:#}\n", sarif(&findings)),
+        Format::Sarif => format!("{:#}\n", sarif(&findings, &unread)),
     };
     print_or_fail(&text, exit)
 }
 
-fn lint_text(pools: &[(String, Pool)], findings: &[Finding], unread: &[String]) -> String {
+fn lint_text(
+    pools: &[(String, Pool)],
+    findings: &[Finding],
+    unread: &[(String, String)],
+) -> String {
     let mut out = String::new();
     for (file, pool) in pools {
         let _ = writeln!(out, "{file}: {}", pool.settings.name);
@@ -296,7 +310,8 @@ fn lint_text(pools: &[(String, Pool)], findings: &[Finding], unread: &[String]) 
         count(Severity::Note)
     );
     if !unread.is_empty() {
-        let _ = writeln!(out, "not read: {}", unread.join(", "));
+        let files: Vec<&str> = unread.iter().map(|(file, _)| file.as_str()).collect();
+        let _ = writeln!(out, "not read: {}", files.join(", "));
     }
     out
 }
@@ -331,7 +346,7 @@ fn origin_text(origin: Origin) -> String {
 }
 
 fn show(arguments: &ShowArguments) -> Exit {
-    let Some(pool) = load(&arguments.file, &arguments.pool) else {
+    let Ok(pool) = load(&arguments.file, &arguments.pool) else {
         return Exit::Usage;
     };
     let now = Zoned::now();

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use crate::recycle::policy::{Finding, RULES, Severity};
 
-/// One SARIF log.
+/// One SARIF log. Files that could not be read are named with the reason: a log without findings is not
+/// to look as if they had none.
 #[must_use]
-pub fn sarif(findings: &[Finding]) -> Value {
+pub fn sarif(findings: &[Finding], unread: &[(String, String)]) -> Value {
     let rules: Vec<Value> = RULES
         .iter()
         .map(|rule| {
@@ -18,6 +19,16 @@ pub fn sarif(findings: &[Finding]) -> Value {
         })
         .collect();
     let results: Vec<Value> = findings.iter().map(result).collect();
+    let notifications: Vec<Value> = unread
+        .iter()
+        .map(|(file, why)| {
+            json!({
+                "level": "error",
+                "message": { "text": format!("{file} was not read: {why}") },
+                "locations": [{ "physicalLocation": { "artifactLocation": { "uri": uri(file) } } }],
+            })
+        })
+        .collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -28,6 +39,10 @@ pub fn sarif(findings: &[Finding]) -> Value {
                 "informationUri": env!("CARGO_PKG_REPOSITORY"),
                 "rules": rules,
             }},
+            "invocations": [{
+                "executionSuccessful": unread.is_empty(),
+                "toolExecutionNotifications": notifications,
+            }],
             "results": results,
         }],
     })

@@ -1,6 +1,8 @@
 //! What is said about values, names and places that are wrong.
 
-use super::fixtures::{assert_mistake, mistake_of, mistakes, mistakes_of, read, scheduled};
+use iis::read_pool;
+
+use super::fixtures::{assert_mistake, file, mistake_of, mistakes, mistakes_of, read, scheduled};
 
 #[test]
 fn a_schedule_with_mistakes_is_refused() {
@@ -312,4 +314,83 @@ fn pools_that_are_elsewhere_are_not_guessed() {
             "{text}: {all:?}"
         );
     }
+}
+
+#[test]
+fn what_iis_refuses_is_noted_with_its_place() {
+    let noted = |pools: &str| -> Vec<String> {
+        let pool = read(pools);
+        let refused = pool.refused.iter();
+        refused
+            .map(|refused| format!("{} {} {:?}", refused.line, refused.place, refused.kind))
+            .collect()
+    };
+    let pools = "<applicationPoolDefaults future='1'><failure also='1' /></applicationPoolDefaults>\n\
+                 <add name='P' timeToLive='1'>\n\
+                 <recycling configSource='recycling.config' enabled='true'>\n\
+                 <periodicRestart interval='1'>\n\
+                 <schedule every='day'><add value='03:00:00' days='Mon' /><clear value='1' />\
+                 <skip /></schedule>\n<times />\n</periodicRestart>\n<schedule />\n</recycling>\n\
+                 <processModel configSource='x' /><memory /></add>";
+    assert_eq!(
+        noted(pools),
+        [
+            "4 applicationPoolDefaults@future Attribute",
+            "4 failure@also Attribute",
+            "5 add@timeToLive Attribute",
+            "6 recycling@configSource ConfigSource",
+            "6 recycling@enabled Attribute",
+            "7 periodicRestart@interval Attribute",
+            "8 schedule@every Attribute",
+            "8 add@days Attribute",
+            "8 clear@value Attribute",
+            "8 skip Element",
+            "9 times Element",
+            "11 schedule Element",
+            "13 processModel@configSource ConfigSource",
+            "13 memory Element",
+        ]
+    );
+    // What IIS has, and what is in elements that are not read.
+    let pools = "<applicationPoolDefaults lockItem='true' /><add name='P' lockAttributes='x' \
+                 CLRConfigFile='x' xmlns:x='y'><cpu future='1' /><environmentVariables><future />\
+                 </environmentVariables><recycling lockElements='x'><periodicRestart><schedule>\
+                 <add value='03:00:00' lockItem='true' /></schedule></periodicRestart></recycling>\
+                 <processModel userName='x' /><failure orphanActionExe='x' /></add>\
+                 <add name='Q' future='1'><future /></add>";
+    assert_eq!(noted(pools), [""; 0]);
+    let pools = scheduled(
+        "<schedule>\n<add value='03:00:30' /><remove value='03:00:01' />\n<add value='04:00:00'>\
+         <add value='05:00:00' /></add><clear><x /></clear></schedule>",
+    );
+    assert_eq!(
+        noted(&format!("<pool name='P' />{pools}")),
+        [
+            "4 pool Element",
+            "5 add@value Seconds",
+            "5 remove@value Seconds",
+            "6 add Element",
+            "6 x Element",
+        ]
+    );
+    let text = file("<add name='P' />")
+        .replace(
+            "<applicationPools>",
+            "<applicationPools future='1' lockItem='true'>",
+        )
+        .replace(
+            "<system.applicationHost>",
+            "<system.applicationHost configSource='x'>",
+        );
+    let pool = read_pool("a.config", text.as_bytes(), "P").unwrap();
+    let places: Vec<&str> = pool.refused.iter().map(|refused| &*refused.place).collect();
+    assert_eq!(
+        places,
+        [
+            "system.applicationHost@configSource",
+            "applicationPools@future"
+        ]
+    );
+    let many: String = (0..200).map(|number| format!(" a{number}='1'")).collect();
+    assert_eq!(noted(&format!("<add name='P'{many} />")).len(), 100);
 }

@@ -8,7 +8,7 @@ use iis::{Origin, Pool, PoolSettings};
 use jiff::civil::Time;
 
 pub use explain::{explain, next_times};
-pub use lint::{Context, Exchange, Finding, Severity, lint, lint_together};
+pub use lint::{Context, Exchange, Finding, Severity, lint, lint_together, unreadable};
 pub use rules::{RULES, Rule};
 
 /// A setting as it is in force: its name below the pool, its value as IIS writes it, and where it

@@ -24,6 +24,26 @@ const HEALTH_CHECKER: &str = "https://microsoft.github.io/CSS-Exchange/Diagnosti
 /// All rules.
 pub const RULES: &[Rule] = &[
     Rule {
+        id: "invalid",
+        about: "A setting that IIS refuses: the file cannot be read.",
+        source: POOL,
+    },
+    Rule {
+        id: "config-source",
+        about: "Settings are in another file, where IIS does not allow it.",
+        source: RECYCLING,
+    },
+    Rule {
+        id: "unknown-setting",
+        about: "IIS does not have an attribute or an element at its place.",
+        source: POOL,
+    },
+    Rule {
+        id: "schedule-seconds",
+        about: "A schedule has times of whole minutes.",
+        source: PERIODIC,
+    },
+    Rule {
         id: "no-recycle",
         about: "Nothing recycles the pool, so stranded Pings gather until somebody does.",
         source: KB,

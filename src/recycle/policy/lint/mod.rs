@@ -1,5 +1,8 @@
 //! What is wrong with a pool's recycling settings, as advice.
 
+mod file;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,6 +15,8 @@ use super::explain::{cut_share, memory};
 use super::rules::Rule;
 use super::time_text;
 use crate::scenario::format_duration;
+
+pub use file::unreadable;
 
 /// How bad a finding is.
 #[derive(
@@ -77,8 +82,8 @@ pub struct Finding {
     pub message: String,
     /// What to do about it.
     pub advice: String,
-    /// The setting.
-    pub setting: &'static str,
+    /// The setting, or `element@attribute`.
+    pub setting: Cow<'static, str>,
     /// File, as it was named.
     pub file: String,
     /// Line of the setting, if the file has it.
@@ -106,6 +111,7 @@ pub fn lint(file: &str, pool: &Pool, context: &Context) -> Vec<Finding> {
         context,
         findings: Vec::new(),
     };
+    desk.refused();
     desk.whether_it_recycles();
     desk.when();
     desk.memory_and_requests();
@@ -143,7 +149,7 @@ pub fn lint_together(pools: &[(String, Pool)]) -> Vec<Finding> {
                 files.join(", ")
             ),
             advice: "shift the times by at least half an hour from server to server".to_owned(),
-            setting: SCHEDULE,
+            setting: SCHEDULE.into(),
             file: file.clone(),
             line: line(pool, SCHEDULE),
         }
@@ -185,7 +191,7 @@ impl Desk<'_> {
             severity,
             message: message.into(),
             advice: advice.into(),
-            setting,
+            setting: setting.into(),
             file: self.file.to_owned(),
             line: line(self.pool, setting),
         });

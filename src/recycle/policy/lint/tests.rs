@@ -277,3 +277,59 @@ fn numbers_are_worked_out() {
         .unwrap();
     assert!(cut.message.contains("4850 of 5000"), "{}", cut.message);
 }
+
+#[test]
+fn what_iis_refuses_is_found_with_its_line() {
+    let schedule = |value: &str| {
+        exchange(&format!(
+            "<recycling>\n<periodicRestart time=\"00:00:00\">\n<schedule><clear/><add value=\"{value}\"/>\
+             </schedule>\n</periodicRestart>\n</recycling>"
+        ))
+    };
+    let found = |pool: &Pool, id: &str| -> Vec<(String, Severity, Option<usize>)> {
+        lint("f", pool, &context(Exchange::Affected))
+            .into_iter()
+            .filter(|finding| finding.rule == id)
+            .map(|finding| (finding.setting.into_owned(), finding.severity, finding.line))
+            .collect()
+    };
+    for (value, expected) in [
+        ("03:00:30", 1),
+        ("23:59:59", 1),
+        ("03:00:00", 0),
+        ("03:01:00", 0),
+    ] {
+        let found = found(&schedule(value), "schedule-seconds");
+        assert_eq!(found.len(), expected, "{value}");
+        if let [(setting, severity, line)] = found.as_slice() {
+            assert_eq!(setting, "add@value");
+            assert_eq!((*severity, *line), (Severity::Error, Some(8)));
+        }
+    }
+    let unknown =
+        exchange("<recycling configSource=\"r.config\" enabled=\"true\"><times /></recycling>");
+    assert_eq!(
+        found(&unknown, "config-source"),
+        [(
+            "recycling@configSource".to_owned(),
+            Severity::Error,
+            Some(6)
+        )]
+    );
+    assert_eq!(
+        found(&unknown, "unknown-setting"),
+        [
+            ("recycling@enabled".to_owned(), Severity::Warning, Some(6)),
+            ("times".to_owned(), Severity::Warning, Some(6)),
+        ]
+    );
+    let known = exchange("<recycling><periodicRestart time=\"00:00:00\" /></recycling>");
+    for id in [
+        "config-source",
+        "unknown-setting",
+        "schedule-seconds",
+        "invalid",
+    ] {
+        assert_eq!(found(&known, id), [], "{id}");
+    }
+}
