@@ -234,7 +234,7 @@ fn clr(page: &mut Page, workers: &[WorkerTruth]) {
         let name = format!("windows_netframework_clrmemory_{name}");
         page.add(kind, &name, series);
     };
-    each(Gauge, "gc_time_percent", |counts| counts.gc_share);
+    each(Gauge, "gc_time_percent", |counts| counts.gc_share * 100.0);
     each(Gauge, "committed_bytes", |counts| counts.heap_bytes as f64);
     each(Counter, "allocated_bytes_total", |counts| {
         counts.allocated_bytes as f64
@@ -379,5 +379,41 @@ fn tcp(page: &mut Page, server: &Server) {
     if let Some(host) = process::tcp_counters() {
         both("connections_reset_total", host.reset);
         both("segments_retransmitted_total", host.retransmitted);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// windows_exporter gives a percentage since 0.20, whatever its share is called elsewhere.
+    #[test]
+    fn gc_time_is_a_percentage() {
+        let worker = |pid, gc_share| WorkerTruth {
+            pid,
+            counts: WorkerCounts {
+                gc_share,
+                ..WorkerCounts::default()
+            },
+            ..WorkerTruth::default()
+        };
+        let mut page = Page {
+            registry: Registry::new(),
+            outcome: Ok(()),
+        };
+        clr(&mut page, &[worker(4712, 0.025), worker(9120, 1.0)]);
+        let mut text = Vec::new();
+        let families = page.registry.gather();
+        TextEncoder::new().encode(&families, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let name = "windows_netframework_clrmemory_gc_time_percent";
+        let series: Vec<&str> = text.lines().filter(|line| line.starts_with(name)).collect();
+        assert_eq!(
+            series,
+            [
+                format!("{name}{{process=\"w3wp\",process_id=\"4712\"}} 2.5"),
+                format!("{name}{{process=\"w3wp\",process_id=\"9120\"}} 100"),
+            ]
+        );
     }
 }
