@@ -24,7 +24,8 @@ pub(super) struct Arguments {
     /// beside the devices', and the run is judged again.
     #[arg(long, value_name = "FILE")]
     perfmon: Option<PathBuf>,
-    /// Minutes to add to the file's times to get UTC, where its heading does not say so.
+    /// Minutes to add to the file's times to get UTC (-60 for UTC+1), where its heading does not say
+    /// them or says others.
     #[arg(
         long,
         value_name = "MINUTES",

@@ -39,7 +39,13 @@ pub struct SourceReport {
     /// Names in it that look like misspelt ones, and for what they are taken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub misspelt: Vec<String>,
+    /// What was left out of its texts, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
+
+/// Remarks of a source that are kept. A text that is damaged differs each time.
+const MOST_REMARKS: usize = 20;
 
 /// A reading, and when it was taken.
 #[derive(Debug, Clone)]
@@ -237,6 +243,20 @@ fn misspelt(gauges: &Gauges) -> Vec<String> {
         .collect()
 }
 
+/// Reports once what was left out of a text.
+fn remark_once(slot: &Mutex<Slot>, remark: &str) {
+    let remark = clean(remark);
+    let source = {
+        let report = &mut lock(slot).report;
+        if report.remarks.contains(&remark) || report.remarks.len() >= MOST_REMARKS {
+            return;
+        }
+        report.remarks.push(remark.clone());
+        report.name.clone()
+    };
+    say(&format!("{source}: {remark}"));
+}
+
 fn tell_once(slot: &Mutex<Slot>, text: String) {
     let source = {
         let report = &mut lock(slot).report;
@@ -268,14 +288,17 @@ async fn read(
             Ok(Fetched::Bytes(bytes, age)) => {
                 let now = Instant::now();
                 let at = now.checked_sub(age).unwrap_or(now);
-                match format::parse(plan.format, &bytes, &scope) {
-                    Ok(gauges) => {
-                        for text in misspelt(&gauges) {
+                match format::read(plan.format, &bytes, &scope) {
+                    Ok(parsed) => {
+                        for text in misspelt(&parsed.gauges) {
                             tell_once(&slot, text);
+                        }
+                        for remark in &parsed.remarks {
+                            remark_once(&slot, remark);
                         }
                         let mut slot = lock(&slot);
                         slot.reading = Some(Reading {
-                            gauges,
+                            gauges: parsed.gauges,
                             at,
                             open: (before, open()),
                         });

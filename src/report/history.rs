@@ -44,6 +44,8 @@ pub fn judge_with_history(
         .started
         .parse()
         .map_err(|error: jiff::Error| error.to_string())?;
+    let remarks = history.remarks.iter().map(|remark| named(remark.clone()));
+    record.problems.extend(remarks.collect::<Vec<_>>());
     let rows: Vec<(f64, _)> = history
         .rows
         .into_iter()

@@ -149,7 +149,7 @@ fn sources(out: &mut String, record: &RunRecord) {
         if let Some(failure) = &source.last_failure {
             let _ = write!(out, "; {} failures, the last: {failure}", source.failures);
         }
-        for text in &source.misspelt {
+        for text in source.misspelt.iter().chain(&source.remarks) {
             let _ = write!(out, "; {text}");
         }
         out.push('\n');

@@ -203,6 +203,9 @@ fn a_perfmon_log_is_laid_beside_a_run_that_is_over() {
         refused.contains("nothing of the time of the run"),
         "{refused}"
     );
+    // The bias that is given counts, and not the heading's.
+    assert_eq!(report(&file, &["--bias", "-60"]).status.code(), Some(3));
+    assert_eq!(report(&file, &["--bias", "0"]).status.code(), Some(2));
     std::fs::write(&file, log.replace(" (W. Europe Standard Time)(-60)", "")).unwrap();
     assert_eq!(report(&file, &[]).status.code(), Some(2));
     assert_eq!(report(&file, &["--bias", "-60"]).status.code(), Some(3));

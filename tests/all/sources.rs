@@ -126,6 +126,69 @@ async fn a_misspelt_figure_is_told_and_one_of_ones_own_is_not() {
     );
 }
 
+#[tokio::test]
+async fn what_is_left_out_of_a_text_is_reported_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = |name: &str| {
+        let cases = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cases");
+        std::fs::read_to_string(cases.join(name)).unwrap()
+    };
+    let file = |name: &str, text: String, format| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        source(Place::Path(file), format)
+    };
+    let right = case("d1-exporter-031.prom");
+    let plans = [
+        file("right", right.clone(), Format::Exporter),
+        file(
+            "wrong",
+            right.replace("2.4561", "42949.67"),
+            Format::Exporter,
+        ),
+        source(
+            Place::Command(format!(
+                "echo '{}'; date +%s%N",
+                right.replace("2.4561", "-1")
+            )),
+            Format::Exporter,
+        ),
+        file("rows", case("d7-typeperf-mismatch.csv"), Format::Perfmon),
+    ];
+    let mut sources = Sources::start(&plans, &scope(), std::sync::Arc::new(|| 3));
+    eventually(
+        "every source was read, the command several times",
+        || async {
+            let reports = sources.reports();
+            reports[..2].iter().all(|report| report.readings > 0)
+                && reports[2].readings > 2
+                && reports[3].failures > 0
+        },
+    )
+    .await;
+    let reports = sources.reports();
+    let overflow = "a value of windows_netframework_clrmemory_gc_time_percent counts as no sample: it is \
+                    no percentage; windows_exporter before 0.32 can overflow here";
+    assert_eq!(reports[0].remarks, [""; 0]);
+    assert_eq!(reports[1].remarks, [overflow]);
+    assert_eq!(
+        reports[2]
+            .remarks
+            .iter()
+            .filter(|remark| *remark == overflow)
+            .count(),
+        1
+    );
+    assert!(reports[2].remarks.len() <= 20, "{:?}", reports[2].remarks);
+    let failure = reports[3].last_failure.as_deref().unwrap();
+    assert!(
+        failure.starts_with("line 2: expected 2 values"),
+        "{failure}"
+    );
+    // Of several sources of a server the first counts.
+    assert_eq!(sources.sample().0["server.gc_time"], 2.4561 / 100.0);
+}
+
 const FORMATS: [Format; 5] = [
     Format::Exporter,
     Format::Perfmon,

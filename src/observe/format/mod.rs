@@ -4,13 +4,16 @@
 //! The gauges have the same names whatever the format, so that a check does not care which source
 //! the user has.
 
+mod cells;
 mod exporter;
+mod exposition;
+mod instance;
+mod net_tcp_connection;
 mod netstat;
 mod perfmon;
+mod sockets;
 mod text;
 mod values;
-
-use std::collections::BTreeSet;
 
 use crate::measure::Gauges;
 use crate::scenario::Format;
@@ -49,17 +52,34 @@ impl FormatError {
     }
 }
 
+/// What a text holds.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Parsed {
+    pub(super) gauges: Gauges,
+    /// What was left out of it, and why. The same text for the same cause, so that a source that is
+    /// read every second can report each once.
+    pub(super) remarks: Vec<String>,
+}
+
 /// Reads a text.
 ///
 /// # Errors
 /// When it is not of that format, or holds nothing that is known.
 pub fn parse(format: Format, bytes: &[u8], scope: &Scope) -> Result<Gauges, FormatError> {
+    read(format, bytes, scope).map(|parsed| parsed.gauges)
+}
+
+/// Reads a text, and says what is left out of it.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn read(format: Format, bytes: &[u8], scope: &Scope) -> Result<Parsed, FormatError> {
     let text = decode(bytes);
     match format {
         Format::Exporter => exporter::parse(&text, scope),
         Format::Perfmon => perfmon::parse(&text, scope),
         Format::Netstat => netstat::parse(&text, scope),
-        Format::NetTcpConnection => netstat::parse_csv(&text, scope),
+        Format::NetTcpConnection => net_tcp_connection::parse(&text, scope),
         Format::Values => values::parse(&text),
     }
 }
@@ -113,20 +133,26 @@ pub fn together(name: &str) -> Together {
 /// A source has some fifty figures; one that prints numbers without end must not fill the journal.
 const MOST_GAUGES: usize = 1000;
 
+/// Remarks on one text; a hostile one has a cause in every line.
+const MOST_REMARKS: usize = 8;
+
 /// Gauges in the making: several values of one name become one.
 #[derive(Debug, Default)]
-struct Gathered(Gauges);
+struct Gathered {
+    gauges: Gauges,
+    remarks: Vec<String>,
+}
 
 impl Gathered {
     fn add(&mut self, name: &str, value: f64) {
         if !value.is_finite() {
             return;
         }
-        if self.0.len() >= MOST_GAUGES && !self.0.contains_key(name) {
+        if self.gauges.len() >= MOST_GAUGES && !self.gauges.contains_key(name) {
             return;
         }
         let together = together(name);
-        let slot = self.0.entry(name.to_owned());
+        let slot = self.gauges.entry(name.to_owned());
         slot.and_modify(|so_far| {
             let sum = match together {
                 Together::Sum => *so_far + value,
@@ -142,20 +168,33 @@ impl Gathered {
         self.add(&format!("server.{name}"), value);
     }
 
-    fn done(self, expected: &str) -> Result<Gauges, FormatError> {
-        if self.0.is_empty() {
-            Err(FormatError::new(
-                1,
-                format!("expected {expected}; none is there"),
-            ))
+    /// Says once what was left out.
+    fn remark(&mut self, remark: impl Into<String>) {
+        remember(&mut self.remarks, remark.into());
+    }
+
+    fn done(self, expected: &str) -> Result<Parsed, FormatError> {
+        if self.gauges.is_empty() {
+            let mut problem = format!("expected {expected}; none is there");
+            if let Some(remark) = self.remarks.first() {
+                problem = format!("{problem}: {remark}");
+            }
+            Err(FormatError::new(1, problem))
         } else {
-            Ok(self.0)
+            Ok(Parsed {
+                gauges: self.gauges,
+                remarks: self.remarks,
+            })
         }
     }
 }
 
-/// Process ids of the pool's workers, as texts.
-type Pids = BTreeSet<String>;
+/// Adds a remark, each once and a bounded number of them.
+fn remember(remarks: &mut Vec<String>, remark: String) {
+    if remarks.len() < MOST_REMARKS && !remarks.contains(&remark) {
+        remarks.push(remark);
+    }
+}
 
 #[cfg(test)]
 pub(super) fn scope() -> Scope {
@@ -164,4 +203,11 @@ pub(super) fn scope() -> Scope {
         client_port: 443,
         back_end_port: 444,
     }
+}
+
+/// A file of tests/data/cases.
+#[cfg(test)]
+fn case(name: &str) -> Vec<u8> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cases");
+    std::fs::read(folder.join(name)).unwrap()
 }

@@ -1,4 +1,4 @@
-//! TCP sockets as Windows prints them: `netstat -ano`, `-anob`, and `Get-NetTCPConnection` as CSV.
+//! TCP sockets as Windows prints them: `netstat -ano` and `-anob`.
 //!
 //! HTTP.sys owns the sockets of clients, so those show PID 4; only outgoing sockets belong to a
 //! w3wp.exe (server-observability.md, section 5). Both groups are told apart by port, which needs
@@ -6,15 +6,18 @@
 
 use tcp_table::State;
 
+use super::sockets::Tables;
 use super::values::shown;
-use super::{FormatError, Gathered, Scope};
-use crate::measure::Gauges;
+use super::{FormatError, Parsed, Scope};
 
-/// German is the one language that translates the states; captures in French, Spanish, Italian,
-/// Portuguese, Russian, Japanese, Chinese and Korean show the English words. A letter outside ASCII
-/// matches any other, because the text's code page is not known.
-const GERMAN: &[(&str, State)] = &[
+/// States as they are written by Windows in another language, or by another version. German is the
+/// one language that translates them; captures in French, Spanish, Italian, Portuguese, Russian,
+/// Japanese, Chinese and Korean show the English words.
+const OTHER_NAMES: &[(&str, State)] = &[
     ("ABHÖREN", State::Listening),
+    // Ö in code pages that do not have it.
+    ("ABHOREN", State::Listening),
+    ("ABHOEREN", State::Listening),
     ("HERGESTELLT", State::Established),
     ("SCHLIESSEN_WARTEN", State::CloseWait),
     ("WARTEND", State::TimeWait),
@@ -24,138 +27,98 @@ const GERMAN: &[(&str, State)] = &[
     ("SYN_EMPFANGEN", State::SynReceived),
     ("ZULETZT_ACK", State::LastAck),
     ("SCHLIESSEND", State::Closing),
+    ("LISTEN", State::Listening),
+    ("SYN_RCVD", State::SynReceived),
+    ("DELETE_TCB", State::Closed),
+    // `-q` lists ports that are bound and not connected.
+    ("BOUND", State::Closed),
 ];
-/// `Get-NetTCPConnection` and .NET spell them like this, or give the number (MIB_TCP_STATE).
-const NET_STATES: [(&str, State); 12] = [
-    ("Closed", State::Closed),
-    ("Listen", State::Listening),
-    ("SynSent", State::SynSent),
-    ("SynReceived", State::SynReceived),
-    ("Established", State::Established),
-    ("FinWait1", State::FinWait1),
-    ("FinWait2", State::FinWait2),
-    ("CloseWait", State::CloseWait),
-    ("Closing", State::Closing),
-    ("LastAck", State::LastAck),
-    ("TimeWait", State::TimeWait),
-    ("DeleteTCB", State::Closed),
+/// Titles of the table, for a text whose headings were filtered away.
+const TITLES: &[&str] = &[
+    "Active Connections",
+    "Aktive Verbindungen",
+    "Connexions actives",
+    "Conexiones activas",
+    "Connessioni attive",
 ];
 
-/// Sockets by group and state.
-struct Sockets {
-    server: [u64; State::ALL.len()],
-    outgoing: [u64; State::ALL.len()],
-    machine: [u64; State::ALL.len()],
-    rows: usize,
-}
-
-impl Sockets {
-    const fn new() -> Self {
-        Self {
-            server: [0; State::ALL.len()],
-            outgoing: [0; State::ALL.len()],
-            machine: [0; State::ALL.len()],
-            rows: 0,
-        }
-    }
-
-    fn add(&mut self, scope: &Scope, local: u16, remote: u16, state: State) {
-        self.rows += 1;
-        let at = state as usize;
-        self.machine[at] += 1;
-        // The accepted end of a front-end proxy's connection has the back end's port on this side.
-        if local == scope.client_port {
-            self.server[at] += 1;
-        } else if remote == scope.back_end_port && local != scope.back_end_port {
-            self.outgoing[at] += 1;
-        }
-    }
-
-    fn gauges(&self) -> Gauges {
-        let mut gathered = Gathered::default();
-        for (group, counts) in [("server", self.server), ("outgoing", self.outgoing)] {
-            let mut ports = 0;
-            for (state, count) in State::ALL.iter().zip(counts) {
-                let name = format!("tcp.{group}.{}", state.gauge());
-                gathered.add(&name, count as f64);
-                if state.keeps_port() {
-                    ports += count;
-                }
-            }
-            gathered.add(&format!("tcp.{group}.ports"), ports as f64);
-        }
-        for state in [State::CloseWait, State::Established, State::TimeWait] {
-            let count = self.machine[state as usize] as f64;
-            gathered.server(&format!("tcp.{}", state.gauge()), count);
-        }
-        gathered.0
-    }
-}
-
-/// Text of `netstat -ano` or `-anob`. Lines that do not begin with TCP are headings, owners or UDP.
-/// Of several snapshots (`netstat -ano 5`) the last counts.
-pub(super) fn parse(text: &str, scope: &Scope) -> Result<Gauges, FormatError> {
-    let mut sockets = Sockets::new();
-    let mut unknown: Option<FormatError> = None;
+/// Text of `netstat -ano` or `-anob`. Lines that do not begin with TCP are headings, owners, messages
+/// or UDP. Of several snapshots (`netstat -ano 5`) the last counts.
+pub(super) fn parse(text: &str, scope: &Scope) -> Result<Parsed, FormatError> {
+    let mut tables = Tables::default();
     let last = text.lines().count();
     for (index, line) in text.lines().enumerate() {
-        // Rows and owners are set in; a title is not.
-        let is_row = ["TCP", "UDP"].iter().any(|word| line.starts_with(word));
-        if sockets.rows > 0 && !is_row && line.starts_with(|first: char| first.is_alphabetic()) {
-            sockets = Sockets::new();
-        }
         // PowerShell's Select-String marks what it found.
-        let mut words = line.trim_start_matches(['>', ' ']).split_whitespace();
+        let line = line.trim_start_matches(['>', ' ', '\t']);
+        let mut words = line.split_whitespace();
         if !words
             .next()
             .is_some_and(|word| word.eq_ignore_ascii_case("TCP"))
         {
+            if is_heading(line) {
+                tables.begin();
+            }
             continue;
         }
-        match netstat_row(words) {
-            Ok((local, remote, Ok(state))) => sockets.add(scope, local, remote, state),
+        match row(words) {
+            Ok((local, remote, state)) => tables.add(scope, local, remote, state),
             // A command that was stopped, or a file that is being written, ends inside a line.
-            _ if index + 1 == last && !text.ends_with('\n') => {}
-            // One row in another language's word must not cost the others.
-            Ok((_, _, Err(problem))) => {
-                unknown.get_or_insert_with(|| FormatError::new(index + 1, problem));
-            }
-            Err(problem) => return Err(FormatError::new(index + 1, problem)),
+            Err(_) if index + 1 == last && !text.ends_with('\n') => {}
+            Err(problem) => tables.leave_out(index + 1, problem),
         }
     }
-    if sockets.rows > 0 {
-        return Ok(sockets.gauges());
-    }
-    Err(unknown.unwrap_or_else(|| {
-        FormatError::new(
+    tables.done().unwrap_or_else(|| {
+        Err(FormatError::new(
             1,
             format!(
                 "expected lines of netstat -ano, `TCP local remote state pid`; found {:?}",
                 shown(text.trim())
             ),
-        )
-    }))
+        ))
+    })
 }
 
-/// Ports on both sides, and the state, or what is wrong with its word.
-type Row = (u16, u16, Result<State, String>);
+/// Whether a line that is not a row begins a table. Owners of sockets and messages of netstat stand
+/// between the rows, at any distance from the margin; they begin none.
+fn is_heading(line: &str) -> bool {
+    let line = line.trim_end();
+    let first = line.split_whitespace().next().unwrap_or_default();
+    if first.eq_ignore_ascii_case("UDP") {
+        return false;
+    }
+    first.eq_ignore_ascii_case("Proto")
+        || TITLES.iter().any(|title| title.eq_ignore_ascii_case(line))
+        || has_columns_of_words(line)
+}
 
-fn netstat_row<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Row, String> {
+/// Protocol, both addresses and the state are four columns in every language, two blanks apart. No
+/// owner and no message has as many.
+fn has_columns_of_words(line: &str) -> bool {
+    const LEAST: usize = 4;
+    let columns = line.split("  ").flat_map(|part| part.split('\t'));
+    let columns = columns.filter(|column| !column.trim().is_empty());
+    columns.count() >= LEAST && !line.contains(|letter: char| letter.is_ascii_digit())
+}
+
+/// Ports on both sides, and the state.
+fn row<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<(u16, u16, State), String> {
     let (Some(local), Some(remote)) = (words.next(), words.next()) else {
         return Err("expected `TCP local remote state`".to_owned());
     };
     let (local, remote) = (port(local)?, port(remote)?);
     let rest: Vec<&str> = words.collect();
-    // The process id comes after the state, or nothing does, whatever the heading says.
-    let state = rest
-        .first()
-        .and_then(|word| netstat_state(word))
-        .ok_or_else(|| {
-            format!(
-                "unknown state {:?}: expected one of netstat's, in English or German",
-                shown(rest.first().unwrap_or(&""))
-            )
-        });
+    // The process id comes after the state, or nothing does, whatever the heading says. A letter that
+    // became a blank divides the state's word.
+    let is_pid = |word: &&&str| word.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = rest.iter().take_while(|word| !is_pid(word));
+    let whole: String = parts.copied().collect();
+    let first = rest.first().copied().unwrap_or_default();
+    let state = state(first).or_else(|| state(&whole)).ok_or_else(|| {
+        format!(
+            "unknown state {:?}: expected one of netstat's, in English or German",
+            shown(first)
+        )
+    })?;
     Ok((local, remote, state))
 }
 
@@ -173,144 +136,34 @@ fn port(text: &str) -> Result<u16, String> {
         .ok_or_else(|| format!("expected address:port, found {:?}", shown(text)))
 }
 
-fn netstat_state(word: &str) -> Option<State> {
-    let english = State::ALL
+/// The state that a word names, whatever became of its letters outside ASCII: the text's code page is
+/// not known, and programs on the way write `?`, U+FFFD, one or two other letters, or nothing.
+fn state(word: &str) -> Option<State> {
+    let windows = State::ALL
         .into_iter()
-        .find(|state| is(word, state.netstat()) || is(word, state.exporter()));
-    let other = || match word.to_ascii_uppercase().as_str() {
-        "LISTEN" => Some(State::Listening),
-        // `-q` lists ports that are bound and not connected.
-        "DELETE_TCB" | "BOUND" => Some(State::Closed),
-        _ => GERMAN
-            .iter()
-            .find(|(name, _)| is(word, name))
-            .map(|(_, state)| *state),
-    };
-    english.or_else(other)
+        .flat_map(|state| [(state.netstat(), state), (state.exporter(), state)]);
+    let mut names = windows.chain(OTHER_NAMES.iter().copied());
+    names
+        .find(|(name, _)| kept(name).eq(kept(word)))
+        .map(|(_, state)| state)
 }
 
-/// Whether two words are the same but for the letters that are not ASCII.
-fn is(word: &str, name: &str) -> bool {
-    let mut letters = (word.chars(), name.chars());
-    loop {
-        match (letters.0.next(), letters.1.next()) {
-            (None, None) => return true,
-            (Some(a), Some(b)) => {
-                let both_foreign = !a.is_ascii() && !b.is_ascii();
-                if !both_foreign && !a.eq_ignore_ascii_case(&b) {
-                    return false;
-                }
-            }
-            _ => return false,
-        }
-    }
-}
-
-/// `Get-NetTCPConnection | Export-Csv`, with or without the `#TYPE` line, and with commas,
-/// semicolons or tabs.
-pub(super) fn parse_csv(text: &str, scope: &Scope) -> Result<Gauges, FormatError> {
-    let mut lines = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with("#TYPE"));
-    let (line, header) = lines.next().ok_or_else(|| {
-        FormatError::new(1, "expected CSV of Get-NetTCPConnection, found nothing")
-    })?;
-    let separator = [',', ';', '\t']
-        .into_iter()
-        .max_by_key(|separator| header.matches(*separator).count())
-        .unwrap_or(',');
-    let names = cells(header, separator);
-    let column = |name: &str| {
-        names
-            .iter()
-            .position(|cell| cell.eq_ignore_ascii_case(name))
-            .ok_or_else(|| {
-                FormatError::new(
-                    line + 1,
-                    format!(
-                        "expected a heading with LocalPort, RemotePort and State, found {:?}",
-                        shown(header)
-                    ),
-                )
-            })
-    };
-    let (local, remote, state) = (
-        column("LocalPort")?,
-        column("RemotePort")?,
-        column("State")?,
-    );
-    let last = text.lines().count();
-    let mut sockets = Sockets::new();
-    for (index, row) in lines {
-        let row_cells = cells(row, separator);
-        let cell = |at: usize| row_cells.get(at).map_or("", String::as_str);
-        let read = || -> Result<(u16, u16, State), String> {
-            let port = |at: usize| {
-                cell(at)
-                    .parse::<u16>()
-                    .map_err(|_| format!("expected a port, found {:?}", shown(cell(at))))
-            };
-            let state = net_state(cell(state)).ok_or_else(|| {
-                format!(
-                    "unknown state {:?}: expected a word such as CloseWait, or its number",
-                    shown(cell(state))
-                )
-            })?;
-            Ok((port(local)?, port(remote)?, state))
-        };
-        match read() {
-            Ok((local, remote, state)) => sockets.add(scope, local, remote, state),
-            Err(_) if index + 1 == last && !text.ends_with('\n') => {}
-            Err(problem) => return Err(FormatError::new(index + 1, problem)),
-        }
-    }
-    Ok(sockets.gauges())
-}
-
-fn net_state(text: &str) -> Option<State> {
-    if let Ok(number) = text.parse::<usize>() {
-        // 100 is Bound, which has no connection.
-        return match number {
-            100 => Some(State::Closed),
-            _ => Some(NET_STATES.get(number.checked_sub(1)?)?.1),
-        };
-    }
-    if text.eq_ignore_ascii_case("Bound") {
-        return Some(State::Closed);
-    }
-    NET_STATES
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(text))
-        .map(|(_, state)| *state)
-}
-
-/// Cells of a line, without their quotes. A quoted cell may hold the separator; none of these
-/// tables has a line break inside a cell.
-pub(super) fn cells(line: &str, separator: char) -> Vec<String> {
-    let mut cells = vec![String::new()];
-    let mut quoted = false;
-    let mut letters = line.chars().peekable();
-    while let Some(letter) = letters.next() {
-        let Some(cell) = cells.last_mut() else { break };
-        match letter {
-            '"' if quoted && letters.peek() == Some(&'"') => {
-                letters.next();
-                cell.push('"');
-            }
-            '"' => quoted = !quoted,
-            letter if letter == separator && !quoted => cells.push(String::new()),
-            '\r' if letters.peek().is_none() => {}
-            letter => cell.push(letter),
-        }
-    }
-    cells
+/// What every code page keeps of a state's word.
+fn kept(word: &str) -> impl Iterator<Item = char> {
+    word.chars()
+        .filter(|letter| letter.is_ascii_alphanumeric() || *letter == '_')
+        .map(|letter| letter.to_ascii_uppercase())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::scope;
+    use super::super::{case, decode, scope};
     use super::*;
+    use crate::measure::Gauges;
+
+    fn gauges(text: &str) -> Gauges {
+        parse(text, &scope()).unwrap().gauges
+    }
 
     const ENGLISH: &str = "
 Active Connections
@@ -334,7 +187,7 @@ Active Connections
 
     #[test]
     fn groups_are_told_apart_by_port() {
-        let gauges = parse(ENGLISH, &scope()).unwrap();
+        let gauges = gauges(ENGLISH);
         assert_eq!(gauges["tcp.server.established"], 1.0);
         assert_eq!(gauges["tcp.server.listening"], 1.0);
         assert_eq!(gauges["tcp.outgoing.close_wait"], 1.0);
@@ -357,13 +210,13 @@ Aktive Verbindungen
  [w3wp.exe]
   TCP    10.0.0.5:60123         10.0.0.5:444           WARTEND         0
 ";
-        let expected = parse(text, &scope()).unwrap();
+        let expected = gauges(text);
         assert_eq!(expected["tcp.outgoing.close_wait"], 1.0);
         assert_eq!(expected["tcp.outgoing.time_wait"], 1.0);
         assert_eq!(expected["tcp.server.listening"], 1.0);
         // Code page 850, and UTF-16 as PowerShell writes it.
         let oem = text.replace('Ö', "\u{FFFD}");
-        assert_eq!(parse(&oem, &scope()).unwrap(), expected);
+        assert_eq!(gauges(&oem), expected);
         let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let utf16 = [b"\xFF\xFE", utf16.as_slice()].concat();
         let format = crate::scenario::Format::Netstat;
@@ -375,7 +228,7 @@ Aktive Verbindungen
 
     #[test]
     fn headings_say_nothing_and_rows_all() {
-        let expected = parse(ENGLISH, &scope()).unwrap();
+        let expected = gauges(ENGLISH);
         // French headings have no PID above the process ids; -t adds a column behind a tab.
         let french = ENGLISH
             .replace("Active Connections", "Connexions actives")
@@ -384,21 +237,21 @@ Aktive Verbindungen
                 "Adresse distante       État",
             )
             .replace("     4\n", "     4\tInHost\n");
-        assert_eq!(parse(&french, &scope()).unwrap(), expected);
+        assert_eq!(gauges(&french), expected);
         let twice = format!("{ENGLISH}{ENGLISH}");
-        assert_eq!(parse(&twice, &scope()).unwrap(), expected);
+        assert_eq!(gauges(&twice), expected);
         let trimmed = ENGLISH.replace("\n  TCP", "\nTCP");
-        assert_eq!(parse(&trimmed, &scope()).unwrap(), expected);
+        assert_eq!(gauges(&trimmed), expected);
         let found = ENGLISH.replace("  TCP", "> TCP");
-        assert_eq!(parse(&found, &scope()).unwrap(), expected);
+        assert_eq!(gauges(&found), expected);
         let more = format!("{ENGLISH}  TCP    0.0.0.0:60200   0.0.0.0:0    GEBUNDEN   1\n");
-        assert_eq!(parse(&more, &scope()).unwrap(), expected);
+        assert_eq!(gauges(&more), expected);
     }
 
     #[test]
     fn a_text_that_is_cut_short_keeps_its_whole_lines() {
         let at = ENGLISH.find("9120").unwrap() - 14;
-        let gauges = parse(&ENGLISH[..at], &scope()).unwrap();
+        let gauges = gauges(&ENGLISH[..at]);
         assert_eq!(gauges["tcp.server.established"], 1.0);
         assert_eq!(gauges["tcp.outgoing.close_wait"], 0.0);
     }
@@ -421,25 +274,138 @@ Aktive Verbindungen
     }
 
     #[test]
-    fn get_net_tcp_connection_in_every_shape() {
-        let words = "#TYPE Microsoft.Management.Infrastructure.CimInstance#ROOT/StandardCimv2/MSFT_NetTCPConnection\r\n\
-            \"LocalAddress\",\"LocalPort\",\"RemoteAddress\",\"RemotePort\",\"State\",\"AppliedSetting\",\"OwningProcess\"\r\n\
-            \"10.0.0.5\",\"443\",\"10.9.1.7\",\"51514\",\"Established\",\"Internet\",\"4\"\r\n\
-            \"10.0.0.5\",\"60122\",\"10.0.0.5\",\"444\",\"CloseWait\",\"Datacenter\",\"9120\"\r\n\
-            \"::\",\"49664\",\"::\",\"0\",\"Listen\",,\"700\"\r\n\
-            \"0.0.0.0\",\"60200\",\"0.0.0.0\",\"0\",\"Bound\",,\"9120\"\r\n";
-        let gauges = parse_csv(words, &scope()).unwrap();
-        assert_eq!(gauges["tcp.server.established"], 1.0);
-        assert_eq!(gauges["tcp.outgoing.close_wait"], 1.0);
-        let numbers =
-            "LocalPort;RemotePort;State\n443;51514;5\n60122;444;8\n49664;0;2\n60200;0;100\n";
-        assert_eq!(parse_csv(numbers, &scope()).unwrap(), gauges);
-        let message = |text: &str| parse_csv(text, &scope()).unwrap_err().to_string();
-        assert!(message("a,b\n1,2\n").contains("LocalPort"));
-        assert!(message("LocalPort,RemotePort,State\n1,2,Lost\n").starts_with("line 2"));
-        assert!(
-            message("LocalPort,RemotePort,State\n99999,2,Listen\n").contains("expected a port")
+    fn a_message_between_the_rows_begins_no_table() {
+        let text = |name: &str| decode(&case(name));
+        let expected = gauges(&text("d12b-control.txt"));
+        assert_eq!(expected["server.tcp.close_wait"], 2.0);
+        assert_eq!(expected["server.tcp.established"], 2.0);
+        assert_eq!(expected["tcp.outgoing.close_wait"], 2.0);
+        let with_message = text("d12b-anob-winsock.txt");
+        assert_eq!(gauges(&with_message), expected);
+        for other in [
+            "Can not obtain ownership information",
+            "Es konnten keine Besitzerinformationen abgerufen werden.",
+            "Impossible d'obtenir les informations de propriétaire",
+            "x: Windows Sockets initialization failed: 5",
+            "WSAStartup failed",
+            "svchost.exe",
+            "Dnscache",
+        ] {
+            let text = with_message.replace("x: Windows Sockets initialization failed: 5", other);
+            assert_eq!(gauges(&text), expected, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_heading_in_any_language_begins_a_table() {
+        let rows =
+            |state: &str| format!("  TCP    10.0.0.5:60122    10.0.0.5:444    {state}    9120\n");
+        for heading in [
+            "Active Connections",
+            "aktive verbindungen",
+            "  Proto  Local Address          Foreign Address        State           PID",
+            "  Proto  Local Address          Foreign Address        State",
+            "Proto Local Address Foreign Address State PID",
+            "> Proto  Local Address          Foreign Address        State           PID",
+            "  Proto  Adresse locale         Adresse distante       État",
+            "  Proto  Dirección local          Dirección remota        Estado           PID",
+            "  Имя    Локальный адрес        Внешний адрес          Состояние       PID",
+            "  プロトコル  ローカル アドレス          外部アドレス        状態            PID",
+            "  Protokół\tAdres lokalny\tObcy adres\tStan",
+        ] {
+            let text = format!("{}{heading}\r\n{}", rows("ESTABLISHED"), rows("CLOSE_WAIT"));
+            let found = gauges(&text);
+            assert_eq!(found["tcp.outgoing.close_wait"], 1.0, "{heading}");
+            assert_eq!(found["tcp.outgoing.established"], 0.0, "{heading}");
+            // A table that has just begun has no rows yet.
+            let begun = format!("{}\n{heading}\n", rows("CLOSE_WAIT"));
+            assert_eq!(gauges(&begun)["tcp.outgoing.close_wait"], 1.0, "{heading}");
+        }
+    }
+
+    #[test]
+    fn a_state_is_recognized_whatever_became_of_its_umlaut() {
+        for word in [
+            "ABHÖREN",
+            "abhören",
+            "ABH?REN",
+            "ABHREN",
+            "ABH\u{FFFD}REN",
+            "ABH\u{FFFD}\u{FFFD}REN",
+            "ABHÃ–REN",
+            "ABH├ûREN",
+            "ABH™REN",
+            "ABH\u{99}REN",
+            "ABH\\REN",
+            "ABHOREN",
+            "ABHOEREN",
+        ] {
+            assert_eq!(state(word), Some(State::Listening), "{word}");
+        }
+        for word in [
+            "ABH", "ABHXREN", "HÖREN", "WAR", "?", "", "ÖÖ", "4", "FIN_WAIT",
+        ] {
+            assert_eq!(state(word), None, "{word}");
+        }
+        let names = || {
+            OTHER_NAMES
+                .iter()
+                .map(|(name, _)| kept(name).collect::<String>())
+        };
+        for (at, name) in names().enumerate() {
+            assert!(!name.is_empty());
+            let same = names()
+                .skip(at + 1)
+                .any(|other| other == name && name != "ABHREN");
+            assert!(!same, "{name}");
+        }
+    }
+
+    #[test]
+    fn german_with_lost_letters_is_read() {
+        let table = gauges(&decode(&case("d10-netstat-questionmark.txt")));
+        assert_eq!(table["tcp.server.listening"], 1.0);
+        assert_eq!(table["tcp.server.established"], 1.0);
+        assert_eq!(table["tcp.outgoing.close_wait"], 1.0);
+        assert_eq!(table["tcp.outgoing.time_wait"], 1.0);
+        let listening = gauges(&decode(&case("d10b-netstat-only-listen.txt")));
+        assert_eq!(listening["tcp.server.listening"], 1.0);
+        assert_eq!(listening["server.tcp.established"], 0.0);
+        // Code pages 850 and 1252, UTF-16 in both orders, a byte that became a blank.
+        for bytes in [
+            &b"ABH\x99REN"[..],
+            b"ABH\xD6REN",
+            b"ABH REN",
+            b"ABH\xC3\x96REN",
+        ] {
+            let row = [b"  TCP  0.0.0.0:443  0.0.0.0:0  ", bytes, b"  4\r\n"].concat();
+            assert_eq!(
+                gauges(&decode(&row))["tcp.server.listening"],
+                1.0,
+                "{bytes:?}"
+            );
+        }
+        let row = "  TCP  0.0.0.0:443  0.0.0.0:0  ABHÖREN  4\r\n";
+        for order in [u16::to_le_bytes, u16::to_be_bytes] {
+            let bytes: Vec<u8> = row.encode_utf16().flat_map(order).collect();
+            assert_eq!(gauges(&decode(&bytes))["tcp.server.listening"], 1.0);
+        }
+    }
+
+    #[test]
+    fn rows_that_cannot_be_read_are_left_out_and_reported() {
+        let text = format!(
+            "{ENGLISH}  TCP    10.0.0.5:60124   10.0.0.5:444    GEBUNDEN   1\n  TCP  here  there  LISTENING 1\n"
         );
-        assert!(message("").contains("nothing"));
+        let parsed = parse(&text, &scope()).unwrap();
+        assert_eq!(parsed.gauges, gauges(ENGLISH));
+        assert_eq!(
+            parsed.remarks,
+            [
+                "rows are left out: unknown state \"GEBUNDEN\": expected one of netstat's, in English or German",
+                "rows are left out: expected address:port, found \"here\"",
+            ]
+        );
+        assert_eq!(parse(ENGLISH, &scope()).unwrap().remarks, [""; 0]);
     }
 }

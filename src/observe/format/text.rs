@@ -9,17 +9,19 @@ pub(in crate::observe) fn decode(bytes: &[u8]) -> String {
         [0xEF, 0xBB, 0xBF, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
         [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes),
         [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
-        _ if looks_like_utf16(bytes) => utf16(bytes, u16::from_le_bytes),
+        _ if looks_like_utf16(bytes, 1) => utf16(bytes, u16::from_le_bytes),
+        _ if looks_like_utf16(bytes, 0) => utf16(bytes, u16::from_be_bytes),
         _ => String::from_utf8_lossy(bytes).into_owned(),
     }
 }
 
-/// Little-endian UTF-16 of mostly Latin letters has a zero in every second byte.
-fn looks_like_utf16(bytes: &[u8]) -> bool {
+/// UTF-16 of mostly Latin letters has a zero in every second byte: the first or, in the little-endian
+/// order, the second of each pair.
+fn looks_like_utf16(bytes: &[u8], high: usize) -> bool {
     /// Enough to tell.
     const LOOK: usize = 64;
     let start = &bytes[..bytes.len().min(LOOK)];
-    let high = start.iter().skip(1).step_by(2);
+    let high = start.iter().skip(high).step_by(2);
     let zeros = high.clone().filter(|byte| **byte == 0).count();
     start.len() >= 4 && zeros * 4 > high.count() * 3
 }
@@ -45,6 +47,7 @@ mod tests {
         assert_eq!(decode(&[b"\xFF\xFE", little.as_slice()].concat()), text);
         assert_eq!(decode(&[b"\xFE\xFF", big.as_slice()].concat()), text);
         assert_eq!(decode(&little), text);
+        assert_eq!(decode(&big), text);
         assert_eq!(decode(b"TCP  ABH\x99REN"), "TCP  ABH\u{FFFD}REN");
         assert_eq!(decode(b""), "");
         assert_eq!(decode(b"\xFF\xFE\x41"), "");

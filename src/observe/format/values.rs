@@ -1,14 +1,13 @@
 //! Lines `name value`, as any script can print them.
 
-use super::{FormatError, Gathered, SERVER_GAUGES};
-use crate::measure::Gauges;
+use super::{FormatError, Gathered, Parsed, SERVER_GAUGES};
 
 /// Other names are kept under this, and can be judged by a threshold.
 const CUSTOM: &str = "custom";
 
 /// `active_requests 1823`, `tcp.outgoing.close_wait 17`, `my_figure 3`. Blank lines and lines that
 /// begin with `#` are passed over. A known name goes where the other formats put it.
-pub(super) fn parse(text: &str) -> Result<Gauges, FormatError> {
+pub(super) fn parse(text: &str) -> Result<Parsed, FormatError> {
     let mut gathered = Gathered::default();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -98,7 +97,7 @@ mod tests {
     fn known_names_go_where_the_other_formats_put_them() {
         let text =
             "# from a script\nactive_requests 1823\r\n\ntcp.outgoing.close_wait 17\nmine 2.5\n";
-        let gauges = parse(text).unwrap();
+        let gauges = parse(text).unwrap().gauges;
         assert_eq!(gauges["server.active_requests"], 1823.0);
         assert_eq!(gauges["tcp.outgoing.close_wait"], 17.0);
         assert_eq!(gauges["custom.mine"], 2.5);
@@ -107,10 +106,13 @@ mod tests {
     /// JSON has no infinity: it would cost the journal its line.
     #[test]
     fn sums_stay_finite_and_figures_few() {
-        let gauges = parse("a 1e308\na 1e308\n").unwrap();
+        let gauges = parse("a 1e308\na 1e308\n").unwrap().gauges;
         assert!(gauges["custom.a"].is_finite());
         let many: String = (0..5000).map(|number| format!("a{number} 1\n")).collect();
-        assert_eq!(parse(&many).unwrap().len(), super::super::MOST_GAUGES);
+        assert_eq!(
+            parse(&many).unwrap().gauges.len(),
+            super::super::MOST_GAUGES
+        );
     }
 
     #[test]
