@@ -58,7 +58,12 @@ pub enum Operation {
     /// ItemOperations and GetAttachment: an attachment by its reference.
     FetchAttachment(String),
     /// ItemOperations: everything in a folder goes.
-    EmptyFolder(String),
+    EmptyFolder {
+        /// The folder.
+        folder: String,
+        /// The folders below it go too.
+        sub_folders: bool,
+    },
     /// MoveItems: item, the folder it is in, the folder it goes to.
     Move(Vec<(String, String, String)>),
     /// Search in the mailbox: this text, in that folder if one is named.

@@ -224,15 +224,27 @@ impl Turn<'_> {
             }
             FolderChange::Delete(id) => {
                 let id = self.own_folder(&id)?;
-                // The deepest first: a device that is told never has a folder without its parent.
-                for gone in self.below(id).into_iter().rev().chain([id]) {
-                    self.folders.retain(|folder| folder.record.id != gone);
-                    self.device.collections.remove(&gone);
-                    self.hierarchy.note(gone, What::Deleted);
-                }
+                self.delete_below(id);
+                self.delete_folder(id);
                 Ok(id)
             }
         }
+    }
+
+    /// Deletes all folders below a folder; whether there were any. The deepest goes first: a device that
+    /// is told of them one by one never has a folder without its parent.
+    pub(super) fn delete_below(&mut self, id: u32) -> bool {
+        let below = self.below(id);
+        for gone in below.iter().rev() {
+            self.delete_folder(*gone);
+        }
+        !below.is_empty()
+    }
+
+    fn delete_folder(&mut self, id: u32) {
+        self.folders.retain(|folder| folder.record.id != id);
+        self.device.collections.remove(&id);
+        self.hierarchy.note(id, What::Deleted);
     }
 
     /// All folders below a folder, each after its parent.

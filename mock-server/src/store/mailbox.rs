@@ -79,7 +79,10 @@ impl<'a> Turn<'a> {
             Operation::FetchAttachment(reference) => {
                 StoreReply::Attachment(self.attachment(&reference))
             }
-            Operation::EmptyFolder(id) => StoreReply::Emptied(self.empty(&id)),
+            Operation::EmptyFolder {
+                folder,
+                sub_folders,
+            } => StoreReply::Emptied(self.empty(&folder, sub_folders)),
             Operation::Move(moves) => StoreReply::Moved(
                 moves
                     .iter()
@@ -201,13 +204,16 @@ impl<'a> Turn<'a> {
         content.attachments.get(index).cloned()
     }
 
-    fn empty(&mut self, id: &str) -> bool {
+    fn empty(&mut self, id: &str, sub_folders: bool) -> bool {
         let number = self.device.number;
         let Some(folder) = find(self.folders, id).map(|folder| folder.record.id) else {
             return false;
         };
         if let Some(folder) = folder_mut(self.folders, folder) {
             folder.clear(Some(number));
+        }
+        if sub_folders && self.delete_below(folder) {
+            self.announce_hierarchy();
         }
         true
     }

@@ -156,3 +156,38 @@ async fn folder_commands_are_refused_with_the_status_of_the_specification() {
     assert_eq!(texts_of(&all, "Add/ServerId").len(), 12);
     mock.shutdown().await;
 }
+
+/// ItemOperations, DeleteSubFolders.
+#[tokio::test]
+async fn emptying_a_folder_deletes_its_subfolders_only_where_asked() {
+    let mock = mock(|_| {}).await;
+    let (mut one, _) = Phone::ready_device(&mock, "load1", "ONE").await;
+    let mut key = "1".to_owned();
+    let parent = made(&mut one, &mut key, "0", "parent").await;
+    let child = made(&mut one, &mut key, &parent, "child").await;
+    let grandchild = made(&mut one, &mut key, &child, "grandchild").await;
+    let (mut other, _) = Phone::ready_device(&mock, "load1", "OTHER").await;
+    let empty = |options: &str| {
+        format!(
+            r#"<ItemOperations xmlns="ItemOperations"><EmptyFolderContents>
+               <CollectionId xmlns="AirSync">{parent}</CollectionId>{options}</EmptyFolderContents>
+               </ItemOperations>"#
+        )
+    };
+    let kept = one.request("ItemOperations", &empty("")).await;
+    assert_eq!(kept.statuses(), ["1", "1"]);
+    let told = other.folder_sync("1").await.xml();
+    assert_eq!(texts_of(&told, "Delete").len(), 0, "{told}");
+    let options = "<Options><DeleteSubFolders/></Options>";
+    let emptied = one.request("ItemOperations", &empty(options)).await;
+    assert_eq!(emptied.statuses(), ["1", "1"]);
+    assert_eq!(other.ping(600).await.statuses(), ["7"]);
+    let told = other.folder_sync("1").await.xml();
+    assert_eq!(texts_of(&told, "Delete/ServerId"), [grandchild, child]);
+    // The folder itself stays, and the device that emptied it learns of the rest by FolderSync.
+    let own = one.folder_sync(&key).await.xml();
+    assert_eq!(texts_of(&own, "Delete/ServerId").len(), 2);
+    let all = texts_of(&one.folder_sync("0").await.xml(), "Add/ServerId");
+    assert!(all.contains(&parent));
+    mock.shutdown().await;
+}

@@ -69,7 +69,11 @@ impl Call<'_> {
         }
         for empty in request.empties {
             let id = empty.collection_id.into_owned();
-            let status = match self.ask(Operation::EmptyFolder(id.clone())).await? {
+            let operation = Operation::EmptyFolder {
+                folder: id.clone(),
+                sub_folders: empty.delete_sub_folders,
+            };
+            let status = match self.ask(operation).await? {
                 StoreReply::Emptied(true) => ItemOperationsStatus::Success,
                 _ => ItemOperationsStatus::InvalidDestinationFolder,
             };
