@@ -192,8 +192,11 @@ impl Dump {
             self.row = self.out.len();
             self.bytes(number, rest, has_colon)?;
             // The last offset is the size, which words may have been filled up beyond.
-            if self.out.len() == self.row && offset.saturating_sub(base) + 1 == self.row {
+            if self.out.len() == self.row
+                && self.row.checked_sub(1) == Some(offset.saturating_sub(base))
+            {
                 self.out.pop();
+                self.row = self.out.len();
             }
         }
         Ok(self.out)
@@ -311,6 +314,11 @@ mod tests {
                 "{error}"
             );
         }
+        let after_the_end = from_hex("0000 0103 006a\n0003\n*\n0009").unwrap_err();
+        assert!(
+            after_the_end.starts_with("line 4: the offset"),
+            "{after_the_end}"
+        );
         assert!(
             from_hex("*\n00000000 03")
                 .unwrap_err()
@@ -359,6 +367,19 @@ mod tests {
     }
 
     #[test]
+    fn an_offset_may_be_any_number() {
+        for offset in ["ffffffffffffffff", "7fffffffffffffff", "00000000"] {
+            assert_eq!(
+                from_hex(&format!("{offset}: 03 01\n{offset}:")),
+                Ok(vec![3, 1])
+            );
+            let text = format!("00000000: 03\n*\n{offset}:");
+            let _ = from_hex(&text);
+        }
+        assert!(from_hex("00000000: 03\n11111111111111111: 01").is_err());
+    }
+
+    #[test]
     fn base64_is_read_with_and_without_padding_and_in_lines() {
         for text in ["AwFqAAAGRU1O", "AwFq\r\nAAAG\n RU1O\n"] {
             assert_eq!(from_base64(text), Ok(BYTES.to_vec()), "{text}");
@@ -376,6 +397,16 @@ mod tests {
                 error.starts_with(start) && error.contains("expected base64"),
                 "{error}"
             );
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_readers_panic(
+            text in "(0000|00000000:?)? ?([0-9a-f]{1,4}[ :,*|]{0,3}\n?|\\*\n[0-9a-f]{4,16}:? ?){0,20}[^\0]{0,4}"
+        ) {
+            let _ = from_hex(&text);
+            let _ = from_base64(&text);
         }
     }
 }

@@ -304,8 +304,13 @@ impl Endpoint {
 
 /// RFC 6749 5.1 and 5.2.
 fn read_answer(status: u16, body: &[u8]) -> Result<Token, String> {
-    let json: Value = serde_json::from_slice(body)
-        .map_err(|_| format!("HTTP {status}, and the answer is not JSON"))?;
+    let json: Value = serde_json::from_slice(body).map_err(|_| {
+        let page = match eas::http::is_html(body) {
+            true => "an HTML page, ",
+            false => "",
+        };
+        format!("HTTP {status}, and the answer is {page}not JSON")
+    })?;
     let text = |name: &str| json.get(name).and_then(Value::as_str);
     let Some(value) = text("access_token").filter(|_| status == 200) else {
         let said = [text("error"), text("error_description")];
@@ -406,7 +411,12 @@ mod tests {
                 r#"{"error":"invalid_grant","error_description":"AADSTS1\r\nx"}"#,
                 "invalid_grant: AADSTS1",
             ),
-            (200, "<html>", "not JSON"),
+            (
+                200,
+                "<html>",
+                "HTTP 200, and the answer is an HTML page, not JSON",
+            ),
+            (200, "ok", "HTTP 200, and the answer is not JSON"),
             (200, r#"{"access_token":"t","token_type":"mac"}"#, "`mac`"),
             (500, r#"{"access_token":"t"}"#, "HTTP 500"),
         ] {
