@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::judge::Verdict;
+use crate::run::{Interrupt, RunError};
 
 macro_rules! exits {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)+) => {
@@ -30,7 +31,7 @@ exits! {
     Failed = 3, "a check failed";
     Worse = 4, "worse than the baseline";
     Inconclusive = 5, "inconclusive: symptom not reproduced, no data, or the run broke off";
-    Unreachable = 6, "target not reachable before the load";
+    Unreachable = 6, "target not usable before the load: not reachable, no ActiveSync, or the login is refused";
     Interrupted = 130, "interrupted; what was measured is reported";
     Terminated = 143, "terminated; what was measured is reported";
 }
@@ -38,6 +39,22 @@ exits! {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+impl From<&RunError> for Exit {
+    /// The same for every command that opens a target.
+    fn from(error: &RunError) -> Self {
+        match error {
+            RunError::Unreachable { .. } => Self::Unreachable,
+            RunError::Descriptors { .. }
+            | RunError::Accounts(_)
+            | RunError::Target(_)
+            | RunError::Metrics { .. } => Self::Usage,
+            RunError::Interrupted(Interrupt::Term) => Self::Terminated,
+            RunError::Interrupted(_) => Self::Interrupted,
+            RunError::Mock(_) | RunError::Files(_) => Self::Internal,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use clap::Args;
 use super::{Exit, check, print};
 use crate::probe::{Outcome, Probe, probe, try_commands};
 use crate::report::UNVERIFIED;
-use crate::run::{RunError, first_device};
+use crate::run::first_device;
 use crate::scenario::{Plan, parse, parse_duration};
 
 /// DeviceId of every probe, so that a server does not fill up with devices.
@@ -112,11 +112,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         Ok(device) => device,
         Err(error) => {
             eprintln!("error: {error}");
-            return match error {
-                RunError::Accounts(_) | RunError::Target(_) => Exit::Usage,
-                RunError::Unreachable { .. } => Exit::Unreachable,
-                _ => Exit::Internal,
-            };
+            return Exit::from(&error);
         }
     };
     let mut identity = (*device.identity).clone();
@@ -169,7 +165,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     match outcome {
         Outcome::Alive => Exit::Passed,
         Outcome::Stuck(_) => Exit::Failed,
-        Outcome::Unreachable(_) => Exit::Unreachable,
+        Outcome::Unusable(_) | Outcome::Unreachable(_) => Exit::Unreachable,
     }
 }
 
@@ -202,6 +198,15 @@ fn carrier(arguments: &Arguments) -> String {
     text
 }
 
+/// The URL that a host without a scheme probably stands for.
+fn url_of_host(target: &str) -> Option<String> {
+    let path = Path::new(target);
+    let is_file = path.exists() || path.extension().is_some_and(|end| end == "toml");
+    let url = format!("https://{target}");
+    let is_host = !target.contains('@') && crate::transport::Target::parse(&url).is_ok();
+    (!is_file && is_host).then_some(url)
+}
+
 /// The plan of a scenario, or one of one device for a URL.
 fn plan(arguments: &Arguments) -> Result<Plan, Exit> {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
@@ -226,7 +231,15 @@ fn plan(arguments: &Arguments) -> Result<Plan, Exit> {
             };
             (format!("url = {}", quoted(url)), user)
         }
-        (None, target) => return check::load(target.as_deref().map(Path::new)),
+        (None, target) => {
+            return check::load(target.as_deref().map(Path::new)).inspect_err(|_| {
+                if let Some(url) = target.as_deref().and_then(url_of_host) {
+                    eprintln!(
+                        "hint: to probe a server, name its URL: easload probe {url} --user NAME"
+                    );
+                }
+            });
+        }
     };
     let password = match (&arguments.password_file, &arguments.password_command) {
         (Some(file), _) => ("password_file", file.display().to_string()),

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::{Exit, check, print_or_fail, report};
 use crate::report::{RunRecord, RunState, annotations, summary_markdown, summary_text};
-use crate::run::{Interrupt, Options, RunError, run};
+use crate::run::{Interrupt, Options, run};
 use crate::terminal::say;
 
 #[derive(Debug, Args)]
@@ -55,14 +55,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         Ok(finished) => finished,
         Err(error) => {
             eprintln!("error: {error}");
-            return match error {
-                RunError::Unreachable { .. } => Exit::Unreachable,
-                RunError::Descriptors { .. }
-                | RunError::Accounts(_)
-                | RunError::Target(_)
-                | RunError::Metrics { .. } => Exit::Usage,
-                _ => Exit::Internal,
-            };
+            return Exit::from(&error);
         }
     };
     let record = &finished.record;

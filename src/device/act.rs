@@ -58,8 +58,9 @@ impl<T: Transport> Life<T> {
             Ok(true) => self.sync().await.map(|_| true),
             other => other,
         };
-        // Without anything to act on there was no act, and the next request has another token.
-        if matches!(done, Ok(false) | Err(Trouble::Renew)) {
+        // Without anything to act on there was no act, the next request has another token, and a stopped
+        // user's device is about to end.
+        if matches!(done, Ok(false) | Err(Trouble::Renew | Trouble::Stopped)) {
             return Ok(());
         }
         // Of one that failed, the reason was counted where it happened.
@@ -474,9 +475,11 @@ fn is_the_devices(trouble: &Trouble) -> bool {
     let reaction = match trouble {
         Trouble::Http { status, .. } => status.reaction(),
         Trouble::Status(_, reaction) => *reaction,
-        Trouble::Transport(_) | Trouble::Body(_) | Trouble::Renew | Trouble::Token(_) => {
-            return false;
-        }
+        Trouble::Transport(_)
+        | Trouble::Body(_)
+        | Trouble::Renew
+        | Trouble::Token(_)
+        | Trouble::Stopped => return false,
     };
     matches!(
         reaction,

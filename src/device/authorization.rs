@@ -60,6 +60,14 @@ impl Authorization {
         }
     }
 
+    /// The source of the tokens, if there are any.
+    pub(super) fn tokens(&self) -> Option<&Arc<Tokens>> {
+        match self {
+            Self::Token(tokens) => Some(tokens),
+            Self::Fixed(_) | Self::Certificate => None,
+        }
+    }
+
     /// The header's value now.
     ///
     /// # Errors
@@ -208,6 +216,12 @@ impl Tokens {
         }
     }
 
+    /// Whether that token is still in use.
+    fn is_current(&self, number: u32) -> bool {
+        let slot = lock(&self.slot);
+        slot.number == number && slot.header.is_some()
+    }
+
     /// The server does not take that token: it is not used again.
     pub(super) fn refused(&self, number: u32) {
         let mut slot = lock(&self.slot);
@@ -222,8 +236,6 @@ impl Tokens {
 pub(super) struct Login {
     /// Number of the Bearer token that was sent last.
     token: u32,
-    /// A token was refused since the last command that did what it should.
-    has_renewed: bool,
 }
 
 /// An Authorization header.
@@ -256,22 +268,14 @@ impl Login {
         })
     }
 
-    /// Whether a refusal may only mean that the token has expired: it is not used again.
-    pub(super) fn may_renew(&mut self, by: &Authorization) -> bool {
-        let Authorization::Token(tokens) = by else {
-            return false;
-        };
-        if self.has_renewed {
-            return false;
-        }
-        tokens.refused(self.token);
-        self.has_renewed = true;
-        true
+    /// Whether the token that was sent last is still in use.
+    pub(super) fn is_current(&self, tokens: &Tokens) -> bool {
+        tokens.is_current(self.token)
     }
 
-    /// A command did what it should.
-    pub(super) fn accepted(&mut self) {
-        self.has_renewed = false;
+    /// The token that was sent last is not used again.
+    pub(super) fn give_up(&self, tokens: &Tokens) {
+        tokens.refused(self.token);
     }
 }
 

@@ -56,8 +56,11 @@ impl<T: Transport> Life<T> {
     ) -> Waited<Result<Answer, Trouble>> {
         let other = self.client.transport.another();
         let mut waiting = std::mem::replace(&mut self.client.transport, other);
+        // The login of the held request stays open while others come and go.
+        self.client.admitted = 0;
         let waited = self.attend(&mut waiting, held, deadline).await;
         self.client.transport = waiting;
+        self.client.admitted = held.login;
         match waited {
             Waited::Answered(answer, at) => {
                 Waited::Answered(self.client.received(held.command, answer), at)

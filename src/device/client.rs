@@ -12,11 +12,14 @@ use tokio::time::Instant;
 
 use super::authorization::{Login, schemes};
 use super::event::{Event, FailureClass, Record};
-use super::profile::{Identity, Profile, Refusals};
+use super::guard::{Outcome, Refusals};
+use super::profile::{Identity, Profile};
 use super::route::Route;
 use super::trouble::Trouble;
 use crate::scenario::QueryForm;
-use crate::transport::{Answer, Begun, Failure, Method, Request, Transport, with_query};
+use crate::transport::{
+    Answer, Begun, Failure, FailureKind, Method, Request, Transport, with_query,
+};
 
 /// Locale of a base64 query: American English, as in the examples of MS-ASHTTP.
 const LOCALE: u16 = 0x0409;
@@ -66,6 +69,8 @@ pub struct Client<T> {
     pub(super) policy_key: Option<Box<str>>,
     pub(super) route: Route,
     login: Login,
+    /// Number of the login that is under way; 0 if none.
+    pub(super) admitted: u32,
     /// The server has been told what kind of device this is, where Provision does not do that.
     pub(super) is_introduced: bool,
     /// What the server lists since it changed under the device (X-MS-RP).
@@ -99,6 +104,7 @@ impl<T: Transport> Client<T> {
             policy_key: None,
             route: Route::default(),
             login: Login::default(),
+            admitted: 0,
             is_introduced: false,
             changed_to: None,
             is_outdated: false,
@@ -117,15 +123,28 @@ impl<T: Transport> Client<T> {
         self.version
     }
 
+    /// Whether a connection to the server is open.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.transport.is_connected()
+    }
+
+    /// Whether TLS is spoken.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.transport.origin().is_some_and(|origin| origin.secure)
+    }
+
     /// Its identity.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// The Authorization header for the next request, if it has one.
-    pub(super) async fn authorize(&mut self) -> Result<Option<Arc<str>>, Trouble> {
+    /// Waits for the next request's turn, and gives the Authorization header for it, if it has one.
+    pub(super) async fn authorize(&mut self, held: bool) -> Result<Option<Arc<str>>, Trouble> {
         let identity = Arc::clone(&self.identity);
+        self.settle(Outcome::Lost);
+        let admitted = self.refusals.admit(identity.user, held).await;
+        self.admitted = admitted.ok_or(Trouble::Stopped)?;
         match self.login.header(&identity.authorization).await {
             Ok(header) => {
                 if header.is_new {
@@ -136,19 +155,56 @@ impl<T: Transport> Client<T> {
             Err(no) => {
                 self.tell(Event::TokenFailed { text: &no.text });
                 if no.is_refusal {
-                    self.refusals.refused(identity.user);
+                    self.settle(Outcome::Refused);
                     self.tell(Event::Refused { why: None });
                 }
+                self.settle(Outcome::Unsent);
                 Err(Trouble::Token(no.text))
             }
         }
     }
 
-    /// Whether a refusal may only mean that the token has expired; a second one in a row is the
-    /// user's.
-    fn may_renew(&mut self) -> bool {
-        let may = self.login.may_renew(&self.identity.authorization);
+    /// What became of the login that is under way, if one is.
+    pub(super) fn settle(&mut self, outcome: Outcome) {
+        let admitted = std::mem::take(&mut self.admitted);
+        if admitted != 0 {
+            self.refusals.settle(self.identity.user, admitted, outcome);
+        }
+    }
+
+    /// What became of a login whose request got no answer.
+    fn settle_failure(&mut self, failure: &Failure) {
+        let is_unsent = match &failure.kind {
+            FailureKind::Connect(_) => failure.sent.is_none(),
+            // A server closes a kept connection without a look at the request that crosses the close.
+            kind => failure.reused && kind.is_disconnect(),
+        };
+        self.settle(if is_unsent {
+            Outcome::Unsent
+        } else {
+            Outcome::Lost
+        });
+    }
+
+    /// Whether the next request goes out at once with another token, and the refusal is counted as the
+    /// user's or as that of an expired token.
+    fn may_renew(&mut self, by_options: bool) -> bool {
+        let identity = Arc::clone(&self.identity);
+        let Some(tokens) = identity.authorization.tokens() else {
+            return false;
+        };
+        let is_current = self.login.is_current(tokens);
+        let is_free = self
+            .refusals
+            .renew(self.identity.user, self.admitted, by_options);
+        if is_free {
+            self.admitted = 0;
+            self.login.give_up(tokens);
+        }
+        // Another device of the user may have given the same token up before.
+        let may = is_free || !is_current;
         if may {
+            self.settle(Outcome::Refused);
             self.tell(Event::TokenRefused);
         }
         may
@@ -228,7 +284,7 @@ impl<T: Transport> Client<T> {
             })
         };
         let path = with_query(self.route.path(&profile.path), &query);
-        let authorization = self.authorize().await?;
+        let authorization = self.authorize(held).await?;
         let cookies = self.route.cookies(&path);
         let mut headers = Vec::new();
         headers.extend(authorization.as_deref().map(|text| ("Authorization", text)));
@@ -260,11 +316,18 @@ impl<T: Transport> Client<T> {
     }
 
     pub(super) fn begun(
-        &self,
+        &mut self,
         command: Option<Command>,
         begun: Result<Begun, Failure>,
     ) -> Result<(), Trouble> {
-        let begun = begun.map_err(|failure| self.failed(command, false, failure))?;
+        let begun = match begun {
+            Ok(begun) => begun,
+            Err(failure) => {
+                self.settle_failure(&failure);
+                return Err(self.failed(command, false, failure));
+            }
+        };
+        self.refusals.written(self.identity.user, self.admitted);
         self.tell(Event::Begun(begun));
         Ok(())
     }
@@ -349,7 +412,13 @@ impl<T: Transport> Client<T> {
         held: bool,
         answer: Result<Answer, Failure>,
     ) -> Result<Answer, Trouble> {
-        let answer = answer.map_err(|failure| self.failed(command, held, failure))?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(failure) => {
+                self.settle_failure(&failure);
+                return Err(self.failed(command, held, failure));
+            }
+        };
         if self.profile.cookies {
             let origin = self.transport.origin();
             self.route.take_in(&answer, &self.profile.path, origin);
@@ -372,15 +441,16 @@ impl<T: Transport> Client<T> {
             HttpStatus::Ok => {
                 // Some servers answer OPTIONS to anybody, which says nothing of the password.
                 if command.is_some() {
-                    self.refusals.accepted(self.identity.user);
+                    self.settle(Outcome::Accepted);
                     self.route.arrived();
-                    self.login.accepted();
+                } else {
+                    self.settle(Outcome::Discovered);
                 }
                 Ok(answer)
             }
-            HttpStatus::Unauthorized if self.may_renew() => Err(Trouble::Renew),
+            HttpStatus::Unauthorized if self.may_renew(command.is_none()) => Err(Trouble::Renew),
             HttpStatus::Unauthorized => {
-                self.refusals.refused(self.identity.user);
+                self.settle(Outcome::Refused);
                 let why = self.not_offered(&answer);
                 self.tell(Event::Refused {
                     why: why.as_deref(),
@@ -392,6 +462,13 @@ impl<T: Transport> Client<T> {
                 })
             }
             _ => {
+                // Only a user that is known can lack a policy.
+                let is_known = status.reaction() == Reaction::Provision;
+                self.settle(if is_known {
+                    Outcome::Accepted
+                } else {
+                    Outcome::Answered
+                });
                 let retry_after = answer
                     .header("Retry-After")
                     .and_then(|text| retry_after(text, SystemTime::now()));
@@ -481,6 +558,16 @@ impl<T: Transport> Client<T> {
                 });
                 Err(Trouble::Status(status.code(), status.reaction()))
             }
+        }
+    }
+}
+
+/// A request that is given up with its device may have been looked at.
+impl<T> Drop for Client<T> {
+    fn drop(&mut self) {
+        if self.admitted != 0 {
+            let user = self.identity.user;
+            self.refusals.settle(user, self.admitted, Outcome::Lost);
         }
     }
 }

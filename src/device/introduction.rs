@@ -24,7 +24,7 @@ impl<T: Transport> Client<T> {
     /// When there is no answer, or not that of an EAS server.
     pub async fn options(&mut self) -> Result<OptionsAnswer, Trouble> {
         let profile = Arc::clone(&self.profile);
-        let authorization = self.authorize().await?;
+        let authorization = self.authorize(false).await?;
         let path = self.route.path(&profile.path).to_owned();
         let cookies = self.route.cookies(&path);
         let mut headers = Vec::new();
@@ -73,6 +73,20 @@ impl<T: Transport> Client<T> {
         };
         self.version = version;
         Ok(options)
+    }
+
+    /// Sends the first phase of Provision, which needs a login, and takes nothing from its answer.
+    ///
+    /// # Errors
+    /// When it is not answered with HTTP 200.
+    pub(crate) async fn prove_login(&mut self) -> Result<(), Trouble> {
+        let device = self
+            .version
+            .provisions_device_information()
+            .then(|| self.device_information());
+        let request = ProvisionRequest::ask(self.version, device);
+        let answer = self.call(Command::Provision, &request.encode()?).await;
+        answer.map(drop)
     }
 
     /// Both phases of Provision. A server without a policy is content after the first.

@@ -462,8 +462,8 @@ impl<T: Transport> Life<T> {
     /// What is done about it, and how long the server asks to wait; `None` if the request goes out again
     /// at once.
     fn reaction(&mut self, trouble: &Trouble) -> Option<(Reaction, Option<Duration>)> {
-        // Once for each token.
-        if matches!(trouble, Trouble::Renew) {
+        // A renewal happens once for each token, and a stopped user's device is about to end.
+        if matches!(trouble, Trouble::Renew | Trouble::Stopped) {
             return None;
         }
         self.failures = self.failures.saturating_add(1);
@@ -485,7 +485,7 @@ impl<T: Transport> Life<T> {
                 ..
             } => (status.reaction(), *retry_after),
             Trouble::Status(_, reaction) => (*reaction, None),
-            Trouble::Token(_) | Trouble::Renew => (Reaction::RetryLater, None),
+            Trouble::Token(_) | Trouble::Renew | Trouble::Stopped => (Reaction::RetryLater, None),
             Trouble::Body(_) => {
                 self.client.transport.abandon(Abandon::Fin);
                 (Reaction::RetryLater, None)

@@ -13,6 +13,7 @@ mod commands;
 mod cookies;
 mod desk;
 mod event;
+mod guard;
 mod heartbeat;
 mod introduction;
 mod letter;
@@ -29,9 +30,12 @@ pub use authorization::{Authorization, Fetching, NoToken, Token, TokenSource, To
 pub use client::Client;
 pub use desk::Activity;
 pub use event::{Event, FailureClass, PingEnd, Record, State};
+pub(crate) use guard::Outcome;
+pub use guard::Refusals;
 pub use life::Life;
 pub use profile::{
-    AbandonShares, Abandonment, Behaviour, Flight, Identity, Profile, Refusals, device_random,
+    AbandonShares, Abandonment, Behaviour, Flight, Identity, Profile, device_random,
 };
 pub use rehearsal::Rehearsed;
 pub use trouble::Trouble;
+pub(crate) use trouble::is_no_server;

@@ -1,7 +1,7 @@
 //! What devices are told: who they are, how they behave, what changes while they run.
 
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -265,80 +265,6 @@ impl Behaviour {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
-    }
-}
-
-/// Refused credentials by user: a directory locks accounts after some, so a user's devices stop
-/// before that; and where many users are refused the list is wrong, so all stop.
-#[derive(Debug)]
-pub struct Refusals {
-    limit: u32,
-    by_user: Vec<AtomicU32>,
-    stopped: AtomicU32,
-    all_at: u32,
-}
-
-/// So few refused users are slips of a list, whatever their share.
-const MIN_STOPPED: u32 = 3;
-
-impl Refusals {
-    /// Stops a user at `limit` refusals without a success in between, and all users when that
-    /// share of them is stopped.
-    #[must_use]
-    pub fn new(users: usize, limit: u32, share: f64) -> Self {
-        let all_at = (users as f64 * share).ceil() as u32;
-        Self {
-            limit,
-            by_user: (0..users).map(|_| AtomicU32::new(0)).collect(),
-            stopped: AtomicU32::new(0),
-            all_at: all_at.max(MIN_STOPPED),
-        }
-    }
-
-    fn count(&self, user: u32) -> Option<&AtomicU32> {
-        self.by_user.get(user as usize)
-    }
-
-    pub(crate) fn refused(&self, user: u32) {
-        if let Some(count) = self.count(user)
-            && count.fetch_add(1, Ordering::Relaxed) + 1 == self.limit
-        {
-            self.stopped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn accepted(&self, user: u32) {
-        if let Some(count) = self.count(user) {
-            // Whoever was stopped meanwhile stays so; then there is nothing to set.
-            let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |refused| {
-                (refused < self.limit).then_some(0)
-            });
-        }
-    }
-
-    /// Whether no device of that user may try any more.
-    #[must_use]
-    pub fn is_stopped(&self, user: u32) -> bool {
-        self.are_all_stopped() || self.is_refused(user)
-    }
-
-    /// Whether so many users were refused that nobody may try any more.
-    #[must_use]
-    pub fn are_all_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed) >= self.all_at
-    }
-
-    fn is_refused(&self, user: u32) -> bool {
-        self.count(user)
-            .is_some_and(|count| count.load(Ordering::Relaxed) >= self.limit)
-    }
-
-    /// Users that were stopped for their own refusals, by number.
-    #[must_use]
-    pub fn stopped(&self) -> Vec<u32> {
-        (0..self.by_user.len() as u32)
-            .filter(|user| self.is_refused(*user))
-            .collect()
     }
 }
 

@@ -12,6 +12,7 @@ use rand::Rng as _;
 use tokio::time::Instant;
 
 use super::event::{Event, PingEnd, Record};
+use super::guard::{Outcome, Refusals};
 use super::life::{Life, Step};
 use super::profile::{Fate, NetworkLoss};
 use super::trouble::Trouble;
@@ -59,7 +60,9 @@ impl<T: Transport> Life<T> {
         let mut older = std::mem::replace(&mut self.client.transport, another);
         let mut open = Older {
             record: Arc::clone(&self.client.record),
+            refusals: Arc::clone(&self.client.refusals),
             device: self.client.identity.device,
+            user: self.client.identity.user,
             held: first,
             sent,
             limit: first_limit,
@@ -121,7 +124,9 @@ impl<T: Transport> Life<T> {
 /// The first of two Pings, until it has ended; dropped before, it was open when the run ended.
 struct Older {
     record: Arc<dyn Record>,
+    refusals: Arc<Refusals>,
     device: u32,
+    user: u32,
     held: Held,
     sent: Instant,
     limit: Duration,
@@ -148,6 +153,16 @@ impl Older {
     /// What its answer says is not acted upon: the second Ping is told the same.
     fn ended(&mut self, answer: Result<Answer, Failure>) {
         let age = self.sent.elapsed();
+        let outcome = match &answer {
+            Ok(answer) if answer.status == 200 => Outcome::Accepted,
+            Ok(answer) if answer.status == 401 => Outcome::Refused,
+            Ok(_) => Outcome::Answered,
+            Err(_) => Outcome::Lost,
+        };
+        self.refusals.settle(self.user, self.held.login, outcome);
+        if outcome == Outcome::Refused {
+            self.tell(Event::Refused { why: None });
+        }
         let end = match answer {
             Ok(answer) if answer.status != 200 => PingEnd::Status(0),
             Ok(answer) => match PingAnswer::decode(&answer.body).map(|answer| answer.status) {

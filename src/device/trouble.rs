@@ -29,6 +29,14 @@ pub enum Trouble {
     Renew,
     /// There is no Bearer token, for this reason.
     Token(String),
+    /// Nothing was sent: the user is stopped after refused logins.
+    Stopped,
+}
+
+/// Whether an answer to OPTIONS with that status shows that there is no ActiveSync server. A refusal of one
+/// user, a missing policy and a busy server show nothing of the kind.
+pub(crate) fn is_no_server(status: HttpStatus) -> bool {
+    status.reaction() != Reaction::Redirect && !matches!(status.code(), 200 | 401 | 403 | 449 | 503)
 }
 
 impl From<DecodeError> for Trouble {

@@ -59,6 +59,8 @@ pub(super) struct Held {
     pub(super) seconds: u32,
     /// Its body is empty: the server has cached what it says.
     is_repeated: bool,
+    /// Number of its login.
+    pub(super) login: u32,
 }
 
 impl Held {
@@ -231,6 +233,7 @@ impl<T: Transport> Life<T> {
             command,
             seconds,
             is_repeated: body.is_empty(),
+            login: self.client.admitted,
         })
     }
 
@@ -263,6 +266,7 @@ impl<T: Transport> Life<T> {
             command,
             seconds: u32::try_from(seconds).unwrap_or(0),
             is_repeated: body.is_empty(),
+            login: self.client.admitted,
         })
     }
 

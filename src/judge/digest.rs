@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use crate::measure::{Counter, Gauges, Interval, Latency, LedgerCounts};
-use crate::recycle::{Detector, Due, Recycle};
+use crate::recycle::{Detector, Due, FailedTrigger, Recycle};
 use crate::scenario::PhaseKind;
 
 /// Intervals that a phase keeps. When they are full, neighbours are put together: a day then has
@@ -27,6 +27,8 @@ pub struct Digest {
     pub gaps: BTreeMap<String, f64>,
     /// Recycles that the policy asks for, if it was looked at.
     pub due: Vec<Due>,
+    /// Triggers without success.
+    pub failed_triggers: Vec<FailedTrigger>,
     /// The ledger at the end.
     pub ledger: LedgerCounts,
 }

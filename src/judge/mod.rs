@@ -9,7 +9,7 @@ mod statistics;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::Plan;
+use crate::scenario::{PhaseKind, Plan};
 
 pub use compare::{Change, Changes, Ratio, Row, Side, compare, differences};
 pub use digest::{Digest, Digester, Extreme};
@@ -107,13 +107,15 @@ impl Verdict {
 #[must_use]
 pub fn judge(plan: &Plan, digest: &Digest, seed: u64) -> Vec<Check> {
     let bench = checks::Bench::new(plan, digest, seed);
+    let before = [PhaseKind::Baseline, PhaseKind::Aging];
+    let after = [PhaseKind::Recycle, PhaseKind::Recovered];
     let mut checks = vec![
         bench.measurement(),
-        bench.symptom(),
-        bench.recycle_seen(),
-        bench.restored(),
-        bench.released(),
-        bench.cost(),
+        bench.unless_untriggered(&before, bench.symptom()),
+        bench.unless_untriggered(&after, bench.recycle_seen()),
+        bench.unless_untriggered(&after, bench.restored()),
+        bench.unless_untriggered(&after, bench.released()),
+        bench.unless_untriggered(&after, bench.cost()),
         bench.nothing_lost(),
     ];
     checks.extend(bench.thresholds());

@@ -241,6 +241,7 @@ pub(crate) fn explain(trouble: &Trouble) -> String {
         Trouble::Status(code, _) => format!("Status {code}"),
         Trouble::Body(text) | Trouble::Token(text) => text.clone(),
         Trouble::Renew => "the token was refused".to_owned(),
+        Trouble::Stopped => "the user is stopped after refused logins".to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use eas::Command;
 use rand::Rng as _;
 
-use super::{Probe, REFUSALS};
+use super::Probe;
 use crate::device::{
     Activity, Behaviour, Client, Event, Identity, Life, Profile, Record, Refusals, Rehearsed,
     device_random,
@@ -68,7 +68,8 @@ pub async fn try_commands<T: Transport>(
         transport,
         identity(&probe.identity),
         profile(&probe.profile, address),
-        Arc::new(Refusals::new(1, REFUSALS, 1.0)),
+        // One after the other, and none after a refusal.
+        Arc::new(Refusals::new(1, 1, 1.0)),
         Arc::new(Notebook(Arc::clone(&notes))),
     );
     let life = Life::new(client, Arc::new(Behaviour::default()), device_random(1, 0));

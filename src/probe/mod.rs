@@ -17,8 +17,10 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::device::{
     Behaviour, Client, Event, Identity, Life, Profile, Record, Refusals, Trouble, device_random,
+    is_no_server,
 };
-use crate::transport::{FailureKind, Transport};
+use crate::run::PATIENCE;
+use crate::transport::{Transport, advice, silence};
 pub use commands::try_commands;
 use tap::{Received, Sent, Tap};
 
@@ -30,8 +32,12 @@ const MAIL_LIMIT: Duration = Duration::from_secs(30);
 const AT_ONCE: Duration = Duration::from_secs(1);
 /// Failures in a row after which the rest would be the same.
 const MAX_FAILURES: u32 = 3;
-/// One wrong password is enough for a probe.
-const REFUSALS: u32 = 1;
+/// A probe ends with the first refusal. The device holds a Ping while the sender of the mail logs in, so one
+/// login more may be under way.
+const REFUSALS: u32 = 2;
+
+/// Name of the step that needs no login with some servers.
+const OPTIONS: &str = "OPTIONS";
 
 /// What is probed, and how far.
 pub struct Probe {
@@ -54,6 +60,8 @@ pub enum Outcome {
     Alive,
     /// It does not, for this reason.
     Stuck(String),
+    /// The server cannot be used at all: it is no ActiveSync server, or it refuses the login.
+    Unusable(String),
     /// There is no connection to the server.
     Unreachable(String),
 }
@@ -66,6 +74,8 @@ enum Heard {
     Wrong(String),
     /// Items of an answer were skipped; the device goes on.
     Skipped(String),
+    /// The user's login is refused, or there is no token.
+    Refused(String),
     /// A message came, with this subject.
     Item(String),
 }
@@ -86,10 +96,16 @@ impl Record for Ear {
                 let _ = self.0.send(Heard::Item(subject.to_owned()));
                 return;
             }
-            Event::NotRedirected { text } | Event::TokenFailed { text } => text.to_owned(),
-            Event::Refused { why } => why
-                .unwrap_or("the server refuses the user's password")
-                .to_owned(),
+            Event::NotRedirected { text } => text.to_owned(),
+            Event::TokenFailed { text } => {
+                let _ = self.0.send(Heard::Refused(text.to_owned()));
+                return;
+            }
+            Event::Refused { why } => {
+                let why = why.unwrap_or("the server refuses the user's password");
+                let _ = self.0.send(Heard::Refused(why.to_owned()));
+                return;
+            }
             _ => return,
         };
         // Nobody listens any more when the probe is over.
@@ -105,8 +121,12 @@ pub async fn probe<T: Transport + 'static>(
 ) -> Outcome {
     let (tell, heard) = unbounded_channel();
     let refusals = Arc::new(Refusals::new(1, REFUSALS, 1.0));
+    let transport_of_device = transport();
+    let is_tls = transport_of_device
+        .origin()
+        .is_some_and(|origin| origin.secure);
     let client = Client::new(
-        Tap::new(transport(), tell.clone()),
+        Tap::new(transport_of_device, tell.clone()),
         Arc::clone(&probe.identity),
         Arc::clone(&probe.profile),
         Arc::clone(&refusals),
@@ -117,6 +137,8 @@ pub async fn probe<T: Transport + 'static>(
     let mut story = Story {
         probe,
         print: &mut print,
+        began: Instant::now(),
+        is_tls,
         sent: None,
         steps: Vec::new(),
         failures: 0,
@@ -173,6 +195,8 @@ fn sender(identity: &Identity) -> Arc<Identity> {
 struct Story<'a> {
     probe: &'a Probe,
     print: &'a mut dyn FnMut(&str),
+    began: Instant,
+    is_tls: bool,
     /// The request that waits for its answer.
     sent: Option<Sent>,
     /// Name, outcome and time of each.
@@ -201,6 +225,7 @@ impl Story<'_> {
             let until = match (self.held_since, self.mail_at) {
                 (Some(_), Some(sent)) => sent + MAIL_LIMIT,
                 (Some(since), None) => since + self.probe.hold,
+                (None, _) if self.steps.is_empty() => self.began + PATIENCE,
                 (None, _) => end,
             };
             let next = tokio::select! {
@@ -228,6 +253,14 @@ impl Story<'_> {
         sender: &mut Option<Client<T>>,
         end: Instant,
     ) -> Option<Outcome> {
+        if self.steps.is_empty() {
+            let is_connected = self.sent.is_some();
+            return Some(Outcome::Unreachable(silence(
+                self.is_tls,
+                is_connected,
+                PATIENCE,
+            )));
+        }
         if Instant::now() >= end {
             let limit = WHOLE_LIMIT.as_secs();
             return Some(Outcome::Stuck(format!("no end within {limit} s")));
@@ -283,17 +316,34 @@ impl Story<'_> {
                 self.has_synced_mail |= subject.contains(&self.mail_id);
                 None
             }
+            Heard::Refused(text) => {
+                self.note(&text);
+                let is_first = match self.steps.split_last() {
+                    Some((_, before)) => before.iter().all(|(name, ..)| name == OPTIONS),
+                    None => true,
+                };
+                Some(if is_first {
+                    Outcome::Unusable(text)
+                } else {
+                    Outcome::Stuck(text)
+                })
+            }
             Heard::Wrong(text) => {
                 self.note(&text);
                 // What OPTIONS says does not get better by asking again.
-                if self.steps.len() == 1 {
-                    return Some(Outcome::Stuck(text));
+                if self.has_only_asked_options() {
+                    return Some(Outcome::Unusable(text));
                 }
                 self.failures += 1;
                 self.wrong = Some(text);
                 self.stuck()
             }
         }
+    }
+
+    /// Whether nothing was asked yet that needs a login.
+    fn has_only_asked_options(&self) -> bool {
+        self.steps.iter().all(|(name, ..)| name == OPTIONS)
     }
 
     fn received(&mut self, received: &Received) -> Option<Outcome> {
@@ -327,6 +377,9 @@ impl Story<'_> {
                     self.failures += 1;
                     let status = HttpStatus::from_code(answer.status);
                     let text = format!("{name} was answered with HTTP {status}");
+                    if is_first && is_no_server(status) {
+                        return Some(Outcome::Unusable(text));
+                    }
                     // The device would ask again in a minute, and be told the same. A refusal is its to tell.
                     let is_final = matches!(
                         status.reaction(),
@@ -341,8 +394,9 @@ impl Story<'_> {
             Err(failure) => {
                 self.steps
                     .push((name.clone(), failure.to_string(), received.after));
-                if let (true, FailureKind::Connect(error)) = (is_first, &failure.kind) {
-                    return Some(Outcome::Unreachable(error.to_string()));
+                if is_first {
+                    let advice = advice(&failure.kind, self.is_tls);
+                    return Some(Outcome::Unreachable(format!("{failure}{advice}")));
                 }
                 self.failures += 1;
                 self.wrong = Some(format!("{name}: {failure}"));
@@ -387,7 +441,7 @@ impl Story<'_> {
         }
         text.push_str(&match outcome {
             Outcome::Alive => "\nThe device lives: the server holds its requests.\n".to_owned(),
-            Outcome::Stuck(why) => {
+            Outcome::Stuck(why) | Outcome::Unusable(why) => {
                 format!("\nThe device is stuck: {}\n", crate::text::clean(why))
             }
             Outcome::Unreachable(why) => {

@@ -8,4 +8,4 @@ mod trigger;
 
 pub use detect::{Detector, Recycle, Sign, detect};
 pub use due::{Due, Origin, due, outlook};
-pub use trigger::{TriggerError, pull};
+pub use trigger::{FailedTrigger, TriggerError, pull};

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::command;
 use crate::scenario::Trigger;
 use crate::terminal::say;
@@ -11,6 +14,16 @@ use crate::text::{bare_url, program};
 const LIMIT: Duration = Duration::from_secs(120);
 /// Nobody reads it, but a command that prints for ever is to be noticed.
 const MAX_OUTPUT: usize = 1 << 20;
+
+/// A trigger without success. The phase that it should begin did not happen, so neither this phase nor a
+/// later one is judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FailedTrigger {
+    /// The phase's place in the plan, from 0.
+    pub phase: usize,
+    /// What went wrong.
+    pub problem: String,
+}
 
 /// Why the recycle was not triggered.
 #[derive(Debug, thiserror::Error)]

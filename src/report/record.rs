@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::judge::{Check, Digest, Digester, PhaseSummary, Verdict, judge, summarize};
 use crate::measure::{RunFiles, Timeline, TimelineError, Totals, Unwritten};
 use crate::observe::SourceReport;
-use crate::recycle::{Due, Recycle};
+use crate::recycle::{Due, FailedTrigger, Recycle};
 use crate::scenario::Plan;
 
 /// Version of `run.json`. It rises when a field changes its meaning or goes; `schema/run.json`
@@ -52,6 +52,9 @@ pub struct RunRecord {
     pub phases: Vec<PhaseSummary>,
     /// Recycles that the policy asks for.
     pub due: Vec<Due>,
+    /// Triggers without success: the phases from the first of them on are not judged.
+    #[serde(default)]
+    pub failed_triggers: Vec<FailedTrigger>,
     /// Recycles that were seen, with their stages.
     pub recycles: Vec<Recycle>,
     /// What is known only for the whole run.
@@ -109,6 +112,7 @@ impl RunRecord {
             plan,
             phases: Vec::new(),
             due: Vec::new(),
+            failed_triggers: Vec::new(),
             recycles: Vec::new(),
             totals: Totals::default(),
             checks: Vec::new(),
@@ -122,14 +126,16 @@ impl RunRecord {
     /// Fills in what follows from the timeline.
     pub fn conclude(&mut self, mut digest: Digest) {
         digest.due.clone_from(&self.due);
+        digest.failed_triggers.clone_from(&self.failed_triggers);
         let digest = &digest;
         self.phases = summarize(digest);
         self.recycles.clone_from(&digest.recycles);
         self.checks = judge(&self.plan, digest, self.seed);
         let verdict = Verdict::of(&self.checks);
-        // A run that was cut short proves failures, but no success.
+        // A run that was cut short, or whose recycle was not triggered, proves failures, but no success.
         self.verdict = Some(match (self.state, verdict) {
-            (RunState::Complete, verdict) | (_, verdict @ Verdict::Failed) => verdict,
+            (_, verdict @ Verdict::Failed) => verdict,
+            (RunState::Complete, verdict) if self.failed_triggers.is_empty() => verdict,
             _ => Verdict::Inconclusive,
         });
     }

@@ -4,16 +4,49 @@ use std::sync::Arc;
 
 use super::RunError;
 use super::proxy::proxy;
-use crate::device::Identity;
-use crate::discover::{DiscoverError, Internet, Question, discover};
+use crate::device::{Identity, Outcome, Refusals};
+use crate::discover::{Ask, DiscoverError, Internet, Question, Service, Web, discover};
 use crate::scenario::{Autodiscover, Plan, TargetPlan};
 use crate::terminal::say;
+use crate::transport::Answer;
+
+/// A network whose requests with credentials count as logins of a user.
+struct Guarded<W> {
+    inner: W,
+    refusals: Arc<Refusals>,
+    user: u32,
+}
+
+impl<W: Web> Web for Guarded<W> {
+    async fn ask(&mut self, ask: Ask<'_>) -> Result<Answer, String> {
+        let logs_in = ask.headers.iter().any(|(name, _)| *name == "Authorization");
+        if !logs_in {
+            return self.inner.ask(ask).await;
+        }
+        let Some(login) = self.refusals.admit(self.user, false).await else {
+            return Err("not asked: the user has been refused too often".to_owned());
+        };
+        let answer = self.inner.ask(ask).await;
+        // A web site may answer anybody, so no answer proves the password.
+        let outcome = match &answer {
+            Ok(answer) if answer.status == 401 => Outcome::Refused,
+            Ok(_) | Err(_) => Outcome::Answered,
+        };
+        self.refusals.settle(self.user, login, outcome);
+        answer
+    }
+
+    async fn services(&mut self, service: &str) -> Result<Vec<Service>, String> {
+        self.inner.services(service).await
+    }
+}
 
 /// Asks Autodiscover where the plan says so, with the first user's credentials, and writes the URL into
 /// the plan. Every step is told.
 pub(super) async fn find_server(
     plan: &mut Plan,
     identities: &[Arc<Identity>],
+    refusals: &Arc<Refusals>,
 ) -> Result<(), RunError> {
     let proxy = proxy(plan)?;
     let TargetPlan::Server {
@@ -35,7 +68,12 @@ pub(super) async fn find_server(
     };
     let authorization = first.authorization.header().await;
     let authorization = authorization.map_err(RunError::Target)?;
-    let mut internet = Internet::new(plan.devices.tls(ca_file.clone(), *insecure)).through(proxy);
+    let internet = Internet::new(plan.devices.tls(ca_file.clone(), *insecure)).through(proxy);
+    let mut internet = Guarded {
+        inner: internet,
+        refusals: Arc::clone(refusals),
+        user: first.user,
+    };
     let question = Question {
         address: address.clone(),
         authorization: authorization.to_string(),

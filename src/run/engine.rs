@@ -1,6 +1,7 @@
 //! A run under way: phases by the clock, an interval a second, and the end.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mock_server::Fault;
@@ -18,9 +19,10 @@ use crate::device::{
     device_random,
 };
 use crate::fleet::{Fleet, FleetPlan, Pacer};
+use crate::lock::lock;
 use crate::mail::{Door, MailPlan, Schedule, send_on_schedule};
 use crate::measure::{Interval, Recorder, RunFiles, TimelineError};
-use crate::recycle::{self, Detector, Origin};
+use crate::recycle::{self, Detector, FailedTrigger, Origin};
 use crate::report::{Progress, RunRecord, RunState, digest};
 use crate::scenario::{
     AbandonPlan, LossPlan, MailDoor, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger, split_port,
@@ -82,6 +84,8 @@ pub(super) struct Engine {
     pub(super) behaviour: Arc<Behaviour>,
     pub(super) refusals: Arc<Refusals>,
     pub(super) stop_mail: Arc<Notify>,
+    /// What became of the triggers, by phase; nothing yet of those that are under way.
+    pub(super) pulls: Arc<Mutex<Pulls>>,
     /// Names of the users, by number.
     pub(super) users: Vec<String>,
     /// Users that were stopped, as far as was told.
@@ -96,6 +100,9 @@ pub(super) struct Engine {
     /// Whether it was told that one could not be written.
     pub(super) told_of_checkpoints: bool,
 }
+
+/// What became of each phase's trigger.
+pub(super) type Pulls = BTreeMap<usize, Option<Result<(), String>>>;
 
 /// Why the phases ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +143,7 @@ impl Engine {
         let mut end = End::Complete;
         let mut mail_runs = false;
         for (index, phase) in plan.phases.iter().enumerate() {
-            self.enter(phase, &mut background).await;
+            self.enter(index, phase, &mut background).await;
             // Mail begins when the ramp is over, so that the first mails are not late by it.
             if !mail_runs && (phase.kind != PhaseKind::Ramp || index + 1 == plan.phases.len()) {
                 mail_runs = true;
@@ -213,7 +220,7 @@ impl Engine {
     }
 
     /// Begins a phase: behaviour of the devices, faults of the mock, the recycle.
-    async fn enter(&mut self, phase: &PhasePlan, background: &mut JoinSet<()>) {
+    async fn enter(&mut self, index: usize, phase: &PhasePlan, background: &mut JoinSet<()>) {
         phase.kind.as_str().clone_into(&mut self.phase);
         let chosen = phase
             .abandon
@@ -231,6 +238,8 @@ impl Engine {
                 .as_ref()
                 .map(|mock| mock.addresses().control.clone());
             let (trigger, recorder) = (phase.trigger.clone(), Arc::clone(&self.recorder));
+            let pulls = Arc::clone(&self.pulls);
+            lock(&pulls).insert(index, None);
             background.spawn(async move {
                 // Only a hook may be on another machine, behind TLS.
                 let client = match trigger {
@@ -238,12 +247,32 @@ impl Engine {
                     _ => local_client(),
                 };
                 let pulled = recycle::pull(&trigger, control.as_deref(), &client).await;
-                if let Err(error) = pulled {
-                    recorder.text(&error.to_string());
-                    say(&error.to_string());
+                let pulled = pulled.map_err(|error| error.to_string());
+                if let Err(error) = &pulled {
+                    recorder.text(error);
+                    say(error);
                 }
+                lock(&pulls).insert(index, Some(pulled));
             });
         }
+    }
+
+    /// Triggers that failed so far, and at the end of the run those without an end, with the phases that were
+    /// not begun.
+    fn failed_triggers(&self, is_over: bool) -> Vec<FailedTrigger> {
+        let pulls = lock(&self.pulls);
+        let phases = self.record.plan.phases.iter().enumerate();
+        let failed = phases.filter_map(|(phase, plan)| {
+            let problem = match (&plan.trigger, pulls.get(&phase)) {
+                (Trigger::None | Trigger::Observe, _) | (_, Some(Some(Ok(())))) => return None,
+                (_, Some(Some(Err(problem)))) => problem.clone(),
+                (_, _) if !is_over => return None,
+                (_, Some(None)) => "the trigger had not ended when the run ended".to_owned(),
+                (_, None) => "the run ended before this phase".to_owned(),
+            };
+            Some(FailedTrigger { phase, problem })
+        });
+        failed.collect()
     }
 
     /// The mock's faults in a phase: those of the whole run, its own, and its share of strands.
@@ -407,6 +436,8 @@ impl Engine {
         self.record.sources = self.observers.reports();
         self.record.stranded_basis = Some(self.observers.basis());
         self.record.totals = self.recorder.totals();
+        let is_over = self.record.state != RunState::Running;
+        self.record.failed_triggers = self.failed_triggers(is_over);
         if self.record.state != RunState::Complete {
             // They are under way.
             self.record.totals.missing_mails.clear();
@@ -467,6 +498,13 @@ impl Engine {
             End::Broken => RunState::Broken,
         };
         self.take_stock();
+        // Whatever else went wrong follows from a recycle that did not happen.
+        let pulled = lock(&self.pulls).clone();
+        let failed = self.record.failed_triggers.iter();
+        let failed = failed.filter(|one| pulled.contains_key(&one.phase));
+        let failed = failed.map(|one| one.problem.clone());
+        let problems = failed.chain(std::mem::take(&mut self.record.problems));
+        self.record.problems = problems.collect();
         self.record.conclude(digest(self.files.directory())?);
         self.record.save(&self.files)?;
         if let Some(mock) = self.mock.take() {

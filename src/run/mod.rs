@@ -9,6 +9,7 @@ mod endpoint;
 mod engine;
 mod mock;
 mod observers;
+mod preflight;
 mod proxy;
 mod servers;
 mod tokens;
@@ -18,14 +19,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eas::status::Reaction;
 use mock_server::units::time_scale_text;
 use rand::Rng as _;
 use tokio::sync::{Notify, watch};
 
-use crate::device::{
-    Activity, Behaviour, Client, Event, Identity, Profile, Record, Refusals, Trouble,
-};
+use crate::device::{Activity, Behaviour, Event, Identity, Profile, Record, Refusals};
 use crate::mail;
 use crate::measure::{Recorder, RunFiles, TimelineError};
 use crate::observe::descriptors;
@@ -33,7 +31,7 @@ use crate::recycle::Detector;
 use crate::report::RunRecord;
 use crate::scenario::{Needs, Plan, ProfilePlan, TargetPlan, TransportKind};
 use crate::terminal::say;
-use crate::transport::{FailureKind, LeanFactory, Network, ReqwestFactory};
+use crate::transport::{LeanFactory, Network, ReqwestFactory};
 
 pub use accounts::{AccountError, missing_secrets};
 pub use carriers::AnyTransport;
@@ -43,6 +41,8 @@ use endpoint::Endpoint;
 use engine::Engine;
 pub use mock::{MockError, MockProcess};
 use observers::Observers;
+pub(crate) use preflight::PATIENCE;
+use preflight::preflight;
 use servers::Servers;
 
 /// What the user chose for this run.
@@ -118,6 +118,9 @@ pub enum RunError {
         /// The reason.
         source: std::io::Error,
     },
+    /// The user ended it before its load.
+    #[error("interrupted before the load; nothing was measured")]
+    Interrupted(Interrupt),
     /// The run directory cannot be written.
     #[error("cannot write the run directory: {0}")]
     Files(#[from] TimelineError),
@@ -149,11 +152,34 @@ async fn endpoint(address: Option<SocketAddr>) -> Result<Option<Endpoint>, RunEr
     Ok(Some(endpoint))
 }
 
-async fn run_over<F: MakeTransport>(
+/// A signal, once there is one.
+async fn interrupted(mut interrupt: watch::Receiver<Interrupt>) -> Interrupt {
+    let signal = interrupt
+        .wait_for(|signal| *signal != Interrupt::None)
+        .await;
+    match signal.map(|signal| *signal) {
+        Ok(signal) => signal,
+        // Nobody listens for signals.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// What a run has before its load.
+struct Prepared<F> {
     plan: Plan,
+    seed: u64,
+    endpoint: Option<Endpoint>,
+    mock: Option<MockProcess>,
+    servers: Servers<F>,
+    refusals: Arc<Refusals>,
+    devices: Vec<(Arc<Identity>, Arc<Profile>)>,
+}
+
+/// Everything up to the load: users, the server, and a look at it.
+async fn prepare<F: MakeTransport>(
+    mut plan: Plan,
     options: &Options,
-    interrupt: watch::Receiver<Interrupt>,
-) -> Result<Finished, RunError> {
+) -> Result<Prepared<F>, RunError> {
     let seed = options
         .seed
         .or(plan.seed)
@@ -161,8 +187,12 @@ async fn run_over<F: MakeTransport>(
     check_descriptors(&plan)?;
     let endpoint = endpoint(options.metrics).await?;
     let identities = accounts::identities(&plan).await?;
-    let mut plan = plan;
-    discovery::find_server(&mut plan, &identities).await?;
+    let refusals = Arc::new(Refusals::new(
+        plan.devices.users as usize,
+        plan.devices.refusals,
+        plan.devices.refused_share,
+    ));
+    discovery::find_server(&mut plan, &identities, &refusals).await?;
     let mock = match &mut plan.target {
         TargetPlan::Mock(config) => {
             config.seed = seed;
@@ -173,11 +203,6 @@ async fn run_over<F: MakeTransport>(
     let servers = Servers::<F>::of(&plan, mock.as_ref(), seed)?;
     servers.check_sources().await?;
     let profiles = profiles(&plan, servers.path(), addresses(&plan, &identities));
-    let refusals = Arc::new(Refusals::new(
-        plan.devices.users as usize,
-        plan.devices.refusals,
-        plan.devices.refused_share,
-    ));
     let devices: Vec<(Arc<Identity>, Arc<Profile>)> = identities
         .into_iter()
         .map(|identity| {
@@ -185,7 +210,35 @@ async fn run_over<F: MakeTransport>(
             (identity, Arc::clone(&profiles[profile]))
         })
         .collect();
-    preflight(&servers, &devices, &refusals).await?;
+    preflight(&servers, &devices, &refusals, &plan.devices).await?;
+    Ok(Prepared {
+        plan,
+        seed,
+        endpoint,
+        mock,
+        servers,
+        refusals,
+        devices,
+    })
+}
+
+async fn run_over<F: MakeTransport>(
+    plan: Plan,
+    options: &Options,
+    interrupt: watch::Receiver<Interrupt>,
+) -> Result<Finished, RunError> {
+    let Prepared {
+        plan,
+        seed,
+        endpoint,
+        mock,
+        servers,
+        refusals,
+        devices,
+    } = tokio::select! {
+        prepared = prepare::<F>(plan, options) => prepared?,
+        signal = interrupted(interrupt.clone()) => return Err(RunError::Interrupted(signal)),
+    };
 
     let started = jiff::Timestamp::now();
     let run_id: u32 = rand::rng().random();
@@ -220,6 +273,7 @@ async fn run_over<F: MakeTransport>(
         behaviour: Arc::new(Behaviour::default()),
         refusals,
         stop_mail: Arc::new(Notify::new()),
+        pulls: Arc::default(),
         users: Vec::new(),
         stopped: 0,
         ticks: 0,
@@ -321,7 +375,8 @@ pub async fn first_device(mut plan: Plan, kind: Option<&str>) -> Result<FirstDev
     plan.devices.count = 1;
     plan.devices.users = 1;
     let identities = accounts::identities(&plan).await?;
-    discovery::find_server(&mut plan, &identities).await?;
+    let refusals = Arc::new(Refusals::new(1, plan.devices.refusals, 1.0));
+    discovery::find_server(&mut plan, &identities, &refusals).await?;
     let mock = match &plan.target {
         TargetPlan::Mock(config) => Some(MockProcess::start(config).await?),
         TargetPlan::Server { .. } => None,
@@ -386,66 +441,4 @@ struct Unrecorded;
 
 impl Record for Unrecorded {
     fn record(&self, _: u32, _: Event<'_>) {}
-}
-
-/// One OPTIONS to each server before the load: a run against nothing is no run.
-async fn preflight<F: MakeTransport>(
-    servers: &Servers<F>,
-    devices: &[(Arc<Identity>, Arc<Profile>)],
-    refusals: &Arc<Refusals>,
-) -> Result<(), RunError> {
-    for (url, user, transport) in servers.one_each() {
-        // The first devices belong to different users.
-        let Some((identity, profile)) = devices.get(user) else {
-            continue;
-        };
-        // Several servers are no reason to try a wrong password once more.
-        if refusals.is_stopped(identity.user) {
-            continue;
-        }
-        let mut client = Client::new(
-            transport,
-            Arc::clone(identity),
-            Arc::clone(profile),
-            Arc::clone(refusals),
-            Arc::new(Unrecorded),
-        );
-        let mut answer = client.options().await;
-        while let Err(trouble) = &answer
-            && is_redirect(trouble)
-        {
-            match client.follow(trouble) {
-                Ok(()) => answer = client.options().await,
-                Err(problem) => return Err(RunError::Unreachable { url, problem }),
-            }
-        }
-        if let Some(problem) = unreachable(answer) {
-            return Err(RunError::Unreachable { url, problem });
-        }
-    }
-    Ok(())
-}
-
-fn is_redirect(trouble: &Trouble) -> bool {
-    matches!(trouble, Trouble::Http { status, .. } if status.reaction() == Reaction::Redirect)
-}
-
-/// Why there is no server behind such an answer, if there is none.
-fn unreachable<T>(answer: Result<T, Trouble>) -> Option<String> {
-    Some(match answer {
-        Ok(_) => return None,
-        Err(Trouble::Transport(failure)) => match failure.kind {
-            FailureKind::Connect(error) => error.to_string(),
-            kind => kind.to_string(),
-        },
-        Err(Trouble::Body(text) | Trouble::Token(text)) => text,
-        // The next request has another.
-        Err(Trouble::Renew) => return None,
-        // One user's refusal or a busy server is the run's business.
-        Err(Trouble::Http { status, .. }) if matches!(status.code(), 401 | 403 | 449 | 503) => {
-            return None;
-        }
-        Err(Trouble::Http { status, .. }) => format!("OPTIONS was answered with HTTP {status}"),
-        Err(Trouble::Status(code, _)) => format!("OPTIONS was answered with Status {code}"),
-    })
 }

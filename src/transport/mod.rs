@@ -5,6 +5,7 @@
 //! device holds no request while it waits an hour for the answer. Nothing in here knows what the
 //! requests mean.
 
+mod advice;
 mod answer;
 mod certificate;
 mod connect;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub use advice::{advice, silence};
 pub use answer::{Answer, Limits};
 pub use certificate::ClientCertificate;
 pub use connect::{CONNECT_TIMEOUT, Connected};

@@ -27,16 +27,50 @@ pub fn with_query(path: &str, query: &str) -> String {
 
 /// A URL that cannot be a target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{url}` is not a target: {problem}; expected a URL such as https://mail.lab.example")]
+#[error("`{url}` is not a target: {problem}; expected a URL such as {expected}")]
 pub struct TargetError {
     url: String,
     problem: &'static str,
+    expected: String,
+}
+
+/// A URL for those whose own gives no better example.
+const EXAMPLE: &str = "https://mail.lab.example";
+
+impl TargetError {
+    /// For a host without a scheme, if the text is one.
+    fn without_scheme(url: &str) -> Option<Self> {
+        let url = url.trim();
+        if url.contains("://") || url.is_empty() {
+            return None;
+        }
+        let expected = format!("https://{url}");
+        let parsed = reqwest::Url::parse(&expected).ok()?;
+        let host = parsed.host_str()?;
+        let is_secret = !parsed.username().is_empty() || parsed.password().is_some();
+        Some(Self {
+            url: if is_secret {
+                format!("***@{host}")
+            } else {
+                url.chars().take(SHOWN).collect()
+            },
+            problem: "it has no scheme",
+            expected: if is_secret {
+                format!("https://{host}")
+            } else {
+                expected.chars().take(SHOWN).collect()
+            },
+        })
+    }
 }
 
 impl TargetError {
     fn new(url: &str, problem: &'static str) -> Self {
-        let url = url.chars().take(SHOWN).collect();
-        Self { url, problem }
+        Self {
+            url: url.chars().take(SHOWN).collect(),
+            problem,
+            expected: EXAMPLE.to_owned(),
+        }
     }
 }
 
@@ -47,6 +81,9 @@ impl Target {
     /// When the URL is not http or https, or has no host.
     pub fn parse(url: &str) -> Result<Self, TargetError> {
         Self::check_length(url)?;
+        if let Some(error) = TargetError::without_scheme(url) {
+            return Err(error);
+        }
         let parsed =
             reqwest::Url::parse(url).map_err(|_| TargetError::new(url, "it is not a URL"))?;
         Self::from_url(url, &parsed, eas::http::PATH)
@@ -92,6 +129,7 @@ impl Target {
                     parsed.host_str().unwrap_or_default()
                 ),
                 problem: "it must not hold credentials",
+                expected: EXAMPLE.to_owned(),
             });
         }
         let host = parsed.host_str().ok_or_else(|| fail("it has no host"))?;

@@ -265,9 +265,10 @@ fn wrong_passwords_stop_their_users_only() {
     }
 }
 
-/// Neither devices nor mail senders nor the first look may lock an account.
+/// One wrong password for all users costs one refused login, whether or not OPTIONS is answered to anybody,
+/// and of however many servers.
 #[tokio::test]
-async fn a_server_that_refuses_everybody_is_asked_three_times_per_user() {
+async fn a_refused_login_ends_a_run_before_its_load() {
     let server = wiremock::MockServer::start().await;
     let options = wiremock::ResponseTemplate::new(200)
         .insert_header("MS-ASProtocolVersions", "14.1")
@@ -281,31 +282,216 @@ async fn a_server_that_refuses_everybody_is_asked_three_times_per_user() {
         .respond_with(refused)
         .mount(&server)
         .await;
-    // It ends by itself when everybody is stopped.
-    let text = against(&server.uri(), "[mail]\nrate = 50\n").replace("\"3s\"", "\"30s\"");
-    let file = scenario(&text);
-    let runs = tempfile::tempdir().unwrap();
-    let mut command = run(file.path(), runs.path());
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap())
-        .await
-        .unwrap();
-    assert_eq!(output.status.code(), Some(5), "{}", stdout(&output));
-    assert!(
-        stdout(&output).contains("there is nothing left to run"),
-        "{}",
-        stdout(&output)
-    );
-    let mut refusals = std::collections::HashMap::new();
-    for request in server.received_requests().await.unwrap() {
-        if request.method.as_str() == "POST" {
-            *refusals
-                .entry(request.headers["authorization"].clone())
-                .or_insert(0) += 1;
+    let other = wiremock::MockServer::start().await;
+    wiremock::Mock::given(wiremock::matchers::any())
+        .respond_with(
+            wiremock::ResponseTemplate::new(401)
+                .insert_header("WWW-Authenticate", "Negotiate, NTLM"),
+        )
+        .mount(&other)
+        .await;
+    let password = "the password in the environment variable EASLOAD_TEST_PASSWORD";
+    let urls = |urls: &[&str]| format!("{urls:?}");
+    // Logins that each server has seen so far.
+    let mut before = [0, 0];
+    for (url, expected, parts) in [
+        (
+            urls(&[&server.uri()]),
+            (1, 0),
+            &["(HTTP 401)", password][..],
+        ),
+        (
+            urls(&[&other.uri()]),
+            (0, 1),
+            &["HTTP 401: the server does not offer Basic authentication here, but Negotiate, NTLM"],
+        ),
+        (
+            urls(&[&server.uri(), &other.uri()]),
+            (1, 0),
+            &["user `load0001`"],
+        ),
+    ] {
+        let text = against("URL", "[mail]\nrate = 50\n").replace("\"URL\"", &url);
+        let file = scenario(&text);
+        let runs = tempfile::tempdir().unwrap();
+        let mut command = run(file.path(), runs.path());
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap();
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(6), "{text}");
+        for part in parts {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assert!(
+            text.contains("Check the form of the user name (user, DOMAIN\\user or user@domain)"),
+            "{text}"
+        );
+        assert!(!text.contains("secret"), "{text}");
+        let mut seen = [0, 0];
+        for (server, seen) in [&server, &other].into_iter().zip(&mut seen) {
+            for request in server.received_requests().await.unwrap() {
+                let is_open = request.method.as_str() == "OPTIONS" && server.uri() != other.uri();
+                *seen += u32::from(!is_open);
+            }
+        }
+        let asked = (seen[0] - before[0], seen[1] - before[1]);
+        before = seen;
+        assert_eq!(asked, expected, "{url}");
+        assert!(
+            std::fs::read_dir(runs.path()).unwrap().next().is_none(),
+            "no run, no directory"
+        );
+    }
+}
+
+/// What a server that never answers, one of the other scheme, and one of another kind are told as, by `run`
+/// and by `probe`, with the same exit code.
+#[tokio::test]
+async fn run_and_probe_agree_on_targets_that_cannot_be_used() {
+    let hangs = raw_server(vec![vec![Do::Hold]]).await;
+    let closes = raw_server(vec![vec![Do::Read, Do::Close]]).await;
+    let plain = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    let plain = raw_server(vec![vec![text(plain), Do::Hold]]).await;
+    let error = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
+    let error = raw_server(vec![vec![Do::Read, text(error), Do::Hold]]).await;
+    let html = "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>";
+    let html = raw_server(vec![vec![Do::Read, text(html), Do::Hold]]).await;
+    let refused = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
+    let refused = raw_server(vec![vec![Do::Read, text(refused), Do::Hold]]).await;
+    let tls = MockProgram::start(&["--tls"]);
+    let tls = tls.addresses.listen;
+    let to_https = "if this port speaks TLS, the URL begins with https://";
+    let to_http = "if this port speaks plain HTTP, the URL begins with http://";
+    let cases = [
+        (
+            format!("http://{hangs}"),
+            "it accepts connections and gives no answer within 10 s",
+        ),
+        (format!("https://{hangs}"), "no TLS connection within 10 s"),
+        (format!("http://{closes}"), to_https),
+        (format!("http://{tls}"), to_https),
+        (format!("https://{plain}"), to_http),
+        (format!("https://{tls}"), "TLS: "),
+        (
+            format!("http://{error}"),
+            "OPTIONS was answered with HTTP 500",
+        ),
+        (format!("http://{html}"), "not an ActiveSync server"),
+        (format!("http://{refused}"), "refuses the"),
+    ];
+    // All at once, because some take ten seconds.
+    let played = cases.map(|(url, part)| {
+        let mut probe = Command::new(program());
+        probe
+            .args(["probe", &url, "--user", "load0001"])
+            .env("EASLOAD_PASSWORD", "secret");
+        let played = tokio::task::spawn_blocking(move || {
+            let probe = probe
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let (run, _runs) = run_against(&url);
+            (run, probe.wait_with_output().unwrap())
+        });
+        (part, played)
+    });
+    for (part, played) in played {
+        let (run, probe) = played.await.unwrap();
+        for output in [run, probe] {
+            let text = format!("{}{}", stdout(&output), stderr(&output));
+            assert_eq!(output.status.code(), Some(6), "{part}\n{text}");
+            assert!(text.contains(part), "{part}\n{text}");
         }
     }
-    assert_eq!(refusals.len(), 4);
-    // One request of a device and one of a sender may be under way at the same time.
-    assert!(refusals.values().all(|count| *count <= 4), "{refusals:?}");
+}
+
+#[test]
+fn a_host_without_a_scheme_gets_a_hint() {
+    for (url, part) in [
+        (
+            "mail.lab.example",
+            "it has no scheme; expected a URL such as https://mail.lab.example",
+        ),
+        (
+            "mail.lab.example:444",
+            "expected a URL such as https://mail.lab.example:444",
+        ),
+        ("10.0.0.5", "expected a URL such as https://10.0.0.5"),
+        (
+            "a:hush@mail.lab.example",
+            "`***@mail.lab.example` is not a target",
+        ),
+    ] {
+        let (output, _runs) = run_against(url);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let text = stderr(&easload(&["probe", "mail.lab.example"]));
+    assert!(
+        text.contains("easload probe https://mail.lab.example --user NAME"),
+        "{text}"
+    );
+    let text = stderr(&easload(&["probe", "no-such-file.toml"]));
+    assert!(!text.contains("hint"), "{text}");
+}
+
+/// A trigger without success is not a recycle that was not seen: nothing after it is judged.
+#[test]
+fn a_trigger_that_fails_makes_a_run_inconclusive_with_its_error_first() {
+    for (trigger, problem) in [
+        (
+            "trigger_command = \"echo no route >&2; exit 255\"",
+            "recycle command `echo …`: exit status: 255: no route",
+        ),
+        (
+            "trigger_url = \"http://127.0.0.1:9/hook\"",
+            "recycle web hook http://127.0.0.1:9/hook: ",
+        ),
+        (
+            "trigger_command = \"sleep 100\"",
+            "the trigger had not ended when the run ended",
+        ),
+    ] {
+        let file = scenario(&format!(
+            "name = \"t\"\n[mock]\nmin_heartbeat = \"1s\"\n[devices]\ncount = 4\nheartbeat = \"2s\"\n\
+             [[phase]]\nkind = \"baseline\"\nduration = \"2s\"\n\
+             [[phase]]\nkind = \"recycle\"\nduration = \"2s\"\n{trigger}\n\
+             [[phase]]\nkind = \"recovered\"\nduration = \"2s\"\n\
+             [checks]\nsymptom = \"any\"\nthresholds = [\"pings_sent.recovered > 0\", \
+             \"pings_sent.baseline > 0\"]\n"
+        ));
+        let runs = tempfile::tempdir().unwrap();
+        let output = run(file.path(), runs.path()).output().unwrap();
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(5), "{text}{}", stderr(&output));
+        let first = text.split("Problem: ").nth(1).unwrap_or(&text);
+        assert!(first.starts_with(problem), "{text}");
+        let because = format!("not judged, because the recycle phase was not triggered: {problem}");
+        let line = |name: &str| {
+            let line = text
+                .lines()
+                .find(|line| line.contains(&format!("  {name}")));
+            line.unwrap_or_else(|| panic!("{name}: {text}"))
+        };
+        for name in [
+            "recycle seen",
+            "restored",
+            "cost",
+            "pings_sent.recovered > 0",
+        ] {
+            let line = line(name);
+            assert!(
+                line.starts_with("  no data") && line.contains(&because),
+                "{line}"
+            );
+        }
+        let before = line("pings_sent.baseline > 0");
+        assert!(before.starts_with("  pass"), "{before}");
+        assert!(!text.contains("no recycle was seen"), "{text}");
+    }
 }
 
 #[test]
@@ -635,6 +821,36 @@ mod signals {
     }
 
     /// Who leaves at once finds in the report that he did.
+    #[tokio::test]
+    async fn a_signal_ends_the_look_at_a_target_that_never_answers() {
+        for (name, code) in [("INT", 130), ("TERM", 143)] {
+            let (report, mut reached) = tokio::sync::mpsc::unbounded_channel();
+            let url = raw_server(vec![vec![Do::Read, Do::Wait(report)]]).await;
+            let file = scenario(&against(&format!("http://{url}"), ""));
+            let runs = tempfile::tempdir().unwrap();
+            let mut command = run(file.path(), runs.path());
+            let child = command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let _keeps_it_waiting = reached.recv().await.unwrap();
+            signal(name, child.id());
+            let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
+            let output = output.await.unwrap();
+            let text = stderr(&output);
+            assert_eq!(output.status.code(), Some(code), "{text}");
+            assert!(
+                text.contains("error: interrupted before the load; nothing was measured"),
+                "{text}"
+            );
+            assert!(
+                std::fs::read_dir(runs.path()).unwrap().next().is_none(),
+                "no run, no directory"
+            );
+        }
+    }
+
     #[test]
     fn an_interrupt_is_on_record_before_the_run_has_ended() {
         let runs = tempfile::tempdir().unwrap();

@@ -3,7 +3,8 @@
 
 use easload::judge::{Digest, Outcome, Verdict, judge};
 use easload::measure::{Counter, Interval, Latency, LedgerCounts, Metric};
-use easload::scenario::parse;
+use easload::recycle::FailedTrigger;
+use easload::scenario::{PhaseKind, parse};
 use hdrhistogram::Histogram;
 
 use crate::story::{SCENARIO, Story, failed, outcome, plan};
@@ -31,6 +32,51 @@ fn no_recycle_fails_alone_and_what_it_should_have_done_is_not_judged() {
         assert_eq!(outcome(&checks, name), Outcome::Skipped, "{checks:#?}");
     }
     assert_eq!(Verdict::of(&checks), Verdict::Failed);
+}
+
+/// The story passes every check; the trigger's failure alone makes the difference.
+#[test]
+fn what_rests_on_a_phase_that_was_not_triggered_is_no_data() {
+    let thresholds = "[checks]\nthresholds = [\"sync.p99.baseline < 10s\", \"sync.p99.recovered < 10s\", \
+                      \"sync.p99.baseline < 2 * recovered\", \"sync.p99 < 10s\"]\n";
+    let plan = plan(thresholds);
+    let phase = plan
+        .phases
+        .iter()
+        .position(|phase| phase.kind == PhaseKind::Recycle);
+    let mut digest = Story::default().digest();
+    let judged = judge(&plan, &digest, 1);
+    assert!(
+        judged.iter().all(|check| check.outcome == Outcome::Pass),
+        "{judged:#?}"
+    );
+    digest.failed_triggers.push(FailedTrigger {
+        phase: phase.unwrap(),
+        problem: "exit status: 255".to_owned(),
+    });
+    let judged = judge(&plan, &digest, 1);
+    for check in &judged {
+        let rests_on_it = [
+            "recycle seen",
+            "restored",
+            "released",
+            "cost",
+            "sync.p99.recovered < 10s",
+            "sync.p99.baseline < 2 * recovered",
+            "sync.p99 < 10s",
+        ]
+        .contains(&check.name.as_str());
+        if rests_on_it {
+            assert_eq!(check.outcome, Outcome::NoData, "{check:?}");
+            assert_eq!(
+                check.reason,
+                "not judged, because the recycle phase was not triggered: exit status: 255"
+            );
+        } else {
+            assert_eq!(check.outcome, Outcome::Pass, "{check:?}");
+        }
+    }
+    assert_eq!(Verdict::of(&judged), Verdict::Inconclusive);
 }
 
 #[test]

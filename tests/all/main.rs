@@ -17,6 +17,7 @@ mod judge;
 mod judge_statistics;
 mod kills;
 mod kinds;
+mod lockout;
 mod mock;
 mod outputs;
 mod policy;

@@ -150,7 +150,7 @@ fn without_a_mail_a_ping_is_held_and_given_up() {
         .output()
         .unwrap();
     let text = said(&output);
-    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert_eq!(output.status.code(), Some(6), "{text}");
     assert!(
         text.contains("The device is stuck: the server refuses the user's password"),
         "{text}"
@@ -233,29 +233,29 @@ async fn what_is_no_server_is_told_for_what_it_is() {
     for (address, code, part) in [
         (
             html,
-            3,
+            6,
             "not an ActiveSync server; it answers with an HTML page",
         ),
         (
             old,
-            3,
+            6,
             "the server speaks 1.0,2.0, which holds none of the versions asked for",
         ),
         (
             gone,
-            3,
+            6,
             "The device is stuck: OPTIONS was answered with HTTP 404 (no ActiveSync server at this URL)",
         ),
         // The page that says so, and nothing that a terminal would obey.
-        (gone, 3, "< no such\u{fffd}[2Jdoor"),
+        (gone, 6, "< no such\u{fffd}[2Jdoor"),
         (
             negotiate,
-            3,
+            6,
             "The device is stuck: HTTP 401: the server does not offer Basic authentication here, but Negotiate, NTLM",
         ),
         (
             basic,
-            3,
+            6,
             "The device is stuck: the server refuses the user's password",
         ),
         (dead, 6, "There is no connection: connection refused"),

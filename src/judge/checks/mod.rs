@@ -16,7 +16,7 @@ use super::statistics::{
 };
 use super::{Check, Digest, Outcome, merged};
 use crate::measure::{Counter, Interval, Metric};
-use crate::recycle::Recycle;
+use crate::recycle::{FailedTrigger, Recycle};
 use crate::scenario::{Expectation, PhaseKind, Plan, TargetPlan, Trigger, format_duration};
 use unanswered::NOTICED;
 pub(super) use unanswered::failing;
@@ -91,8 +91,40 @@ impl<'a> Bench<'a> {
     /// Why nothing can be said of what a recycle did, if one should have been and was not.
     fn without_recycle(&self) -> Option<&'static str> {
         let is_expected = self.plan.checks.recycle == Expectation::Expected && self.is_complete();
-        (is_expected && self.recycles().is_empty())
+        let is_triggered = self.digest.failed_triggers.is_empty();
+        (is_expected && is_triggered && self.recycles().is_empty())
             .then_some("no recycle was seen, so there is no effect to judge: see \"recycle seen\"")
+    }
+
+    /// The same check, or *no data* if it rests on a phase whose trigger, or an earlier phase's, had no
+    /// success. What was not asked stays so.
+    pub(super) fn unless_untriggered(&self, kinds: &[PhaseKind], check: Check) -> Check {
+        if check.outcome == Outcome::Skipped {
+            return check;
+        }
+        let number = |kind: &PhaseKind| {
+            let phases = &self.plan.phases;
+            phases.iter().rposition(|phase| phase.kind == *kind)
+        };
+        let last = kinds.iter().filter_map(number).max();
+        let failed = &self.digest.failed_triggers;
+        match failed
+            .iter()
+            .find(|one| last.is_some_and(|last| one.phase <= last))
+        {
+            None => check,
+            Some(failed) => Check {
+                outcome: Outcome::NoData,
+                reason: format!("not judged, because {}", self.untriggered(failed)),
+                ..check
+            },
+        }
+    }
+
+    fn untriggered(&self, failed: &FailedTrigger) -> String {
+        let phase = self.plan.phases.get(failed.phase);
+        let kind = phase.map_or("missing", |phase| phase.kind.as_str());
+        format!("the {kind} phase was not triggered: {}", failed.problem)
     }
 
     fn start_of(&self, kind: PhaseKind) -> Option<f64> {

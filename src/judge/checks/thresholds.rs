@@ -11,7 +11,16 @@ impl Bench<'_> {
     pub(in crate::judge) fn thresholds(&self) -> Vec<Check> {
         let thresholds = self.plan.checks.thresholds.iter();
         thresholds
-            .map(|threshold| self.threshold(threshold))
+            .map(|threshold| {
+                let mut kinds = match threshold.phase {
+                    Some(kind) => vec![kind],
+                    None => self.plan.phases.iter().map(|phase| phase.kind).collect(),
+                };
+                if let Bound::Phase { phase, .. } = &threshold.bound {
+                    kinds.push(*phase);
+                }
+                self.unless_untriggered(&kinds, self.threshold(threshold))
+            })
             .collect()
     }
 
