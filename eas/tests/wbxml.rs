@@ -493,3 +493,87 @@ fn malformed_wbxml_is_told_from_a_wrong_schema() {
     assert!(!PingRequest::decode(cut).unwrap_err().is_malformed());
     assert!(wbxml::check(cut).is_err());
 }
+
+/// What the encoder refuses the decoder refuses too, as a wrong value of a document that can be read.
+#[test]
+fn a_text_with_a_nul_is_a_wrong_value() {
+    use eas::commands::FolderSyncRequest;
+    let request =
+        |content: &[u8]| [&HEADER[..], &[0x00, 0x07, 0x56, 0x52], content, &[1, 1]].concat();
+    // As opaque data and as an entity.
+    for content in [&[0xC3, 0x03, b'a', 0, b'b'][..], &[0x02, 0x00]] {
+        let body = request(content);
+        let error = FolderSyncRequest::decode(&body).unwrap_err();
+        assert!(!error.is_malformed(), "{error}");
+        assert!(
+            error.to_string().contains("text without NUL characters"),
+            "{error}"
+        );
+        assert!(!error.to_string().contains('\0'), "{error:?}");
+        assert_eq!(wbxml::check(&body), Ok(()));
+    }
+    let body = request(&[0xC3, 0x03, b'a', 1, b'b']);
+    assert_eq!(
+        FolderSyncRequest::decode(&body).unwrap().sync_key,
+        "a\u{1}b"
+    );
+}
+
+/// One item of a request that cannot be read costs only itself; so does one of an answer that cannot be
+/// written.
+#[test]
+fn one_bad_item_does_not_cost_the_others() {
+    use eas::ProtocolVersion;
+    use eas::commands::{
+        Change, ClientCommand, CollectionAnswer, ItemChange, ItemData, Note, Skipped, SyncAnswer,
+        SyncRequest,
+    };
+    use eas::status::SyncStatus;
+    let xml = r#"<Sync xmlns="AirSync"><Collections><Collection><SyncKey>1</SyncKey>
+        <CollectionId>8</CollectionId><Commands>
+        <Add><ClientId>a</ClientId><ApplicationData><Importance xmlns="Email">abc</Importance></ApplicationData></Add>
+        <Change><ServerId>8:1</ServerId><ApplicationData><Importance xmlns="Email">abc</Importance></ApplicationData></Change>
+        <Add><ClientId>b</ClientId><ApplicationData><Subject xmlns="Notes">x</Subject></ApplicationData></Add>
+        </Commands></Collection></Collections></Sync>"#;
+    let body = wbxml::from_xml(xml).unwrap();
+    let request = SyncRequest::decode(&body).unwrap();
+    let [
+        ClientCommand::Add { data, .. },
+        ClientCommand::Change { change, .. },
+        ClientCommand::Add { data: good, .. },
+    ] = &request.collections[0].commands[..]
+    else {
+        panic!("{request:?}");
+    };
+    assert_eq!(*data, ItemData::Other);
+    assert_eq!(*change, ItemChange::Data(ItemData::Other));
+    assert!(matches!(good, ItemData::Note(note) if note.subject == "x"));
+
+    let add = |id: &'static str, subject: &'static str| Change::Add {
+        server_id: id.into(),
+        data: ItemData::Note(Box::new(Note {
+            subject: subject.into(),
+            ..Note::default()
+        })),
+    };
+    let answer = |changes| SyncAnswer {
+        collections: vec![CollectionAnswer {
+            sync_key: "1".into(),
+            id: "8".into(),
+            status: SyncStatus::Success,
+            more_available: false,
+            changes,
+            responses: Vec::new(),
+            skipped: Skipped::default(),
+        }],
+        ..SyncAnswer::default()
+    };
+    let good = || vec![add("8:1", "x"), add("8:3", "z")];
+    let mut with_bad = good();
+    with_bad.insert(1, add("8:2", "y\0"));
+    for version in [ProtocolVersion::V2_5, ProtocolVersion::V16_1] {
+        let expected = answer(good()).encode(version);
+        assert_eq!(answer(with_bad.clone()).encode(version), expected);
+        assert!(expected.is_ok());
+    }
+}

@@ -252,7 +252,7 @@ impl MockConfig {
     pub fn problem(&self) -> Option<String> {
         /// Above this a worker's start takes days of pool time and nothing can be told apart.
         const MAX_SCALE: f64 = 1e6;
-        if let Some(problem) = self.faults.iter().find_map(Fault::problem) {
+        if let Some(problem) = crate::fault::problems(&self.faults).into_iter().next() {
             return Some(problem);
         }
         if !(1e-3..=MAX_SCALE).contains(&self.time_scale) {

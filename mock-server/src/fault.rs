@@ -220,6 +220,16 @@ impl Fault {
                 self.probability
             ));
         }
+        let texts = [&self.user, &self.device, &self.command, &self.location];
+        if texts
+            .into_iter()
+            .flatten()
+            .any(|text| text.len() > MAX_TEXT)
+        {
+            return Some(format!(
+                "{name}: expected texts of at most {MAX_TEXT} bytes"
+            ));
+        }
         let given = [
             ("delay", self.delay.is_some()),
             ("status", self.status.is_some()),
@@ -285,6 +295,24 @@ impl Fault {
     }
 }
 
+/// Faults in force at a time. Each request looks through all of them.
+pub const MAX_FAULTS: usize = 1000;
+
+/// Bytes of a text of a fault.
+const MAX_TEXT: usize = 2048;
+
+/// What is wrong with the faults of a list, if anything.
+#[must_use]
+pub fn problems(faults: &[Fault]) -> Vec<String> {
+    if faults.len() > MAX_FAULTS {
+        return vec![format!(
+            "expected at most {MAX_FAULTS} faults in force, found {}",
+            faults.len()
+        )];
+    }
+    faults.iter().filter_map(Fault::problem).collect()
+}
+
 /// More garbage than any client reads, and little enough to be held in memory.
 pub const MAX_BYTES: u64 = 64 << 20;
 
@@ -314,7 +342,14 @@ struct Active {
     since: u64,
     /// When it last struck a device, where it has a stable period.
     struck: HashMap<String, Instant>,
+    /// Above this number of them it is time to forget some.
+    many: usize,
 }
+
+/// Looking through fewer devices costs more than it saves.
+const MANY: usize = 1024;
+/// Devices that a fault remembers to have struck.
+const MOST_STRUCK: usize = 100_000;
 
 impl Faults {
     pub(crate) fn new(faults: Vec<Fault>) -> Self {
@@ -335,6 +370,7 @@ impl Faults {
                     fault,
                     since: self.change,
                     struck: HashMap::new(),
+                    many: MANY,
                 },
             }
         };
@@ -400,12 +436,18 @@ impl Faults {
 impl Active {
     /// Device names come from clients: what is past its stable period is not kept.
     fn forget_old(&mut self, now: Instant) {
-        /// Looking through fewer costs less than it saves.
-        const MANY: usize = 1024;
-        if self.struck.len() >= MANY {
+        if self.struck.len() >= self.many {
             let stable = self.fault.stable;
             self.struck
                 .retain(|_, last| now.duration_since(*last) < stable);
+            if self.struck.len() >= MOST_STRUCK {
+                // The half that was struck first may be struck again early.
+                let mut times: Vec<Instant> = self.struck.values().copied().collect();
+                let (_, median, _) = times.select_nth_unstable(MOST_STRUCK / 2);
+                let median = *median;
+                self.struck.retain(|_, last| *last > median);
+            }
+            self.many = (2 * self.struck.len()).clamp(MANY, MOST_STRUCK);
         }
     }
 }
@@ -487,6 +529,48 @@ mod tests {
         assert_eq!(open.unwrap().fault, FaultKind::Garbage);
         let other = faults.strike(&kinds, subject("b"), |_| true).unwrap();
         assert_eq!(other.fault, FaultKind::Reset);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fault_remembers_a_bounded_number_of_devices() {
+        let mut fault = Fault::new(FaultKind::Reset);
+        fault.stable = Duration::from_secs(86_400);
+        let mut faults = Faults::new(vec![fault]);
+        for number in 0..MOST_STRUCK + 10 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            let device = number.to_string();
+            let subject = Subject {
+                device: &device,
+                ..Subject::default()
+            };
+            assert!(
+                faults
+                    .strike(&[FaultKind::Reset], subject, |_| true)
+                    .is_some()
+            );
+        }
+        let struck = &faults.active[0].struck;
+        assert!(struck.len() <= MOST_STRUCK, "{}", struck.len());
+        assert!(struck.contains_key(&MOST_STRUCK.to_string()), "a new one");
+        assert!(!struck.contains_key("0"), "the oldest");
+    }
+
+    #[test]
+    fn a_list_of_faults_is_bounded() {
+        let fault = Fault::new(FaultKind::Reset);
+        assert_eq!(problems(&vec![fault.clone(); MAX_FAULTS]), [""; 0]);
+        assert_eq!(
+            problems(&vec![fault.clone(); MAX_FAULTS + 1]),
+            ["expected at most 1000 faults in force, found 1001"]
+        );
+        let long = Fault {
+            user: Some("x".repeat(MAX_TEXT + 1)),
+            ..fault
+        };
+        assert_eq!(
+            problems(&[long]),
+            ["reset: expected texts of at most 2048 bytes"]
+        );
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub mod fault;
 mod front_door;
 mod headers;
 pub mod link;
+#[doc(hidden)]
+pub mod play;
 mod process;
 mod store;
 mod surfaces;

@@ -191,11 +191,14 @@ fn codec() -> LengthDelimitedCodec {
         .new_codec()
 }
 
-/// Sends messages until every sender is dropped or the other side is gone. The channel is
-/// unbounded because each message belongs to an open request, and those are bounded; a bounded one
-/// in each direction could deadlock.
+/// Messages that may wait for the other side to read them: far more than a side that lives leaves
+/// unread, some 100 MB of announcements.
+pub const MAX_QUEUED: usize = 1 << 20;
+
+/// Sends messages until every sender is dropped or the other side is gone. Nobody waits for room in the
+/// channel, since that could deadlock: a side that leaves [`MAX_QUEUED`] messages unread hangs.
 pub async fn send_all<M: Serialize>(
-    mut messages: mpsc::UnboundedReceiver<M>,
+    mut messages: mpsc::Receiver<M>,
     mut output: impl AsyncWrite + Unpin,
 ) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(WRITE_BUFFER);

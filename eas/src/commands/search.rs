@@ -374,7 +374,8 @@ impl<'a> SearchAnswer<'a> {
                 .start(tags::STORE)
                 .number(tags::STATUS, self.store_status.code());
             for result in &self.results {
-                write_result(&mut writer, result, version);
+                // A result that cannot be written must not cost the others.
+                writer.attempt(|writer| write_result(writer, result, version));
             }
             if self.results.is_empty() && self.store_status == SearchStatus::Success {
                 writer.empty(tags::RESULT);

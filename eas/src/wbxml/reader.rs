@@ -481,8 +481,20 @@ impl<'a> Reader<'a> {
     /// Consumes an element and returns its text, which is borrowed unless it came in pieces.
     ///
     /// # Errors
-    /// When it holds elements, or opaque data that is no UTF-8.
+    /// When it holds elements, opaque data that is no UTF-8, or a NUL, which no text of XML can hold and
+    /// which [`Writer::text`](super::Writer::text) refuses likewise.
     pub fn text(&mut self, element: Element) -> Result<Cow<'a, str>, DecodeError> {
+        let start = self.position;
+        let text = self.any_text(element)?;
+        if memchr::memchr(0, text.as_bytes()).is_some() {
+            let found = text.replace('\0', "\\0");
+            return Err(self.bad_value(start, element.tag, "text without NUL characters", &found));
+        }
+        Ok(text)
+    }
+
+    /// The text of an element, whatever its characters.
+    fn any_text(&mut self, element: Element) -> Result<Cow<'a, str>, DecodeError> {
         let mut text = Cow::Borrowed("");
         if !element.has_content {
             return Ok(text);

@@ -124,6 +124,22 @@ impl Writer {
         self
     }
 
+    /// Writes a part of the document, and takes it back if it cannot be written. Whether it is there.
+    pub(crate) fn attempt(&mut self, write: impl FnOnce(&mut Self)) -> bool {
+        if self.error.is_some() {
+            return false;
+        }
+        let (length, page, depth) = (self.out.len(), self.page, self.open.len());
+        write(self);
+        if self.error.take().is_none() {
+            return true;
+        }
+        self.out.truncate(length);
+        self.open.truncate(depth);
+        self.page = page;
+        false
+    }
+
     /// Opaque bytes inside the open element.
     pub fn opaque(&mut self, bytes: &[u8]) -> &mut Self {
         match (self.open.last(), u32::try_from(bytes.len())) {

@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use super::server::{Host, Server};
 use super::{metrics, was};
 use crate::control::{Clock, ClockMove, Delivered, NewMail, Truth, UserSettings};
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::lock;
 use crate::store::MAX_USER_NAME;
 use crate::surfaces::netstat;
@@ -273,7 +273,7 @@ async fn get_faults(State(host): Context) -> Json<Vec<Fault>> {
     (status = 422, description = "What is wrong with the values", body = String),
 ))]
 async fn put_faults(State(host): Context, Json(faults): Json<Vec<Fault>>) -> Response {
-    let problems: Vec<String> = faults.iter().filter_map(Fault::problem).collect();
+    let problems = fault::problems(&faults);
     if !problems.is_empty() {
         return (StatusCode::UNPROCESSABLE_ENTITY, problems.join("\n")).into_response();
     }
@@ -296,7 +296,10 @@ async fn add_fault(State(host): Context, Json(fault): Json<Fault>) -> Response {
         return (StatusCode::UNPROCESSABLE_ENTITY, problem).into_response();
     }
     to_the_end(async move {
-        host.add_fault(fault).await;
+        if !host.add_fault(fault).await {
+            let problem = format!("expected at most {} faults in force", fault::MAX_FAULTS);
+            return (StatusCode::UNPROCESSABLE_ENTITY, problem).into_response();
+        }
         Json(host.all_faults()).into_response()
     })
     .await

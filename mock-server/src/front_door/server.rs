@@ -18,7 +18,7 @@ use super::was::{self, Lost, Pool};
 use crate::clock::PoolClock;
 use crate::config::{MockConfig, Topology};
 use crate::control::{Truth, UserSettings};
-use crate::fault::{Fault, FaultKind, Faults, Subject};
+use crate::fault::{Fault, FaultKind, Faults, MAX_FAULTS, Subject};
 use crate::link::{App, ToWorker, WireAnswer, WireRequest};
 use crate::lock;
 use crate::process;
@@ -106,15 +106,19 @@ impl Host {
         self.change_faults(faults).await;
     }
 
-    /// One more. What happens once happens again.
-    pub(super) async fn add_fault(&self, fault: Fault) {
+    /// One more, unless there are too many. What happens once happens again.
+    pub(super) async fn add_fault(&self, fault: Fault) -> bool {
         let _turn = self.changing.lock().await;
         let mut faults = self.all_faults();
+        if faults.len() >= MAX_FAULTS {
+            return false;
+        }
         if faults.contains(&fault) {
             self.happen_once(fault.fault);
         }
         faults.push(fault);
         self.change_faults(faults).await;
+        true
     }
 
     async fn change_faults(&self, faults: Vec<Fault>) {

@@ -283,8 +283,8 @@ pub enum StoreReply {
     Delivered,
     /// SmartReply and SmartForward: the original is not there.
     NoOriginal,
-    /// Settings: an automatic reply that is too large.
-    TooLarge,
+    /// Settings: an automatic reply that is too large, or that could not be sent.
+    OofRefused,
 }
 
 /// Why a folder command is refused.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use eas::commands::{Attachment, Flag, ItemChange, ItemData};
 
 use super::call::{Blob, FolderRecord, Message, Told};
+use super::limits::{is_storable, text_size};
 use super::log::{Entry, Log, What};
 
 /// A device of a mailbox, by number.
@@ -32,13 +33,10 @@ pub(super) struct Content {
 
 impl Content {
     pub(super) fn new(data: ItemData<'static>) -> Self {
-        // Counting cannot fail.
-        let counter = postcard::ser_flavors::Size::default();
-        let text = postcard::serialize_with_flavor(&data, counter).unwrap_or(0);
         Self {
+            text: text_size(&data),
             data,
             attachments: Vec::new(),
-            text,
         }
     }
 
@@ -52,6 +50,13 @@ impl Content {
     /// Bytes of the item without its attachments.
     pub(super) const fn text_size(&self) -> usize {
         self.text
+    }
+
+    /// Whether it can be sent to a device.
+    pub(super) fn is_storable(&self) -> bool {
+        let mut blobs = self.attachments.iter();
+        is_storable(&self.data)
+            && blobs.all(|blob| is_storable(&*blob.name) && is_storable(&*blob.content_type))
     }
 
     /// Bytes of the item with its attachments.
@@ -216,13 +221,15 @@ impl Folder {
     ) -> Option<bool> {
         let item = self.items.get_mut(&number)?;
         match (change, &item.content.data) {
+            // A value of the change could not be read.
+            (ItemChange::Data(ItemData::Other), _) => return Some(false),
+            _ if !is_storable(change) => return Some(false),
             (ItemChange::Email { read, flag }, ItemData::Email(_)) => {
                 item.read = read.unwrap_or(item.read);
                 if let Some(flag) = flag {
                     item.flag = Some(Box::new(flag.clone()));
                 }
             }
-            (ItemChange::Data(ItemData::Other), _) => return Some(false),
             (ItemChange::Data(data), old) if data.class() == old.class() => {
                 self.size -= item.content.size();
                 let attachments = item.content.attachments.clone();
@@ -232,7 +239,9 @@ impl Folder {
                 });
                 self.size += item.content.size();
             }
-            _ => return Some(true),
+            (ItemChange::Nothing, _) => return Some(true),
+            // A change of an item of another class.
+            _ => return Some(false),
         }
         self.log.push(number, What::Changed, by);
         Some(true)

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use eas::commands::FolderType;
 
-use super::folder::Folder;
+use super::folder::{DeviceNumber, Folder};
 use super::limits::{MAX_FOLDER_NAME, MAX_HIERARCHY_LOG, is_storable};
 use super::mailbox::Turn;
 use super::{FolderChange, FolderRecord, FolderRefusal, Generation, StoreReply, find, folder_mut};
@@ -25,6 +25,8 @@ pub(super) struct Hierarchy {
 struct Entry {
     folder: u32,
     what: What,
+    /// The device that did it, if one did.
+    by: Option<DeviceNumber>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,7 @@ impl Hierarchy {
         parent: u32,
         name: String,
         folder_type: Option<u8>,
+        by: Option<DeviceNumber>,
     ) -> u32 {
         let id = self.free_id();
         self.made += 1;
@@ -56,12 +59,12 @@ impl Hierarchy {
             name,
             folder_type: folder_type.unwrap_or(FolderType::USER_MAIL.0),
         }));
-        self.note(id, What::Created);
+        self.note(id, What::Created, by);
         id
     }
 
-    fn note(&mut self, folder: u32, what: What) {
-        self.log.push_back(Entry { folder, what });
+    fn note(&mut self, folder: u32, what: What, by: Option<DeviceNumber>) {
+        self.log.push_back(Entry { folder, what, by });
     }
 
     /// How many changes there were.
@@ -150,8 +153,8 @@ impl Turn<'_> {
                 match (record, entry.what) {
                     (Some(record), What::Created) => added.push(record),
                     (Some(record), _) => updated.push(record),
-                    // It came and went.
-                    (None, What::Created) => {}
+                    // It came and went, unless this device made it: then it has the folder.
+                    (None, What::Created) if entry.by != Some(self.device.number) => {}
                     (None, _) => deleted.push(entry.folder),
                 }
             }
@@ -207,7 +210,9 @@ impl Turn<'_> {
                 let parent = self.parent(&parent)?;
                 self.free_name(parent, &name, None)?;
                 let folder_type = Some(folder_type);
-                Ok(self.hierarchy.add(self.folders, parent, name, folder_type))
+                let by = Some(self.device.number);
+                let folders = &mut *self.folders;
+                Ok(self.hierarchy.add(folders, parent, name, folder_type, by))
             }
             FolderChange::Update { id, parent, name } => {
                 let id = self.own_folder(&id)?;
@@ -219,7 +224,8 @@ impl Turn<'_> {
                 if let Some(folder) = folder_mut(self.folders, id) {
                     (folder.record.parent, folder.record.name) = (parent, name);
                 }
-                self.hierarchy.note(id, What::Updated);
+                self.hierarchy
+                    .note(id, What::Updated, Some(self.device.number));
                 Ok(id)
             }
             FolderChange::Delete(id) => {
@@ -244,7 +250,8 @@ impl Turn<'_> {
     fn delete_folder(&mut self, id: u32) {
         self.folders.retain(|folder| folder.record.id != id);
         self.device.collections.remove(&id);
-        self.hierarchy.note(id, What::Deleted);
+        self.hierarchy
+            .note(id, What::Deleted, Some(self.device.number));
     }
 
     /// All folders below a folder, each after its parent.

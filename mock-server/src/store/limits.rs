@@ -1,6 +1,13 @@
 //! What a mailbox may hold. Clients and the control API can make everything in the store grow, so each
 //! of it has a bound.
 
+use std::cell::Cell;
+use std::io;
+
+use serde::Serialize;
+use serde_json::Serializer;
+use serde_json::ser::{CharEscape, Formatter};
+
 use crate::config::MockConfig;
 
 /// Bounds of the store, from the configuration.
@@ -55,12 +62,78 @@ pub(super) const MAX_CLIENT_ID: usize = 40;
 /// with key 0.
 pub(super) const MAX_HIERARCHY_LOG: usize = 10_000;
 
-/// Whether a text can be sent to a device: a WBXML string ends at the first NUL (WAP-192 5.8.4.1).
-pub(crate) fn is_storable(text: &str) -> bool {
-    !text.contains('\0')
+/// Whether every text of a value can be sent to a device: a WBXML string ends at the first NUL
+/// (WAP-192 5.8.4.1). What cannot be sent must not be stored: every later answer with it would fail.
+pub(crate) fn is_storable<T: Serialize + ?Sized>(value: &T) -> bool {
+    let found = Cell::new(false);
+    let mut output = Serializer::with_formatter(io::sink(), NulWatch(&found));
+    // Nothing that is stored fails to be serialised; what did could not reach the store either.
+    value.serialize(&mut output).is_ok() && !found.get()
+}
+
+/// Bytes of a value with all its texts.
+pub(crate) fn text_size<T: Serialize>(value: &T) -> usize {
+    let counter = postcard::ser_flavors::Size::default();
+    // Counting cannot fail.
+    postcard::serialize_with_flavor(value, counter).unwrap_or(usize::MAX)
+}
+
+/// Sees the NUL characters of all texts, which JSON has to escape.
+struct NulWatch<'a>(&'a Cell<bool>);
+
+impl Formatter for NulWatch<'_> {
+    fn write_char_escape<W: io::Write + ?Sized>(
+        &mut self,
+        _: &mut W,
+        escape: CharEscape,
+    ) -> io::Result<()> {
+        if matches!(escape, CharEscape::AsciiControl(0)) {
+            self.0.set(true);
+        }
+        Ok(())
+    }
 }
 
 /// Whether a user can have that name.
 pub(crate) fn is_user_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= MAX_USER_NAME && !name.contains(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eas::commands::{Appointment, Attendee, ItemData};
+
+    #[test]
+    fn a_nul_is_found_wherever_it_is() {
+        let appointment = |name: &'static str| {
+            ItemData::Calendar(Box::new(Appointment {
+                attendees: vec![Attendee {
+                    name: name.into(),
+                    ..Attendee::default()
+                }],
+                ..Appointment::default()
+            }))
+        };
+        for text in ["", "plain", "\\u0000", "\u{1}\u{1f}\"\n\u{fffe}"] {
+            assert!(is_storable(text), "{text:?}");
+        }
+        assert!(is_storable(&appointment("Bob")));
+        for text in ["\0", "a\0b", "\u{1}\0"] {
+            assert!(!is_storable(text), "{text:?}");
+        }
+        assert!(!is_storable(&appointment("Bob\0")));
+        // Numbers and bytes are not text.
+        assert!(is_storable(&(0, [0_u8, 0])));
+    }
+
+    #[test]
+    fn names_of_users_are_those_of_addresses() {
+        for name in ["a", "load1", "o'neill", "é", &"x".repeat(64)] {
+            assert!(is_user_name(name), "{name:?}");
+        }
+        for name in ["", "a\0", "a\n", &"x".repeat(65)] {
+            assert!(!is_user_name(name), "{name:?}");
+        }
+    }
 }

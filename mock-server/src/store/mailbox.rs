@@ -7,7 +7,7 @@ use eas::status::PingStatus;
 
 use super::folder::{Content, DeviceNumber, Folder};
 use super::hierarchy::Hierarchy;
-use super::limits::{Limits, MAX_ANSWER, MAX_OOF};
+use super::limits::{Limits, MAX_ANSWER, MAX_OOF, is_storable, text_size};
 use super::{
     Announcement, DELETED, Device, FOLDERS, FolderRecord, Found, MOST_FOUND, Mailbox, Message,
     Moved, Operation, Original, StoreReply, find, folder_mut, place, sync,
@@ -99,7 +99,9 @@ impl<'a> Turn<'a> {
                     .collect(),
             ),
             Operation::Oof => StoreReply::Oof(Box::new(self.oof.clone())),
-            Operation::SetOof(oof) if size_of_oof(&oof) > MAX_OOF => StoreReply::TooLarge,
+            Operation::SetOof(oof) if text_size(&*oof) > MAX_OOF || !is_storable(&*oof) => {
+                StoreReply::OofRefused
+            }
             Operation::SetOof(oof) => {
                 *self.oof = *oof;
                 StoreReply::Done
@@ -314,13 +316,6 @@ fn has_quota(folders: &[Folder], limits: &Limits, content: &Content) -> bool {
     used.saturating_add(content.size()) <= limits.quota
 }
 
-/// Bytes of the texts of an automatic reply.
-fn size_of_oof(oof: &Oof<'_>) -> usize {
-    let counter = postcard::ser_flavors::Size::default();
-    // Counting cannot fail.
-    postcard::serialize_with_flavor(oof, counter).unwrap_or(usize::MAX)
-}
-
 impl Mailbox {
     pub(super) fn new() -> Self {
         let folders = FOLDERS.into_iter().map(|(id, name, folder_type)| {
@@ -346,7 +341,7 @@ impl Mailbox {
         }
         let id = self.hierarchy.free_id();
         let name = format!("Project {id}");
-        self.hierarchy.add(&mut self.folders, 0, name, None);
+        self.hierarchy.add(&mut self.folders, 0, name, None, None);
         true
     }
 

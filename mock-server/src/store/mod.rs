@@ -14,10 +14,10 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use eas::commands::{FolderType, Oof};
+use eas::commands::{FolderType, ItemData, Oof};
 use eas::status::GlobalStatus;
 use rand::Rng as _;
 use rand::SeedableRng as _;
@@ -33,7 +33,7 @@ use folder::{Content, DeviceNumber, Folder, Item};
 use hierarchy::Hierarchy;
 pub(crate) use hierarchy::is_user_type;
 use limits::{Limits, MAX_CLIENT_ID};
-pub(crate) use limits::{MAX_USER_NAME, is_storable, is_user_name};
+pub(crate) use limits::{MAX_USER_NAME, is_storable, is_user_name, text_size};
 use sync::{Collection, LastSync};
 
 /// Folder ids of every mailbox.
@@ -176,6 +176,9 @@ impl Store {
     }
 
     fn deliver_content(&mut self, to: &[String], content: &Arc<Content>) -> Vec<Announcement> {
+        if !content.is_storable() {
+            return Vec::new();
+        }
         let limits = self.limits;
         let mut announcements = Vec::with_capacity(to.len());
         for user in to {
@@ -312,6 +315,9 @@ impl Store {
         if to.len() > limits.recipients {
             return refused(GlobalStatus::MailSubmissionFailed);
         }
+        if !content.is_storable() {
+            return refused(GlobalStatus::InvalidMime);
+        }
         if content.size() > limits.message {
             return refused(GlobalStatus::SendQuotaExceeded);
         }
@@ -340,6 +346,23 @@ impl Store {
         }
         announcements.extend(self.deliver_content(&to, &content));
         (Ok(StoreReply::Delivered), announcements)
+    }
+
+    /// The items of a user by folder and server id.
+    pub(crate) fn contents(
+        &self,
+        user: &str,
+    ) -> BTreeMap<u32, BTreeMap<String, ItemData<'static>>> {
+        let mailbox = self.mailboxes.get(user);
+        let folders = mailbox.map_or(&[][..], |mailbox| &mailbox.folders);
+        let contents = folders.iter().map(|folder| {
+            let id = folder.record.id;
+            let items = folder
+                .newest()
+                .filter_map(|(number, _)| Some((format!("{id}:{number}"), folder.data(number)?)));
+            (id, items.collect())
+        });
+        contents.collect()
     }
 
     /// Users whose name holds that text; all mailboxes there are make up the address list.

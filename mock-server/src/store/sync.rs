@@ -269,6 +269,10 @@ impl Turn<'_> {
                     return Some(ItemResponse::NotAdded(client_id.clone(), status.code()));
                 }
                 let content = Content::new(ItemData::clone(data));
+                if !content.is_storable() {
+                    let status = SyncStatus::ConversionError;
+                    return Some(ItemResponse::NotAdded(client_id.clone(), status.code()));
+                }
                 if !self.has_room(folder, &content) {
                     let status = GlobalStatus::MailboxQuotaExceeded;
                     return Some(ItemResponse::NotAdded(client_id.clone(), status.code()));

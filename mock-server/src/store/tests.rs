@@ -529,5 +529,39 @@ fn an_automatic_reply_is_bounded() {
         phone.call(&mut store, Operation::SetOof(Box::new(oof)))
     };
     assert!(matches!(set(100), Ok(StoreReply::Done)));
-    assert!(matches!(set(limits::MAX_OOF), Ok(StoreReply::TooLarge)));
+    assert!(matches!(set(limits::MAX_OOF), Ok(StoreReply::OofRefused)));
+}
+
+/// A device makes a folder while it does not know yet what another one has done; the other one deletes
+/// that folder.
+#[test]
+fn a_device_is_told_that_a_folder_of_its_own_is_gone() {
+    let mut store = store(|_| ());
+    let (maker, other) = (Phone::new("a", "maker"), Phone::new("a", "other"));
+    let folder_sync = |store: &mut Store, phone: &Phone, key: &str| match phone
+        .call(store, Operation::FolderSync(key.to_owned()))
+    {
+        Ok(StoreReply::Folders { key, deleted, .. }) => (key, deleted),
+        reply => panic!("{reply:?}"),
+    };
+    let change = |store: &mut Store, phone: &Phone, key: String, change| match phone
+        .call(store, Operation::ChangeFolder { key, change })
+    {
+        Ok(StoreReply::FolderChanged { key, id }) => (key, id),
+        reply => panic!("{reply:?}"),
+    };
+    let create = |name: &str| FolderChange::Create {
+        parent: "0".to_owned(),
+        name: name.to_owned(),
+        folder_type: 12,
+    };
+    let (of_maker, _) = folder_sync(&mut store, &maker, "0");
+    let (of_other, _) = folder_sync(&mut store, &other, "0");
+    change(&mut store, &other, of_other, create("first"));
+    let (of_maker, made) = change(&mut store, &maker, of_maker, create("second"));
+    let (of_other, _) = folder_sync(&mut store, &other, "0");
+    let delete = FolderChange::Delete(made.to_string());
+    change(&mut store, &other, of_other, delete);
+    let (_, deleted) = folder_sync(&mut store, &maker, &of_maker);
+    assert_eq!(deleted, [made]);
 }

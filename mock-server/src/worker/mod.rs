@@ -22,11 +22,11 @@ use crate::config::{MockConfig, Topology};
 use crate::control::{COUNTED_ERRORS, UserSettings, WorkerCounts};
 use crate::fault::{Fault, FaultKind, Faults, Subject};
 use crate::link::{
-    App, COUNTS_EVERY, Receiver, ToFrontDoor, ToWorker, WireAnswer, WireRequest, WorkerStart,
-    send_all,
+    App, COUNTS_EVERY, MAX_QUEUED, Receiver, ToFrontDoor, ToWorker, WireAnswer, WireRequest,
+    WorkerStart, send_all,
 };
 use crate::lock;
-use crate::store::{Operation, StoreCall, StoreReply};
+use crate::store::{ItemCommand, Operation, StoreCall, StoreReply};
 
 use back_end::answers::Names;
 pub(crate) use back_end::answers::{IIS, bare, challenges, server_name};
@@ -34,6 +34,11 @@ use heap::Heap;
 pub(crate) use identity::{DOMAIN, authenticate, basic_user, local_part};
 use outgoing::Outgoing;
 use pings::Pings;
+
+/// A command of a device as the store gets it, for [`crate::play`].
+pub(crate) fn item_command(command: &eas::commands::ClientCommand<'_>) -> Option<ItemCommand> {
+    back_end::item_command(command).ok()
+}
 
 /// Runs a worker over its two streams until it has drained or the front door is gone.
 ///
@@ -47,7 +52,7 @@ pub async fn run(
     let Some(ToWorker::Start(start)) = messages.next().await? else {
         return Ok(());
     };
-    let (out, queue) = mpsc::unbounded_channel();
+    let (out, queue) = mpsc::channel(MAX_QUEUED);
     let mut sender = tokio::spawn(send_all(queue, output));
     let (drained, mut is_drained) = oneshot::channel();
     let worker = Arc::new(Worker::new(*start, out, drained));
@@ -130,7 +135,7 @@ struct Worker {
     users: Mutex<HashMap<String, UserSettings>>,
     /// Requests that the back end works on, by user.
     busy: Mutex<HashMap<String, usize>>,
-    out: mpsc::UnboundedSender<ToFrontDoor>,
+    out: mpsc::Sender<ToFrontDoor>,
     heap: Heap,
     outgoing: Outgoing,
     pings: Pings,
@@ -155,7 +160,7 @@ struct Worker {
 impl Worker {
     fn new(
         start: WorkerStart,
-        out: mpsc::UnboundedSender<ToFrontDoor>,
+        out: mpsc::Sender<ToFrontDoor>,
         drained: oneshot::Sender<()>,
     ) -> Self {
         let WorkerStart {
@@ -212,8 +217,8 @@ impl Worker {
     }
 
     fn send(&self, message: ToFrontDoor) {
-        // Fails only when the front door is gone, and then nobody is left to tell.
-        let _ = self.out.send(message);
+        // Fails only when the front door is gone or reads nothing, and then nobody is left to tell.
+        let _ = self.out.try_send(message);
     }
 
     fn handle(self: &Arc<Self>, message: ToWorker) {

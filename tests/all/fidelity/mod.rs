@@ -19,6 +19,7 @@ mod raw;
 mod recycling;
 mod schema;
 mod statuses;
+mod store;
 mod stranding;
 mod surfaces;
 mod sync;

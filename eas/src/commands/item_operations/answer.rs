@@ -197,7 +197,15 @@ impl<'a> ItemOperationsAnswer<'a> {
                 writer.end();
             }
             for fetch in &self.fetches {
-                write_fetch_answer(&mut writer, fetch, version);
+                if !writer.attempt(|writer| write_fetch_answer(writer, fetch, version)) {
+                    // One that cannot be written must not cost the others.
+                    let failed = FetchAnswer {
+                        content: None,
+                        status: ItemOperationsStatus::ConversionFailed,
+                        ..fetch.clone()
+                    };
+                    writer.attempt(|writer| write_fetch_answer(writer, &failed, version));
+                }
             }
             writer.end();
         }

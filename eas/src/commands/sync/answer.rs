@@ -115,10 +115,11 @@ impl<'a> SyncAnswer<'a> {
         }
     }
 
-    /// As a body. Up to 2.5 a message's body is an element of the Email class.
+    /// As a body. Up to 2.5 a message's body is an element of the Email class. A change or a response with
+    /// a text that cannot be a WBXML string is left out: it must not cost the others.
     ///
     /// # Errors
-    /// When a text cannot be a WBXML string.
+    /// When a key or an id cannot be a WBXML string.
     pub fn encode(&self, version: ProtocolVersion) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
         writer.start(tags::SYNC);
@@ -183,14 +184,14 @@ fn write_answer(writer: &mut Writer, collection: &CollectionAnswer<'_>, version:
     if !collection.changes.is_empty() {
         writer.start(tags::COMMANDS);
         for change in &collection.changes {
-            write_change(writer, change, version);
+            writer.attempt(|writer| write_change(writer, change, version));
         }
         writer.end();
     }
     if !collection.responses.is_empty() {
         writer.start(tags::RESPONSES);
         for response in &collection.responses {
-            write_response(writer, response, version);
+            writer.attempt(|writer| write_response(writer, response, version));
         }
         writer.end();
     }

@@ -43,14 +43,14 @@ pub enum ClientCommand<'a> {
         client_id: Cow<'a, str>,
         /// Its class; sent from 14.0 on only.
         class: Option<Class>,
-        /// Its content.
+        /// Its content; [`ItemData::Other`] if a value in it is wrong.
         data: ItemData<'a>,
     },
     /// A changed item.
     Change {
         /// Its id.
         server_id: Cow<'a, str>,
-        /// What changed.
+        /// What changed; `Data` of [`ItemData::Other`] if a value in it is wrong.
         change: ItemChange<'a>,
     },
     /// An item that the client deleted.
@@ -358,10 +358,15 @@ fn client_command<'a>(
             tags::SERVER_ID => server_id = Some(reader.text(element)?),
             tags::CLIENT_ID => client_id = Some(reader.text(element)?),
             tags::CLASS => class = Class::parse(&reader.text(element)?),
+            // A wrong value concerns this item only (Status 6, ASCMD 2.2.3.177.17).
             tags::APPLICATION_DATA if command.tag == tags::ADD => {
-                data = ItemData::read(reader, element)?;
+                let read = reader.attempt(element, ItemData::read)?;
+                data = read.unwrap_or(ItemData::Other);
             }
-            tags::APPLICATION_DATA => change = ItemChange::read(reader, element)?,
+            tags::APPLICATION_DATA => {
+                let read = reader.attempt(element, ItemChange::read)?;
+                change = read.unwrap_or(ItemChange::Data(ItemData::Other));
+            }
             _ => reader.skip(element)?,
         }
     }

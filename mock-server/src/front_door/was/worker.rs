@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncRead;
 use tokio::process::Command;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -17,7 +18,8 @@ use crate::front_door::StartError;
 use crate::front_door::records::RequestNote;
 use crate::front_door::server::Server;
 use crate::link::{
-    App, Receiver, ToFrontDoor, ToWorker, WireAnswer, WireRequest, WorkerStart, send_all,
+    App, MAX_QUEUED, Receiver, ToFrontDoor, ToWorker, WireAnswer, WireRequest, WorkerStart,
+    send_all,
 };
 use crate::store::Operation;
 use crate::{lock, worker};
@@ -73,7 +75,7 @@ pub(in crate::front_door) struct Handle {
     pub(super) started_pool: Duration,
     pub(super) pid: AtomicU32,
     pub(super) state: watch::Sender<State>,
-    to: mpsc::UnboundedSender<ToWorker>,
+    to: mpsc::Sender<ToWorker>,
     /// Requests it has; `None` once it has ended, so that none can be added any more.
     open: Mutex<Option<HashMap<u64, Open>>>,
     gone: Mutex<VecDeque<Gone>>,
@@ -87,6 +89,24 @@ pub(in crate::front_door) struct Handle {
 }
 
 impl Handle {
+    fn new(to: mpsc::Sender<ToWorker>, threads: usize) -> Self {
+        Self {
+            generation: 0,
+            started: Instant::now(),
+            started_pool: Duration::ZERO,
+            pid: AtomicU32::new(0),
+            state: watch::Sender::new(State::Starting),
+            to,
+            open: Mutex::new(Some(HashMap::new())),
+            gone: Mutex::default(),
+            counts: Mutex::default(),
+            kill: Notify::new(),
+            threads: Arc::new(Semaphore::new(threads)),
+            requests: AtomicU64::new(0),
+            pong: AtomicU64::new(0),
+        }
+    }
+
     pub(in crate::front_door) fn state(&self) -> State {
         *self.state.borrow()
     }
@@ -119,8 +139,11 @@ impl Handle {
     }
 
     pub(super) fn send(&self, message: ToWorker) {
-        // Fails only when the worker has ended, which its reader notices and deals with.
-        let _ = self.to.send(message);
+        // A worker that has ended is noticed by its reader. One that reads nothing for so long hangs,
+        // and what waits for it must not grow without end.
+        if let Err(TrySendError::Full(_)) = self.to.try_send(message) {
+            self.kill();
+        }
     }
 
     /// Its end is expected from now on. One that has ended stays so: nobody would end it again.
@@ -310,21 +333,11 @@ async fn start_now(server: &Arc<Server>) -> Result<(), StartError> {
 
 fn launch(server: &Arc<Server>) -> Result<Arc<Handle>, StartError> {
     let pool = &server.pool;
-    let (to, queue) = mpsc::unbounded_channel();
+    let (to, queue) = mpsc::channel(MAX_QUEUED);
     let handle = Arc::new(Handle {
         generation: pool.next_generation.fetch_add(1, Ordering::Relaxed),
-        started: Instant::now(),
         started_pool: server.host.clock.elapsed(),
-        pid: AtomicU32::new(0),
-        state: watch::Sender::new(State::Starting),
-        to,
-        open: Mutex::new(Some(HashMap::new())),
-        gone: Mutex::default(),
-        counts: Mutex::default(),
-        kill: Notify::new(),
-        threads: Arc::new(Semaphore::new(server.host.config.threads)),
-        requests: AtomicU64::new(0),
-        pong: AtomicU64::new(0),
+        ..Handle::new(to, server.host.config.threads)
     });
     {
         // Under the lock in which every worker is told of changes, so that none falls in between;
@@ -353,7 +366,7 @@ fn launch(server: &Arc<Server>) -> Result<Arc<Handle>, StartError> {
 fn run(
     server: &Arc<Server>,
     handle: &Arc<Handle>,
-    queue: mpsc::UnboundedReceiver<ToWorker>,
+    queue: mpsc::Receiver<ToWorker>,
 ) -> Result<(), String> {
     match &server.pool.launcher {
         WorkerLauncher::Process { program, arguments } => {
@@ -519,5 +532,36 @@ fn count_crash(server: &Arc<Server>) {
         server.records.disabled(count);
         let server = Arc::clone(server);
         tokio::spawn(async move { super::stop(&server, PoolState::Disabled).await });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_leaves_too_many_messages_unread_is_ended() {
+        const QUEUED: u64 = 100;
+        let (to, mut queue) = mpsc::channel(QUEUED as usize);
+        let handle = Handle::new(to, 1);
+        let announced = |number: u64| ToWorker::ItemAdded {
+            user: format!("user{number}"),
+            folder: 5,
+            by: None,
+        };
+        for number in 0..QUEUED {
+            handle.send(announced(number));
+        }
+        assert_eq!(handle.kill.notified().now_or_never(), None);
+        handle.send(announced(QUEUED));
+        assert_eq!(handle.kill.notified().now_or_never(), Some(()));
+        assert_eq!(queue.len(), QUEUED as usize);
+        // One that has ended is not ended again.
+        queue.close();
+        while queue.try_recv().is_ok() {}
+        handle.send(announced(0));
+        assert_eq!(handle.kill.notified().now_or_never(), None);
     }
 }

@@ -37,7 +37,7 @@ impl Call<'_> {
             Some(OofRequest::Set(oof)) => {
                 let oof = Box::new(owned(oof)?);
                 let status = match self.ask(Operation::SetOof(oof)).await? {
-                    StoreReply::TooLarge => SettingsStatus::InvalidArguments,
+                    StoreReply::OofRefused => SettingsStatus::InvalidArguments,
                     _ => SettingsStatus::Success,
                 };
                 Some(OofAnswer { status, oof: None })

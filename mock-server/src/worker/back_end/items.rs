@@ -13,7 +13,11 @@ use eas::status::{
 
 use super::content::shown;
 use super::{Call, Outcome, Refusal, answers};
-use crate::store::{Blob, Moved, Operation, Reply, StoreReply};
+use crate::store::{Blob, Moved, Operation, Reply, StoreReply, text_size};
+
+/// Bytes that the operations of one request can fetch together (Status 11 beyond): the largest message
+/// with its attachments in base64, below what a message of the link and a device take.
+const MAX_FETCHED: usize = 16 << 20;
 
 /// Collections of one GetItemEstimate, and replies of one MeetingResponse (MS-ASCMD 3.1.5.10).
 const MOST_COLLECTIONS: usize = 1_000;
@@ -64,8 +68,17 @@ impl Call<'_> {
             return self.item_operations_failed(ItemOperationsStatus::ProtocolError);
         }
         let mut answer = ItemOperationsAnswer::failed(ItemOperationsStatus::Success);
+        let mut room = MAX_FETCHED;
         for fetch in &request.fetches {
-            answer.fetches.push(self.fetch(fetch).await?);
+            let mut fetched = self.fetch(fetch).await?;
+            let size = size_of(&fetched);
+            if size > room {
+                fetched.content = None;
+                fetched.status = ItemOperationsStatus::TooLarge;
+            } else {
+                room -= size;
+            }
+            answer.fetches.push(fetched);
         }
         for empty in request.empties {
             let id = empty.collection_id.into_owned();
@@ -228,6 +241,16 @@ impl Call<'_> {
             ..MeetingResponseAnswer::default()
         };
         self.body(answer.encode()?)
+    }
+}
+
+/// Bytes of what was fetched, as an answer has it.
+fn size_of(fetched: &FetchAnswer<'_>) -> usize {
+    match &fetched.content {
+        // In base64.
+        Some(FetchedContent::Attachment { data, .. }) => data.len().div_ceil(3) * 4,
+        Some(FetchedContent::Item(data)) => text_size(data),
+        _ => 0,
     }
 }
 

@@ -31,6 +31,8 @@ use crate::link::{App, RequestLog, ToFrontDoor, WireAnswer, WireRequest};
 use crate::lock;
 use crate::store::{Operation, StoreReply};
 
+pub(super) use sync::item_command;
+
 /// The commands of this mock, in the order of MS-ASHTTP's example.
 const COMMANDS: &str = "Sync,SendMail,SmartForward,SmartReply,GetAttachment,FolderSync,FolderCreate,\
                         FolderDelete,FolderUpdate,MoveItems,GetItemEstimate,MeetingResponse,Search,\
@@ -53,7 +55,7 @@ struct Call<'a> {
 }
 
 /// Why a command has no ordinary answer.
-enum Refusal {
+pub(super) enum Refusal {
     /// A common status: in the body from 14.0 on, as HTTP status before.
     Status(GlobalStatus),
     /// The body is no request of the command: see `schema`.

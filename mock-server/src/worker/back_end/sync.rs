@@ -89,6 +89,13 @@ impl Call<'_> {
         if request.collections.is_empty() && !request.partial {
             return Ok(Err(SyncAnswer::failed(SyncStatus::ProtocolError)));
         }
+        let most = self.worker.config.max_folders;
+        if request.collections.len() > most {
+            return Ok(Err(SyncAnswer {
+                limit: u32::try_from(most).ok(),
+                ..SyncAnswer::failed(SyncStatus::TooManyCollections)
+            }));
+        }
         let hang = match self.hang(&request) {
             Ok(hang) => hang,
             Err(answer) => return Ok(Err(answer)),
@@ -166,7 +173,8 @@ impl Call<'_> {
     }
 }
 
-fn item_command(command: &ClientCommand<'_>) -> Result<ItemCommand, Refusal> {
+/// A command of a device as the store gets it.
+pub(in crate::worker) fn item_command(command: &ClientCommand<'_>) -> Result<ItemCommand, Refusal> {
     Ok(match command {
         ClientCommand::Add {
             client_id, data, ..
