@@ -26,6 +26,25 @@ pub(crate) fn clean(text: &str) -> String {
         .collect()
 }
 
+/// A ratio for people. Beyond a thousand the digits mean nothing: what it was before is next to nothing.
+#[must_use]
+pub(crate) fn times(ratio: f64) -> String {
+    if ratio > 1000.0 {
+        "> 1000×".to_owned()
+    } else if ratio > 0.0 && ratio < 0.005 {
+        "< 0.01×".to_owned()
+    } else {
+        format!("{ratio:.2}×")
+    }
+}
+
+/// A number without decimals, and without the sign of a zero.
+#[must_use]
+pub(crate) fn whole(number: f64) -> String {
+    let text = format!("{number:.0}");
+    if text == "-0" { "0".to_owned() } else { text }
+}
+
 /// What a shell command runs, where that is its first word: variables before it and arguments behind it
 /// may hold secrets, with spaces in them.
 #[must_use]
@@ -68,6 +87,32 @@ mod tests {
         );
         assert_eq!(bare_url("http://ex01"), "http://ex01");
         assert_eq!(bare_url("https://ex01?to=a@b"), "https://ex01");
+    }
+
+    #[test]
+    fn ratios_have_bounds_and_zero_has_no_sign() {
+        for (ratio, text) in [
+            (1.0, "1.00×"),
+            (0.0, "0.00×"),
+            (0.004, "< 0.01×"),
+            (0.005, "0.01×"),
+            (999.994, "999.99×"),
+            (1000.0, "1000.00×"),
+            (1000.1, "> 1000×"),
+            (5_197_255_509.65, "> 1000×"),
+            (f64::INFINITY, "> 1000×"),
+        ] {
+            assert_eq!(times(ratio), text, "{ratio}");
+        }
+        for (number, text) in [
+            (-0.0, "0"),
+            (-0.4, "0"),
+            (-0.6, "-1"),
+            (0.4, "0"),
+            (7.0, "7"),
+        ] {
+            assert_eq!(whole(number), text, "{number}");
+        }
     }
 
     #[test]

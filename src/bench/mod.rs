@@ -38,8 +38,8 @@ pub use journal::A_DAY;
 pub struct Options {
     /// Devices that hold a Ping at the end.
     pub devices: u32,
-    /// Devices at the first memory reading ([`Bench::Hold`]).
-    pub from: u32,
+    /// Devices at the first memory reading ([`Bench::Hold`]); a ninth of all if not given.
+    pub from: Option<u32>,
     /// Devices started a second.
     pub rate: f64,
     /// Heartbeat in seconds ([`Bench::Hold`]).
@@ -71,51 +71,86 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(3);
 /// With one-second heartbeats some devices are always between two Pings.
 const MOST: f64 = 0.9;
 
+/// Why there are no figures.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BenchError {
+    /// The options cannot be measured, here or anywhere.
+    #[error("{0}")]
+    Options(String),
+    /// The measurement went wrong.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<String> for BenchError {
+    fn from(problem: String) -> Self {
+        Self::Failed(problem)
+    }
+}
+
 /// Measures; the text tells every figure with its unit.
 ///
 /// # Errors
 /// When the devices do not fit, or do not get to hold their Pings.
-pub async fn measure(bench: Bench, options: &Options) -> Result<String, String> {
+pub async fn measure(bench: Bench, options: &Options) -> Result<String, BenchError> {
     if bench != Bench::Journal
         && let Some((limit, _)) = descriptors()
         && limit < u64::from(options.devices) + SPARE_DESCRIPTORS
     {
-        return Err(format!(
+        return Err(BenchError::Options(format!(
             "{} devices do not fit into {limit} descriptors",
             options.devices
-        ));
+        )));
     }
-    match bench {
-        Bench::Hold => hold(options).await,
-        Bench::RoundTrips => round_trips(options).await,
-        Bench::Recycle => recycle(options).await,
-        Bench::Activity => activity(options).await,
-        Bench::Journal => journal::journal(options.devices, options.seconds),
+    Ok(match bench {
+        Bench::Hold => hold(options, first_reading(options)?).await?,
+        Bench::RoundTrips => round_trips(options).await?,
+        Bench::Recycle => recycle(options).await?,
+        Bench::Activity => activity(options).await?,
+        Bench::Journal => journal::journal(options.devices, options.seconds)?,
+    })
+}
+
+/// How many devices there are at the first memory reading.
+fn first_reading(options: &Options) -> Result<u32, BenchError> {
+    /// The slope rests on the other eight ninths.
+    const PART: u32 = 9;
+    let devices = options.devices;
+    if devices < 2 {
+        let problem = "--devices: expected at least 2: the memory of a device is the difference between \
+                       two readings";
+        return Err(BenchError::Options(problem.to_owned()));
     }
+    let from = options.from.unwrap_or((devices / PART).max(1));
+    if from == 0 || from >= devices {
+        return Err(BenchError::Options(format!(
+            "--from: expected 1 to {}, below --devices, found {from}",
+            devices - 1
+        )));
+    }
+    Ok(from)
 }
 
 /// Runtime, standard streams, the mock's control door.
 const SPARE_DESCRIPTORS: u64 = 64;
 
-async fn hold(options: &Options) -> Result<String, String> {
-    if options.from >= options.devices || options.from == 0 {
-        return Err("--from must be above 0 and below --devices".to_owned());
-    }
+async fn hold(options: &Options, from: u32) -> Result<String, String> {
     let rig = Rig::start(options, options.heartbeat, 0, SHUTDOWN_LIMIT).await?;
     let began = Instant::now();
-    let small = rig.fleet(0..options.from);
-    rig.held(options.from).await?;
+    let small = rig.fleet(0..from);
+    rig.held(from).await?;
     let first_part = began.elapsed();
     sleep(SETTLE).await;
     let low = rig.costs().await?;
     let began = Instant::now();
-    let large = rig.fleet(options.from..options.devices);
+    let large = rig.fleet(from..options.devices);
     rig.held(options.devices).await?;
     let ramp = first_part + began.elapsed();
     sleep(SETTLE).await;
     let high = rig.costs().await?;
 
-    let more = f64::from(options.devices - options.from);
+    let more = f64::from(options.devices - from);
     let slope = |of: fn(&Costs) -> u64| (of(&high) as f64 - of(&low) as f64) / more / 1e3;
     let mut text = format!(
         "held Pings in one process            {}\n\
@@ -127,7 +162,7 @@ async fn hold(options: &Options) -> Result<String, String> {
         ramp.as_secs_f64(),
         options.rate,
         slope(|costs| costs.harness.memory),
-        options.from,
+        from,
         options.devices,
         high.harness.memory as f64 / 1_048_576.0,
         slope(|costs| costs.mock.memory),

@@ -9,6 +9,7 @@ use super::{Exit, print_or_fail};
 use crate::judge::Verdict;
 use crate::measure::RunFiles;
 use crate::report::{RunRecord, RunState, summary_text};
+use crate::terminal::say;
 
 /// Where baselines are kept: beside the scenarios, so that they can be checked in.
 pub(super) const FOLDER: &str = "baselines";
@@ -106,21 +107,25 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
         } => match save(baselines, name, directory, *replace) {
             Ok(text) => print_or_fail(&text, Exit::Passed),
             Err(problem) => {
-                eprintln!("error: {problem}");
+                say(&format!("error: {problem}"));
                 Exit::Usage
             }
         },
         Command::List => match list(baselines) {
             Ok(text) => print_or_fail(&text, Exit::Passed),
             Err(problem) => {
-                eprintln!("error: {problem}");
+                say(&format!("error: {problem}"));
                 Exit::Usage
             }
         },
         Command::Show { name } => match find(name, baselines) {
-            Ok((record, _)) => print_or_fail(&summary_text(&record), Exit::Passed),
+            Ok((mut record, directory)) => {
+                let problem = record.timeline_problem(&directory);
+                record.problems.extend(problem);
+                print_or_fail(summary_text(&record), Exit::Passed)
+            }
             Err(error) => {
-                eprintln!("error: {error}");
+                say(&format!("error: {error}"));
                 Exit::Usage
             }
         },
@@ -139,6 +144,9 @@ fn save(baselines: &Path, name: &str, directory: &Path, replace: bool) -> Result
             "{}: the run did not come to its end, and is no baseline",
             directory.display()
         ));
+    }
+    if let Some(problem) = record.timeline_problem(directory) {
+        return Err(format!("{}: {problem}", directory.display()));
     }
     let target = baselines.join(name);
     if target.exists() && !replace {

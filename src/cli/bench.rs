@@ -3,7 +3,9 @@
 use clap::{Args, ValueEnum};
 
 use super::{Exit, print_or_fail};
-use crate::bench::{A_DAY, Bench, Options, measure};
+use crate::bench::{A_DAY, Bench, BenchError, Options, measure};
+use crate::scenario::MAX_HEARTBEAT;
+use crate::terminal::say;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -11,19 +13,19 @@ pub(super) struct Arguments {
     #[arg(value_enum, default_value_t = What::Hold)]
     what: What,
     /// Devices that hold a Ping at the end.
-    #[arg(long, default_value_t = 18_000)]
+    #[arg(long, default_value_t = 18_000, value_parser = clap::value_parser!(u32).range(1..=MOST_DEVICES))]
     devices: u32,
-    /// Devices at the first memory reading (hold).
-    #[arg(long, default_value_t = 2_000)]
-    from: u32,
+    /// Devices at the first memory reading (hold); a ninth of all if absent.
+    #[arg(long)]
+    from: Option<u32>,
     /// Devices started a second.
-    #[arg(long, default_value_t = 3_000.0)]
+    #[arg(long, default_value_t = 3_000.0, value_parser = rate)]
     rate: f64,
     /// Heartbeat in seconds; must outlast the ramp (hold).
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_HEARTBEAT)))]
     heartbeat: u32,
     /// Workers of the mock.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     workers: u32,
     /// TLS instead of plain HTTP.
     #[arg(long)]
@@ -32,7 +34,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     full: bool,
     /// Length of the made-up run (journal).
-    #[arg(long, default_value_t = A_DAY)]
+    #[arg(long, default_value_t = A_DAY, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
     /// Five kinds of devices in place of one: sleeping, hanging Sync, second Pings and all folders,
     /// users at work (hold).
@@ -60,6 +62,16 @@ enum What {
     Journal,
 }
 
+/// As many as a scenario may have.
+const MOST_DEVICES: i64 = 1_000_000;
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok();
+    // The bounds of `ramp_rate` in scenarios.
+    rate.filter(|rate| (0.01..=1e6).contains(rate))
+        .ok_or_else(|| "expected a number from 0.01 to 1000000".to_owned())
+}
+
 pub(super) async fn main(arguments: Arguments) -> Exit {
     let bench = match arguments.what {
         What::Hold => Bench::Hold,
@@ -84,8 +96,11 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     match measure(bench, &options).await {
         Ok(text) => print_or_fail(&text, Exit::Passed),
         Err(problem) => {
-            eprintln!("error: {problem}");
-            Exit::Internal
+            say(&format!("error: {problem}"));
+            match problem {
+                BenchError::Options(_) => Exit::Usage,
+                _ => Exit::Internal,
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::recycle::{Origin, due, outlook};
 use crate::report::plan_text;
 use crate::run::missing_secrets;
 use crate::scenario::{DEFAULT_SCENARIO, Needs, PhaseKind, Plan, PolicyPlan, Trigger, parse};
+use crate::terminal::say;
 use crate::transport::local_ports;
 
 #[derive(Debug, Args)]
@@ -118,13 +119,13 @@ pub(super) fn load(path: Option<&Path>) -> Result<Plan, Exit> {
                     _ if is_missing => "; expected a scenario file (.toml)",
                     _ => "",
                 };
-                eprintln!("error: {}: {error}{hint}", path.display());
+                say(&format!("error: {}: {error}{hint}", path.display()));
                 return Err(Exit::Usage);
             }
         },
     };
     parse(&name, &text).map_err(|error| {
-        eprintln!("{error}");
+        say(&format!("{error}"));
         Exit::Usage
     })
 }

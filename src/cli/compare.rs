@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{Exit, baseline, print_or_fail};
 use crate::judge::{Change, Digest, Side, compare, differences};
 use crate::report::{RunRecord, RunState, changes_markdown, changes_text, digest};
+use crate::terminal::say;
 
 /// Compare two runs of one plan, figure by figure.
 #[derive(Debug, Args)]
@@ -24,7 +25,8 @@ pub(super) struct Arguments {
     /// How the table is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// End with 4 if the second run is worse.
+    /// End with 4 if the second run is worse. Where that cannot be told for want of data, the command ends
+    /// with 5, with or without this.
     #[arg(long, value_enum)]
     fail_on: Option<FailOn>,
 }
@@ -55,11 +57,11 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
     };
     let differences = differences(&before.0.plan, &after.0.plan);
     if !differences.is_empty() {
-        eprintln!(
+        say(&format!(
             "error: these are runs of different plans, and their figures mean different things:"
-        );
+        ));
         for difference in differences {
-            eprintln!("  {difference}");
+            say(&format!("  {difference}"));
         }
         return Exit::Usage;
     }
@@ -71,14 +73,14 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
         Format::Json => match serde_json::to_string_pretty(&changes) {
             Ok(text) => text + "\n",
             Err(error) => {
-                eprintln!("error: {error}");
+                say(&format!("error: {error}"));
                 return Exit::Internal;
             }
         },
     };
     let exit = match (changes.change, arguments.fail_on) {
         (Change::Worse, Some(FailOn::Worse)) => Exit::Worse,
-        (Change::NotComparable, _) => Exit::Inconclusive,
+        (Change::NotComparable | Change::CannotTell, _) => Exit::Inconclusive,
         _ => Exit::Passed,
     };
     print_or_fail(&text, exit)
@@ -96,20 +98,24 @@ fn load(name: &str, baselines: &Path) -> Option<(RunRecord, Digest)> {
     let (record, directory) = match baseline::find(name, baselines) {
         Ok(found) => found,
         Err(error) => {
-            eprintln!("error: {error}");
+            say(&format!("error: {error}"));
             return None;
         }
     };
     if record.state != RunState::Complete {
-        eprintln!(
+        say(&format!(
             "error: {name}: the run did not come to its end, so its phases cannot be compared"
-        );
+        ));
+        return None;
+    }
+    if let Some(problem) = record.timeline_problem(&directory) {
+        say(&format!("error: {name}: {problem}"));
         return None;
     }
     match digest(&directory) {
         Ok(digest) => Some((record, digest)),
         Err(error) => {
-            eprintln!("error: {error}");
+            say(&format!("error: {error}"));
             None
         }
     }

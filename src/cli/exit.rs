@@ -32,8 +32,20 @@ exits! {
     Worse = 4, "worse than the baseline";
     Inconclusive = 5, "inconclusive: symptom not reproduced, no data, or the run broke off";
     Unreachable = 6, "target not usable before the load: not reachable, no ActiveSync, or the login is refused";
+    Unwritten = 7, "passed, but a report or another output could not be written";
     Interrupted = 130, "interrupted; what was measured is reported";
     Terminated = 143, "terminated; what was measured is reported";
+}
+
+impl Exit {
+    /// The code if an output could not be written. A verdict's own code is more important than that.
+    #[must_use]
+    pub const fn unwritten(self) -> Self {
+        match self {
+            Self::Passed => Self::Unwritten,
+            other => other,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -50,10 +62,11 @@ impl From<&RunError> for Exit {
             RunError::Descriptors { .. }
             | RunError::Accounts(_)
             | RunError::Target(_)
+            | RunError::Files(_)
             | RunError::Metrics { .. } => Self::Usage,
             RunError::Interrupted(Interrupt::Term) => Self::Terminated,
             RunError::Interrupted(_) => Self::Interrupted,
-            RunError::Mock(_) | RunError::Files(_) => Self::Internal,
+            RunError::Mock(_) => Self::Internal,
         }
     }
 }

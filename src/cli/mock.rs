@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use super::{Exit, print};
 use crate::observe::descriptors;
 use crate::scenario::parse_mock;
+use crate::terminal::say;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -95,7 +96,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         Ok(config) => config,
         Err(problem) => {
             // A list of mistakes begins with "error" itself.
-            eprintln!("{problem}");
+            say(&problem);
             return Exit::Usage;
         }
     };
@@ -104,7 +105,9 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     let program = match std::env::current_exe() {
         Ok(program) => program,
         Err(error) => {
-            eprintln!("error: cannot find this program for the worker: {error}");
+            say(&format!(
+                "error: cannot find this program for the worker: {error}"
+            ));
             return Exit::Internal;
         }
     };
@@ -120,7 +123,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     let front_door = match FrontDoor::start(config, launcher).await {
         Ok(front_door) => front_door,
         Err(error) => {
-            eprintln!("error: {error}");
+            say(&format!("error: {error}"));
             return Exit::Usage;
         }
     };
@@ -142,7 +145,7 @@ async fn serve(
     let line = match serde_json::to_string(addresses) {
         Ok(line) => line,
         Err(error) => {
-            eprintln!("error: {error}");
+            say(&format!("error: {error}"));
             return Exit::Internal;
         }
     };
@@ -160,7 +163,7 @@ async fn serve(
     {
         Ok(file) => file,
         Err(problem) => {
-            eprintln!("error: {problem}");
+            say(&format!("error: {problem}"));
             return Exit::Usage;
         }
     };
@@ -358,7 +361,7 @@ pub(super) async fn worker() -> Exit {
     match run_worker().await {
         Ok(()) => Exit::Passed,
         Err(error) => {
-            eprintln!("mock worker: {error}");
+            say(&format!("mock worker: {error}"));
             Exit::Internal
         }
     }

@@ -20,6 +20,8 @@ use clap::{Parser, Subcommand};
 
 pub use exit::Exit;
 
+use crate::terminal::say;
+
 /// Load and regression test harness for Exchange ActiveSync.
 ///
 /// Plays thousands of devices that hold Pings against a server, or against the bundled mock, and
@@ -70,7 +72,7 @@ pub fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("cannot start the runtime: {error}");
+            say(&format!("cannot start the runtime: {error}"));
             return Exit::Internal.into();
         }
     };
@@ -96,21 +98,26 @@ pub fn main() -> ExitCode {
 }
 
 /// Prints to standard output; a reader that has gone (`| head`) is no error.
-fn print(text: &str) -> Result<(), std::io::Error> {
+fn print(bytes: impl AsRef<[u8]>) -> Result<(), std::io::Error> {
     use std::io::Write as _;
-    match std::io::stdout().write_all(text.as_bytes()) {
+    let mut output = std::io::stdout();
+    // Without the flush, an error of the last line would be lost.
+    match output
+        .write_all(bytes.as_ref())
+        .and_then(|()| output.flush())
+    {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
 }
 
-/// Prints to standard output and says so if that fails.
-fn print_or_fail(text: &str, exit: Exit) -> Exit {
-    match print(text) {
+/// Prints to standard output and reports a failure on standard error.
+fn print_or_fail(bytes: impl AsRef<[u8]>, exit: Exit) -> Exit {
+    match print(bytes) {
         Ok(()) => exit,
         Err(error) => {
-            eprintln!("cannot write to standard output: {error}");
-            Exit::Internal
+            say(&format!("error: cannot write to standard output: {error}"));
+            exit.unwritten()
         }
     }
 }

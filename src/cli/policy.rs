@@ -15,6 +15,7 @@ use crate::recycle::policy::{
 };
 use crate::report::sarif;
 use crate::scenario::read_config;
+use crate::terminal::say;
 
 /// How far ahead `show` looks.
 const NEXT: usize = 5;
@@ -188,14 +189,14 @@ struct Unread {
 fn load(file: &Path, pool: &str) -> Result<Pool, Unread> {
     let name = file.display().to_string();
     let bytes = read_config(file).map_err(|error| {
-        eprintln!("error: {name}: {error}");
+        say(&format!("error: {name}: {error}"));
         Unread {
             why: error.to_string(),
             mistakes: Vec::new(),
         }
     })?;
     iis::read_pool(&name, &bytes, pool).map_err(|error| {
-        eprintln!("error: {error}");
+        say(&format!("error: {error}"));
         let mistakes = unreadable(&name, &error);
         let first = mistakes.first().map_or("", |first| &first.message);
         Unread {

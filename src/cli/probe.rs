@@ -11,6 +11,7 @@ use crate::probe::{Outcome, Probe, probe, try_commands};
 use crate::report::UNVERIFIED;
 use crate::run::first_device;
 use crate::scenario::{Plan, parse, parse_duration};
+use crate::terminal::say;
 
 /// DeviceId of every probe, so that a server does not fill up with devices.
 const DEVICE_ID: &str = "EASLOADPROBE";
@@ -111,7 +112,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     let device = match first_device(plan, arguments.profile.as_deref()).await {
         Ok(device) => device,
         Err(error) => {
-            eprintln!("error: {error}");
+            say(&format!("error: {error}"));
             return Exit::from(&error);
         }
     };
@@ -159,7 +160,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     };
     device.stop().await;
     if let Err(error) = written {
-        eprintln!("cannot write to standard output: {error}");
+        say(&format!("cannot write to standard output: {error}"));
         return Exit::Internal;
     }
     match outcome {
@@ -226,7 +227,9 @@ fn plan(arguments: &Arguments) -> Result<Plan, Exit> {
         }
         (None, Some(url)) if url.contains("://") => {
             let Some(user) = &arguments.user else {
-                eprintln!("error: a URL needs a user: easload probe {url} --user load0001");
+                say(&format!(
+                    "error: a URL needs a user: easload probe {url} --user load0001"
+                ));
                 return Err(Exit::Usage);
             };
             (format!("url = {}", quoted(url)), user)
@@ -274,7 +277,7 @@ fn plan(arguments: &Arguments) -> Result<Plan, Exit> {
         for line in error.lines() {
             // Line and column are those of a text that nobody wrote.
             let problem = line.splitn(4, ':').last().unwrap_or(&line).trim();
-            eprintln!("error: {problem}");
+            say(&format!("error: {problem}"));
         }
         Exit::Usage
     })

@@ -9,6 +9,7 @@ use crate::report::{
     RunRecord, annotations, judge_with_history, junit, summary_markdown, summary_text,
     timeline_csv, timeline_hlog,
 };
+use crate::terminal::say;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -65,7 +66,7 @@ impl Format {
             }
             Self::Junit => junit(record)?.into_bytes(),
             Self::Markdown => summary_markdown(record).into_bytes(),
-            Self::Csv => timeline_csv(directory)?.into_bytes(),
+            Self::Csv => timeline_csv(record, directory)?.into_bytes(),
             Self::Hlog => timeline_hlog(record, directory)?,
             Self::Github => annotations(record).into_bytes(),
         })
@@ -97,6 +98,39 @@ pub(super) fn output(text: &str) -> Result<Output, String> {
     })
 }
 
+/// Finds out whether that file can be written, and leaves it as it is.
+pub(super) fn can_write(output: &Output) -> Result<(), String> {
+    let file = &output.file;
+    let is_there = file.exists();
+    if is_pipe(file) {
+        // To open it would wait for its reader.
+        return Ok(());
+    }
+    let opened = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(file);
+    opened.map_err(|error| format!("{}: {error}", file.display()))?;
+    if !is_there {
+        // An empty report would be taken for one of a run that measured nothing.
+        let _ = std::fs::remove_file(file);
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn is_pipe(file: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    let about = file.metadata();
+    about.is_ok_and(|about| about.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &Path) -> bool {
+    false
+}
+
 /// Writes a run into a file.
 pub(super) fn write(output: &Output, record: &RunRecord, directory: &Path) -> Result<(), String> {
     let bytes = output.format.render(record, directory)?;
@@ -109,7 +143,7 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
     let mut record = match RunRecord::load(&arguments.directory) {
         Ok(record) => record,
         Err(error) => {
-            eprintln!("error: {error}");
+            say(&format!("error: {error}"));
             return Exit::Usage;
         }
     };
@@ -117,9 +151,11 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
         && let Err(problem) =
             judge_with_history(&mut record, &arguments.directory, file, arguments.bias)
     {
-        eprintln!("error: {problem}");
+        say(&format!("error: {problem}"));
         return Exit::Usage;
     }
+    let problem = record.timeline_problem(&arguments.directory);
+    record.problems.extend(problem);
     let exit = record.verdict.map_or(Exit::Inconclusive, Exit::from);
     let rendered = match &arguments.output {
         Some(file) => {
@@ -132,10 +168,10 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
         None => arguments.format.render(&record, &arguments.directory),
     };
     match rendered {
-        Ok(bytes) => print_or_fail(&String::from_utf8_lossy(&bytes), exit),
+        Ok(bytes) => print_or_fail(&bytes, exit),
         Err(problem) => {
-            eprintln!("error: {problem}");
-            Exit::Internal
+            say(&format!("error: {problem}"));
+            exit.unwritten()
         }
     }
 }

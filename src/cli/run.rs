@@ -18,19 +18,37 @@ pub(super) struct Arguments {
     /// Seed of all chances, over the scenario's.
     #[arg(long, env = "EASLOAD_SEED")]
     seed: Option<u64>,
-    /// Where run directories are made.
-    #[arg(long, env = "EASLOAD_RUNS", default_value = "runs", value_name = "DIR")]
-    runs: PathBuf,
-    /// Write the run into a file when it has ended: `junit=report.xml`, `markdown=summary.md`; may be
-    /// given several times.
-    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::output)]
-    write: Vec<report::Output>,
-    /// Serve OpenMetrics at `/metrics` of this address during the run.
-    #[arg(long, value_name = "ADDRESS", env = "EASLOAD_METRICS")]
-    metrics: Option<SocketAddr>,
+    #[command(flatten)]
+    places: Places,
     /// No progress line a second.
     #[arg(long, short)]
     quiet: bool,
+}
+
+/// Where a run leaves what it measures.
+#[derive(Debug, Args)]
+pub(super) struct Places {
+    /// Where run directories are made.
+    #[arg(long, env = "EASLOAD_RUNS", default_value = "runs", value_name = "DIR")]
+    pub(super) runs: PathBuf,
+    /// Write the run into a file when it has ended: `junit=report.xml`, `markdown=summary.md`; may be
+    /// given several times. A file that cannot be written is refused before the load starts.
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report::output)]
+    pub(super) write: Vec<report::Output>,
+    /// Serve OpenMetrics at `/metrics` of this address during the run.
+    #[arg(long, value_name = "ADDRESS", env = "EASLOAD_METRICS")]
+    pub(super) metrics: Option<SocketAddr>,
+}
+
+impl Places {
+    /// Which of the files for reports cannot be written.
+    pub(super) fn unwritable(&self) -> Vec<String> {
+        let written = self.write.iter().map(report::can_write);
+        let problems = written.filter_map(Result::err);
+        problems
+            .map(|problem| format!("--write {problem}"))
+            .collect()
+    }
 }
 
 pub(super) async fn main(arguments: Arguments) -> Exit {
@@ -38,6 +56,13 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         Ok(plan) => plan,
         Err(exit) => return exit,
     };
+    let unwritable = arguments.places.unwritable();
+    if !unwritable.is_empty() {
+        for problem in unwritable {
+            say(&format!("error: {problem}"));
+        }
+        return Exit::Usage;
+    }
     // Of its policy the run tells itself, once it knows when the worker started.
     let warnings = plan.warnings().into_iter();
     for warning in warnings.chain(check::port_shortage(&plan)) {
@@ -46,15 +71,15 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     let (signal, interrupt) = watch::channel(Interrupt::None);
     tokio::spawn(watch_signals(signal));
     let options = Options {
-        runs: arguments.runs,
+        runs: arguments.places.runs,
         seed: arguments.seed,
         quiet: arguments.quiet,
-        metrics: arguments.metrics,
+        metrics: arguments.places.metrics,
     };
     let finished = match run(plan, &options, interrupt.clone()).await {
         Ok(finished) => finished,
         Err(error) => {
-            eprintln!("error: {error}");
+            say(&format!("error: {error}"));
             return Exit::from(&error);
         }
     };
@@ -70,15 +95,15 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         finished.directory.display()
     );
     let exit = print_or_fail(&text, exit);
-    let mut wrong = write_outputs(&arguments.write, record, &finished.directory);
+    let mut wrong = write_outputs(&arguments.places.write, record, &finished.directory);
     wrong.extend(tell_github(record));
     for problem in &wrong {
-        eprintln!("error: {problem}");
+        say(&format!("error: {problem}"));
     }
-    if wrong.is_empty() {
+    if wrong.is_empty() && finished.is_written {
         exit
     } else {
-        Exit::Internal
+        exit.unwritten()
     }
 }
 

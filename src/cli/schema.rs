@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::{Exit, print_or_fail};
 use crate::report::RunRecord;
+use crate::terminal::say;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -28,7 +29,7 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
     match text {
         Ok(text) => print_or_fail(&format!("{text}\n"), Exit::Passed),
         Err(error) => {
-            eprintln!("error: {error}");
+            say(&format!("error: {error}"));
             Exit::Internal
         }
     }

@@ -1,6 +1,6 @@
 //! `easload wbxml`.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -8,6 +8,7 @@ use eas::wbxml::{from_xml, to_xml};
 
 use super::hexadecimal::{from_base64, from_hex};
 use super::{Exit, print_or_fail};
+use crate::terminal::say;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -56,14 +57,11 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
                 if *hex {
                     return Ok(print_or_fail(&format!("{}\n", to_hex(&body)), Exit::Passed));
                 }
-                std::io::stdout()
-                    .write_all(&body)
-                    .map_err(|error| error.to_string())?;
-                Ok(Exit::Passed)
+                Ok(print_or_fail(&body, Exit::Passed))
             }),
     };
     done.unwrap_or_else(|problem| {
-        eprintln!("error: {problem}");
+        say(&format!("error: {problem}"));
         Exit::Usage
     })
 }

@@ -7,7 +7,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::checks::{failing, gauge, histograms};
+use super::checks::{failing, gauge, histograms, requests};
 use super::statistics::{Estimate, compare_medians, compare_quantiles, median};
 use super::{Digest, merged};
 use crate::measure::{Interval, Metric};
@@ -19,9 +19,11 @@ use crate::scenario::{DevicesPlan, PhaseKind, Plan, TargetPlan, format_duration}
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
-    /// It cannot be said.
+    /// It was not measured in both runs.
     NotComparable,
-    /// No difference is proven that anybody would notice.
+    /// It was measured in both, too little to say whether it has changed.
+    CannotTell,
+    /// No change is proven that anybody would notice, and a large one is ruled out.
     Same,
     /// Proven better.
     Better,
@@ -35,6 +37,7 @@ impl Change {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotComparable => "not comparable",
+            Self::CannotTell => "cannot tell",
             Self::Same => "same",
             Self::Better => "better",
             Self::Worse => "WORSE",
@@ -59,8 +62,11 @@ pub struct Row {
     pub ratio: Option<Ratio>,
     /// How it has changed.
     pub change: Change,
-    /// Why it cannot be compared.
+    /// Why it cannot be compared or told.
     pub note: Option<String>,
+    /// Whether the figures themselves differ by so much that it would matter, proven or not.
+    #[serde(default)]
+    pub is_noticeable: bool,
 }
 
 impl Row {
@@ -87,7 +93,8 @@ pub struct Ratio {
 pub struct Changes {
     /// One row for each figure and phase.
     pub rows: Vec<Row>,
-    /// The worst of them, or better if some are and none is worse.
+    /// Worse if any is. It cannot be told if a difference that would matter is not proven. Else better if any
+    /// is.
     pub change: Change,
 }
 
@@ -244,17 +251,24 @@ pub fn compare(before: Side<'_>, after: Side<'_>, seed: u64) -> Changes {
             desk.level(phase, (name, unit, least), &b, &a);
         }
     }
-    let worst = desk.rows.iter().map(|row| row.change).max();
+    Changes {
+        change: overall(&desk.rows),
+        rows: desk.rows,
+    }
+}
+
+/// All figures together.
+fn overall(rows: &[Row]) -> Change {
+    let worst = rows.iter().map(|row| row.change).max();
     // What was measured before and is not any more is no improvement.
-    let is_lost = desk.rows.iter().any(Row::is_lost);
-    let change = match worst.unwrap_or(Change::NotComparable) {
+    let is_lost = rows.iter().any(Row::is_lost);
+    let is_doubtful = |row: &Row| row.change == Change::CannotTell && row.is_noticeable;
+    match worst.unwrap_or(Change::NotComparable) {
         Change::Worse => Change::Worse,
         _ if is_lost => Change::NotComparable,
+        Change::NotComparable => Change::NotComparable,
+        _ if rows.iter().any(is_doubtful) => Change::CannotTell,
         change => change,
-    };
-    Changes {
-        rows: desk.rows,
-        change,
     }
 }
 
@@ -279,13 +293,28 @@ fn ratio(estimate: Estimate) -> Ratio {
     }
 }
 
+/// Whether two figures differ by so much that users would notice, if the difference is there. Equal runs do
+/// not differ by as much: of 40 pairs no p99 did by more than 1.33 times.
+fn is_noticeable(ratio: f64, difference: f64, least: f64) -> bool {
+    /// Half as slow again is what users call slow.
+    const FACTOR: f64 = 1.5;
+    (ratio > FACTOR && difference > least) || (ratio < 1.0 / FACTOR && difference < -least)
+}
+
 /// A change counts if all of its interval is beyond the margin, and if it is large enough to be
-/// noticed at all.
+/// noticed at all. Where it may be by chance, or where twice as much or half as much may be true, nothing can
+/// be told.
 fn changed(ratio: Estimate, difference: Estimate, least: f64) -> Change {
+    /// Nobody calls twice as much the same.
+    const TWICE: f64 = 2.0;
+    let may_be_twice = ratio.high > TWICE && difference.high > least;
+    let may_be_half = ratio.low < 1.0 / TWICE && difference.low < -least;
     if ratio.low > 1.0 + MARGIN && difference.low > least {
         Change::Worse
     } else if ratio.high < 1.0 / (1.0 + MARGIN) && difference.high < -least {
         Change::Better
+    } else if is_noticeable(ratio.value, difference.value, least) || may_be_twice || may_be_half {
+        Change::CannotTell
     } else {
         Change::Same
     }
@@ -302,22 +331,37 @@ impl Desk<'_> {
             ratio: None,
             change: Change::NotComparable,
             note: None,
+            is_noticeable: false,
         }
     }
 
     fn failing(&mut self, phase: PhaseKind, before: &[&Interval], after: &[&Interval]) {
         /// One request in a hundred.
         const LEAST: f64 = 0.01;
+        /// Of the standard normal distribution, two-sided 99 %, as for the other figures.
+        const STRICT: f64 = 2.576;
+        // Agresti and Coull's: a share of 0 of few requests is not certain.
+        let variance = |share: f64, requests: u64| {
+            let requests = requests as f64 + 4.0;
+            let share = (share * (requests - 4.0) + 2.0) / requests;
+            share * (1.0 - share) / requests
+        };
         let mut row = self.row(phase, "failing".to_owned(), "share");
         if before.is_empty() || after.is_empty() {
             row.note = Some("the phase was not played".to_owned());
         } else {
             let (b, a) = (failing(before), failing(after));
+            let asked = (requests(before), requests(after));
             (row.before, row.after) = (Some(b), Some(a));
-            row.change = if a - b > LEAST {
+            row.is_noticeable = (a - b).abs() > LEAST;
+            let doubt = STRICT * (variance(b, asked.0) + variance(a, asked.1)).sqrt();
+            row.change = if a - b - doubt > LEAST {
                 Change::Worse
-            } else if b - a > LEAST {
+            } else if b - a - doubt > LEAST {
                 Change::Better
+            } else if row.is_noticeable || asked.0.min(asked.1) < MIN_SAMPLES {
+                row.note = Some(format!("{} and {} requests are too few", asked.0, asked.1));
+                Change::CannotTell
             } else {
                 Change::Same
             };
@@ -356,11 +400,22 @@ impl Desk<'_> {
             let mut row = self.row(phase, format!("{}.{name}", metric.as_str()), "us");
             row.before = (!b.is_empty()).then(|| b.value_at_quantile(quantile) as f64);
             row.after = (!a.is_empty()).then(|| a.value_at_quantile(quantile) as f64);
+            if let (Some(before), Some(after)) = (row.before, row.after) {
+                row.is_noticeable = is_noticeable(after / before, after - before, slack);
+                row.change = Change::CannotTell;
+            }
             match &compared {
                 Some(compared) => {
                     let one = &compared[index];
-                    row.ratio = Some(ratio(one.ratio()));
+                    // From nothing there is no ratio, only a difference.
+                    row.ratio = (one.value.0 > 0.0).then(|| ratio(one.ratio()));
                     row.change = changed(one.strict_ratio(), one.difference(1.0), slack);
+                    if row.change == Change::CannotTell {
+                        row.note = Some("the interval is too wide".to_owned());
+                    }
+                }
+                None if enough => {
+                    row.note = Some("not seen in enough intervals of both runs".to_owned());
                 }
                 None => {
                     row.note = Some(format!(
@@ -401,15 +456,25 @@ impl Desk<'_> {
                 if compared.value.0 >= 1.0 || unit == "share" && compared.value.0 > 0.0 {
                     row.ratio = Some(ratio(times));
                 }
+                row.is_noticeable = difference.value.abs() > least;
                 row.change = if difference.low > least {
                     Change::Worse
                 } else if difference.high < -least {
                     Change::Better
+                } else if row.is_noticeable {
+                    row.note = Some("the interval is too wide".to_owned());
+                    Change::CannotTell
                 } else {
                     Change::Same
                 };
             }
-            None => row.note = Some("not seen long enough in both runs".to_owned()),
+            None => {
+                row.note = Some("not seen long enough in both runs".to_owned());
+                if let (Some(before), Some(after)) = (row.before, row.after) {
+                    row.is_noticeable = (after - before).abs() > least;
+                    row.change = Change::CannotTell;
+                }
+            }
         }
         self.rows.push(row);
     }

@@ -130,8 +130,18 @@ impl Comparison {
     }
 }
 
+/// A ratio that is finite whatever was before: from nothing to something it is the largest,
+/// from nothing to nothing 1.
 fn quotient((before, after): (f64, f64)) -> f64 {
-    after / before.max(f64::EPSILON)
+    /// Any more is the same to a reader, who sees "> 1000×".
+    const MOST_TIMES: f64 = 1e6;
+    if before > 0.0 {
+        (after / before).min(MOST_TIMES)
+    } else if after > 0.0 {
+        MOST_TIMES
+    } else {
+        1.0
+    }
 }
 
 /// Share of the resamples beyond either end of an interval of 95 %, and of 99 %.
@@ -515,6 +525,15 @@ mod tests {
         }
         assert!(alarms <= 3, "{alarms} false alarms of {RUNS}");
         assert!(found >= 54, "found {found} of {RUNS}");
+    }
+
+    #[test]
+    fn a_ratio_to_nothing_is_finite() {
+        assert_eq!(quotient((0.0, 0.0)), 1.0);
+        assert_eq!(quotient((0.0, 1e-6)), 1e6);
+        assert_eq!(quotient((1e-12, 5.0)), 1e6);
+        assert_eq!(quotient((2.0, 0.0)), 0.0);
+        assert_eq!(quotient((2.0, 3.0)), 1.5);
     }
 
     #[test]

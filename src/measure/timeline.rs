@@ -3,7 +3,7 @@
 //! byte of its own, and a file that was cut short can be read up to there, by `zcat` too.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -60,6 +60,7 @@ impl RunFiles {
         let path = directory.join(Self::TIMELINE);
         let timeline = OpenOptions::new()
             .create_new(true)
+            .read(true)
             .append(true)
             .open(&path)
             .map_err(|source| TimelineError::Io { path, source })?;
@@ -90,6 +91,55 @@ impl RunFiles {
             .write_all(&line)
             .and_then(|()| self.timeline.flush())
             .map_err(|source| TimelineError::Io { path, source })
+    }
+
+    /// Ends the timeline, and gives its size in bytes.
+    ///
+    /// # Errors
+    /// When its end cannot be written.
+    pub fn finish(&mut self) -> Result<u64, TimelineError> {
+        self.timeline
+            .try_finish()
+            .and_then(|()| self.timeline.get_ref().metadata())
+            .map(|about| about.len())
+            .map_err(|source| TimelineError::Io {
+                path: self.directory.join(Self::TIMELINE),
+                source,
+            })
+    }
+
+    /// What is in the timeline. It is read from the open file, which is there even if somebody has removed
+    /// the run directory.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn timeline(&self) -> Result<Timeline, TimelineError> {
+        let path = self.directory.join(Self::TIMELINE);
+        let file = self.timeline.get_ref().try_clone().and_then(|mut file| {
+            file.seek(SeekFrom::Start(0))?;
+            Ok(file)
+        });
+        match file {
+            Ok(file) => Ok(Timeline::of(path, file)),
+            Err(source) => Err(TimelineError::Io { path, source }),
+        }
+    }
+
+    /// Finds out whether run directories can be made in a folder: one is made and removed.
+    ///
+    /// # Errors
+    /// When they cannot.
+    pub fn can_be_made(runs: &Path) -> Result<(), TimelineError> {
+        // The folder may not be there yet: then its nearest parent must allow it.
+        let existing = runs.ancestors().find(|folder| folder.exists());
+        let existing = existing
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let made = tempfile::tempdir_in(existing);
+        made.map(drop).map_err(|source| TimelineError::Io {
+            path: runs.to_owned(),
+            source,
+        })
     }
 
     /// Writes a JSON file beside the timeline: to a temporary name, then renamed, so that readers
@@ -170,12 +220,28 @@ impl Timeline {
             path: path.clone(),
             source,
         })?;
-        Ok(Self {
+        Ok(Self::of(path, file))
+    }
+
+    fn of(path: PathBuf, file: File) -> Self {
+        Self {
             path,
             lines: BufReader::new(MultiGzDecoder::new(file)).lines(),
             number: 0,
             ended: false,
-        })
+        }
+    }
+
+    /// Size of the timeline's file in a run directory.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn size(directory: &Path) -> Result<u64, TimelineError> {
+        let path = directory.join(RunFiles::TIMELINE);
+        match path.metadata() {
+            Ok(about) => Ok(about.len()),
+            Err(source) => Err(TimelineError::Io { path, source }),
+        }
     }
 }
 

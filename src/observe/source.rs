@@ -77,7 +77,7 @@ pub struct Sources {
     /// Which servers have ever given a gauge: without one of them a sum would tell of a fall that
     /// did not happen.
     givers: BTreeMap<String, BTreeSet<String>>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Sources {
@@ -110,8 +110,13 @@ impl Sources {
         Self {
             sources,
             givers: BTreeMap::new(),
-            _tasks: tasks,
+            tasks,
         }
+    }
+
+    /// Stops reading. A server that ends after the run is no failure of its source.
+    pub async fn stop(&mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// The gauges that are known now, of all servers together, and `source.<n>.age` in seconds for
@@ -345,7 +350,7 @@ mod tests {
         Sources {
             sources,
             givers: BTreeMap::new(),
-            _tasks: JoinSet::new(),
+            tasks: JoinSet::new(),
         }
     }
 

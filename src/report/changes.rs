@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::judge::{Change, Changes, Row};
+use crate::text::{times, whole};
 
 /// A figure for people.
 fn shown(value: Option<f64>, unit: &str) -> String {
@@ -16,16 +17,22 @@ fn shown(value: Option<f64>, unit: &str) -> String {
             ..1e6 => format!("{:.1} ms", value / 1e3),
             _ => format!("{:.2} s", value / 1e6),
         },
-        "bytes" => format!("{:.0} MiB", value / MIB),
+        "bytes" => format!("{} MiB", whole(value / MIB)),
         "share" => format!("{:.1} %", value * 100.0),
-        _ => format!("{value:.0}"),
+        _ => whole(value),
     }
 }
 
-fn times(row: &Row) -> String {
+fn ratio(row: &Row) -> String {
     match (&row.ratio, &row.note) {
-        (Some(ratio), _) => format!("{:.2} ({:.2} to {:.2})", ratio.value, ratio.low, ratio.high),
+        (Some(ratio), _) => format!(
+            "{} ({} to {})",
+            times(ratio.value),
+            times(ratio.low),
+            times(ratio.high)
+        ),
         (None, Some(note)) => note.clone(),
+        (None, None) if row.before == Some(0.0) && row.after > Some(0.0) => "from 0".to_owned(),
         (None, None) => String::new(),
     }
 }
@@ -34,8 +41,12 @@ fn times(row: &Row) -> String {
 /// unless all are asked for.
 fn of_interest(changes: &Changes, all: bool) -> Vec<&Row> {
     let rows = changes.rows.iter();
-    rows.filter(|row| all || row.is_lost() || matches!(row.change, Change::Worse | Change::Better))
-        .collect()
+    rows.filter(|row| {
+        let is_doubtful = row.change == Change::CannotTell && row.is_noticeable;
+        let has_changed = matches!(row.change, Change::Worse | Change::Better);
+        all || row.is_lost() || has_changed || is_doubtful
+    })
+    .collect()
 }
 
 fn summary(changes: &Changes) -> String {
@@ -44,10 +55,11 @@ fn summary(changes: &Changes) -> String {
         rows.filter(|row| row.change == change).count()
     };
     format!(
-        "{} worse, {} better, {} same, {} not comparable",
+        "{} worse, {} better, {} same, {} cannot tell, {} not comparable",
         count(Change::Worse),
         count(Change::Better),
         count(Change::Same),
+        count(Change::CannotTell),
         count(Change::NotComparable)
     )
 }
@@ -60,7 +72,7 @@ pub fn changes_text(changes: &Changes, before: &str, after: &str, all: bool) -> 
     if !rows.is_empty() {
         let _ = writeln!(
             out,
-            "\n{:<10} {:<24} {:>10} {:>10}  {:<16} times (95 % interval)",
+            "\n{:<10} {:<24} {:>10} {:>10}  {:<16} ratio (95 % interval)",
             "phase", "figure", "before", "after", "change"
         );
     }
@@ -73,15 +85,22 @@ pub fn changes_text(changes: &Changes, before: &str, after: &str, all: bool) -> 
             shown(row.before, &row.unit),
             shown(row.after, &row.unit),
             row.change.as_str(),
-            times(row)
+            ratio(row)
         );
     }
     let _ = writeln!(out, "\n{}", summary(changes));
-    if let Some(note) = changes.rows.iter().find_map(|row| row.note.as_deref()) {
-        let _ = writeln!(
-            out,
-            "not comparable, for example: {note} (--all shows each)"
-        );
+    for change in [Change::CannotTell, Change::NotComparable] {
+        let mut alike = changes.rows.iter().filter(|row| row.change == change);
+        if let Some(row) = alike.find(|row| row.note.is_some()) {
+            let note = row.note.as_deref().unwrap_or_default();
+            let _ = writeln!(
+                out,
+                "{}, for example {} of {}: {note} (--all shows each)",
+                change.as_str(),
+                row.figure,
+                row.phase
+            );
+        }
     }
     let _ = writeln!(out, "Change: {}", changes.change.as_str());
     out
@@ -98,7 +117,7 @@ pub fn changes_markdown(changes: &Changes, before: &str, after: &str, all: bool)
     let rows = of_interest(changes, all);
     if !rows.is_empty() {
         out.push_str(
-            "\n| phase | figure | before | after | times (95 % interval) | change |\n\
+            "\n| phase | figure | before | after | ratio (95 % interval) | change |\n\
              | --- | --- | ---: | ---: | --- | --- |\n",
         );
     }
@@ -114,7 +133,7 @@ pub fn changes_markdown(changes: &Changes, before: &str, after: &str, all: bool)
             row.figure,
             shown(row.before, &row.unit),
             shown(row.after, &row.unit),
-            times(row)
+            ratio(row)
         );
     }
     out

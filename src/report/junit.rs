@@ -16,7 +16,12 @@ use crate::judge::{Check, Outcome};
 pub fn junit(record: &RunRecord) -> Result<String, String> {
     let mut suite = TestSuite::new(record.plan.name.clone());
     let seconds: f64 = record.phases.iter().map(|phase| phase.seconds).sum();
-    suite.set_time(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    let time = Duration::try_from_secs_f64(seconds).ok();
+    // Nothing was measured; 0.000 would be a claim.
+    let time = time.filter(|time| !time.is_zero());
+    if let Some(time) = time {
+        suite.set_time(time);
+    }
     let started = record.started.parse::<jiff::Timestamp>().ok();
     let started = started.and_then(|at| DateTime::<Utc>::from_timestamp(at.as_second(), 0));
     if let Some(started) = started {
@@ -28,7 +33,13 @@ pub fn junit(record: &RunRecord) -> Result<String, String> {
     for check in &record.checks {
         suite.add_test_case(case(record, check));
     }
+    if !record.problems.is_empty() {
+        suite.set_system_err(record.problems.join("\n"));
+    }
     let mut report = Report::new("easload");
+    if let Some(time) = time {
+        report.set_time(time);
+    }
     report.add_test_suite(suite);
     let text = report.to_string().map_err(|error| error.to_string())?;
     Ok(without_skipped(&text))
@@ -70,8 +81,8 @@ fn case(record: &RunRecord, check: &Check) -> TestCase {
         }
     };
     let mut case = TestCase::new(check.name.clone(), status);
+    // No time: a check looks at the whole run, whose time is the suite's.
     case.set_classname(format!("easload.{}", record.plan.name));
-    case.set_time(Duration::ZERO);
     if check.outcome == Outcome::Pass && !text.is_empty() {
         case.set_system_out(format!("{}\n{text}", check.reason));
     }

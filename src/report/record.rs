@@ -10,6 +10,7 @@ use crate::measure::{RunFiles, Timeline, TimelineError, Totals, Unwritten};
 use crate::observe::SourceReport;
 use crate::recycle::{Due, FailedTrigger, Recycle};
 use crate::scenario::Plan;
+use crate::text::whole;
 
 /// Version of `run.json`. It rises when a field changes its meaning or goes; `schema/run.json`
 /// describes it.
@@ -69,6 +70,9 @@ pub struct RunRecord {
     pub stranded_basis: Option<String>,
     /// What went wrong with the run itself.
     pub problems: Vec<String>,
+    /// Size of the whole timeline's file; absent while the run is under way. A smaller file has lost its end.
+    #[serde(default)]
+    pub timeline_bytes: Option<u64>,
 }
 
 /// Why a run directory cannot be reported.
@@ -120,6 +124,7 @@ impl RunRecord {
             sources: Vec::new(),
             stranded_basis: None,
             problems: Vec::new(),
+            timeline_bytes: None,
         }
     }
 
@@ -183,10 +188,36 @@ impl RunRecord {
                 }
                 _ => "the run was left before it was concluded, or is still stopping",
             };
-            record.problems.push(what.to_owned());
-            record.conclude(digest(directory)?);
+            let digest = digest(directory)?;
+            let end = digest.intervals.last().map_or(0.0, |interval| interval.t);
+            record.problems.push(format!(
+                "{what}; the timeline ends after {end:.0} s of {:.0} s",
+                record.plan.duration().as_secs_f64()
+            ));
+            record.conclude(digest);
         }
         Ok(record)
+    }
+
+    /// What is missing from the timeline of a run that ended, in words. The record itself was made from
+    /// the whole timeline; the formats and comparisons that read it again show less.
+    #[must_use]
+    pub fn timeline_problem(&self, directory: &Path) -> Option<String> {
+        let expected = self.timeline_bytes?;
+        match Timeline::size(directory) {
+            Err(error) => Some(format!("the timeline cannot be read: {error}")),
+            Ok(size) if size >= expected => None,
+            Ok(_) => {
+                let intervals = Timeline::open(directory).into_iter().flatten();
+                let last = intervals.map_while(Result::ok).last();
+                let end = self.phases.iter().map(|phase| phase.seconds).sum();
+                Some(format!(
+                    "the timeline is cut off after {} s of {} s",
+                    whole(last.map_or(0.0, |interval| interval.t)),
+                    whole(end)
+                ))
+            }
+        }
     }
 
     /// Writes it into its run directory.

@@ -85,7 +85,8 @@ fn cell(text: &str) -> String {
         .replace(['\n', '\r'], " ")
 }
 
-/// Workflow commands of GitHub Actions: an error for what failed, a warning for what cannot be said.
+/// Workflow commands of GitHub Actions: an error for what failed, a warning for what cannot be said and for
+/// problems of the run itself.
 #[must_use]
 pub fn annotations(record: &RunRecord) -> String {
     let mut out = String::new();
@@ -105,6 +106,15 @@ pub fn annotations(record: &RunRecord) -> String {
             "::{level} title={}::{}",
             property(&title),
             message(&text)
+        );
+    }
+    let title = format!("easload {}: problem", record.plan.name);
+    for problem in &record.problems {
+        let _ = writeln!(
+            out,
+            "::warning title={}::{}",
+            property(&title),
+            message(problem)
         );
     }
     out

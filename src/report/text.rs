@@ -7,6 +7,7 @@ use super::record::{RunRecord, RunState};
 use crate::judge::{Outcome, PhaseSummary, Verdict};
 use crate::measure::{Counter, Interval, Metric};
 use crate::scenario::{Action, RequestsPerPing, TargetPlan};
+use crate::text::whole;
 use mock_server::units::time_scale_text;
 
 const MIB: f64 = 1_048_576.0;
@@ -22,7 +23,7 @@ fn time(micros: u64) -> String {
 }
 
 fn value(number: Option<f64>) -> String {
-    number.map_or_else(|| "–".to_owned(), |number| format!("{number:.0}"))
+    number.map_or_else(|| "–".to_owned(), whole)
 }
 
 /// One line about one second of a run.
@@ -306,9 +307,9 @@ fn levels(out: &mut String, phases: &[PhaseSummary]) {
                     let level = phase.levels.get(*gauge)?;
                     let (median, last) = (level.median * scale, level.last * scale);
                     Some(if median.round() == last.round() {
-                        format!("{median:.0}")
+                        whole(median)
                     } else {
-                        format!("{median:.0} → {last:.0}")
+                        format!("{} → {}", whole(median), whole(last))
                     })
                 })
                 .collect();

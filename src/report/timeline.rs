@@ -10,18 +10,20 @@ use super::RunRecord;
 use crate::measure::{Metric, Timeline};
 
 /// A row for each figure of each second: `t,phase,kind,name,statistic,value`. Latencies in seconds,
-/// levels in their own unit.
+/// levels in their own unit. The last rows are the problems of the run, of the kind `problem`.
 ///
 /// # Errors
 /// In words, when the timeline cannot be read.
-pub fn timeline_csv(directory: &Path) -> Result<String, String> {
+pub fn timeline_csv(record: &RunRecord, directory: &Path) -> Result<String, String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let wrong = |error: csv::Error| error.to_string();
     let heading = ["t", "phase", "kind", "name", "statistic", "value"];
     writer.write_record(heading).map_err(wrong)?;
+    let mut end = 0.0;
     for interval in Timeline::open(directory).map_err(|error| error.to_string())? {
         let interval = interval.map_err(|error| error.to_string())?;
-        let t = interval.t.to_string();
+        end = interval.t;
+        let t = end.to_string();
         let mut row = |kind: &str, name: &str, statistic: &str, value: String| {
             let cells = [t.as_str(), &interval.phase, kind, name, statistic, &value];
             writer.write_record(cells)
@@ -44,6 +46,13 @@ pub fn timeline_csv(directory: &Path) -> Result<String, String> {
                 row("latency", name, statistic, value).map_err(wrong)?;
             }
         }
+    }
+    let end = end.to_string();
+    for problem in &record.problems {
+        // One line each: whoever reads this may go by lines.
+        let problem = problem.replace(['\n', '\r'], " ");
+        let cells = [end.as_str(), "", "problem", &problem, "count", "1"];
+        writer.write_record(cells).map_err(wrong)?;
     }
     let bytes = writer.into_inner().map_err(|error| error.to_string())?;
     String::from_utf8(bytes).map_err(|error| error.to_string())
@@ -91,6 +100,11 @@ pub fn timeline_hlog(record: &RunRecord, directory: &Path) -> Result<Vec<u8>, St
                         .map_err(|error| wrong(&error))?;
                 }
             }
+        }
+        for problem in &record.problems {
+            let problem = problem.replace(['\n', '\r'], " ");
+            log.write_comment(&format!("[easload problem: {problem}]"))
+                .map_err(|error| wrong(&error))?;
         }
     }
     Ok(bytes)

@@ -13,17 +13,18 @@ use super::checkpoint::Checkpoints;
 use super::endpoint::Endpoint;
 use super::mock::local_client;
 use super::observers::Observers;
-use super::{Interrupt, MakeTransport, MockProcess, RunError, Servers, Unrecorded, accounts};
+use super::{Interrupt, MakeTransport, MockProcess, Servers, Unrecorded, accounts};
 use crate::device::{
     AbandonShares, Abandonment, Behaviour, Client, Flight, Identity, Profile, Record, Refusals,
     device_random,
 };
 use crate::fleet::{Fleet, FleetPlan, Pacer};
+use crate::judge::{Digest, Digester};
 use crate::lock::lock;
 use crate::mail::{Door, MailPlan, Schedule, send_on_schedule};
 use crate::measure::{Interval, Recorder, RunFiles, TimelineError};
 use crate::recycle::{self, Detector, FailedTrigger, Origin};
-use crate::report::{Progress, RunRecord, RunState, digest};
+use crate::report::{Progress, RunRecord, RunState};
 use crate::scenario::{
     AbandonPlan, LossPlan, MailDoor, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger, split_port,
 };
@@ -32,6 +33,8 @@ use crate::transport::web_client;
 
 /// Devices get so long to finish a Sync when the run ends.
 const DRAIN: Duration = Duration::from_secs(3);
+/// The stretch after the last phase.
+const DRAIN_PHASE: &str = "drain";
 /// So many seconds lie between two records of a run that goes on. The first ones have not shown yet what
 /// the estimate of stranded requests rests on, and a kill should not cost many.
 const CHECKPOINT: u32 = 10;
@@ -99,6 +102,14 @@ pub(super) struct Engine {
     pub(super) checkpoints: Checkpoints,
     /// Whether it was told that one could not be written.
     pub(super) told_of_checkpoints: bool,
+    /// Intervals that could not be written to the timeline, from the first on. They are judged all the same.
+    pub(super) unwritten: Vec<Interval>,
+}
+
+/// A run that has ended, and whether all of it is in its directory.
+pub(super) struct Played {
+    pub(super) record: RunRecord,
+    pub(super) is_written: bool,
 }
 
 /// What became of each phase's trigger.
@@ -118,7 +129,7 @@ impl Engine {
         mut self,
         devices: Vec<(Arc<Identity>, Arc<Profile>)>,
         servers: Servers<F>,
-    ) -> Result<RunRecord, RunError> {
+    ) -> Played {
         let plan = self.record.plan.clone();
         let first_of_each = devices.iter().take(plan.devices.users as usize);
         self.users = first_of_each
@@ -155,18 +166,19 @@ impl Engine {
                 }
             }
             let seconds = phase.duration.as_secs().max(1) as u32;
-            end = self.ticks(seconds, &mut background, |_| false).await?;
+            end = self.ticks(seconds, &mut background, |_| false).await;
             if end != End::Complete {
                 break;
             }
         }
-        end = self.settle(&mut background, end).await?;
+        end = self.settle(&mut background, end).await;
         if end == End::Interrupted {
             // A second signal leaves at once; on a disk that does not answer it leaves this unsaid.
             self.record.state = RunState::Interrupted;
             self.take_stock();
             self.end_checkpoints().await;
-            self.record.save(&self.files)?;
+            let saved = self.record.save(&self.files);
+            self.tell_of_checkpoints(saved);
         }
         if !self.quiet {
             say(&format!(
@@ -299,17 +311,21 @@ impl Engine {
         seconds: u32,
         background: &mut JoinSet<()>,
         done: impl Fn(&Interval) -> bool,
-    ) -> Result<End, RunError> {
+    ) -> End {
         for _ in 0..seconds {
             self.ticks += 1;
             let due = self.recorder.start() + Duration::from_secs(self.ticks.into());
             let mut interrupt = self.interrupt.clone();
             tokio::select! {
                 () = sleep_until(due) => {}
-                _ = interrupt.wait_for(|signal| *signal != Interrupt::None) => return Ok(End::Interrupted),
+                _ = interrupt.wait_for(|signal| *signal != Interrupt::None) => return End::Interrupted,
             }
             while background.try_join_next().is_some() {}
-            let interval = self.interval(due).await?;
+            let interval = self.interval(due).await;
+            // A load that leaves no record is useless. What is only waited for at the end needs no disk.
+            if !self.unwritten.is_empty() && self.phase != DRAIN_PHASE {
+                return End::Broken;
+            }
             if self.ticks.is_multiple_of(CHECKPOINT) && !self.checkpoints.is_busy() {
                 self.checkpoint().await;
             }
@@ -319,17 +335,17 @@ impl Engine {
                 self.problem(format!(
                     "the mock ended in the middle of the run ({status})"
                 ));
-                return Ok(End::Broken);
+                return End::Broken;
             }
             if let Some(why) = self.everybody_stopped() {
                 self.problem(why);
-                return Ok(End::Broken);
+                return End::Broken;
             }
             if done(&interval) {
                 break;
             }
         }
-        Ok(End::Complete)
+        End::Complete
     }
 
     /// Tells of users that were stopped since the last second; the reason to end when nobody may
@@ -360,7 +376,7 @@ impl Engine {
         })
     }
 
-    async fn interval(&mut self, due: Instant) -> Result<Interval, RunError> {
+    async fn interval(&mut self, due: Instant) -> Interval {
         let gauges = self.observers.sample(due).await;
         self.look_at_policy(gauges.get("server.worker_started").copied());
         let interval = self.recorder.interval(&self.phase, gauges);
@@ -376,8 +392,49 @@ impl Engine {
         if let Some(endpoint) = &self.endpoint {
             endpoint.push(&interval);
         }
-        self.files.append(&interval)?;
-        Ok(interval)
+        self.keep(&interval);
+        interval
+    }
+
+    /// Appends to the timeline. From the first failure on, intervals stay in memory: after half a line, no
+    /// other may follow.
+    fn keep(&mut self, interval: &Interval) {
+        if self.unwritten.is_empty() {
+            let Err(error) = self.files.append(interval) else {
+                return;
+            };
+            self.problem(format!(
+                "cannot write the run directory: {error}; the timeline ends after {:.0} s",
+                interval.t - interval.seconds
+            ));
+        }
+        self.unwritten.push(interval.clone());
+    }
+
+    /// Everything that was measured, whether it could be written or not.
+    fn digest(&mut self) -> Digest {
+        let from = self
+            .unwritten
+            .first()
+            .map_or(f64::INFINITY, |first| first.t);
+        let mut digester = Digester::default();
+        let mut read = || -> Result<(), TimelineError> {
+            for interval in self.files.timeline()? {
+                // An interval that could not be written may be there all the same.
+                let interval = interval?;
+                if interval.t < from {
+                    digester.push(interval);
+                }
+            }
+            Ok(())
+        };
+        if let Err(error) = read() {
+            self.problem(format!("the timeline cannot be read back: {error}"));
+        }
+        for interval in std::mem::take(&mut self.unwritten) {
+            digester.push(interval);
+        }
+        digester.done()
     }
 
     /// Says when the policy recycles, as soon as the worker's start is known or will not be.
@@ -410,8 +467,8 @@ impl Engine {
     }
 
     /// Ends the mail and waits for what is under way.
-    async fn settle(&mut self, background: &mut JoinSet<()>, end: End) -> Result<End, RunError> {
-        "drain".clone_into(&mut self.phase);
+    async fn settle(&mut self, background: &mut JoinSet<()>, end: End) -> End {
+        DRAIN_PHASE.clone_into(&mut self.phase);
         self.behaviour.set_abandonment(Abandonment::none());
         // Those of phases that are not played any more.
         self.behaviour.announce(Vec::new());
@@ -425,10 +482,10 @@ impl Engine {
                     let ledger = interval.ledger;
                     ledger.outstanding == 0 && ledger.accepted + ledger.failed == ledger.meant
                 })
-                .await?;
+                .await;
         }
         background.shutdown().await;
-        Ok(end)
+        end
     }
 
     /// Brings into the record what no interval holds.
@@ -467,9 +524,10 @@ impl Engine {
         }
     }
 
-    async fn conclude(mut self, end: End) -> Result<RunRecord, RunError> {
+    async fn conclude(mut self, end: End) -> Played {
         // What happened while the fleet stopped, and the ledger as it stands now.
-        self.interval(Instant::now()).await?;
+        self.interval(Instant::now()).await;
+        self.observers.stop().await;
         let stopped = self.refusals.stopped();
         if !stopped.is_empty() {
             let names: Vec<String> = stopped
@@ -505,11 +563,29 @@ impl Engine {
         let failed = failed.map(|one| one.problem.clone());
         let problems = failed.chain(std::mem::take(&mut self.record.problems));
         self.record.problems = problems.collect();
-        self.record.conclude(digest(self.files.directory())?);
-        self.record.save(&self.files)?;
+        let mut is_written = self.unwritten.is_empty();
+        if is_written {
+            match self.files.finish() {
+                Ok(size) => self.record.timeline_bytes = Some(size),
+                Err(error) => {
+                    is_written = false;
+                    self.problem(format!("the timeline was not ended: {error}"));
+                }
+            }
+        }
+        let digest = self.digest();
+        self.record.conclude(digest);
+        // The report is printed in any case, and tells of this.
+        if let Err(error) = self.record.save(&self.files) {
+            is_written = false;
+            self.problem(format!("the record of the run was not written: {error}"));
+        }
         if let Some(mock) = self.mock.take() {
             mock.stop().await;
         }
-        Ok(self.record)
+        Played {
+            record: self.record,
+            is_written,
+        }
     }
 }

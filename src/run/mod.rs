@@ -76,9 +76,11 @@ pub struct Finished {
     pub record: RunRecord,
     /// Its directory.
     pub directory: PathBuf,
+    /// Whether record and timeline are there, whole. If not, `record.problems` says why.
+    pub is_written: bool,
 }
 
-/// Why a run did not begin, or what broke it.
+/// Why a run did not begin. One that has begun always has a record.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -121,7 +123,7 @@ pub enum RunError {
     /// The user ended it before its load.
     #[error("interrupted before the load; nothing was measured")]
     Interrupted(Interrupt),
-    /// The run directory cannot be written.
+    /// The run directory cannot be made.
     #[error("cannot write the run directory: {0}")]
     Files(#[from] TimelineError),
 }
@@ -129,7 +131,7 @@ pub enum RunError {
 /// Plays a plan. `interrupt` tells of signals.
 ///
 /// # Errors
-/// When the run cannot begin, or its files cannot be written.
+/// When the run cannot begin.
 pub async fn run(
     plan: Plan,
     options: &Options,
@@ -185,6 +187,7 @@ async fn prepare<F: MakeTransport>(
         .or(plan.seed)
         .unwrap_or_else(|| rand::rng().random_range(1..=u64::from(u32::MAX)));
     check_descriptors(&plan)?;
+    RunFiles::can_be_made(&options.runs)?;
     let endpoint = endpoint(options.metrics).await?;
     let identities = accounts::identities(&plan).await?;
     let refusals = Arc::new(Refusals::new(
@@ -282,11 +285,13 @@ async fn run_over<F: MakeTransport>(
         phase: String::new(),
         checkpoints: Checkpoints::default(),
         told_of_checkpoints: false,
+        unwritten: Vec::new(),
     };
-    let finished = engine.play(devices, servers).await?;
+    let played = engine.play(devices, servers).await;
     Ok(Finished {
-        record: finished,
+        record: played.record,
         directory,
+        is_written: played.is_written,
     })
 }
 

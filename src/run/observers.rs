@@ -98,6 +98,11 @@ impl Observers {
         gauges
     }
 
+    /// Stops reading the sources: the run is over, and its servers may end.
+    pub(super) async fn stop(&mut self) {
+        self.sources.stop().await;
+    }
+
     /// What each source did.
     pub(super) fn reports(&self) -> Vec<SourceReport> {
         self.sources.reports()

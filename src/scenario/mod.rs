@@ -354,7 +354,8 @@ impl Plan {
             .iter()
             .take_while(|phase| matches!(phase.kind, PhaseKind::Ramp | PhaseKind::Settle))
             .map(|phase| phase.duration.as_secs_f64())
-            .sum();
+            // The sum of no floating-point numbers is -0.
+            .fold(0.0, |sum, seconds| sum + seconds);
         if ramp > unjudged + 1.0 {
             warnings.push(format!(
                 "the devices take {ramp:.0} s to start and the ramp phase lasts {unjudged:.0} s: \

@@ -615,10 +615,16 @@ fn a_full_disk_ends_the_run_with_a_message() {
         eprintln!("skipped: no private mount is allowed here: {text}");
         return;
     }
-    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(output.status.code(), Some(5), "{text}");
     assert!(
         text.contains("cannot write the run directory") && text.contains("No space left"),
         "{text}"
+    );
+    // The disk is full, and the report is there.
+    let printed = stdout(&output);
+    assert!(
+        printed.contains("Verdict: INCONCLUSIVE (the run broke off)"),
+        "{printed}"
     );
 }
 

@@ -36,8 +36,12 @@ fn two_healthy_runs_are_the_same() {
         let proven: Vec<_> = changes
             .rows
             .iter()
-            .filter(|row| matches!(row.change, Change::Worse | Change::Better))
+            .filter(|row| {
+                let is_doubtful = row.change == Change::CannotTell && row.is_noticeable;
+                is_doubtful || matches!(row.change, Change::Worse | Change::Better)
+            })
             .collect();
+
         assert_eq!(changes.change, Change::Same, "{proven:#?}");
     }
 }
@@ -66,6 +70,130 @@ fn aging_against_healthy_is_worse_and_the_other_way_round_better() {
     let back = compared(&ill, &well);
     assert_eq!(back.change, Change::Better);
     assert_eq!(of(&back, "aging", "sync.p95"), Change::Better);
+}
+
+/// A run of `seconds` seconds whose Syncs take `millis`, `each` a second; the server's levels stay as they are.
+fn syncing(seconds: u32, each: u64, millis: u64) -> Digest {
+    use easload::measure::{Interval, Latency};
+    let interval = |second: u32| {
+        let mut histogram = hdrhistogram::Histogram::<u64>::new(3).unwrap();
+        for one in 0..each {
+            // Within a tenth of the mean.
+            let spread = (u64::from(second) * 7 + one * 13) % 20;
+            let micros = millis * 1000 * (90 + spread) / 100;
+            histogram.record(micros).unwrap();
+        }
+        let latency = Latency::of(&histogram).unwrap();
+        Interval {
+            t: f64::from(second),
+            seconds: 1.0,
+            phase: "baseline".to_owned(),
+            counts: [("answers".to_owned(), 100)].into(),
+            gauges: [("server.active_requests".to_owned(), 1000.0)].into(),
+            latencies: [("sync".to_owned(), latency)].into(),
+            ..Interval::default()
+        }
+    };
+    (1..=seconds).map(interval).collect()
+}
+
+/// Few samples prove nothing: a difference that would matter is neither "same" nor "worse".
+#[test]
+fn a_large_difference_of_few_samples_cannot_be_told() {
+    let cases = [
+        // Samples: seconds, of each second; milliseconds before and after.
+        ((9, 5), 6, 339, Change::CannotTell),
+        ((9, 5), 339, 6, Change::CannotTell),
+        // Enough samples, and too few intervals.
+        ((4, 50), 6, 339, Change::CannotTell),
+        // The controls: enough of both proves it, and nothing to prove is nothing to doubt.
+        ((30, 20), 6, 339, Change::Worse),
+        ((30, 20), 339, 6, Change::Better),
+        ((30, 20), 339, 339, Change::Same),
+        ((9, 5), 6, 6, Change::Same),
+    ];
+    for ((seconds, each), before, after, expected) in cases {
+        let changes = compared(
+            &syncing(seconds, each, before),
+            &syncing(seconds, each, after),
+        );
+        let said = format!("{seconds} s of {each}: {before} ms → {after} ms: {changes:#?}");
+        assert_eq!(changes.change, expected, "{said}");
+        let row = changes.rows.iter().find(|row| row.figure == "sync.p50");
+        let row = row.unwrap();
+        let is_large = before != after;
+        assert_eq!(row.is_noticeable, is_large, "{said}");
+        if expected == Change::CannotTell {
+            assert_eq!(row.change, Change::CannotTell, "{said}");
+            let text = easload::report::changes_text(&changes, "a", "b", false);
+            assert!(text.ends_with("Change: cannot tell\n"), "{text}");
+            assert!(text.contains("sync.p50"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_failing_share_of_few_requests_cannot_be_told() {
+    use easload::measure::Interval;
+    let failing = |requests: u64, failed: u64| -> Digest {
+        let interval = |second: u32| Interval {
+            t: f64::from(second),
+            seconds: 1.0,
+            phase: "baseline".to_owned(),
+            counts: [
+                ("answers".to_owned(), requests),
+                ("http_errors".to_owned(), failed),
+            ]
+            .into(),
+            ..Interval::default()
+        };
+        (1..=10).map(interval).collect()
+    };
+    for (requests, failed, expected) in [
+        // One of ten requests.
+        (1, 0, Change::CannotTell),
+        (2, 0, Change::CannotTell),
+        (100, 0, Change::Same),
+        (100, 5, Change::Worse),
+        // Everything fails, and that is proven soon.
+        (2, 2, Change::Worse),
+    ] {
+        let changes = compared(&failing(requests, 0), &failing(requests, failed));
+        assert_eq!(changes.rows[0].figure, "failing");
+        assert_eq!(changes.rows[0].change, expected, "{requests} {failed}");
+    }
+}
+
+/// A share of nothing and almost nothing is no base for a number with ten digits.
+#[test]
+fn ratios_are_bounded_in_what_people_read() {
+    use easload::report::{changes_markdown, changes_text};
+    let with_share = |share: f64| -> Digest {
+        let digest = syncing(30, 20, 6);
+        let with = digest.intervals.into_iter().map(|mut interval| {
+            interval.gauges.insert("server.gc_time".to_owned(), share);
+            interval
+        });
+        with.collect()
+    };
+    for (before, after, shown) in [
+        (1e-10, 0.5, "> 1000× (> 1000× to > 1000×)"),
+        (0.0, 0.5, "from 0"),
+        (0.1, 0.5, "5.00× (5.00× to 5.00×)"),
+    ] {
+        let changes = compared(&with_share(before), &with_share(after));
+        let texts = [
+            changes_text(&changes, "a", "b", false),
+            changes_markdown(&changes, "a", "b", false),
+        ];
+        for text in texts {
+            let line = text.lines().find(|line| line.contains("server.gc_time"));
+            assert!(line.unwrap().contains(shown), "{before}: {text}");
+        }
+        let json = serde_json::to_value(&changes).unwrap();
+        let back: Changes = serde_json::from_value(json).unwrap();
+        assert_eq!(back, changes);
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod endurance;
 mod entry;
 mod fidelity;
 mod fixtures;
+mod honesty;
 mod judge;
 mod judge_statistics;
 mod kills;

@@ -18,8 +18,9 @@ use super::{Check, Digest, Outcome, merged};
 use crate::measure::{Counter, Interval, Metric};
 use crate::recycle::{FailedTrigger, Recycle};
 use crate::scenario::{Expectation, PhaseKind, Plan, TargetPlan, Trigger, format_duration};
+use crate::text::{times, whole};
 use unanswered::NOTICED;
-pub(super) use unanswered::failing;
+pub(super) use unanswered::{failing, requests};
 
 /// Names of the gauges that the checks read.
 pub(super) mod gauge {

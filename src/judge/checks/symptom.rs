@@ -191,12 +191,12 @@ impl Bench<'_> {
         )?;
         let ratio = compared.ratio();
         figures.push(format!(
-            "{text} p95 {} → {} in the last third of aging, {:.1} times (95 % interval {:.1} to {:.1})",
+            "{text} p95 {} → {} in the last third of aging, {} (95 % interval {} to {})",
             time(compared.value.0),
             time(compared.value.1),
-            ratio.value,
-            ratio.low,
-            ratio.high
+            times(ratio.value),
+            times(ratio.low),
+            times(ratio.high)
         ));
         Some(if ratio.value < self.plan.checks.symptom_factor {
             Worse::No

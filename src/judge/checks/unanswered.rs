@@ -5,26 +5,33 @@ use super::*;
 /// Devices that hang in a Sync, or wait for mail, as a share of all: from then on users notice.
 pub(super) const NOTICED: f64 = 0.05;
 
+/// Requests that had no answer.
+const UNANSWERED: [Counter; 5] = [
+    Counter::TimedOut,
+    Counter::ConnectFailures,
+    Counter::Closed,
+    Counter::Resets,
+    Counter::PingsOverdue,
+];
+
+fn sum(intervals: &[&Interval], counters: &[Counter]) -> u64 {
+    let of_one = |counter: &Counter| {
+        let counts = intervals.iter().map(|interval| interval.count(*counter));
+        counts.sum::<u64>()
+    };
+    counters.iter().map(of_one).sum()
+}
+
+/// Requests that had an answer, or will have none.
+pub(in crate::judge) fn requests(intervals: &[&Interval]) -> u64 {
+    sum(intervals, &UNANSWERED) + sum(intervals, &[Counter::Answers])
+}
+
 /// Share of requests that had no good answer: what a device calls "cannot connect", whoever says so.
 pub(in crate::judge) fn failing(intervals: &[&Interval]) -> f64 {
-    let sum = |counters: &[Counter]| -> u64 {
-        let of_one = |counter: &Counter| {
-            intervals
-                .iter()
-                .map(|interval| interval.count(*counter))
-                .sum::<u64>()
-        };
-        counters.iter().map(of_one).sum()
-    };
-    let unanswered = sum(&[
-        Counter::TimedOut,
-        Counter::ConnectFailures,
-        Counter::Closed,
-        Counter::Resets,
-        Counter::PingsOverdue,
-    ]);
-    let bad = unanswered + sum(&[Counter::HttpErrors, Counter::Malformed, Counter::Statuses]);
-    bad as f64 / (unanswered + sum(&[Counter::Answers])).max(1) as f64
+    let wrong = [Counter::HttpErrors, Counter::Malformed, Counter::Statuses];
+    let bad = sum(intervals, &UNANSWERED) + sum(intervals, &wrong);
+    bad as f64 / requests(intervals).max(1) as f64
 }
 
 /// How devices waited for mail in a stretch of a run.
