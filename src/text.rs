@@ -26,6 +26,44 @@ pub(crate) fn clean(text: &str) -> String {
         .collect()
 }
 
+/// Bytes of a file → text. Windows editors and PowerShell write UTF-16 and byte order marks; a mark is no part of
+/// the text.
+///
+/// # Errors
+/// In words, with the line of the first bytes that are neither. Nothing of the file is in it: it may hold
+/// passwords.
+pub(crate) fn decode(bytes: &[u8]) -> Result<String, String> {
+    let fail = |before: &str| {
+        let line = before.matches('\n').count() + 1;
+        format!("expected UTF-8, or UTF-16 with a byte order mark; line {line} is neither")
+    };
+    match bytes {
+        [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes).map_err(|before| fail(&before)),
+        [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes).map_err(|before| fail(&before)),
+        [0xEF, 0xBB, 0xBF, rest @ ..] | rest => match std::str::from_utf8(rest) {
+            // UTF-16 without a mark is mostly valid UTF-8, with a NUL in every other byte.
+            Ok(text) => match text.split_once('\0') {
+                Some((before, _)) => Err(fail(before)),
+                None => Ok(text.to_owned()),
+            },
+            Err(error) => Err(fail(&String::from_utf8_lossy(&rest[..error.valid_up_to()]))),
+        },
+    }
+}
+
+/// In the error: the text before the mistake.
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    let mut text = String::with_capacity(pairs.len());
+    for letter in char::decode_utf16(pairs.iter().map(|pair| unit(*pair))) {
+        match letter {
+            Ok(letter) => text.push(letter),
+            Err(_) => return Err(text),
+        }
+    }
+    if rest.is_empty() { Ok(text) } else { Err(text) }
+}
+
 /// A ratio for people. Beyond a thousand the digits mean nothing: what it was before is next to nothing.
 #[must_use]
 pub(crate) fn times(ratio: f64) -> String {
@@ -87,6 +125,33 @@ mod tests {
         );
         assert_eq!(bare_url("http://ex01"), "http://ex01");
         assert_eq!(bare_url("https://ex01?to=a@b"), "https://ex01");
+    }
+
+    #[test]
+    fn every_encoding_of_windows_is_read_and_mistakes_have_lines() {
+        let text = "user,password\r\nj\u{fc}rgen,\u{1f511}\r\n";
+        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for bytes in [
+            text.as_bytes().to_vec(),
+            [b"\xEF\xBB\xBF", text.as_bytes()].concat(),
+            [b"\xFF\xFE", little.as_slice()].concat(),
+            [b"\xFE\xFF", big.as_slice()].concat(),
+        ] {
+            assert_eq!(decode(&bytes).as_deref(), Ok(text));
+        }
+        assert_eq!(decode(b"").as_deref(), Ok(""));
+        for (bytes, line) in [
+            (&b"a\nhush\xfc"[..], 2),
+            (&b"\xFF\xFEa\0\n\0\x00\xd8"[..], 2),
+            (&b"\xFF\xFEa"[..], 1),
+            (&little, 1),
+        ] {
+            let error = decode(bytes).unwrap_err();
+            let expected =
+                format!("expected UTF-8, or UTF-16 with a byte order mark; line {line} is neither");
+            assert_eq!(error, expected);
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub use config::{MockConfig, Tls, Topology};
 pub use fault::{Fault, FaultKind, StrandTrigger};
 pub use front_door::{
     ANSWERED, Addresses, FrontDoor, ServerAddresses, StartError, WorkerLauncher, openapi,
+    unusable_files,
 };
 
 /// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.

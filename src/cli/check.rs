@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 
+use super::run::Places;
 use super::{Exit, print_or_fail};
 use crate::recycle::{Origin, due, outlook};
 use crate::report::plan_text;
-use crate::run::missing_secrets;
-use crate::scenario::{DEFAULT_SCENARIO, Needs, PhaseKind, Plan, PolicyPlan, Trigger, parse};
+use crate::run::obstacles;
+use crate::scenario::{
+    DEFAULT_SCENARIO, Needs, PhaseKind, Plan, PolicyPlan, Trigger, parse, read_text,
+};
 use crate::terminal::say;
 use crate::transport::local_ports;
 
@@ -17,12 +20,15 @@ use crate::transport::local_ports;
 pub(super) struct Arguments {
     /// Scenario file; without one the embedded `recycle-restores-sync`.
     scenario: Option<PathBuf>,
+    #[command(flatten)]
+    places: Places,
 }
 
 pub(super) fn main(arguments: &Arguments) -> Exit {
     match load(arguments.scenario.as_deref()) {
         Ok(plan) => {
             let warnings = plan.warnings().into_iter().chain(of_now(&plan));
+            let warnings = warnings.chain(arguments.places.obstacles());
             let warnings: String = warnings
                 .map(|warning| format!("warning   {warning}\n"))
                 .collect();
@@ -51,7 +57,7 @@ fn ports(plan: &Plan) -> String {
 /// What a run that started now would meet: ports and secrets that are not there, a recycle that is not due.
 fn of_now(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::from_iter(port_shortage(plan));
-    warnings.extend(missing_secrets(plan));
+    warnings.extend(obstacles(plan));
     for phase in &plan.phases {
         if let Trigger::Hook {
             token_env: Some(variable),
@@ -110,7 +116,7 @@ fn policy_of_now(plan: &Plan, policy: &PolicyPlan) -> Vec<String> {
 pub(super) fn load(path: Option<&Path>) -> Result<Plan, Exit> {
     let (name, text) = match path {
         None => (DEFAULT_SCENARIO.0.to_owned(), DEFAULT_SCENARIO.1.to_owned()),
-        Some(path) => match std::fs::read_to_string(path) {
+        Some(path) => match read_text(path) {
             Ok(text) => (path.display().to_string(), text),
             Err(error) => {
                 let is_missing = error.kind() == std::io::ErrorKind::NotFound;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::judge::Verdict;
-use crate::run::{Interrupt, RunError};
+use crate::run::{Interrupt, MockError, RunError};
 
 macro_rules! exits {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)+) => {
@@ -63,6 +63,7 @@ impl From<&RunError> for Exit {
             | RunError::Accounts(_)
             | RunError::Target(_)
             | RunError::Files(_)
+            | RunError::Mock(MockError::Refused)
             | RunError::Metrics { .. } => Self::Usage,
             RunError::Interrupted(Interrupt::Term) => Self::Terminated,
             RunError::Interrupted(_) => Self::Interrupted,

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use super::{Exit, print};
 use crate::observe::descriptors;
-use crate::scenario::parse_mock;
+use crate::scenario::{parse_mock, read_config, read_text};
 use crate::terminal::say;
 
 #[derive(Debug, Args)]
@@ -249,8 +249,8 @@ fn config(arguments: &Arguments) -> Result<MockConfig, String> {
     let mut config = match &arguments.scenario {
         None => MockConfig::default(),
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| format!("error: {}: {error}", path.display()))?;
+            let text =
+                read_text(path).map_err(|error| format!("error: {}: {error}", path.display()))?;
             parse_mock(&path.display().to_string(), &text).map_err(|error| error.to_string())?
         }
     };
@@ -278,7 +278,7 @@ fn config(arguments: &Arguments) -> Result<MockConfig, String> {
     if let Some(path) = &arguments.pool_config {
         let pool = arguments.pool.as_deref().unwrap_or(iis::SYNC_POOL);
         let bytes =
-            std::fs::read(path).map_err(|error| format!("error: {}: {error}", path.display()))?;
+            read_config(path).map_err(|error| format!("error: {}: {error}", path.display()))?;
         config.pool = iis::read_pool(&path.display().to_string(), &bytes, pool)
             .map_err(|error| format!("error: {error}"))?
             .settings;

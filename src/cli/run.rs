@@ -7,8 +7,9 @@ use clap::Args;
 use tokio::sync::watch;
 
 use super::{Exit, check, print_or_fail, report};
+use crate::measure::RunFiles;
 use crate::report::{RunRecord, RunState, annotations, summary_markdown, summary_text};
-use crate::run::{Interrupt, Options, run};
+use crate::run::{Interrupt, Options, RunError, run};
 use crate::terminal::say;
 
 #[derive(Debug, Args)]
@@ -41,6 +42,19 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// Everything here that would make a run refuse to begin; nothing is left behind.
+    pub(super) fn obstacles(&self) -> Vec<String> {
+        let mut found = self.unwritable();
+        let runs = RunFiles::can_be_made(&self.runs).err();
+        found.extend(runs.map(|error| RunError::from(error).to_string()));
+        let bound = self.metrics.map(|address| {
+            let bound = std::net::TcpListener::bind(address);
+            bound.map_err(|source| RunError::Metrics { address, source })
+        });
+        found.extend(bound.and_then(Result::err).map(|error| error.to_string()));
+        found
+    }
+
     /// Which of the files for reports cannot be written.
     pub(super) fn unwritable(&self) -> Vec<String> {
         let written = self.write.iter().map(report::can_write);

@@ -121,6 +121,11 @@ pub async fn discover<W: Web>(
     }
 }
 
+/// Whether Autodiscover can ask for that user: by the domain of a mail address.
+pub(crate) fn is_address(user: &str) -> bool {
+    domain_of(user).is_some()
+}
+
 /// The domain of a mail address, in lower case.
 fn domain_of(address: &str) -> Option<String> {
     let (user, domain) = address.rsplit_once('@')?;

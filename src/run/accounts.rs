@@ -12,7 +12,7 @@ use super::proxy::proxy;
 use super::tokens;
 use crate::command;
 use crate::device::{Authorization, Identity, Profile};
-use crate::scenario::{PasswordSource, Plan, TargetPlan, UserNames, UserRows};
+use crate::scenario::{PasswordSource, Plan, TargetPlan, UserNames, UserRows, read_text};
 use crate::transport::ClientCertificate;
 
 /// Why there are no accounts.
@@ -86,6 +86,11 @@ fn user_names(plan: &Plan) -> Result<Vec<String>, AccountError> {
     let devices = &plan.devices;
     let names = devices.user_names.first(devices.users);
     names.map_err(AccountError::Users)
+}
+
+/// The first user's name, where it is known.
+pub(super) fn first_user(plan: &Plan) -> Option<String> {
+    plan.devices.user_names.first(1).ok()?.into_iter().next()
 }
 
 /// The certificate of each user, where they have some.
@@ -162,7 +167,7 @@ enum Passwords {
 /// What a run of that plan would lack of its users' secrets, in words: passwords, tokens, certificates.
 /// No command is run for that, and no endpoint asked.
 #[must_use]
-pub fn missing_secrets(plan: &Plan) -> Vec<String> {
+pub(super) fn missing_secrets(plan: &Plan) -> Vec<String> {
     /// Of certificates; more would only hide what is wrong with all of them.
     const MOST: usize = 10;
     let passwords = user_names(plan).and_then(|users| Passwords::read(plan, &users).map(drop));
@@ -224,8 +229,7 @@ impl Passwords {
                     path: path.clone(),
                     problem,
                 };
-                let text =
-                    std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+                let text = read_text(path).map_err(|error| fail(error.to_string()))?;
                 Self::parse(users, &text).map_err(fail)
             }
             (PasswordSource::Command(_), _) => Ok(Self::One(String::new())),
@@ -260,7 +264,12 @@ impl Passwords {
                         .insert(user.to_owned(), password.to_owned())
                         .is_some()
                     {
-                        problems.push(format!("line {number}: user `{user}` is there twice"));
+                        // Of a file of another kind, this may be a password.
+                        problems.push(if users.iter().any(|known| known == user) {
+                            format!("line {number}: user `{user}` is there twice")
+                        } else {
+                            format!("line {number}: its user is there twice")
+                        });
                     }
                 }
                 // The line may hold a password, so it is not shown.

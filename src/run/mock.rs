@@ -17,6 +17,9 @@ pub enum MockError {
     /// It cannot be started.
     #[error("cannot start the mock: {0}")]
     Start(String),
+    /// It does not take its configuration, and has said why.
+    #[error("the mock refused its configuration; its message is above")]
+    Refused,
 }
 
 /// It starts in some 100 ms; a loaded machine gets this long.
@@ -78,7 +81,15 @@ impl MockProcess {
         let line = match ready {
             Err(_) => return Err(fail(format!("not ready after {} s", START_LIMIT.as_secs()))),
             Ok(Err(error)) => return Err(fail(error.to_string())),
-            Ok(Ok(None)) => return Err(fail("it ended at once; its message is above".to_owned())),
+            Ok(Ok(None)) => {
+                /// As `Exit::Usage`.
+                const USAGE: i32 = 2;
+                let status = timeout(STOP_LIMIT, child.wait()).await;
+                return Err(match status {
+                    Ok(Ok(status)) if status.code() == Some(USAGE) => MockError::Refused,
+                    _ => fail("it ended at once; its message is above".to_owned()),
+                });
+            }
             Ok(Ok(Some(line))) => line,
         };
         let addresses: Addresses = serde_json::from_str(&line)

@@ -10,6 +10,7 @@ mod engine;
 mod mock;
 mod observers;
 mod preflight;
+mod obstacles;
 mod proxy;
 mod servers;
 mod tokens;
@@ -33,7 +34,7 @@ use crate::scenario::{Needs, Plan, ProfilePlan, TargetPlan, TransportKind};
 use crate::terminal::say;
 use crate::transport::{LeanFactory, Network, ReqwestFactory};
 
-pub use accounts::{AccountError, missing_secrets};
+pub use accounts::AccountError;
 pub use carriers::AnyTransport;
 use carriers::{AnyFactory, MakeTransport, transport_of};
 use checkpoint::Checkpoints;
@@ -43,6 +44,7 @@ pub use mock::{MockError, MockProcess};
 use observers::Observers;
 pub(crate) use preflight::PATIENCE;
 use preflight::preflight;
+pub use obstacles::obstacles;
 use servers::Servers;
 
 /// What the user chose for this run.

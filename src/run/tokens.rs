@@ -15,6 +15,7 @@ use crate::command;
 use crate::device::{Authorization, Fetching, NoToken, Token, TokenSource, Tokens};
 use crate::discover::{Ask, Internet, Web as _};
 use crate::scenario::{Grant, OauthPlan, Plan, TargetPlan, TokenPlan};
+use crate::text::decode;
 use crate::transport::{Method, Proxy, Target, TlsOptions};
 
 /// A command that fetches a token over the network takes seconds.
@@ -158,8 +159,9 @@ impl TokenSource for Written {
             if about.len() > MAX_FILE {
                 return Err(fail(format!("has more than {MAX_FILE} bytes")));
             }
-            let text = tokio::fs::read_to_string(&self.path).await;
-            let text = text.map_err(|error| fail(error.to_string()))?;
+            let bytes = tokio::fs::read(&self.path).await;
+            let bytes = bytes.map_err(|error| fail(error.to_string()))?;
+            let text = decode(&bytes).map_err(fail)?;
             let token = of_user(&text, &self.user).map_err(fail)?;
             plain_token(token).map_err(fail)
         })

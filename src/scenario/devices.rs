@@ -168,8 +168,7 @@ pub(super) fn devices(section: Section<'_>, is_mock: bool, folder: &Path) -> Opt
     let count = section.required("count", section.integer("count", 1..=1_000_000), "500");
     let names = users(&section, is_mock, folder);
     let token = token(&section, folder);
-    let certificate_dir = section.text("certificate_dir");
-    let certificate_dir = certificate_dir.map(|path| folder.join(path));
+    let certificate_dir = section.path("certificate_dir", folder);
     let others = [
         "token_command",
         "token_file",
@@ -214,7 +213,7 @@ pub(super) fn devices(section: Section<'_>, is_mock: bool, folder: &Path) -> Opt
             Some(TokenPlan::Oauth(oauth)) => oauth.grant == Grant::Password,
             Some(_) => false,
         };
-    let password = password(&section, needs_password, names.as_ref());
+    let password = password(&section, needs_password, names.as_ref(), folder);
     let users = match (section.integer("users", 1..=1_000_000), &names) {
         (Some(users), Some((_, Some(known)))) if users > u64::from(*known) => {
             section.problem(
@@ -302,6 +301,7 @@ fn password(
     section: &Section<'_>,
     is_needed: bool,
     names: Option<&(UserNames, Option<u32>)>,
+    folder: &Path,
 ) -> Option<PasswordSource> {
     const KEYS: [&str; 3] = ["password_env", "password_file", "password_command"];
     let mut named = KEYS
@@ -331,7 +331,7 @@ fn password(
     }
     match first {
         Some(("password_env", name)) => Some(PasswordSource::Env(name)),
-        Some(("password_file", path)) => Some(PasswordSource::File(path.into())),
+        Some(("password_file", path)) => Some(PasswordSource::File(folder.join(path))),
         Some((_, command)) => Some(PasswordSource::Command(command)),
         None if !is_needed => Some(PasswordSource::Mock),
         // The users are not known, and with them not whether they bring passwords.

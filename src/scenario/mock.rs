@@ -1,6 +1,6 @@
 //! The `[mock]` table: everything the bundled mock can be told.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use mock_server::fault::StrandTrigger;
@@ -91,7 +91,7 @@ pub(super) fn mock_config(section: Section<'_>, folder: &Path) -> MockConfig {
         &mut config.time_scale,
         section.number("time_scale", TIME_SCALE),
     );
-    config.logs = section.text("logs").map(|logs| folder.join(logs));
+    config.logs = section.path("logs", folder);
     config.clock_start = section.text("clock_start");
     config.time_zone = section.text("time_zone");
     if let Some(pool) = section.section("pool") {
@@ -127,7 +127,7 @@ pub(super) fn mock_config(section: Section<'_>, folder: &Path) -> MockConfig {
 
 /// Who gets in, and what is spoken.
 fn read_door(config: &mut MockConfig, section: &Section<'_>, folder: &Path) {
-    let file = |name| section.text(name).map(|file| folder.join(file));
+    let file = |name| section.path(name, folder);
     let generated = section.flag("tls");
     match (generated, file("certificate"), file("key")) {
         (None | Some(true), Some(certificate), Some(key)) => {
@@ -151,8 +151,7 @@ fn read_door(config: &mut MockConfig, section: &Section<'_>, folder: &Path) {
 /// `[mock.pool]`: first an applicationHost.config if one is named, then the keys beside it.
 fn read_pool(config: &mut MockConfig, pool: Section<'_>, folder: &Path) {
     let name = pool.text("name");
-    if let Some(file) = pool.text("config_file") {
-        let path: PathBuf = folder.join(&file);
+    if let Some(path) = pool.path("config_file", folder) {
         let wanted = name.as_deref().unwrap_or(iis::SYNC_POOL);
         match read_config(&path) {
             Err(error) => pool.problem("config_file", format!("{}: {error}", path.display())),

@@ -178,7 +178,7 @@ pub(super) fn observe(
 fn source(section: Section<'_>, folder: &Path) -> Option<SourcePlan> {
     let (url, path, command) = (
         section.text("url"),
-        section.text("path"),
+        section.path("path", folder),
         section.text("command"),
     );
     let format = section.choice("format", &Format::ALL);
@@ -192,8 +192,7 @@ fn source(section: Section<'_>, folder: &Path) -> Option<SourcePlan> {
             }
             Some(Place::Url(url))
         }
-        // Relative to the scenario's own folder, as every path in it.
-        (None, Some(path), None, 1) => Some(Place::Path(folder.join(path))),
+        (None, Some(path), None, 1) => Some(Place::Path(path)),
         (None, None, Some(command), 1) => Some(Place::Command(command)),
         (_, _, _, 1) => None,
         _ => {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use mock_server::{MockConfig, Topology};
 use toml::de::DeTable;
 
@@ -15,6 +15,7 @@ use super::mock::{faults, mock_config};
 use super::observe::observe;
 use super::policy::policy;
 use super::reader::{Problem, Problems, Section};
+use super::shown::shown_line;
 use super::target::target;
 use super::{
     AbandonPlan, Bound, ChecksPlan, Expectation, FlightPlan, LossPlan, PhaseKind, PhasePlan, Plan,
@@ -41,13 +42,48 @@ pub struct ScenarioError {
     file: String,
     text: String,
     problems: Vec<Problem>,
+    /// Mistakes of syntax beyond the first ones.
+    more: usize,
 }
 
 impl ScenarioError {
     /// How many mistakes there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.problems.len()
+        self.problems.len() + self.more
+    }
+
+    /// Where a mistake is: the start of its line, the line from 1, and the column in characters from 1.
+    fn place(&self, problem: &Problem) -> (usize, usize, usize) {
+        let before = &self.text[..problem.span.start.min(self.text.len())];
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        let line = before.matches('\n').count() + 1;
+        (start, line, before[start..].chars().count() + 1)
+    }
+
+    /// One mistake for the terminal, with its line where that may be shown.
+    fn rendered(&self, problem: &Problem) -> String {
+        let title = format!("{}: {}", problem.key, problem.message);
+        let title = Level::ERROR.primary_title(&title);
+        let (start, number, column) = self.place(problem);
+        let line = self.text[start..].lines().next().unwrap_or_default();
+        // A table's span covers all its lines; its first line says enough.
+        let within = |at: usize| at.saturating_sub(start).min(line.len());
+        let at = within(problem.span.start)..within(problem.span.end);
+        let report = match shown_line(line, at.clone()) {
+            Some(line) => {
+                let snippet = Snippet::source(line)
+                    .path(&self.file)
+                    .line_start(number)
+                    .annotation(AnnotationKind::Primary.span(at));
+                title.element(snippet)
+            }
+            None => {
+                let origin = Origin::path(&self.file);
+                title.element(origin.line(number).char_column(column))
+            }
+        };
+        Renderer::plain().render(&[report])
     }
 
     /// One line per mistake: `file:line:column: key: message`.
@@ -56,14 +92,7 @@ impl ScenarioError {
         self.problems
             .iter()
             .map(|problem| {
-                let before = &self.text[..problem.span.start.min(self.text.len())];
-                let line = before.matches('\n').count() + 1;
-                let column = before
-                    .chars()
-                    .rev()
-                    .take_while(|letter| *letter != '\n')
-                    .count()
-                    + 1;
+                let (_, line, column) = self.place(problem);
                 format!(
                     "{}:{line}:{column}: {}: {}",
                     self.file, problem.key, problem.message
@@ -75,27 +104,24 @@ impl ScenarioError {
 
 impl fmt::Display for ScenarioError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let renderer = Renderer::plain();
         for problem in &self.problems {
-            let title = format!("{}: {}", problem.key, problem.message);
-            let end = problem.span.end.min(self.text.len());
-            // A table's span covers all its lines; its first line says enough.
-            let end = self.text[problem.span.start.min(end)..end]
-                .find('\n')
-                .map_or(end, |length| problem.span.start + length);
-            let snippet = Snippet::source(&self.text)
-                .path(&self.file)
-                .annotation(AnnotationKind::Primary.span(problem.span.start.min(end)..end));
-            let report = [Level::ERROR.primary_title(&title).element(snippet)];
-            writeln!(formatter, "{}", renderer.render(&report))?;
+            writeln!(formatter, "{}", self.rendered(problem))?;
         }
-        let count = self.problems.len();
+        let count = self.count();
         write!(
             formatter,
             "{}: {count} mistake{}",
             self.file,
             if count == 1 { "" } else { "s" }
-        )
+        )?;
+        if self.more > 0 {
+            write!(
+                formatter,
+                ", of which {} of syntax are not shown; expected a scenario file in TOML",
+                self.more
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -128,9 +154,12 @@ fn parse_with<T>(
     text: &str,
     read: impl FnOnce(Section<'_>, &Path) -> Option<T>,
 ) -> Result<T, ScenarioError> {
+    /// The first ones say what is wrong. A file of another kind has one in every line.
+    const MOST_SYNTAX: usize = 5;
     let problems = Problems::default();
     let (table, errors) = DeTable::parse_recoverable(text);
-    for error in errors {
+    let more = errors.len().saturating_sub(MOST_SYNTAX);
+    for error in errors.into_iter().take(MOST_SYNTAX) {
         let span = error.span().unwrap_or(0..0);
         let message = error.message().to_owned();
         problems.borrow_mut().push(Problem {
@@ -154,6 +183,7 @@ fn parse_with<T>(
                 file: file.to_owned(),
                 text: text.to_owned(),
                 problems,
+                more,
             })
         }
     }

@@ -73,8 +73,7 @@ pub(super) fn policy(
         started: None,
         time_zone: section.text("time_zone"),
     };
-    if let Some(file) = section.text("file") {
-        let path = folder.join(file);
+    if let Some(path) = section.path("file", folder) {
         let name = path.display().to_string();
         match read_config(&path) {
             Err(error) => section.problem("file", format!("{name}: {error}")),

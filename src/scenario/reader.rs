@@ -4,12 +4,15 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use mock_server::units::{parse_duration, parse_size};
+
+use super::shown::is_secret;
 
 /// A mistake and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,10 +101,12 @@ impl<'a> Section<'a> {
         let value = self.take(name)?;
         let converted = convert(value.get_ref());
         if converted.is_none() {
-            self.problem(
-                name,
-                format!("expected {expected}, found {}", shown(value.get_ref())),
-            );
+            let found = if is_secret(name) {
+                kind(value.get_ref()).to_owned()
+            } else {
+                shown(value.get_ref())
+            };
+            self.problem(name, format!("expected {expected}, found {found}"));
         }
         converted
     }
@@ -132,6 +137,12 @@ impl<'a> Section<'a> {
     /// A text.
     pub(super) fn text(&self, name: &'static str) -> Option<String> {
         self.read(name, "a text", |value| value.as_str().map(str::to_owned))
+    }
+
+    /// The path of a file or folder. It is relative to the scenario's own folder, so that it does not matter
+    /// where the program is started.
+    pub(super) fn path(&self, name: &'static str, folder: &Path) -> Option<PathBuf> {
+        self.text(name).map(|path| folder.join(path))
     }
 
     /// A text, or `true`, which gives an inner `None`.
@@ -395,8 +406,18 @@ fn shown(value: &DeValue<'_>) -> String {
         DeValue::Integer(number) => number.to_string(),
         DeValue::Float(number) => number.to_string(),
         DeValue::Boolean(flag) => flag.to_string(),
-        DeValue::Datetime(_) => "a date".to_owned(),
-        DeValue::Array(_) => "a list".to_owned(),
-        DeValue::Table(_) => "a table".to_owned(),
+        other => kind(other).to_owned(),
+    }
+}
+
+/// What a value is, without the value.
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
     }
 }

@@ -1,6 +1,6 @@
 //! `[target]` or `[mock]`: what the devices meet.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::TargetPlan;
 use super::carrier::carrier;
@@ -61,7 +61,7 @@ pub(super) fn target(root: &Section<'_>, folder: &Path) -> Option<TargetPlan> {
     if paths.len() > 1 {
         section.problem("url", "expected the same path in every URL");
     }
-    let ca_file = section.text("ca_file").map(PathBuf::from);
+    let ca_file = section.path("ca_file", folder);
     let insecure = section.flag("insecure").unwrap_or(false);
     let carrier = carrier(&section, urls.as_deref().unwrap_or_default());
     section.finish();

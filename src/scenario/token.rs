@@ -47,8 +47,7 @@ pub enum Grant {
 /// The keys `token_command` and `token_file` and the table `oauth`.
 pub(super) fn token(section: &Section<'_>, folder: &Path) -> Option<TokenPlan> {
     let command = section.text("token_command").map(TokenPlan::Command);
-    let file = section.text("token_file");
-    let file = file.map(|file| TokenPlan::File(folder.join(file)));
+    let file = section.path("token_file", folder).map(TokenPlan::File);
     let oauth = section.section("oauth").and_then(oauth);
     let named = ["token_command", "token_file", "oauth"];
     if named.iter().filter(|key| section.has(key)).count() > 1 {

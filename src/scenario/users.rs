@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::read_config;
 use super::reader::Section;
+use crate::text::decode;
 use crate::transport::ClientCertificate;
 
 /// Mistakes of a users file that are listed: all that anybody would mend by hand. Of a file of another
@@ -243,7 +244,7 @@ impl UserRows {
     pub fn read(path: &Path) -> Result<Self, String> {
         let file = path.display().to_string();
         let bytes = read_config(path).map_err(|error| format!("{file}: {error}"))?;
-        let text = String::from_utf8(bytes).map_err(|_| format!("{file}: expected UTF-8"))?;
+        let text = decode(&bytes).map_err(|problem| format!("{file}: {problem}"))?;
         Self::parse(&file, &text)
     }
 
@@ -317,7 +318,7 @@ pub(super) fn users(
     is_mock: bool,
     folder: &Path,
 ) -> Option<(UserNames, Option<u32>)> {
-    let (pattern, file) = (section.text("user"), section.text("users_file"));
+    let (pattern, file) = (section.text("user"), section.path("users_file", folder));
     match (pattern, file) {
         (Some(_), Some(_)) => {
             section.problem("users_file", "name either user or users_file");
@@ -331,7 +332,7 @@ pub(super) fn users(
             }
         },
         (None, Some(file)) => {
-            let path = folder.join(file);
+            let path = file;
             match UserRows::read(&path) {
                 Ok(rows) => {
                     let count = u32::try_from(rows.rows.len()).unwrap_or(u32::MAX);

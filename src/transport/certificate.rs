@@ -6,7 +6,7 @@ use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::tls::TlsError;
+use super::tls::{TlsError, pem_of};
 
 /// Where a certificate and its key are, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,18 @@ pub struct ClientCertificate {
     pub certificate: PathBuf,
     /// Its private key; may be the same file.
     pub key: PathBuf,
+}
+
+/// What is wrong with a PEM file. The library quotes lines of it, which may be part of a key.
+fn without_content(error: pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a section has no end".to_owned(),
+        pem::Error::IllegalSectionStart { .. } => {
+            "a section does not begin as it should".to_owned()
+        }
+        pem::Error::Base64Decode(_) => "a section is not Base64".to_owned(),
+        error => error.to_string(),
+    }
 }
 
 impl ClientCertificate {
@@ -31,17 +43,18 @@ impl ClientCertificate {
             path: path.clone(),
             problem,
         };
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&self.certificate)
-            .and_then(|certificates| certificates.collect());
-        let chain = chain.map_err(|error| fail(&self.certificate, error.to_string()))?;
+        let read = |path: &PathBuf| pem_of(path).map_err(|error| fail(path, error.to_string()));
+        let pem = read(&self.certificate)?;
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        let chain = chain.map_err(|error| fail(&self.certificate, without_content(error)))?;
         if chain.is_empty() {
             let problem = "it holds no certificate in PEM form".to_owned();
             return Err(fail(&self.certificate, problem));
         }
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| {
+        let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?).map_err(|error| {
             let problem = match error {
                 pem::Error::NoItemsFound => "it holds no private key in PEM form".to_owned(),
-                error => error.to_string(),
+                error => without_content(error),
             };
             fail(&self.key, problem)
         })?;

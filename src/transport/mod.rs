@@ -45,6 +45,7 @@ pub use pooled::{Carrier, Proxy, ProxyLogin, Reqwest, ReqwestFactory};
 pub use ports::local_ports;
 pub use redirect::{RedirectError, Redirects, names_host};
 pub use sessions::OwnTls;
+pub(crate) use sources::check_own_sources;
 pub use sources::{SourceError, check_sources};
 pub use stream::{NetStream, Stream};
 pub use target::{Target, TargetError, with_query};

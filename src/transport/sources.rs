@@ -52,6 +52,18 @@ pub async fn check_sources(target: &Target, sources: &[IpAddr]) -> Result<(), So
     }
     let found = lookup_host((target.host.as_str(), target.port)).await;
     let addresses: Vec<SocketAddr> = found.map(Iterator::collect).unwrap_or_default();
+    check(&target.host, &addresses, sources)
+}
+
+/// Whether this machine has all those addresses. Nobody is asked.
+///
+/// # Errors
+/// With all that it has not.
+pub(crate) fn check_own_sources(sources: &[IpAddr]) -> Result<(), SourceError> {
+    check("", &[], sources)
+}
+
+fn check(host: &str, addresses: &[SocketAddr], sources: &[IpAddr]) -> Result<(), SourceError> {
     let mut unusable = Vec::new();
     for source in sources {
         let reaches = |address: &SocketAddr| address.is_ipv4() == source.is_ipv4();
@@ -64,7 +76,7 @@ pub async fn check_sources(target: &Target, sources: &[IpAddr]) -> Result<(), So
             unusable.push((*source, text));
         } else if !addresses.is_empty() && !addresses.iter().any(reaches) {
             let family = if source.is_ipv4() { "IPv4" } else { "IPv6" };
-            let text = format!("the target {} has no {family} address", target.host);
+            let text = format!("the target {host} has no {family} address");
             unusable.push((*source, text));
         }
     }

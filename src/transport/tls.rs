@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::peer::ShownCertificate;
 use super::sessions::OfWhoeverAsks;
-use crate::text::clean;
+use crate::text::{clean, decode};
 
 /// A version of TLS. Those before 1.2 are spoken by no kept library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -167,6 +167,13 @@ pub(super) fn client_config(options: &TlsOptions) -> Result<ClientConfig, TlsErr
     Ok(config)
 }
 
+/// A PEM file, which may be UTF-16 if PowerShell wrote it.
+pub(super) fn pem_of(path: &Path) -> io::Result<Vec<u8>> {
+    let bytes = std::fs::read(path)?;
+    // Comments in PEM may be in any encoding.
+    Ok(decode(&bytes).map_or(bytes, String::into_bytes))
+}
+
 fn authorities(options: &TlsOptions) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = &options.ca_file {
@@ -174,9 +181,8 @@ fn authorities(options: &TlsOptions) -> Result<RootCertStore, TlsError> {
             path: path.clone(),
             problem,
         };
-        let certificates =
-            CertificateDer::pem_file_iter(path).map_err(|error| fail(error.to_string()))?;
-        for certificate in certificates {
+        let pem = pem_of(path).map_err(|error| fail(error.to_string()))?;
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
             let certificate = certificate.map_err(|error| fail(error.to_string()))?;
             roots
                 .add(certificate)

@@ -3,6 +3,7 @@
 
 mod activity;
 mod carriers;
+mod checked;
 mod cli;
 mod compare;
 mod contract;

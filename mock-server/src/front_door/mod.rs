@@ -110,6 +110,22 @@ struct Sockets {
     back_end_address: SocketAddr,
 }
 
+/// Files of a configuration that a mock could not use: certificates, and the folder of its logs. Nothing is
+/// started.
+#[must_use]
+pub fn unusable_files(config: &MockConfig) -> Vec<String> {
+    let certificates = tls::acceptor(config).err();
+    let mut problems: Vec<String> = certificates.iter().map(ToString::to_string).collect();
+    if let Some(folder) = &config.logs {
+        // The folder may not be there yet: then its nearest parent must be a folder.
+        let existing = folder.ancestors().find(|path| path.exists());
+        if existing.is_some_and(|path| !path.is_dir()) {
+            problems.push(format!("cannot write logs into {}", folder.display()));
+        }
+    }
+    problems
+}
+
 impl FrontDoor {
     /// Binds the addresses and starts the workers; the mock serves when this returns.
     ///
