@@ -34,6 +34,8 @@ pub(crate) fn clean(text: &str) -> String {
 /// passwords.
 pub(crate) fn decode(bytes: &[u8]) -> Result<String, String> {
     let fail = |before: &str| {
+        // UTF-16 without a mark is mostly valid UTF-8, with a NUL in every other byte.
+        let before = before.split('\0').next().unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         format!("expected UTF-8, or UTF-16 with a byte order mark; line {line} is neither")
     };
@@ -41,11 +43,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<String, String> {
         [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes).map_err(|before| fail(&before)),
         [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes).map_err(|before| fail(&before)),
         [0xEF, 0xBB, 0xBF, rest @ ..] | rest => match std::str::from_utf8(rest) {
-            // UTF-16 without a mark is mostly valid UTF-8, with a NUL in every other byte.
-            Ok(text) => match text.split_once('\0') {
-                Some((before, _)) => Err(fail(before)),
-                None => Ok(text.to_owned()),
-            },
+            Ok(text) if text.contains('\0') => Err(fail(text)),
+            Ok(text) => Ok(text.to_owned()),
             Err(error) => Err(fail(&String::from_utf8_lossy(&rest[..error.valid_up_to()]))),
         },
     }

@@ -78,7 +78,7 @@ mod tests {
             ("bearer_token = 5", Some("bearer_token = *")),
             (
                 "oauth = { client_secret = \"x\" }",
-                Some("oauth = * ************* = *** *"),
+                Some("oauth = * ************* * *** *"),
             ),
             (
                 "trigger_command = \"curl -u a:b\"",
