@@ -3,7 +3,7 @@
 use super::accounts::{self, missing_secrets};
 use super::carriers::AnyFactory;
 use super::{RunError, check_descriptors};
-use crate::discover::is_address;
+use crate::discover::{DiscoverError, is_address};
 use crate::scenario::{Autodiscover, Plan, TargetPlan};
 use crate::transport::check_own_sources;
 
@@ -42,9 +42,8 @@ fn text(error: &RunError) -> String {
 /// What is wrong with the first user's name, if it has to be a mail address.
 fn no_address(plan: &Plan) -> Option<String> {
     let name = accounts::first_user(plan)?;
-    (!is_address(&name)).then(|| {
-        format!("[target] autodiscover: `{name}` is not a mail address, and Autodiscover needs one")
-    })
+    let is_wrong = !is_address(&name);
+    is_wrong.then(|| format!("[target] autodiscover: {}", DiscoverError::Address(name)))
 }
 
 /// The plan with a URL where Autodiscover would find one, so that its other options can be tried.

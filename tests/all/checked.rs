@@ -72,7 +72,7 @@ fn check_warns_of_everything_that_makes_a_run_refuse() {
         (
             against("[target]\nautodiscover = true", env),
             &[],
-            "autodiscover: `load0001` is not a mail address",
+            "autodiscover: `load0001` is no mail address",
         ),
         (
             against(plain, &key("certificate_dir = \"certificates\"")),
