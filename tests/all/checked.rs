@@ -75,7 +75,10 @@ fn check_warns_of_everything_that_makes_a_run_refuse() {
             "autodiscover: `load0001` is no mail address",
         ),
         (
-            against(plain, &key("certificate_dir = \"certificates\"")),
+            against(
+                &format!("{server}\ninsecure = true"),
+                &key("certificate_dir = \"certificates\""),
+            ),
             &[],
             "load0001.pem: No such file or directory",
         ),
