@@ -9,8 +9,8 @@ mod endpoint;
 mod engine;
 mod mock;
 mod observers;
-mod preflight;
 mod obstacles;
+mod preflight;
 mod proxy;
 mod servers;
 mod tokens;
@@ -42,9 +42,9 @@ use endpoint::Endpoint;
 use engine::Engine;
 pub use mock::{MockError, MockProcess};
 use observers::Observers;
+pub use obstacles::obstacles;
 pub(crate) use preflight::PATIENCE;
 use preflight::preflight;
-pub use obstacles::obstacles;
 use servers::Servers;
 
 /// What the user chose for this run.
