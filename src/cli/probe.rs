@@ -237,9 +237,9 @@ fn plan(arguments: &Arguments) -> Result<Plan, Exit> {
         (None, target) => {
             return check::load(target.as_deref().map(Path::new)).inspect_err(|_| {
                 if let Some(url) = target.as_deref().and_then(url_of_host) {
-                    eprintln!(
+                    say(&format!(
                         "hint: to probe a server, name its URL: easload probe {url} --user NAME"
-                    );
+                    ));
                 }
             });
         }
