@@ -57,9 +57,7 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
     };
     let differences = differences(&before.0.plan, &after.0.plan);
     if !differences.is_empty() {
-        say(&format!(
-            "error: these are runs of different plans, and their figures mean different things:"
-        ));
+        say("error: these are runs of different plans, and their figures mean different things:");
         for difference in differences {
             say(&format!("  {difference}"));
         }

@@ -167,7 +167,7 @@ async fn serve(
             return Exit::Usage;
         }
     };
-    if print(&format!("{text}\n")).is_err() {
+    if print(format!("{text}\n")).is_err() {
         return Exit::Internal;
     }
     tokio::select! {

@@ -125,7 +125,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         mail_to: arguments.mail_to,
         bodies: !arguments.brief,
     };
-    let mut written = print(&format!(
+    let mut written = print(format!(
         "easload {}, {}{}, user {}, device {DEVICE_ID}\n",
         env!("CARGO_PKG_VERSION"),
         device.url(),

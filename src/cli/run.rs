@@ -134,7 +134,7 @@ fn tell_github(record: &RunRecord) -> Option<String> {
     if std::env::var("GITHUB_ACTIONS").as_deref() != Ok("true") {
         return None;
     }
-    if let Err(error) = super::print(&annotations(record)) {
+    if let Err(error) = super::print(annotations(record)) {
         return Some(format!("cannot write to standard output: {error}"));
     }
     let page = std::env::var_os("GITHUB_STEP_SUMMARY")?;

@@ -27,7 +27,7 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
         What::Mock => serde_json::to_string_pretty(&mock_server::openapi()),
     };
     match text {
-        Ok(text) => print_or_fail(&format!("{text}\n"), Exit::Passed),
+        Ok(text) => print_or_fail(format!("{text}\n"), Exit::Passed),
         Err(error) => {
             say(&format!("error: {error}"));
             Exit::Internal

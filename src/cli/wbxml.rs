@@ -53,11 +53,11 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
         Direction::Encode { file, hex } => read(file.as_deref())
             .and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()))
             .and_then(|xml| from_xml(&xml).map_err(|error| error.to_string()))
-            .and_then(|body| {
+            .map(|body| {
                 if *hex {
-                    return Ok(print_or_fail(&format!("{}\n", to_hex(&body)), Exit::Passed));
+                    return print_or_fail(format!("{}\n", to_hex(&body)), Exit::Passed);
                 }
-                Ok(print_or_fail(&body, Exit::Passed))
+                print_or_fail(&body, Exit::Passed)
             }),
     };
     done.unwrap_or_else(|problem| {
