@@ -147,14 +147,14 @@ fn sync_hangs_for_a_heartbeat() {
     assert!(SyncRequest::HEARTBEAT.contains(&470) && !SyncRequest::WAIT.contains(&470));
     let collection = &request.collections[0];
     assert_eq!(collection.window_size, Some(25));
-    let body = Some(BodyPreference {
-        body_type: 1,
+    let bodies = vec![BodyPreference {
         truncation_size: Some(500),
-    });
+        ..BodyPreference::default()
+    }];
     let filter = Some(FilterType::THREE_DAYS);
     let options = SyncOptions {
         filter,
-        body,
+        bodies,
         ..SyncOptions::default()
     };
     assert_eq!(collection.options, Some(options));
@@ -199,10 +199,12 @@ fn sync_takes_the_commands_of_a_client() {
                         ..Flag::default()
                     }),
                 },
+                send: false,
             },
             ClientCommand::Change {
                 server_id: "5:2".into(),
                 change: ItemChange::Nothing,
+                send: false,
             },
             ClientCommand::Delete {
                 server_id: "5:3".into()
@@ -212,7 +214,8 @@ fn sync_takes_the_commands_of_a_client() {
             },
         ]
     );
-    let options = request.collections[0].options.unwrap();
+    assert_eq!(request.collections[0].conversation_mode, Some(true));
+    let options = request.collections[0].options.as_ref().unwrap();
     assert_eq!((options.mime_support, options.conflict), (Some(2), Some(1)));
     let contact = Contact {
         file_as: "Ada".into(),
@@ -224,8 +227,85 @@ fn sync_takes_the_commands_of_a_client() {
             client_id: "c1".into(),
             class: Some(Class::Contacts),
             data: ItemData::Contact(Box::new(contact)),
+            send: false,
         }]
     );
+}
+
+/// A draft as 16.1 sends it (ASEMAIL 2.2.2.69), and what is left of it for a server of 14.1.
+#[test]
+fn sync_sends_a_draft_from_16_0_on() {
+    let xml = "<Sync xmlns='AirSync' xmlns:em='Email' xmlns:e2='Email2'><Collections><Collection>
+           <SyncKey>7</SyncKey><CollectionId>2</CollectionId><Commands>
+             <Add><ClientId>d1</ClientId><ApplicationData><em:To>a@lab.example</em:To>
+               <e2:Bcc>b@lab.example</e2:Bcc></ApplicationData><e2:Send/></Add>
+             <Change><ServerId>2:1</ServerId><ApplicationData/><e2:Send/></Change>
+             <Change><ServerId>2:2</ServerId><ApplicationData/></Change>
+           </Commands></Collection></Collections></Sync>";
+    let body = body(xml);
+    let request = SyncRequest::decode(&body).unwrap();
+    let is_sent = |command: &ClientCommand<'_>| match command {
+        ClientCommand::Add { send, .. } | ClientCommand::Change { send, .. } => *send,
+        _ => unreachable!("the request has none"),
+    };
+    let bcc_of = |request: &SyncRequest<'_>| match &request.collections[0].commands[0] {
+        ClientCommand::Add { data, .. } => data.as_email().unwrap().bcc.to_string(),
+        _ => unreachable!("the first is an Add"),
+    };
+    for (version, sent, bcc) in [
+        (ProtocolVersion::V16_0, [true, true, false], "b@lab.example"),
+        (ProtocolVersion::V14_1, [false; 3], ""),
+    ] {
+        let encoded = request.encode(version).unwrap();
+        let again = SyncRequest::decode(&encoded).unwrap();
+        let commands = &again.collections[0].commands;
+        assert_eq!(commands.iter().map(is_sent).collect::<Vec<_>>(), sent);
+        assert_eq!(bcc_of(&again), bcc);
+    }
+}
+
+/// A collection of mail may have options of its own for text messages (ASCMD 2.2.3.125.6).
+#[test]
+fn sync_options_of_text_messages_are_passed_over() {
+    let options = "<Options><FilterType>2</FilterType></Options>";
+    let sms = "<Options><Class>SMS</Class><FilterType>5</FilterType></Options>";
+    for both in [format!("{options}{sms}"), format!("{sms}{options}")] {
+        let body = body(&format!(
+            "<Sync xmlns='AirSync'><Collections><Collection><SyncKey>1</SyncKey>
+             <CollectionId>5</CollectionId>{both}</Collection></Collections></Sync>"
+        ));
+        let request = SyncRequest::decode(&body).unwrap();
+        let options = request.collections[0].options.as_ref().unwrap();
+        assert_eq!(options.filter, Some(FilterType::THREE_DAYS));
+    }
+}
+
+/// The steps of Truncation are those of 2.5, the steps of MIMETruncation those of ASCMD 2.2.3.111.
+#[test]
+fn sync_options_have_steps_of_truncation() {
+    for (element, body_size, mime_size) in [
+        ("<Truncation>0</Truncation>", Some(Some(0)), None),
+        ("<Truncation>1</Truncation>", Some(Some(512)), None),
+        ("<Truncation>8</Truncation>", Some(Some(102_400)), None),
+        ("<Truncation>9</Truncation>", None, None),
+        ("<MIMETruncation>0</MIMETruncation>", None, Some(0)),
+        ("<MIMETruncation>1</MIMETruncation>", None, Some(4096)),
+        ("<MIMETruncation>7</MIMETruncation>", None, Some(102_400)),
+        ("<MIMETruncation>8</MIMETruncation>", None, None),
+    ] {
+        let body = body(&format!(
+            "<Sync xmlns='AirSync'><Collections><Collection><SyncKey>1</SyncKey>
+             <CollectionId>5</CollectionId><Options>{element}</Options></Collection>
+             </Collections></Sync>"
+        ));
+        let request = SyncRequest::decode(&body).unwrap();
+        let options = request.collections[0].options.as_ref().unwrap();
+        let first = options.bodies.first().map(|body| body.truncation_size);
+        assert_eq!(first, body_size, "{element}");
+        assert_eq!(options.mime_truncation_size(), mime_size, "{element}");
+        let again = request.encode(ProtocolVersion::V2_5).unwrap();
+        assert_eq!(SyncRequest::decode(&again).unwrap(), request, "{element}");
+    }
 }
 
 #[test]
@@ -321,10 +401,10 @@ fn item_operations_fetch_an_item() {
         store: Fetch::MAILBOX.into(),
         collection_id: Some("5".into()),
         server_id: Some("5:12".into()),
-        body: Some(BodyPreference {
+        bodies: vec![BodyPreference {
             body_type: 2,
-            truncation_size: None,
-        }),
+            ..BodyPreference::default()
+        }],
         ..Fetch::default()
     };
     let expected = ItemOperationsRequest {
@@ -429,9 +509,11 @@ fn class() -> impl Strategy<Value = Class> {
 }
 
 fn body_preference() -> impl Strategy<Value = BodyPreference> {
-    (any::<u8>(), any::<Option<u32>>()).prop_map(|(body_type, truncation_size)| BodyPreference {
-        body_type,
-        truncation_size,
+    any::<(u8, Option<u32>, bool, Option<u8>)>().prop_map(|fields| BodyPreference {
+        body_type: fields.0,
+        truncation_size: fields.1,
+        all_or_none: fields.2,
+        preview: fields.3,
     })
 }
 
@@ -519,14 +601,16 @@ fn meeting() -> impl Strategy<Value = Box<MeetingRequest<'static>>> {
         )
 }
 
-fn email() -> impl Strategy<Value = ItemData<'static>> {
+/// Boxed, because the tree of an item is too large for the stack of a test.
+fn email() -> BoxedStrategy<ItemData<'static>> {
     (
         (text(), text(), text(), text(), text(), text()),
         (maybe(flag()), few(attachment()), maybe(meeting())),
         // Without a size: one that is the body's own counts as none.
-        any::<(bool, bool, Option<u8>, u8)>(),
+        any::<(bool, bool, Option<u8>, u8, Option<u8>)>(),
+        text(),
     )
-        .prop_map(|(texts, (flag, attachments, meeting), numbers)| {
+        .prop_map(|(texts, (flag, attachments, meeting), numbers, preview)| {
             ItemData::Email(Box::new(Email {
                 from: texts.0,
                 to: texts.1,
@@ -541,9 +625,12 @@ fn email() -> impl Strategy<Value = ItemData<'static>> {
                 truncated: numbers.1,
                 importance: numbers.2,
                 body_type: numbers.3,
+                native_body_type: numbers.4,
+                preview,
                 ..Email::default()
             }))
         })
+        .boxed()
 }
 
 fn appointment() -> impl Strategy<Value = ItemData<'static>> {
@@ -573,7 +660,7 @@ fn appointment() -> impl Strategy<Value = ItemData<'static>> {
         })
 }
 
-fn item() -> impl Strategy<Value = ItemData<'static>> {
+fn item() -> BoxedStrategy<ItemData<'static>> {
     prop_oneof![
         3 => email(),
         1 => appointment(),
@@ -592,6 +679,7 @@ fn item() -> impl Strategy<Value = ItemData<'static>> {
         }),
         1 => Just(ItemData::Other),
     ]
+    .boxed()
 }
 
 /// A change of marks that marks nothing, and one of the whole content without content, are written
@@ -624,45 +712,49 @@ fn device_information() -> impl Strategy<Value = DeviceInformation<'static>> {
     })
 }
 
-fn client_command() -> impl Strategy<Value = ClientCommand<'static>> {
+fn client_command() -> BoxedStrategy<ClientCommand<'static>> {
     prop_oneof![
         (text(), maybe(class()), item()).prop_map(|(client_id, class, data)| {
             ClientCommand::Add {
                 client_id,
                 class,
                 data,
+                send: false,
             }
         }),
-        (text(), item_change())
-            .prop_map(|(server_id, change)| ClientCommand::Change { server_id, change }),
+        (text(), item_change()).prop_map(|(server_id, change)| ClientCommand::Change {
+            server_id,
+            change,
+            send: false,
+        }),
         text().prop_map(|server_id| ClientCommand::Delete { server_id }),
         text().prop_map(|server_id| ClientCommand::Fetch { server_id }),
     ]
+    .boxed()
 }
 
 fn sync_collection() -> impl Strategy<Value = SyncCollection<'static>> {
     let options = (
-        any::<(Option<u8>, Option<u8>, Option<u8>)>(),
-        maybe(body_preference()),
+        any::<[Option<u8>; 4]>(),
+        few(body_preference()),
         maybe(class()),
     )
-        .prop_map(
-            |((filter, conflict, mime_support), body, class)| SyncOptions {
-                filter: filter.map(FilterType),
-                body,
-                class,
-                conflict,
-                mime_support,
-            },
-        );
+        .prop_map(|(numbers, bodies, class)| SyncOptions {
+            filter: numbers[0].map(FilterType),
+            bodies,
+            class,
+            conflict: numbers[1],
+            mime_support: numbers[2],
+            mime_truncation: numbers[3],
+        });
     (
         (text(), text()),
-        any::<(Option<bool>, Option<bool>, Option<u16>)>(),
+        any::<(Option<bool>, Option<bool>, Option<u16>, Option<bool>)>(),
         maybe(options),
         few(client_command()),
     )
         .prop_map(|((sync_key, id), flags, options, commands)| {
-            let (deletes_as_moves, get_changes, window_size) = flags;
+            let (deletes_as_moves, get_changes, window_size, conversation_mode) = flags;
             SyncCollection {
                 sync_key,
                 id,
@@ -670,6 +762,7 @@ fn sync_collection() -> impl Strategy<Value = SyncCollection<'static>> {
                 deletes_as_moves,
                 get_changes,
                 window_size,
+                conversation_mode,
                 options,
                 commands,
             }
@@ -730,8 +823,9 @@ fn collection_answer() -> impl Strategy<Value = CollectionAnswer<'static>> {
 
 fn fetch() -> impl Strategy<Value = Fetch<'static>> {
     let ids = (maybe(text()), maybe(text()), maybe(text()), maybe(text()));
-    let range = any::<Option<(u32, u32)>>();
-    (text(), ids, maybe(body_preference()), range).prop_map(|(store, ids, body, range)| {
+    let options = any::<(Option<(u32, u32)>, Option<u8>)>();
+    (text(), ids, few(body_preference()), options).prop_map(|(store, ids, bodies, options)| {
+        let (range, mime_support) = options;
         let (collection_id, server_id, long_id, file_reference) = ids;
         Fetch {
             store,
@@ -739,7 +833,8 @@ fn fetch() -> impl Strategy<Value = Fetch<'static>> {
             server_id,
             long_id,
             file_reference,
-            body,
+            bodies,
+            mime_support,
             range,
         }
     })

@@ -15,14 +15,8 @@ const WHOLE_PAGE: &[&str] = &[];
 const UNUSED: &[(&str, &[&str], &str)] = &[
     (
         "AirSync",
-        &[
-            "Supported",
-            "MIMETruncation",
-            "ConversationMode",
-            "MaxItems",
-        ],
-        "a choice of ghosted properties, sizes of MIME, conversations and the recipient cache: \
-         no device profile asks for them",
+        &["Supported", "MaxItems"],
+        "a choice of ghosted properties and the recipient cache: no device profile asks for them",
     ),
     (
         "Contacts",
@@ -89,8 +83,24 @@ const UNUSED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "Email2",
-        WHOLE_PAGE,
-        "voice mail, conversations, verbs, drafts and other calendars: a device does not act on them",
+        &[
+            "UmCallerID",
+            "UmUserNotes",
+            "UmAttDuration",
+            "UmAttOrder",
+            "ConversationId",
+            "ConversationIndex",
+            "LastVerbExecuted",
+            "LastVerbExecutionTime",
+            "ReceivedAsBcc",
+            "Sender",
+            "CalendarType",
+            "IsLeapMonth",
+            "AccountId",
+            "FirstDayOfWeek",
+            "MeetingMessageType",
+        ],
+        "voice mail, conversations, verbs and other calendars: a device does not act on them",
     ),
     (
         "Calendar",
@@ -206,15 +216,8 @@ const UNUSED: &[(&str, &[&str], &str)] = &[
     ("GAL", &["Picture", "Status", "Data"], "pictures of people"),
     (
         "AirSyncBase",
-        &[
-            "AllOrNone",
-            "NativeBodyType",
-            "Preview",
-            "BodyPartPreference",
-            "BodyPart",
-            "Status",
-        ],
-        "previews, and bodies of conversations",
+        &["BodyPartPreference", "BodyPart", "Status"],
+        "bodies of conversations",
     ),
     (
         "AirSyncBase",

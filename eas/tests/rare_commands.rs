@@ -108,6 +108,7 @@ fn request(version: ProtocolVersion, data: ItemData<'_>) -> String {
                 client_id: "c1".into(),
                 class: None,
                 data,
+                send: false,
             }],
             ..SyncCollection::default()
         }],

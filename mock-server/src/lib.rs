@@ -14,6 +14,7 @@
 //!
 //! This crate knows the protocol (`eas`) and application pools (`iis`), and nothing of the harness.
 
+mod body;
 mod client;
 mod clock;
 pub mod config;

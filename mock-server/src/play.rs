@@ -250,6 +250,7 @@ impl Game<'_> {
                         client_id: self.next.to_string().into(),
                         class: None,
                         data: self.content(folder),
+                        send: false,
                     })
                 }
                 (1, Some(item)) => {
@@ -263,6 +264,7 @@ impl Game<'_> {
                     Some(ClientCommand::Change {
                         server_id: item.into(),
                         change,
+                        send: false,
                     })
                 }
                 (2, Some(item)) => Some(ClientCommand::Delete {
@@ -307,6 +309,8 @@ impl Game<'_> {
             window: 5,
             get_changes: true,
             deletes_as_moves: true,
+            options: None,
+            has_conversation_mode: false,
             commands: commands.clone(),
         };
         let operation = Operation::Sync {
@@ -627,7 +631,7 @@ impl Known {
                     }
                     apply(&mut self.items, &id, &change);
                 }
-                Told::Delete(id) => drop(self.items.remove(&id)),
+                Told::Delete(id) | Told::SoftDelete(id) => drop(self.items.remove(&id)),
             }
         }
         Ok(true)
@@ -787,6 +791,7 @@ mod tests {
                     client_id: game.next.to_string().into(),
                     class: None,
                     data: other.content(folder),
+                    send: false,
                 }
             };
             game.sync(0, folder, Vec::new(), false).unwrap();
@@ -800,6 +805,8 @@ mod tests {
                     window: 5,
                     get_changes: true,
                     deletes_as_moves: true,
+                    options: None,
+                    has_conversation_mode: false,
                     commands: commands.clone(),
                 }],
                 window: 100,

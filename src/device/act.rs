@@ -235,6 +235,7 @@ impl<T: Transport> Life<T> {
         let command = ClientCommand::Change {
             server_id: letter.id.to_string().into(),
             change,
+            send: false,
         };
         let Some(said) = self.change(|one| one.is_inbox, command).await? else {
             return Ok(false);
@@ -317,11 +318,13 @@ impl<T: Transport> Life<T> {
                 client_id: client_id.into(),
                 class: Some(class).filter(|_| version >= eas::ProtocolVersion::V14_0),
                 data,
+                send: false,
             },
             (_, None) => return Ok(false),
             (Turn::Change, Some(id)) => ClientCommand::Change {
                 server_id: id.into(),
                 change: ItemChange::Data(data),
+                send: false,
             },
             (Turn::Delete, Some(id)) => ClientCommand::Delete {
                 server_id: id.into(),

@@ -353,10 +353,10 @@ impl<T: Transport> Life<T> {
             window_size: primed.then_some(self.client.profile.window),
             options: primed.then_some(SyncOptions {
                 filter: Some(FilterType::ALL),
-                body: Some(BodyPreference {
-                    body_type: 1,
+                bodies: vec![BodyPreference {
                     truncation_size: Some(BODY_TRUNCATION),
-                }),
+                    ..BodyPreference::default()
+                }],
                 ..SyncOptions::default()
             }),
             ..SyncCollection::default()

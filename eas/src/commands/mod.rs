@@ -72,6 +72,7 @@ pub use validate_cert::{ValidateCertAnswer, ValidateCertRequest};
 
 /// A content class (ASCMD 2.2.3.27).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Class {
     /// Mail.
     Email,

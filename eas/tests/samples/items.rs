@@ -57,6 +57,10 @@ pub(super) fn email(subject: &'static str) -> ItemData<'static> {
         body_type: 1,
         truncated: true,
         estimated_size: Some(5000),
+        preview: "Grüße".into(),
+        native_body_type: Some(2),
+        bcc: "load4@lab.example".into(),
+        is_draft: true,
     }))
 }
 

@@ -53,26 +53,38 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
         deletes_as_moves: Some(true),
         get_changes: Some(true),
         window_size: Some(25),
+        conversation_mode: Some(true),
         options: Some(SyncOptions {
             filter: Some(FilterType::THREE_DAYS),
-            body: Some(BodyPreference {
-                body_type: 1,
-                truncation_size: Some(500),
-            }),
+            bodies: vec![
+                BodyPreference {
+                    truncation_size: Some(500),
+                    ..BodyPreference::default()
+                },
+                BodyPreference {
+                    body_type: 2,
+                    truncation_size: Some(5000),
+                    all_or_none: true,
+                    preview: Some(100),
+                },
+            ],
             class: Some(Class::Email),
             conflict: Some(1),
             mime_support: Some(2),
+            mime_truncation: Some(8),
         }),
         commands: vec![
             ClientCommand::Add {
                 client_id: "c1".into(),
                 class: Some(Class::Email),
                 data: items::email("draft"),
+                send: true,
             },
             ClientCommand::Add {
                 client_id: "c2".into(),
                 class: None,
                 data: items::appointment(),
+                send: false,
             },
             ClientCommand::Change {
                 server_id: "5:1".into(),
@@ -80,10 +92,12 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
                     read: Some(true),
                     flag: Some(Flag::default()),
                 },
+                send: true,
             },
             ClientCommand::Change {
                 server_id: "2:1".into(),
                 change: ItemChange::Data(items::contact()),
+                send: false,
             },
             ClientCommand::Delete {
                 server_id: "5:2".into(),
@@ -260,10 +274,12 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
                 store: Fetch::MAILBOX.into(),
                 collection_id: Some("5".into()),
                 server_id: Some("5:12".into()),
-                body: Some(BodyPreference {
+                bodies: vec![BodyPreference {
                     body_type: 2,
                     truncation_size: Some(5000),
-                }),
+                    ..BodyPreference::default()
+                }],
+                mime_support: Some(2),
                 ..Fetch::default()
             },
             Fetch {

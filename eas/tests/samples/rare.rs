@@ -147,8 +147,8 @@ fn searches() -> Vec<Named> {
         rebuild: true,
         deep: true,
         body: Some(BodyPreference {
-            body_type: 1,
             truncation_size: Some(500),
+            ..BodyPreference::default()
         }),
     };
     let gal = SearchRequest {

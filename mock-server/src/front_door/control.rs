@@ -453,7 +453,7 @@ async fn clock(State(host): Context) -> Json<Clock> {
     (status = 422, description = "What is wrong with the values", body = String),
 ))]
 async fn move_clock(state: Context, Json(by): Json<ClockMove>) -> Json<Clock> {
-    state.0.clock.advance(by.advance);
+    state.0.advance_clock(by.advance);
     clock(state).await
 }
 

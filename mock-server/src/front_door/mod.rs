@@ -247,7 +247,7 @@ impl FrontDoor {
 
     /// Moves the pool's clock ahead.
     pub fn advance_clock(&self, by: std::time::Duration) {
-        self.host.clock.advance(by);
+        self.host.advance_clock(by);
     }
 
     /// Adds a folder to every mailbox.
@@ -387,6 +387,12 @@ fn url(config: &MockConfig, address: SocketAddr) -> String {
 }
 
 impl Host {
+    /// Moves the pool's clock ahead, and that of the mailboxes.
+    fn advance_clock(&self, by: std::time::Duration) {
+        self.clock.advance(by);
+        lock(&self.store).advance_clock(by);
+    }
+
     /// Puts a mail into inboxes, or says why that cannot be done.
     fn deliver(&self, mail: &NewMail) -> Result<Delivered, String> {
         if let Some(problem) = mail.problem(&self.config) {

@@ -1,6 +1,6 @@
 //! What workers ask the store, and what it answers.
 
-use eas::commands::{Email, ItemChange, ItemData, Oof};
+use eas::commands::{Email, FilterType, ItemChange, ItemData, Oof, SyncOptions};
 use serde::{Deserialize, Serialize};
 
 /// A question of a worker, for one device of one user.
@@ -97,7 +97,8 @@ pub enum Operation {
     /// The device says that it is wiped.
     Wiped,
     /// GetItemEstimate.
-    Estimate(Vec<(String, String)>),
+    /// The collection, its key, and the filter if the request has one.
+    Estimate(Vec<(String, String, Option<FilterType>)>),
     /// SendMail, SmartReply, SmartForward.
     Deliver {
         /// The ClientId, unique per device (14.0 and later).
@@ -171,6 +172,10 @@ pub struct SyncPart {
     pub window: u16,
     /// Whether changes are wanted.
     pub get_changes: bool,
+    /// Options, if the request has some: they take the place of those before.
+    pub options: Option<SyncOptions>,
+    /// The request says whether whole conversations are wanted.
+    pub has_conversation_mode: bool,
     /// What is deleted goes to Deleted Items.
     pub deletes_as_moves: bool,
     /// What the device did.
@@ -266,6 +271,8 @@ pub enum StoreReply {
     Done,
     /// Repeat without a cached request.
     NothingCached,
+    /// Sync: the class of a folder has no such option.
+    OptionsRefused,
     /// The device's folder hierarchy is out of date.
     HierarchyChanged,
     /// Ping: hold it.
@@ -360,6 +367,8 @@ pub enum SyncOutcome {
         more: bool,
         /// Answers to the device's commands.
         responses: Vec<ItemResponse>,
+        /// The options of the collection.
+        options: SyncOptions,
     },
     /// Nothing to say of this folder.
     Unchanged(u32),
@@ -378,6 +387,8 @@ pub enum Told {
     Update(String, Box<ItemChange<'static>>),
     /// An item that is gone.
     Delete(String),
+    /// An item that left the filter's window.
+    SoftDelete(String),
 }
 
 /// A message under way: as it will be shown, and what is attached.

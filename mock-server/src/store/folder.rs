@@ -6,6 +6,7 @@ use std::sync::Arc;
 use eas::commands::{Attachment, Flag, ItemChange, ItemData};
 
 use super::call::{Blob, FolderRecord, Message, Told};
+use super::filter::Filter;
 use super::limits::{is_storable, text_size};
 use super::log::{Entry, Log, What};
 
@@ -143,7 +144,7 @@ impl Folder {
         }
     }
 
-    fn id(&self, number: u32) -> String {
+    pub(super) fn id(&self, number: u32) -> String {
         format!("{}:{number}", self.record.id)
     }
 
@@ -310,29 +311,49 @@ impl Folder {
 
     /// Whether a Ping of such a device has something to tell: only new items count
     /// (mock-fidelity G5, Y7). A device that has to start again is told so by a Sync.
-    pub(super) fn has_news(&self, view: View) -> bool {
+    pub(super) fn has_news(&self, view: View, filter: &Filter) -> bool {
         let mut entries = self.log.from(view.known).iter();
         !self.serves(view)
             || entries.any(|entry| {
+                let content = self.content(entry.item);
                 entry.what == What::Created
-                    && self.items.contains_key(&entry.item)
+                    && content.is_some_and(|content| filter.holds(&content.data))
                     && !view.is_own(*entry)
             })
     }
 
     /// How many changes such a device would be told of.
     pub(super) fn count(&self, view: View) -> usize {
+        self.pending(view).count()
+    }
+
+    /// The entries that such a device would be told of: the numbers of their items, and what happened.
+    pub(super) fn pending(&self, view: View) -> impl Iterator<Item = (u32, What)> {
         let mut batch = Batch::default();
         let entries = self.log.from(view.known).iter();
-        entries
-            .filter(|entry| self.is_told(view, **entry, &mut batch))
-            .count()
+        let told = entries.filter(move |entry| self.is_told(view, **entry, &mut batch));
+        told.map(|entry| (entry.item, entry.what))
+    }
+
+    /// The items whose creation such a device knows of, whether its filter showed them or not.
+    pub(super) fn known_items(
+        &self,
+        view: View,
+    ) -> impl Iterator<Item = (u32, &ItemData<'static>)> {
+        let known = self
+            .items
+            .iter()
+            .filter(move |(_, item)| item.created < view.known);
+        known.map(|(number, item)| (*number, &item.content.data))
+    }
+
+    /// An item as a new one.
+    pub(super) fn told_as_new(&self, number: u32) -> Option<Told> {
+        Some(Told::Add(self.id(number), Box::new(self.data(number)?)))
     }
 
     fn has_more(&self, view: View) -> bool {
-        let mut batch = Batch::default();
-        let mut entries = self.log.from(view.known).iter();
-        entries.any(|entry| self.is_told(view, *entry, &mut batch))
+        self.pending(view).next().is_some()
     }
 
     /// Whether a device is told of an entry. One whose item is gone, or was told of with an entry before,
@@ -449,6 +470,7 @@ mod tests {
             Told::Add(id, _) => format!("add {id}"),
             Told::Update(id, _) => format!("update {id}"),
             Told::Delete(id) => format!("delete {id}"),
+            Told::SoftDelete(id) => format!("soft-delete {id}"),
         });
         (texts.collect(), next.known, next.more)
     }
@@ -475,8 +497,11 @@ mod tests {
         };
         let all = ["add 5:1", "add 5:2"].map(str::to_owned).to_vec();
         assert_eq!(told(&folder, other, 10), (all, 4, false));
-        assert!(folder.has_news(other));
-        assert!(!folder.has_news(View { known: 1, ..DEVICE }), "its own");
+        assert!(folder.has_news(other, &Filter::All));
+        assert!(
+            !folder.has_news(View { known: 1, ..DEVICE }, &Filter::All),
+            "its own"
+        );
     }
 
     #[test]

@@ -323,6 +323,7 @@ mod tests {
     use super::super::limits::Limits;
     use super::*;
     use crate::config::MockConfig;
+    use jiff::Zoned;
 
     fn key_of(reply: StoreReply) -> String {
         match reply {
@@ -336,7 +337,7 @@ mod tests {
         let mut mailbox = Mailbox::new();
         let limits = Limits::new(&MockConfig::default());
         fn turn<'a>(mailbox: &'a mut Mailbox, limits: &'a Limits, device: &'a str) -> Turn<'a> {
-            Turn::new(mailbox, limits, ("u", device), 7)
+            Turn::new(mailbox, limits, ("u", device), (7, Zoned::default()))
         }
         let all = &mut mailbox;
         let own = key_of(turn(all, &limits, "a").folder_sync("0"));
@@ -402,10 +403,14 @@ mod tests {
         let mut mailbox = Mailbox::new();
         let limits = Limits::new(&MockConfig::default());
         let turn = |mailbox: &mut Mailbox, device: &str, key: &str, change| {
-            key_of(Turn::new(mailbox, &limits, ("u", device), 7).change_folder(key, change))
+            key_of(
+                Turn::new(mailbox, &limits, ("u", device), (7, Zoned::default()))
+                    .change_folder(key, change),
+            )
         };
         let all = &mut mailbox;
-        let mut key = key_of(Turn::new(all, &limits, ("u", "a"), 7).folder_sync("0"));
+        let mut key =
+            key_of(Turn::new(all, &limits, ("u", "a"), (7, Zoned::default())).folder_sync("0"));
         // 100 holds 101 and 103, 101 holds 102; 104 stands beside them.
         for (parent, name) in [
             ("0", "a"),
@@ -416,14 +421,15 @@ mod tests {
         ] {
             key = turn(all, "a", &key, create(parent, name));
         }
-        let other = key_of(Turn::new(all, &limits, ("u", "b"), 7).folder_sync("0"));
+        let other =
+            key_of(Turn::new(all, &limits, ("u", "b"), (7, Zoned::default())).folder_sync("0"));
         let key = turn(all, "a", &key, FolderChange::Delete("100".to_owned()));
         let left = |mailbox: &Mailbox| {
             let ids = mailbox.folders.iter().map(|folder| folder.record.id);
             ids.filter(|id| *id >= FIRST_ID).collect::<Vec<_>>()
         };
         assert_eq!(left(all), [104]);
-        let reply = Turn::new(all, &limits, ("u", "b"), 7).folder_sync(&other);
+        let reply = Turn::new(all, &limits, ("u", "b"), (7, Zoned::default())).folder_sync(&other);
         let StoreReply::Folders { mut deleted, .. } = reply else {
             panic!("{reply:?}")
         };
@@ -435,7 +441,7 @@ mod tests {
         deleted.sort_unstable();
         assert_eq!(deleted, [100, 101, 102, 103]);
         // The device that did it has nothing to fetch.
-        let mut one = Turn::new(all, &limits, ("u", "a"), 7);
+        let mut one = Turn::new(all, &limits, ("u", "a"), (7, Zoned::default()));
         assert!(one.knows_hierarchy());
         let reply = one.folder_sync(&key);
         assert!(matches!(&reply, StoreReply::Folders { deleted, .. } if deleted.is_empty()));
@@ -448,7 +454,7 @@ mod tests {
     fn a_folder_cannot_be_moved_below_itself() {
         let mut mailbox = Mailbox::new();
         let limits = Limits::new(&MockConfig::default());
-        let mut turn = Turn::new(&mut mailbox, &limits, ("u", "a"), 7);
+        let mut turn = Turn::new(&mut mailbox, &limits, ("u", "a"), (7, Zoned::default()));
         let mut key = key_of(turn.folder_sync("0"));
         for (parent, name) in [("0", "a"), ("100", "b"), ("101", "c"), ("0", "d")] {
             key = key_of(turn.change_folder(&key, create(parent, name)));
@@ -468,7 +474,7 @@ mod tests {
     fn folders_of_every_mailbox_stay() {
         let mut mailbox = Mailbox::new();
         let limits = Limits::new(&MockConfig::default());
-        let mut turn = Turn::new(&mut mailbox, &limits, ("u", "a"), 7);
+        let mut turn = Turn::new(&mut mailbox, &limits, ("u", "a"), (7, Zoned::default()));
         let key = key_of(turn.folder_sync("0"));
         let reply = turn.change_folder(&key, FolderChange::Delete("5".to_owned()));
         assert!(matches!(

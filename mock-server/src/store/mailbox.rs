@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use eas::commands::{Class, Email, FolderType, ItemData, Oof};
+use eas::commands::{Class, FolderType, ItemData, Oof};
 use eas::status::PingStatus;
+use jiff::Zoned;
 
 use super::folder::{Content, DeviceNumber, Folder};
 use super::hierarchy::Hierarchy;
@@ -12,6 +13,7 @@ use super::{
     Announcement, DELETED, Device, FOLDERS, FolderRecord, Found, MOST_FOUND, Mailbox, Message,
     Moved, Operation, Original, StoreReply, find, folder_mut, place, sync,
 };
+use crate::body;
 
 /// One call of one device.
 pub(super) struct Turn<'a> {
@@ -24,6 +26,8 @@ pub(super) struct Turn<'a> {
     device_id: &'a str,
     /// A number that was not there before.
     pub(super) fresh: u32,
+    /// By the clock of the mailboxes.
+    pub(super) now: Zoned,
     /// What devices that wait are to be told.
     pub(super) announcements: Vec<Announcement>,
 }
@@ -33,7 +37,7 @@ impl<'a> Turn<'a> {
         mailbox: &'a mut Mailbox,
         limits: &'a Limits,
         (user, device_id): (&'a str, &'a str),
-        fresh: u32,
+        (fresh, now): (u32, Zoned),
     ) -> Self {
         Self {
             folders: &mut mailbox.folders,
@@ -44,6 +48,7 @@ impl<'a> Turn<'a> {
             user,
             device_id,
             fresh,
+            now,
             announcements: Vec::new(),
         }
     }
@@ -73,7 +78,8 @@ impl<'a> Turn<'a> {
             Operation::Ping { heartbeat, folders } => return self.ping(heartbeat, folders),
             Operation::Estimate(collections) => {
                 let estimates = collections.iter();
-                StoreReply::Estimates(estimates.map(|(id, key)| self.estimate(id, key)).collect())
+                let counts = estimates.map(|(id, key, filter)| self.estimate(id, key, *filter));
+                StoreReply::Estimates(counts.collect())
             }
             Operation::Fetch(id) => StoreReply::Item(self.item(&id)),
             Operation::FetchAttachment(reference) => {
@@ -171,10 +177,11 @@ impl<'a> Turn<'a> {
             return Ok(StoreReply::HierarchyChanged);
         }
         let number = self.device.number;
+        let now = &self.now;
         let has_news = |id: &u32| {
             let folder = find_number(self.folders, *id);
             matches!((folder, self.collection(*id)), (Some(folder), Some(collection))
-                if folder.has_news(collection.view(number)))
+                if folder.has_news(collection.view(number), &collection.filter(folder, now)))
         };
         let changed: Vec<u32> = wanted.iter().copied().filter(has_news).collect();
         Ok(if changed.is_empty() {
@@ -275,7 +282,7 @@ impl<'a> Turn<'a> {
         });
         let found = items.filter(|(_, _, content)| {
             content.data.as_email().is_some_and(|email| {
-                [&email.subject, &email.body, &email.from]
+                [&email.subject, &body::text(email), &email.from]
                     .into_iter()
                     .any(|field| field.to_lowercase().contains(&wanted))
             })
@@ -415,12 +422,20 @@ pub(super) fn add_original(folders: &[Folder], message: &mut Message, original: 
         return false;
     };
     if original.quoted {
-        let Email { body, .. } = &mut message.email;
-        let text = format!(
-            "{body}\r\n-----Original Message-----\r\nFrom: {}\r\nTo: {}\r\nSubject: {}\r\n\r\n{}",
-            old.from, old.to, old.subject, old.body
+        let quoted = format!(
+            "\r\n-----Original Message-----\r\nFrom: {}\r\nTo: {}\r\nSubject: {}\r\n\r\n{}",
+            old.from,
+            old.to,
+            old.subject,
+            body::text(old)
         );
-        *body = text.into();
+        let email = &mut message.email;
+        match email.body_type {
+            body::HTML => email.body.to_mut().push_str(&body::text_to_html(&quoted)),
+            // Another text would break the signature.
+            body::MIME => {}
+            _ => email.body.to_mut().push_str(&quoted),
+        }
     }
     if original.with_attachments {
         message.attachments.extend(content.attachments.clone());

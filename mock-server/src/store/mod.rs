@@ -3,6 +3,7 @@
 //! it, as on Exchange, where this is in the mailbox database (mock-fidelity R14).
 
 mod call;
+mod filter;
 mod folder;
 mod free_busy;
 mod hierarchy;
@@ -10,19 +11,24 @@ mod limits;
 mod log;
 mod mailbox;
 mod meeting;
+mod options;
 mod sync;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use eas::commands::{FolderType, ItemData, Oof};
 use eas::status::GlobalStatus;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use rand::Rng as _;
 use rand::SeedableRng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use crate::clock::PoolClock;
 use crate::config::MockConfig;
 use crate::control::UserSettings;
 pub(crate) use call::{
@@ -67,6 +73,8 @@ pub(crate) struct Store {
     users: HashMap<String, UserSettings>,
     require_provisioning: bool,
     limits: Limits,
+    /// Runs at the speed of real time, and can be moved ahead.
+    clock: PoolClock,
     random: Xoshiro256PlusPlus,
     mails: u64,
 }
@@ -126,6 +134,7 @@ impl Store {
             require_provisioning: config.require_provisioning,
             limits: Limits::new(config),
             random: Xoshiro256PlusPlus::seed_from_u64(config.seed),
+            clock: PoolClock::new(Timestamp::now().to_zoned(TimeZone::UTC), 1.0),
             mails: 0,
         }
     }
@@ -171,7 +180,8 @@ impl Store {
     }
 
     /// Puts a message into the inboxes of those users that can take it.
-    pub(crate) fn deliver(&mut self, to: &[String], message: Message) -> Vec<Announcement> {
+    pub(crate) fn deliver(&mut self, to: &[String], mut message: Message) -> Vec<Announcement> {
+        message.email.date_received = self.now_text().into();
         self.deliver_content(to, &Arc::new(Content::message(message)))
     }
 
@@ -198,6 +208,17 @@ impl Store {
             });
         }
         announcements
+    }
+
+    /// Moves the clock of the mailboxes ahead: what they hold is older then.
+    pub(crate) fn advance_clock(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// Now, as a message has it (ASDTYPE 2.7.2).
+    fn now_text(&self) -> String {
+        let now = self.clock.now();
+        now.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
     }
 
     /// Adds a folder to every mailbox that can take one.
@@ -233,6 +254,7 @@ impl Store {
 
     /// Executes a worker's call, and says what devices that wait are to be told.
     pub(crate) fn call(&mut self, call: StoreCall) -> (Result<StoreReply, u16>, Vec<Announcement>) {
+        let now = self.clock.now();
         let fresh = self.random.random_range(1..=u32::MAX);
         let settings = self.users.get(&call.user).copied().unwrap_or_default();
         let needs_policy = self.require_provisioning && settings.policy;
@@ -282,7 +304,7 @@ impl Store {
             ),
             operation => {
                 let names = (&*call.user, &*call.device);
-                let mut turn = mailbox::Turn::new(mailbox, &limits, names, fresh);
+                let mut turn = mailbox::Turn::new(mailbox, &limits, names, (fresh, now));
                 let reply = turn.execute(operation);
                 let announcements = turn.announcements;
                 mailbox.tidy(&limits);
@@ -301,6 +323,7 @@ impl Store {
         original: Option<&Original>,
     ) -> (Result<StoreReply, u16>, Vec<Announcement>) {
         let limits = self.limits;
+        let received = self.now_text();
         let to = distinct(to);
         let refused = |status: GlobalStatus| (Err(status.code()), Vec::new());
         let Some(mailbox) = self.mailbox(user) else {
@@ -311,6 +334,7 @@ impl Store {
         {
             return (Ok(StoreReply::NoOriginal), Vec::new());
         }
+        message.email.date_received = received.into();
         let content = Arc::new(Content::message(message));
         if to.len() > limits.recipients {
             return refused(GlobalStatus::MailSubmissionFailed);

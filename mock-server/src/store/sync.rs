@@ -1,16 +1,19 @@
 //! Sync and GetItemEstimate: keys, and what a device is told with them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use eas::commands::{Class, ItemData};
+use eas::commands::{Class, FilterType, ItemData, SyncOptions};
 use eas::status::{EstimateStatus, GlobalStatus, SyncStatus};
+use jiff::Zoned;
 
+use super::filter::{Filter, Outside};
 use super::folder::{Content, DeviceNumber, Folder, Item, Room, View};
 use super::limits::MAX_ANSWER;
 use super::mailbox::{Turn, find_number};
 use super::{
     Device, Generation, ItemCommand, ItemResponse, StoreReply, SyncOutcome, SyncPart, find,
-    folder_mut, place,
+    folder_mut, options, place,
 };
 
 /// What a device has of a folder.
@@ -27,6 +30,10 @@ pub(super) struct Collection {
     /// again, and one with other commands is another request.
     commands: Vec<ItemCommand>,
     responses: Vec<ItemResponse>,
+    /// The options of the last request that had some.
+    options: SyncOptions,
+    /// What the filter keeps from the device.
+    outside: Outside,
 }
 
 impl Collection {
@@ -53,6 +60,10 @@ impl Collection {
 
     pub(super) fn view(&self, device: DeviceNumber) -> View {
         self.view_from(self.current, device)
+    }
+
+    pub(super) fn filter(&self, folder: &Folder, now: &Zoned) -> Filter {
+        Filter::new(self.options.filter, class_of(folder), now)
     }
 
     fn view_from(&self, generation: Generation, device: DeviceNumber) -> View {
@@ -92,6 +103,13 @@ enum Key {
 
 impl Turn<'_> {
     pub(super) fn sync(&mut self, mut request: LastSync, partial: bool) -> StoreReply {
+        let is_allowed = |part: &SyncPart| {
+            let class = find(self.folders, &part.id).and_then(class_of);
+            options::are_allowed(part, class)
+        };
+        if !request.parts.iter().all(is_allowed) {
+            return StoreReply::OptionsRefused;
+        }
         if partial {
             if self.device.last_sync.parts.is_empty() {
                 return StoreReply::NothingCached;
@@ -140,8 +158,9 @@ impl Turn<'_> {
         };
         let id = folder.record.id;
         if part.key == "0" {
-            let key = self.prime(id);
-            return changes(part, key, Vec::new(), false, Vec::new());
+            let options = part.options.clone().unwrap_or_default();
+            let key = self.prime(id, options.clone());
+            return changes(part, key, Vec::new(), false, Vec::new(), options);
         }
         let Some(key) = self.key(id, &part.key) else {
             return SyncOutcome::BadKey(part.id.clone());
@@ -162,6 +181,9 @@ impl Turn<'_> {
         ) else {
             return SyncOutcome::NoFolder(part.id.clone());
         };
+        if let Some(options) = &part.options {
+            collection.options.clone_from(options);
+        }
         let changes_wanted = if part.get_changes {
             usize::from(part.window).min(room.changes)
         } else {
@@ -171,15 +193,23 @@ impl Turn<'_> {
             changes: changes_wanted,
             ..*room
         };
+        let filter = collection.filter(folder, &self.now);
+        let (mut items, mut moved) = (BTreeSet::new(), BTreeSet::new());
         let next = match key {
-            Key::Current => folder.next(collection.view(number), here),
+            Key::Current => {
+                let view = collection.view(number);
+                let step = collection.outside.next(folder, view, here, &filter);
+                (items, moved) = (step.items, step.moved);
+                step.next
+            }
             Key::Previous(previous) => {
                 let here = Room {
                     changes: usize::MAX,
                     ..here
                 };
                 let view = collection.view_from(previous, number);
-                let next = folder.again(view, here, collection.current.known);
+                let until = (collection.current.known, &filter);
+                let next = collection.outside.again(folder, view, here, until);
                 // Less, if the items have grown since: the device has not seen this key yet.
                 collection.current.known = next.known;
                 next
@@ -192,8 +222,10 @@ impl Turn<'_> {
             if next.changes.is_empty() && part.commands.is_empty() && !more {
                 // Only what the device did itself was passed over.
                 collection.current.known = next.known;
+                collection.outside.pass_over(items);
                 return SyncOutcome::Unchanged(id);
             }
+            collection.outside.advance(items, moved);
             let current = Generation {
                 key: collection.current.key.wrapping_add(1).max(1),
                 known: next.known,
@@ -206,7 +238,8 @@ impl Turn<'_> {
         }
         let key = collection.current.key;
         let responses = collection.responses.clone();
-        changes(part, key, next.changes, more, responses)
+        let options = collection.options.clone();
+        changes(part, key, next.changes, more, responses, options)
     }
 
     /// Whether those are the commands of the last request.
@@ -216,7 +249,7 @@ impl Turn<'_> {
     }
 
     /// Begins a collection anew; its first key.
-    fn prime(&mut self, folder: u32) -> u32 {
+    fn prime(&mut self, folder: u32, options: SyncOptions) -> u32 {
         let key = self.fresh;
         let base = find_number(self.folders, folder).map_or(0, Folder::end);
         let collection = Collection {
@@ -226,6 +259,8 @@ impl Turn<'_> {
             is_lost: false,
             commands: Vec::new(),
             responses: Vec::new(),
+            options,
+            outside: Outside::default(),
         };
         self.device.collections.insert(folder, collection);
         key
@@ -327,7 +362,13 @@ impl Turn<'_> {
         Some((folder.content(number)?.text_size(), folder.data(number)?))
     }
 
-    pub(super) fn estimate(&self, id: &str, key: &str) -> Result<u32, u16> {
+    /// GetItemEstimate of a collection, with the filter of the request or of the last Sync.
+    pub(super) fn estimate(
+        &self,
+        id: &str,
+        key: &str,
+        filter: Option<FilterType>,
+    ) -> Result<u32, u16> {
         let folder = find(self.folders, id).ok_or(EstimateStatus::UnknownCollection.code())?;
         let collection = self.collection(folder.record.id);
         let collection = collection.ok_or(EstimateStatus::NotPrimed.code())?;
@@ -335,7 +376,13 @@ impl Turn<'_> {
         if collection.current.key.to_string() != key || !folder.serves(view) {
             return Err(EstimateStatus::InvalidSyncKey.code());
         }
-        let count = folder.count(view);
+        // ASCMD 2.2.3.68.1
+        if filter.is_some_and(|filter| !options::is_filter(filter)) {
+            return Err(GlobalStatus::InvalidXml.code());
+        }
+        let filter = filter.or(collection.options.filter);
+        let filter = Filter::new(filter, class_of(folder), &self.now);
+        let count = collection.outside.count(folder, view, &filter);
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 }
@@ -350,6 +397,7 @@ fn changes(
     changes: Vec<super::Told>,
     more: bool,
     responses: Vec<ItemResponse>,
+    options: SyncOptions,
 ) -> SyncOutcome {
     SyncOutcome::Changes {
         id: part.id.clone(),
@@ -357,6 +405,7 @@ fn changes(
         changes,
         more,
         responses,
+        options,
     }
 }
 

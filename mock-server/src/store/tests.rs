@@ -70,6 +70,8 @@ impl Phone {
                 window: 100,
                 get_changes: true,
                 deletes_as_moves: false,
+                options: None,
+                has_conversation_mode: false,
                 commands,
             }],
             window: 100,
@@ -97,7 +99,9 @@ impl Phone {
                             self.seen.push(id.clone());
                             self.items.push(id);
                         }
-                        Told::Delete(id) => self.items.retain(|item| *item != id),
+                        Told::Delete(id) | Told::SoftDelete(id) => {
+                            self.items.retain(|item| *item != id)
+                        }
                         Told::Update(..) => {}
                     }
                 }
@@ -402,7 +406,7 @@ fn a_device_that_is_too_far_behind_starts_again_with_key_0() {
         panic!("{reply:?}");
     };
     assert!(matches!(&outcomes[0], SyncOutcome::BadKey(_)));
-    let operation = Operation::Estimate(vec![(INBOX.to_string(), key)]);
+    let operation = Operation::Estimate(vec![(INBOX.to_string(), key, None)]);
     let reply = away.call(&mut store, operation).unwrap();
     assert!(matches!(&reply, StoreReply::Estimates(counts) if counts[..] == [Err(4)]));
     away.sync(&mut store);

@@ -2,7 +2,9 @@
 //! the behaviour it checks: `docs/mock-server.md` lists them.
 
 mod activity;
+mod bodies;
 mod faults;
+mod filters;
 mod folder_sync;
 mod folders;
 mod headers;

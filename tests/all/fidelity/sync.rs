@@ -74,6 +74,7 @@ async fn y3_windows_are_100_by_default_and_512_at_most() {
         ("0", 512),
         ("512", 512),
         ("30000", 512),
+        ("4294967295", 512),
     ] {
         assert_eq!(window(&mock, size).await, (count, true), "`{size}`");
     }

@@ -6,13 +6,30 @@ use crate::wbxml::{DecodeError, Element, Reader, Tag, Writer, air_sync_base as t
 /// `Body/Type` 1 is plain text (ASAIRS 2.2.2.41).
 pub(super) const PLAIN_TEXT: u8 = 1;
 
-/// The form in which message bodies are wanted (ASCMD 2.2.3.13).
+/// A form in which bodies are wanted (ASAIRS 2.2.2.12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BodyPreference {
     /// 1 plain text, 2 HTML, 3 RTF, 4 MIME.
     pub body_type: u8,
-    /// At most so many bytes.
+    /// Bytes of the body that the answer holds at most.
     pub truncation_size: Option<u32>,
+    /// A body that exceeds `truncation_size` is left out instead of cut.
+    pub all_or_none: bool,
+    /// Characters of the plain text that are wanted as a preview; 14.0 and later.
+    pub preview: Option<u8>,
+}
+
+impl Default for BodyPreference {
+    /// The whole body in plain text.
+    fn default() -> Self {
+        Self {
+            body_type: PLAIN_TEXT,
+            truncation_size: None,
+            all_or_none: false,
+            preview: None,
+        }
+    }
 }
 
 pub(in crate::commands) fn write_body_preference(writer: &mut Writer, body: BodyPreference) {
@@ -21,6 +38,12 @@ pub(in crate::commands) fn write_body_preference(writer: &mut Writer, body: Body
     if let Some(size) = body.truncation_size {
         writer.number(tags::TRUNCATION_SIZE, size);
     }
+    if body.all_or_none {
+        writer.flag(tags::ALL_OR_NONE, true);
+    }
+    if let Some(preview) = body.preview {
+        writer.number(tags::PREVIEW, preview);
+    }
     writer.end();
 }
 
@@ -28,14 +51,13 @@ pub(in crate::commands) fn read_body_preference(
     reader: &mut Reader<'_>,
     parent: Element,
 ) -> Result<BodyPreference, DecodeError> {
-    let mut body = BodyPreference {
-        body_type: PLAIN_TEXT,
-        truncation_size: None,
-    };
+    let mut body = BodyPreference::default();
     while let Some(field) = reader.child(parent)? {
         match field.tag {
             tags::TYPE => body.body_type = reader.number(field)?,
             tags::TRUNCATION_SIZE => body.truncation_size = Some(reader.number(field)?),
+            tags::ALL_OR_NONE => body.all_or_none = reader.flag(field)?,
+            tags::PREVIEW => body.preview = Some(reader.number(field)?),
             _ => reader.skip(field)?,
         }
     }
@@ -49,6 +71,7 @@ pub(super) struct Body<'t> {
     pub(super) truncated: bool,
     /// The size of the whole where it is another one than the text's.
     pub(super) size: Option<u32>,
+    pub(super) preview: Cow<'t, str>,
 }
 
 impl<'t> Body<'t> {
@@ -59,6 +82,7 @@ impl<'t> Body<'t> {
             body_type: PLAIN_TEXT,
             truncated: false,
             size: None,
+            preview: Cow::Borrowed(""),
         }
     }
 
@@ -78,7 +102,14 @@ impl<'t> Body<'t> {
         if self.truncated {
             writer.flag(tags::TRUNCATED, true);
         }
-        writer.element(tags::DATA, &self.text).end();
+        // Nothing of the body is left: the element is absent (ASAIRS 2.2.2.9).
+        if !(self.truncated && self.text.is_empty()) {
+            writer.element(tags::DATA, &self.text);
+        }
+        if !self.preview.is_empty() {
+            writer.element(tags::PREVIEW, &self.preview);
+        }
+        writer.end();
     }
 
     /// Consumes the element of 12.0 and later.
@@ -96,6 +127,7 @@ impl<'t> Body<'t> {
                     body.truncated = reader.optional(field, Reader::flag)?.unwrap_or_default();
                 }
                 tags::DATA => body.text = reader.text(field)?,
+                tags::PREVIEW => body.preview = reader.text(field)?,
                 _ => reader.skip(field)?,
             }
         }

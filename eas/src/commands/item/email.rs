@@ -4,7 +4,9 @@ use super::body::{Body, PLAIN_TEXT};
 use super::meeting_request::MeetingRequest;
 use super::write_texts;
 use crate::ProtocolVersion;
-use crate::wbxml::{DecodeError, Element, Reader, Writer, air_sync_base, email as tags, tasks};
+use crate::wbxml::{
+    DecodeError, Element, Reader, Writer, air_sync_base, email as tags, email2, tasks,
+};
 
 /// The parts of a message that a device keeps (MS-ASEMAIL 2.2.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +42,14 @@ pub struct Email<'a> {
     pub truncated: bool,
     /// The size of the whole body in bytes; absent if it is that of `body`.
     pub estimated_size: Option<u32>,
+    /// The start of the body in plain text, if the request asked for it; 14.0 and later.
+    pub preview: Cow<'a, str>,
+    /// The form in which the server keeps the body, as in `body_type`; 12.0 and later.
+    pub native_body_type: Option<u8>,
+    /// Recipients of a hidden copy; 16.0 and later.
+    pub bcc: Cow<'a, str>,
+    /// Not sent yet; 16.0 and later.
+    pub is_draft: bool,
 }
 
 impl Default for Email<'_> {
@@ -60,6 +70,10 @@ impl Default for Email<'_> {
             body_type: PLAIN_TEXT,
             truncated: false,
             estimated_size: None,
+            preview: Cow::Borrowed(""),
+            native_body_type: None,
+            bcc: Cow::Borrowed(""),
+            is_draft: false,
         }
     }
 }
@@ -266,6 +280,17 @@ impl<'a> Email<'a> {
         if let Some(flag) = self.flag.as_ref().filter(|_| version.has_air_sync_base()) {
             flag.write(writer);
         }
+        if let Some(native) = self.native_body_type
+            && version.has_air_sync_base()
+        {
+            writer.number(air_sync_base::NATIVE_BODY_TYPE, native);
+        }
+        if version >= ProtocolVersion::V16_0 {
+            if self.is_draft {
+                writer.flag(email2::IS_DRAFT, true);
+            }
+            write_texts(writer, [(email2::BCC, &self.bcc)]);
+        }
     }
 
     fn write_body(&self, writer: &mut Writer, version: ProtocolVersion) {
@@ -274,6 +299,10 @@ impl<'a> Email<'a> {
             body_type: self.body_type,
             truncated: self.truncated,
             size: self.estimated_size,
+            preview: match version >= ProtocolVersion::V14_0 {
+                true => Cow::Borrowed(&*self.preview),
+                false => Cow::Borrowed(""),
+            },
         };
         if version.has_air_sync_base() {
             body.write(writer);
@@ -335,12 +364,18 @@ impl<'a> Email<'a> {
                         email.attachments.extend(attachment);
                     }
                 }
+                air_sync_base::NATIVE_BODY_TYPE => {
+                    email.native_body_type = Some(reader.number(element)?);
+                }
+                email2::BCC => email.bcc = reader.text(element)?,
+                email2::IS_DRAFT => email.is_draft = reader.flag(element)?,
                 air_sync_base::BODY => {
                     let body = Body::read(reader, element)?;
                     email.body = body.text;
                     email.body_type = body.body_type;
                     email.truncated = body.truncated;
                     email.estimated_size = body.size;
+                    email.preview = body.preview;
                 }
                 _ if email.read_old_body(reader, element)? => {}
                 // Marks that are not kept: categories, the last verb.

@@ -21,8 +21,10 @@ pub struct Fetch<'a> {
     pub long_id: Option<Cow<'a, str>>,
     /// The reference of an attachment.
     pub file_reference: Option<Cow<'a, str>>,
-    /// In which form.
-    pub body: Option<BodyPreference>,
+    /// The forms of a body that the client takes.
+    pub bodies: Vec<BodyPreference>,
+    /// Whether MIME is wanted: 0 never, 1 for S/MIME messages, 2 for all.
+    pub mime_support: Option<u8>,
     /// Only these bytes of an attachment, from the first to the last, counted from 0.
     pub range: Option<(u32, u32)>,
 }
@@ -145,13 +147,16 @@ fn write_fetch(writer: &mut Writer, fetch: &Fetch<'_>) {
             writer.element(tag, id);
         }
     }
-    if fetch.body.is_some() || fetch.range.is_some() {
+    if !fetch.bodies.is_empty() || fetch.mime_support.is_some() || fetch.range.is_some() {
         writer.start(tags::OPTIONS);
+        if let Some(mime_support) = fetch.mime_support {
+            writer.number(air_sync::MIME_SUPPORT, mime_support);
+        }
         if let Some((first, last)) = fetch.range {
             writer.element(tags::RANGE, &format!("{first}-{last}"));
         }
-        if let Some(body) = fetch.body {
-            write_body_preference(writer, body);
+        for body in &fetch.bodies {
+            write_body_preference(writer, *body);
         }
         writer.end();
     }
@@ -172,7 +177,10 @@ fn fetch<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<Fetch<'a>, Deco
                 while let Some(option) = reader.child(element)? {
                     match option.tag {
                         air_sync_base::BODY_PREFERENCE => {
-                            fetch.body = Some(read_body_preference(reader, option)?);
+                            fetch.bodies.push(read_body_preference(reader, option)?);
+                        }
+                        air_sync::MIME_SUPPORT => {
+                            fetch.mime_support = Some(reader.number(option)?);
                         }
                         tags::RANGE => fetch.range = Some(reader.range(option)?),
                         _ => reader.skip(option)?,

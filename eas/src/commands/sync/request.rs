@@ -5,11 +5,12 @@ use crate::ProtocolVersion;
 use crate::commands::item::{Sender, read_body_preference, write_body_preference};
 use crate::commands::{BodyPreference, Class, ItemChange, ItemData};
 use crate::wbxml::{
-    DecodeError, Element, EncodeError, Reader, Writer, air_sync as tags, air_sync_base,
+    DecodeError, Element, EncodeError, Reader, Writer, air_sync as tags, air_sync_base, email2,
 };
 
 /// How far back a collection reaches (ASCMD 2.2.3.68.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FilterType(pub u8);
 
 impl FilterType {
@@ -19,19 +20,23 @@ impl FilterType {
     pub const THREE_DAYS: Self = Self(2);
 }
 
-/// Options of a collection (ASCMD 2.2.3.125.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Options of a collection (ASCMD 2.2.3.125.6). The server keeps them until a request has others.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SyncOptions {
     /// How far back.
     pub filter: Option<FilterType>,
-    /// In which form.
-    pub body: Option<BodyPreference>,
+    /// The forms of a body that the client takes. Up to 2.5 there is one, plain text, with the size at
+    /// which it is cut.
+    pub bodies: Vec<BodyPreference>,
     /// The class the options are for; sent from 14.0 on only.
     pub class: Option<Class>,
     /// Who wins where both changed an item: 0 the client, 1 the server.
     pub conflict: Option<u8>,
     /// Whether MIME is wanted: 0 never, 1 for S/MIME messages, 2 for all.
     pub mime_support: Option<u8>,
+    /// Where MIME is cut, a step of 0 (nothing is sent) to 8 (all is; ASCMD 2.2.3.111).
+    pub mime_truncation: Option<u8>,
 }
 
 /// A change the client reports, or an item it asks for (ASCMD 2.2.3.32).
@@ -45,6 +50,8 @@ pub enum ClientCommand<'a> {
         class: Option<Class>,
         /// Its content; [`ItemData::Other`] if a value in it is wrong.
         data: ItemData<'a>,
+        /// The message is to be sent, not kept as a draft; sent from 16.0 on only.
+        send: bool,
     },
     /// A changed item.
     Change {
@@ -52,6 +59,8 @@ pub enum ClientCommand<'a> {
         server_id: Cow<'a, str>,
         /// What changed; `Data` of [`ItemData::Other`] if a value in it is wrong.
         change: ItemChange<'a>,
+        /// The draft is to be sent; sent from 16.0 on only.
+        send: bool,
     },
     /// An item that the client deleted.
     Delete {
@@ -80,6 +89,8 @@ pub struct SyncCollection<'a> {
     pub get_changes: Option<bool>,
     /// At most so many changes in the answer; absent means 100.
     pub window_size: Option<u16>,
+    /// Whole conversations are wanted, also what the filter leaves out; 14.0 and later.
+    pub conversation_mode: Option<bool>,
     /// Options.
     pub options: Option<SyncOptions>,
     /// The client's changes, in order.
@@ -172,7 +183,7 @@ impl<'a> SyncRequest<'a> {
                 }
                 tags::WAIT => request.wait = Some(reader.number(element)?),
                 tags::HEARTBEAT_INTERVAL => request.heartbeat = Some(reader.number(element)?),
-                tags::WINDOW_SIZE => request.window_size = Some(reader.number(element)?),
+                tags::WINDOW_SIZE => request.window_size = Some(window(&mut reader, element)?),
                 tags::PARTIAL => request.partial = reader.flag(element)?,
                 _ => reader.skip(element)?,
             }
@@ -205,6 +216,12 @@ fn write_collection(
     if let Some(size) = collection.window_size {
         writer.number(tags::WINDOW_SIZE, size);
     }
+    if let Some(flag) = collection
+        .conversation_mode
+        .filter(|_| version >= ProtocolVersion::V14_0)
+    {
+        writer.flag(tags::CONVERSATION_MODE, flag);
+    }
     if let Some(options) = &collection.options {
         write_options(writer, options, version);
     }
@@ -226,19 +243,17 @@ fn write_options(writer: &mut Writer, options: &SyncOptions, version: ProtocolVe
     if let Some(class) = options.class.filter(|_| version >= ProtocolVersion::V14_0) {
         writer.element(tags::CLASS, class.as_str());
     }
-    match options.body {
-        Some(body) if version.has_air_sync_base() => write_body_preference(writer, body),
-        Some(BodyPreference {
-            truncation_size: Some(size),
-            ..
-        }) => {
-            writer.number(tags::TRUNCATION, truncation(size));
+    if version.has_air_sync_base() {
+        for body in &options.bodies {
+            write_body_preference(writer, *body);
         }
-        _ => {}
+    } else if let Some(size) = options.bodies.first().and_then(|body| body.truncation_size) {
+        writer.number(tags::TRUNCATION, truncation(size));
     }
     for (tag, number) in [
         (tags::CONFLICT, options.conflict),
         (tags::MIME_SUPPORT, options.mime_support),
+        (tags::MIME_TRUNCATION, options.mime_truncation),
     ] {
         if let Some(number) = number {
             writer.number(tag, number);
@@ -247,16 +262,26 @@ fn write_options(writer: &mut Writer, options: &SyncOptions, version: ProtocolVe
     writer.end();
 }
 
-/// 2.5's steps of how much of a body is wanted, in characters; `Truncation` is the number of one,
-/// from 1, and 9 means all (the element is not listed any more; its numbers are those of
-/// MIMETruncation, ASCMD 2.2.3.107).
-const TRUNCATION_STEPS: [u32; 8] = [512, 1024, 2048, 5120, 10_240, 20_480, 51_200, 102_400];
+/// 2.5's steps of how much of a body is wanted, in bytes (ASCMD 2.2.3.185). `Truncation` is the number
+/// of one; 9 means all.
+const TRUNCATION_STEPS: [u32; 9] = [0, 512, 1024, 2048, 5120, 10_240, 20_480, 51_200, 102_400];
+/// The steps of MIMETruncation (ASCMD 2.2.3.111); 8 means all.
+const MIME_TRUNCATION_STEPS: [u32; 8] = [0, 4096, 5120, 7168, 10_240, 20_480, 51_200, 102_400];
+
+impl SyncOptions {
+    /// Bytes of MIME that an answer holds at most; `None` means all.
+    #[must_use]
+    pub fn mime_truncation_size(&self) -> Option<u32> {
+        let step = usize::from(self.mime_truncation?);
+        MIME_TRUNCATION_STEPS.get(step).copied()
+    }
+}
 
 /// The nearest step that is not less.
 fn truncation(size: u32) -> u8 {
     const ALL: u8 = 9;
     let step = TRUNCATION_STEPS.iter().position(|step| size <= *step);
-    step.map_or(ALL, |step| step as u8 + 1)
+    step.map_or(ALL, |step| step as u8)
 }
 
 fn write_command(writer: &mut Writer, command: &ClientCommand<'_>, version: ProtocolVersion) {
@@ -265,6 +290,7 @@ fn write_command(writer: &mut Writer, command: &ClientCommand<'_>, version: Prot
             client_id,
             class,
             data,
+            send,
         } => {
             writer.start(tags::ADD);
             if let Some(class) = class.filter(|_| version >= ProtocolVersion::V14_0) {
@@ -272,12 +298,18 @@ fn write_command(writer: &mut Writer, command: &ClientCommand<'_>, version: Prot
             }
             writer.element(tags::CLIENT_ID, client_id);
             data.write_in(tags::APPLICATION_DATA, writer, version, Sender::Client);
+            write_send(writer, *send, version);
         }
-        ClientCommand::Change { server_id, change } => {
+        ClientCommand::Change {
+            server_id,
+            change,
+            send,
+        } => {
             writer
                 .start(tags::CHANGE)
                 .element(tags::SERVER_ID, server_id);
             change.write_in(tags::APPLICATION_DATA, writer, version, Sender::Client);
+            write_send(writer, *send, version);
         }
         ClientCommand::Delete { server_id } => {
             writer
@@ -293,6 +325,12 @@ fn write_command(writer: &mut Writer, command: &ClientCommand<'_>, version: Prot
     writer.end();
 }
 
+fn write_send(writer: &mut Writer, send: bool, version: ProtocolVersion) {
+    if send && version >= ProtocolVersion::V16_0 {
+        writer.empty(email2::SEND);
+    }
+}
+
 fn request_collection<'a>(
     reader: &mut Reader<'a>,
     parent: Element,
@@ -306,8 +344,12 @@ fn request_collection<'a>(
             tags::COLLECTION_ID => id = Some(reader.text(element)?),
             tags::DELETES_AS_MOVES => collection.deletes_as_moves = Some(reader.flag(element)?),
             tags::GET_CHANGES => collection.get_changes = Some(reader.flag(element)?),
-            tags::WINDOW_SIZE => collection.window_size = Some(reader.number(element)?),
-            tags::OPTIONS => collection.options = Some(request_options(reader, element)?),
+            tags::WINDOW_SIZE => collection.window_size = Some(window(reader, element)?),
+            tags::CONVERSATION_MODE => collection.conversation_mode = Some(reader.flag(element)?),
+            tags::OPTIONS => {
+                let options = request_options(reader, element)?;
+                collection.options = options.or(collection.options);
+            }
             tags::COMMANDS => {
                 while let Some(command) = reader.child(element)? {
                     collection.commands.extend(client_command(reader, command)?);
@@ -321,30 +363,49 @@ fn request_collection<'a>(
     Ok(collection)
 }
 
-fn request_options(reader: &mut Reader<'_>, parent: Element) -> Result<SyncOptions, DecodeError> {
+/// A window. Everything above 512 means 512 (ASCMD 2.2.3.199), so a number that does not fit is no error.
+fn window(reader: &mut Reader<'_>, element: Element) -> Result<u16, DecodeError> {
+    let size: u32 = reader.number(element)?;
+    Ok(u16::try_from(size).unwrap_or(u16::MAX))
+}
+
+/// The class of text messages, which have options of their own in a collection of mail.
+const SMS: &str = "SMS";
+
+/// Options, unless they are those of text messages.
+fn request_options(
+    reader: &mut Reader<'_>,
+    parent: Element,
+) -> Result<Option<SyncOptions>, DecodeError> {
     let mut options = SyncOptions::default();
+    let mut is_sms = false;
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             tags::FILTER_TYPE => options.filter = Some(FilterType(reader.number(element)?)),
             tags::TRUNCATION => {
                 let step: u8 = reader.number(element)?;
-                let step = usize::from(step).checked_sub(1);
-                let size = step.and_then(|step| TRUNCATION_STEPS.get(step));
-                options.body = size.map(|size| BodyPreference {
-                    body_type: 1,
-                    truncation_size: Some(*size),
-                });
+                if let Some(size) = TRUNCATION_STEPS.get(usize::from(step)) {
+                    options.bodies.push(BodyPreference {
+                        truncation_size: Some(*size),
+                        ..BodyPreference::default()
+                    });
+                }
             }
             air_sync_base::BODY_PREFERENCE => {
-                options.body = Some(read_body_preference(reader, element)?);
+                options.bodies.push(read_body_preference(reader, element)?);
             }
-            tags::CLASS => options.class = Class::parse(&reader.text(element)?),
+            tags::CLASS => {
+                let class = reader.text(element)?;
+                is_sms = class == SMS;
+                options.class = Class::parse(&class);
+            }
             tags::CONFLICT => options.conflict = Some(reader.number(element)?),
             tags::MIME_SUPPORT => options.mime_support = Some(reader.number(element)?),
+            tags::MIME_TRUNCATION => options.mime_truncation = Some(reader.number(element)?),
             _ => reader.skip(element)?,
         }
     }
-    Ok(options)
+    Ok((!is_sms).then_some(options))
 }
 
 fn client_command<'a>(
@@ -353,8 +414,10 @@ fn client_command<'a>(
 ) -> Result<Option<ClientCommand<'a>>, DecodeError> {
     let (mut server_id, mut client_id, mut class) = (None, None, None);
     let (mut data, mut change) = (ItemData::Other, ItemChange::Nothing);
+    let mut send = false;
     while let Some(element) = reader.child(command)? {
         match element.tag {
+            email2::SEND => send = reader.flag(element)?,
             tags::SERVER_ID => server_id = Some(reader.text(element)?),
             tags::CLIENT_ID => client_id = Some(reader.text(element)?),
             tags::CLASS => class = Class::parse(&reader.text(element)?),
@@ -376,11 +439,16 @@ fn client_command<'a>(
             client_id,
             class,
             data,
+            send,
         }));
     }
     let server_id = server_id.ok_or_else(|| reader.missing(command.tag, tags::SERVER_ID))?;
     Ok(match command.tag {
-        tags::CHANGE => Some(ClientCommand::Change { server_id, change }),
+        tags::CHANGE => Some(ClientCommand::Change {
+            server_id,
+            change,
+            send,
+        }),
         tags::DELETE => Some(ClientCommand::Delete { server_id }),
         tags::FETCH => Some(ClientCommand::Fetch { server_id }),
         _ => None,

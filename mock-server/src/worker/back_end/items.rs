@@ -11,7 +11,7 @@ use eas::status::{
     EstimateStatus, GlobalStatus, ItemOperationsStatus, MeetingResponseStatus, MoveStatus,
 };
 
-use super::content::shown;
+use super::bodies::{Form, MIME_IN_AN_ANSWER};
 use super::{Call, Outcome, Refusal, answers};
 use crate::store::{Blob, Moved, Operation, Reply, StoreReply, text_size};
 
@@ -29,19 +29,17 @@ impl Call<'_> {
         if request.collections.len() > MOST_COLLECTIONS {
             return Err(Refusal::Status(GlobalStatus::InvalidXml));
         }
-        let pairs: Vec<(String, String)> = request
-            .collections
-            .iter()
-            .map(|part| (part.id.to_string(), part.sync_key.to_string()))
-            .collect();
-        let StoreReply::Estimates(counts) = self.ask(Operation::Estimate(pairs.clone())).await?
+        let parts = request.collections.iter();
+        let parts = parts.map(|part| (part.id.to_string(), part.sync_key.to_string(), part.filter));
+        let parts: Vec<_> = parts.collect();
+        let StoreReply::Estimates(counts) = self.ask(Operation::Estimate(parts.clone())).await?
         else {
             return Err(Refusal::Status(GlobalStatus::ServerError));
         };
-        let estimates = pairs
+        let estimates = parts
             .into_iter()
             .zip(counts)
-            .map(|((id, _), count)| Estimate {
+            .map(|((id, ..), count)| Estimate {
                 status: count
                     .err()
                     .map_or(EstimateStatus::Success, EstimateStatus::from_code),
@@ -69,8 +67,9 @@ impl Call<'_> {
         }
         let mut answer = ItemOperationsAnswer::failed(ItemOperationsStatus::Success);
         let mut room = MAX_FETCHED;
+        let mut mime_room = MIME_IN_AN_ANSWER;
         for fetch in &request.fetches {
-            let mut fetched = self.fetch(fetch).await?;
+            let mut fetched = self.fetch(fetch, &mut mime_room).await?;
             let size = size_of(&fetched);
             if size > room {
                 fetched.content = None;
@@ -111,7 +110,11 @@ impl Call<'_> {
         self.body(ItemOperationsAnswer::failed(status).encode(self.version)?)
     }
 
-    async fn fetch<'a>(&self, fetch: &Fetch<'a>) -> Result<FetchAnswer<'a>, Refusal> {
+    async fn fetch<'a>(
+        &self,
+        fetch: &Fetch<'a>,
+        mime_room: &mut usize,
+    ) -> Result<FetchAnswer<'a>, Refusal> {
         let mut answer = FetchAnswer {
             collection_id: fetch.collection_id.clone(),
             server_id: fetch.server_id.clone(),
@@ -136,10 +139,15 @@ impl Call<'_> {
             answer.status = ItemOperationsStatus::ProtocolError;
             return Ok(answer);
         };
+        let form = Form::of_fetch(fetch);
+        if !form.is_valid() {
+            answer.status = ItemOperationsStatus::ProtocolError;
+            return Ok(answer);
+        }
         match self.ask(Operation::Fetch(id.to_string())).await? {
             StoreReply::Item(Some(found)) => {
                 answer.class = found.data.class();
-                let data = shown(*found.data, self.version);
+                let data = self.formed(*found.data, &form, mime_room).await?;
                 answer.content = Some(FetchedContent::Item(data));
             }
             _ => answer.status = ItemOperationsStatus::LibraryNotFound,
@@ -147,7 +155,7 @@ impl Call<'_> {
         Ok(answer)
     }
 
-    async fn fetch_attachment(&self, reference: &str) -> Result<Option<Blob>, Refusal> {
+    pub(super) async fn fetch_attachment(&self, reference: &str) -> Result<Option<Blob>, Refusal> {
         let operation = Operation::FetchAttachment(reference.to_owned());
         Ok(match self.ask(operation).await? {
             StoreReply::Attachment(blob) => blob,

@@ -1,14 +1,17 @@
 //! SendMail, SmartReply and SmartForward.
 
+use std::borrow::Cow;
+
 use eas::Command;
 use eas::commands::{
     Email, MeetingRequest, SendAnswer, SendMailRequest, SmartSend, SmartSendRequest, SmartSource,
 };
 use eas::status::GlobalStatus;
 use icalendar::parser::{read_calendar, unfold};
-use mail_parser::{Address, MessageParser, MessagePart, MimeHeaders as _};
+use mail_parser::{Address, MessageParser, MessagePart, MimeHeaders as _, PartType};
 
 use super::{Call, Outcome, Refusal, answers};
+use crate::body::{HTML, MIME, PLAIN};
 use crate::store::{Blob, Message, Operation, Original, StoreReply, is_user_name};
 use crate::worker::local_part;
 
@@ -132,19 +135,58 @@ impl Call<'_> {
             all.join(", ")
         };
         let meeting = meeting(&parsed.parts);
+        let smime = smime_class(&parsed);
+        let (body_type, body) = match smime {
+            Some(_) => (MIME, String::from_utf8_lossy(mime)),
+            None => body(&parsed),
+        };
         let email = Email {
             from: self.user.clone().into(),
             to: listed(parsed.to()).into(),
             cc: listed(parsed.cc()).into(),
             subject: clean(parsed.subject().unwrap_or_default()).into(),
-            date_received: now().into(),
-            body: clean(&parsed.body_text(0).unwrap_or_default()).into(),
-            message_class: meeting.as_ref().map_or("", |_| MEETING_REQUEST).into(),
+            body: clean(&body).into(),
+            body_type,
+            message_class: match (&meeting, smime) {
+                (Some(_), _) => MEETING_REQUEST.into(),
+                (None, smime) => smime.unwrap_or_default().into(),
+            },
             meeting: meeting.map(Box::new),
             ..Email::default()
         };
         let attachments = parsed.attachments().filter_map(attachment).collect();
         Ok((Message { email, attachments }, users))
+    }
+}
+
+/// The MessageClass of an S/MIME message (RFC 8551 3.9, MS-OXCMSG 2.2.1.3).
+fn smime_class(message: &mail_parser::Message<'_>) -> Option<&'static str> {
+    let root = message.parts.first()?;
+    if root.is_content_type("application", "pkcs7-mime")
+        || root.is_content_type("application", "x-pkcs7-mime")
+    {
+        return Some("IPM.Note.SMIME");
+    }
+    let protocol = root.content_type()?.attribute("protocol")?;
+    let is_signed = root.is_content_type("multipart", "signed")
+        && [
+            "application/pkcs7-signature",
+            "application/x-pkcs7-signature",
+        ]
+        .iter()
+        .any(|one| protocol.eq_ignore_ascii_case(one));
+    is_signed.then_some("IPM.Note.SMIME.MultipartSigned")
+}
+
+/// The body that a message is stored with, and its type: HTML if there is one.
+fn body<'m>(message: &'m mail_parser::Message<'_>) -> (u8, Cow<'m, str>) {
+    let html = message.html_bodies().find_map(|part| match &part.body {
+        PartType::Html(html) => Some(Cow::Borrowed(&**html)),
+        _ => None,
+    });
+    match html {
+        Some(html) => (HTML, html),
+        None => (PLAIN, message.body_text(0).unwrap_or_default()),
     }
 }
 
@@ -154,13 +196,6 @@ fn original(item: String, kind: SmartSend, replace_mime: bool) -> Original {
         quoted: !replace_mime,
         with_attachments: kind == SmartSend::Forward,
     }
-}
-
-/// Now, as a message has it (ASDTYPE 2.3).
-pub(super) fn now() -> String {
-    jiff::Timestamp::now()
-        .strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        .to_string()
 }
 
 /// A NUL cannot be written into an answer.

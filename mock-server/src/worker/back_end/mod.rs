@@ -1,11 +1,13 @@
 //! The back-end application: executes EAS commands.
 
 pub(super) mod answers;
+mod bodies;
 mod content;
 mod directory;
 mod folders;
 mod items;
 mod mail;
+mod mime;
 mod ping;
 mod provision;
 mod recipients;

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use eas::ProtocolVersion;
 use eas::commands::{
     Change, ClientCommand, CollectionAnswer, CommandResponse, Skipped, SyncAnswer, SyncCollection,
     SyncRequest,
@@ -11,7 +10,8 @@ use eas::commands::{
 use eas::status::SyncStatus;
 use tokio::time::{Instant, sleep_until};
 
-use super::content::{owned, shown};
+use super::bodies::{Form, MIME_IN_AN_ANSWER};
+use super::content::owned;
 use super::{Call, Outcome, Refusal, answers};
 use crate::lock;
 use crate::store::{ItemCommand, ItemResponse, Operation, StoreReply, SyncOutcome, SyncPart, Told};
@@ -47,10 +47,13 @@ impl Call<'_> {
                 StoreReply::HierarchyChanged => {
                     return self.sync_failed(SyncStatus::HierarchyChanged);
                 }
+                StoreReply::OptionsRefused => {
+                    return self.sync_failed(SyncStatus::ProtocolError);
+                }
                 _ => return self.sync_failed(SyncStatus::ServerError),
             };
             let folders = watched(&outcomes);
-            let answer = sync_answer(outcomes, self.version);
+            let answer = self.sync_answer(outcomes).await?;
             let is_empty = answer.status.is_none() && answer.collections.is_empty();
             if !is_empty {
                 return self.body(answer.encode(self.version)?);
@@ -100,7 +103,8 @@ impl Call<'_> {
             Ok(hang) => hang,
             Err(answer) => return Ok(Err(answer)),
         };
-        if request.operations() > SyncRequest::MAX_OPERATIONS {
+        let is_wrong = request.collections.iter().any(is_refused);
+        if is_wrong || request.operations() > SyncRequest::MAX_OPERATIONS {
             return Ok(Err(SyncAnswer::failed(SyncStatus::ProtocolError)));
         }
         let parts = request.collections.iter().map(|part| self.sync_part(part));
@@ -156,6 +160,8 @@ impl Call<'_> {
             key: part.sync_key.to_string(),
             window: self.window(part.window_size.unwrap_or(DEFAULT_WINDOW)),
             get_changes: part.get_changes.unwrap_or(true),
+            options: part.options.clone(),
+            has_conversation_mode: part.conversation_mode.is_some(),
             deletes_as_moves: part.deletes_as_moves.unwrap_or(true),
             commands: commands.collect::<Result<_, _>>()?,
         })
@@ -179,9 +185,9 @@ pub(in crate::worker) fn item_command(command: &ClientCommand<'_>) -> Result<Ite
         ClientCommand::Add {
             client_id, data, ..
         } => ItemCommand::Add(client_id.to_string(), Box::new(owned(data)?)),
-        ClientCommand::Change { server_id, change } => {
-            ItemCommand::Change(server_id.to_string(), Box::new(owned(change)?))
-        }
+        ClientCommand::Change {
+            server_id, change, ..
+        } => ItemCommand::Change(server_id.to_string(), Box::new(owned(change)?)),
         ClientCommand::Delete { server_id } => ItemCommand::Delete(server_id.to_string()),
         ClientCommand::Fetch { server_id } => ItemCommand::Fetch(server_id.to_string()),
     })
@@ -198,90 +204,135 @@ fn watched(outcomes: &[SyncOutcome]) -> Vec<u32> {
         .collect()
 }
 
-fn sync_answer(outcomes: Vec<SyncOutcome>, version: ProtocolVersion) -> SyncAnswer<'static> {
-    let mut answer = SyncAnswer::default();
-    for outcome in outcomes {
-        let collection = |id: String, key: String, status| CollectionAnswer {
-            sync_key: key.into(),
-            id: id.into(),
-            status,
-            more_available: false,
-            changes: Vec::new(),
-            responses: Vec::new(),
-            skipped: Skipped::default(),
-        };
-        match outcome {
-            SyncOutcome::Unchanged(_) => {}
-            SyncOutcome::NoFolder(_) => {
-                return SyncAnswer::failed(SyncStatus::HierarchyChanged);
-            }
-            SyncOutcome::BadKey(id) => {
-                answer
-                    .collections
-                    .push(collection(id, "0".to_owned(), SyncStatus::InvalidSyncKey));
-            }
-            SyncOutcome::Changes {
-                id,
-                key,
-                changes,
-                more,
-                responses,
-            } => {
-                let changes = changes.into_iter().map(|change| told(change, version));
-                let responses = responses.into_iter().map(|one| response(one, version));
-                answer.collections.push(CollectionAnswer {
-                    more_available: more,
-                    changes: changes.collect(),
-                    responses: responses.collect(),
-                    ..collection(id, key, SyncStatus::Success)
-                });
+/// Whether a collection asks for what no collection has (Status 4): changes with key 0
+/// (ASCMD 2.2.3.84), or options with other values than the specification's.
+fn is_refused(part: &SyncCollection<'_>) -> bool {
+    /// Conflict: the client wins, or the server does (ASCMD 2.2.3.34).
+    const CONFLICT: std::ops::RangeInclusive<u8> = 0..=1;
+    /// MIMETruncation (ASCMD 2.2.3.111).
+    const MIME_TRUNCATION: std::ops::RangeInclusive<u8> = 0..=8;
+    let has_bad_options = part.options.as_ref().is_some_and(|options| {
+        !Form::of_sync(options).is_valid()
+            || options.conflict.is_some_and(|one| !CONFLICT.contains(&one))
+            || options
+                .mime_truncation
+                .is_some_and(|one| !MIME_TRUNCATION.contains(&one))
+    });
+    has_bad_options || (part.sync_key == "0" && part.get_changes == Some(true))
+}
+
+impl Call<'_> {
+    async fn sync_answer(
+        &self,
+        outcomes: Vec<SyncOutcome>,
+    ) -> Result<SyncAnswer<'static>, Refusal> {
+        let mut answer = SyncAnswer::default();
+        let mut mime_room = MIME_IN_AN_ANSWER;
+        for outcome in outcomes {
+            let collection = |id: String, key: String, status| CollectionAnswer {
+                sync_key: key.into(),
+                id: id.into(),
+                status,
+                more_available: false,
+                changes: Vec::new(),
+                responses: Vec::new(),
+                skipped: Skipped::default(),
+            };
+            match outcome {
+                SyncOutcome::Unchanged(_) => {}
+                SyncOutcome::NoFolder(_) => {
+                    return Ok(SyncAnswer::failed(SyncStatus::HierarchyChanged));
+                }
+                SyncOutcome::BadKey(id) => {
+                    answer.collections.push(collection(
+                        id,
+                        "0".to_owned(),
+                        SyncStatus::InvalidSyncKey,
+                    ));
+                }
+                SyncOutcome::Changes {
+                    id,
+                    key,
+                    changes,
+                    more,
+                    responses,
+                    options,
+                } => {
+                    let form = Form::of_sync(&options);
+                    let mut part = CollectionAnswer {
+                        more_available: more,
+                        ..collection(id, key, SyncStatus::Success)
+                    };
+                    for change in changes {
+                        part.changes
+                            .push(self.told(change, &form, &mut mime_room).await?);
+                    }
+                    for one in responses {
+                        part.responses
+                            .push(self.response(one, &form, &mut mime_room).await?);
+                    }
+                    answer.collections.push(part);
+                }
             }
         }
+        Ok(answer)
     }
-    answer
-}
 
-fn told(change: Told, version: ProtocolVersion) -> Change<'static> {
-    match change {
-        Told::Add(id, data) => Change::Add {
-            server_id: id.into(),
-            data: shown(*data, version),
-        },
-        Told::Update(id, change) => Change::Update {
-            server_id: id.into(),
-            change: *change,
-        },
-        Told::Delete(id) => Change::Delete {
-            server_id: id.into(),
-        },
+    async fn told(
+        &self,
+        change: Told,
+        form: &Form,
+        mime_room: &mut usize,
+    ) -> Result<Change<'static>, Refusal> {
+        Ok(match change {
+            Told::Add(id, data) => Change::Add {
+                server_id: id.into(),
+                data: self.formed(*data, form, mime_room).await?,
+            },
+            Told::Update(id, change) => Change::Update {
+                server_id: id.into(),
+                change: self.formed_change(*change, form, mime_room).await?,
+            },
+            Told::Delete(id) => Change::Delete {
+                server_id: id.into(),
+            },
+            Told::SoftDelete(id) => Change::SoftDelete {
+                server_id: id.into(),
+            },
+        })
     }
-}
 
-fn response(response: ItemResponse, version: ProtocolVersion) -> CommandResponse<'static> {
-    match response {
-        ItemResponse::Added(client_id, server_id) => CommandResponse::Add {
-            client_id: client_id.into(),
-            server_id: Some(server_id.into()),
-            status: SyncStatus::Success,
-        },
-        ItemResponse::NotAdded(client_id, status) => CommandResponse::Add {
-            client_id: client_id.into(),
-            server_id: None,
-            status: SyncStatus::from_code(status),
-        },
-        ItemResponse::NotChanged(server_id, status) => CommandResponse::Change {
-            server_id: server_id.into(),
-            status: SyncStatus::from_code(status),
-        },
-        ItemResponse::NotFetched(server_id, status) => CommandResponse::Fetch {
-            server_id: server_id.into(),
-            status: SyncStatus::from_code(status),
-            data: None,
-        },
-        ItemResponse::Fetched(server_id, data) => CommandResponse::Fetch {
-            server_id: server_id.into(),
-            status: SyncStatus::Success,
-            data: Some(shown(*data, version)),
-        },
+    async fn response(
+        &self,
+        response: ItemResponse,
+        form: &Form,
+        mime_room: &mut usize,
+    ) -> Result<CommandResponse<'static>, Refusal> {
+        Ok(match response {
+            ItemResponse::Added(client_id, server_id) => CommandResponse::Add {
+                client_id: client_id.into(),
+                server_id: Some(server_id.into()),
+                status: SyncStatus::Success,
+            },
+            ItemResponse::NotAdded(client_id, status) => CommandResponse::Add {
+                client_id: client_id.into(),
+                server_id: None,
+                status: SyncStatus::from_code(status),
+            },
+            ItemResponse::NotChanged(server_id, status) => CommandResponse::Change {
+                server_id: server_id.into(),
+                status: SyncStatus::from_code(status),
+            },
+            ItemResponse::NotFetched(server_id, status) => CommandResponse::Fetch {
+                server_id: server_id.into(),
+                status: SyncStatus::from_code(status),
+                data: None,
+            },
+            ItemResponse::Fetched(server_id, data) => CommandResponse::Fetch {
+                server_id: server_id.into(),
+                status: SyncStatus::Success,
+                data: Some(self.formed(*data, &form.whole(), mime_room).await?),
+            },
+        })
     }
 }

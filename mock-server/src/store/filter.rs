@@ -1,0 +1,294 @@
+//! The filter of a collection (ASCMD 2.2.3.68.2): which items a device is told of, and which it is to
+//! drop because they have left the window.
+
+use std::collections::BTreeSet;
+
+use eas::commands::{Class, FilterType, ItemData};
+use jiff::{Span, Zoned};
+
+use super::Told;
+use super::folder::{Folder, Next, Room, View};
+use super::log::What;
+use super::place;
+
+/// What a device may see of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Filter {
+    /// Everything.
+    All,
+    /// Messages received since, and appointments that end since, as `20260314T030000`.
+    Since(String),
+    /// Tasks that are not done.
+    Incomplete,
+}
+
+impl Filter {
+    /// The filter of that type, where the class has it.
+    pub(super) fn new(filter: Option<FilterType>, class: Option<Class>, now: &Zoned) -> Self {
+        let span = match (filter.map_or(0, |filter| filter.0), class) {
+            (8, Some(Class::Tasks)) => return Self::Incomplete,
+            (_, None | Some(Class::Contacts | Class::Notes | Class::Tasks)) => return Self::All,
+            (1, _) => Span::new().days(1),
+            (2, _) => Span::new().days(3),
+            (3, _) => Span::new().weeks(1),
+            (4, _) => Span::new().weeks(2),
+            (5, _) => Span::new().months(1),
+            (6, _) => Span::new().months(3),
+            (7, _) => Span::new().months(6),
+            _ => return Self::All,
+        };
+        match now.checked_sub(span) {
+            Ok(since) => Self::Since(since.strftime("%Y%m%dT%H%M%S").to_string()),
+            // Only in the first days of the calendar.
+            Err(_) => Self::All,
+        }
+    }
+
+    /// Whether an item is inside. What names no time is.
+    pub(super) fn holds(&self, data: &ItemData<'_>) -> bool {
+        let since = match self {
+            Self::All => return true,
+            Self::Incomplete => return !matches!(data, ItemData::Task(task) if task.complete),
+            Self::Since(since) => since,
+        };
+        let is_since = |time: &str| time.is_empty() || compact(time) >= *since;
+        match data {
+            ItemData::Email(email) => is_since(&email.date_received),
+            ItemData::Calendar(one) => {
+                let end = match &*one.end {
+                    "" => &*one.start,
+                    end => end,
+                };
+                let series = one.recurrence.as_ref();
+                let last = series.map(|series| series.until.as_deref().unwrap_or_default());
+                is_since(end) || last.is_some_and(is_since)
+            }
+            _ => true,
+        }
+    }
+}
+
+/// The two forms of a time (ASDTYPE 2.7.2) in one that compares as text, without the fraction.
+fn compact(time: &str) -> String {
+    let digits = time.chars().filter(|one| !matches!(one, '-' | ':'));
+    digits.take("20260314T030000".len()).collect()
+}
+
+/// What a device does not have because of its filter, and how the last answer changed that.
+#[derive(Debug, Default)]
+pub(super) struct Outside {
+    /// Items that the device was not told of, or told to drop.
+    items: BTreeSet<u32>,
+    /// The same before the last answer.
+    before: BTreeSet<u32>,
+    /// Items that the last answer moved across the border.
+    moved: BTreeSet<u32>,
+}
+
+impl Outside {
+    /// What a device is told next. The last answer has not changed yet: see [`Step`].
+    pub(super) fn next(&self, folder: &Folder, view: View, room: Room, filter: &Filter) -> Step {
+        let mut step = self.step(view.known);
+        if *filter == Filter::All && self.items.is_empty() {
+            step.next = folder.next(view, room);
+            return step;
+        }
+        step.cross(folder, view, room, filter);
+        while !step.next.more {
+            let view = View {
+                known: step.next.known,
+                ..view
+            };
+            let batch = folder.next(view, step.left(room));
+            step.next.known = batch.known;
+            for change in batch.changes {
+                step.take(change, folder, filter);
+            }
+            if !batch.more {
+                break;
+            }
+            if step.is_full(room) {
+                step.next.more = step.count_new(folder, view, filter) > 0;
+                break;
+            }
+        }
+        step
+    }
+
+    /// The last answer again: what it told between `view` and `after`.
+    pub(super) fn again(
+        &self,
+        folder: &Folder,
+        view: View,
+        room: Room,
+        (after, filter): (usize, &Filter),
+    ) -> Next {
+        let mut next = folder.again(view, room, after);
+        if self.items.is_empty() && self.before.is_empty() {
+            return next;
+        }
+        let crossed = self.moved.iter();
+        let crossed = crossed.filter_map(|number| self.crossed(folder, *number));
+        let mut changes: Vec<Told> = crossed.collect();
+        changes.extend(
+            next.changes
+                .into_iter()
+                .filter(|one| self.is_told_again(one)),
+        );
+        next.changes = changes;
+        let mut rest = self.step(next.known);
+        rest.moved.clone_from(&self.moved);
+        next.more = rest.count_new(folder, view, filter) > 0;
+        next
+    }
+
+    fn is_told_again(&self, change: &Told) -> bool {
+        let Some(number) = number_of(change) else {
+            return true;
+        };
+        let was_outside = self.before.contains(&number);
+        let is_outside = self.items.contains(&number);
+        match change {
+            Told::Add(..) => !is_outside,
+            Told::Update(..) => !was_outside && !is_outside && !self.moved.contains(&number),
+            Told::Delete(_) | Told::SoftDelete(_) => !was_outside,
+        }
+    }
+
+    /// The change of an item that crossed the border.
+    fn crossed(&self, folder: &Folder, number: u32) -> Option<Told> {
+        if self.items.contains(&number) {
+            return Some(Told::SoftDelete(folder.id(number)));
+        }
+        folder.told_as_new(number)
+    }
+
+    /// An empty answer after that position.
+    fn step(&self, known: usize) -> Step {
+        Step {
+            next: Next {
+                changes: Vec::new(),
+                bytes: 0,
+                known,
+                more: false,
+            },
+            items: self.items.clone(),
+            moved: BTreeSet::new(),
+        }
+    }
+
+    /// The device has the answer before, and gets this one.
+    pub(super) fn advance(&mut self, items: BTreeSet<u32>, moved: BTreeSet<u32>) {
+        self.before = std::mem::replace(&mut self.items, items);
+        self.moved = moved;
+    }
+
+    /// Nothing was told, but items outside were passed over.
+    pub(super) fn pass_over(&mut self, items: BTreeSet<u32>) {
+        self.items = items;
+    }
+
+    /// How many changes a device would be told of.
+    pub(super) fn count(&self, folder: &Folder, view: View, filter: &Filter) -> usize {
+        if *filter == Filter::All && self.items.is_empty() {
+            return folder.count(view);
+        }
+        let step = self.step(view.known);
+        let crossing = folder.known_items(view);
+        let crossing =
+            crossing.filter(|(number, data)| self.items.contains(number) == filter.holds(data));
+        crossing.count() + step.count_new(folder, view, filter)
+    }
+}
+
+/// An answer in the making.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) next: Next,
+    pub(super) items: BTreeSet<u32>,
+    pub(super) moved: BTreeSet<u32>,
+}
+
+impl Step {
+    fn left(&self, room: Room) -> Room {
+        Room {
+            changes: room.changes.saturating_sub(self.next.changes.len()),
+            bytes: room.bytes.saturating_sub(self.next.bytes),
+        }
+    }
+
+    fn is_full(&self, room: Room) -> bool {
+        let left = self.left(room);
+        left.changes == 0 || left.bytes == 0
+    }
+
+    /// Items that the device knows of, and that have crossed the border of the window.
+    fn cross(&mut self, folder: &Folder, view: View, room: Room, filter: &Filter) {
+        for (number, data) in folder.known_items(view) {
+            let is_inside = filter.holds(data);
+            if self.items.contains(&number) != is_inside {
+                continue;
+            }
+            if self.is_full(room) {
+                self.next.more = true;
+                return;
+            }
+            self.moved.insert(number);
+            if is_inside {
+                self.items.remove(&number);
+                self.next.bytes += folder.content(number).map_or(0, |one| one.text_size());
+                self.next.changes.extend(folder.told_as_new(number));
+            } else {
+                self.items.insert(number);
+                self.next.changes.push(Told::SoftDelete(folder.id(number)));
+            }
+        }
+    }
+
+    /// Takes a change into the answer, unless the filter keeps it from the device.
+    fn take(&mut self, change: Told, folder: &Folder, filter: &Filter) {
+        let Some(number) = number_of(&change) else {
+            return;
+        };
+        let is_told = match &change {
+            Told::Add(_, data) if filter.holds(data) => true,
+            Told::Add(..) => {
+                self.items.insert(number);
+                false
+            }
+            Told::Update(..) => !self.items.contains(&number) && !self.moved.contains(&number),
+            Told::Delete(_) | Told::SoftDelete(_) => !self.items.remove(&number),
+        };
+        if is_told {
+            self.next.bytes += folder.content(number).map_or(0, |one| one.text_size());
+            self.next.changes.push(change);
+        }
+    }
+
+    /// How many entries of the log are left that the device is told of.
+    fn count_new(&self, folder: &Folder, view: View, filter: &Filter) -> usize {
+        let view = View {
+            known: self.next.known,
+            ..view
+        };
+        let mut items = self.items.clone();
+        let is_told = |(number, what): (u32, What)| match what {
+            What::Created => {
+                let content = folder.content(number);
+                let is_inside = content.is_none_or(|one| filter.holds(&one.data));
+                if !is_inside {
+                    items.insert(number);
+                }
+                is_inside
+            }
+            What::Changed => !items.contains(&number) && !self.moved.contains(&number),
+            What::Deleted => !items.remove(&number),
+        };
+        folder.pending(view).map(is_told).filter(|one| *one).count()
+    }
+}
+
+fn number_of(change: &Told) -> Option<u32> {
+    let (Told::Add(id, _) | Told::Update(id, _) | Told::Delete(id) | Told::SoftDelete(id)) = change;
+    place(id).map(|(_, number)| number)
+}

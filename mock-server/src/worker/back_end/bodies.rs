@@ -1,0 +1,419 @@
+//! Bodies of items in the form that a request asks for (ASAIRS 2.2.2.12).
+
+use std::borrow::Cow;
+
+use eas::ProtocolVersion;
+use eas::commands::{BodyPreference, Email, Fetch, ItemChange, ItemData, SyncOptions};
+
+use super::content::shown;
+use super::mime::build;
+use super::{Call, Refusal};
+use crate::body::{HTML, MIME, PLAIN, RTF, cut, html, is_smime, rtf, text};
+
+/// MIMESupport: never, for S/MIME messages, for all (ASCMD 2.2.3.110.3).
+const NEVER: u8 = 0;
+const FOR_SMIME: u8 = 1;
+const FOR_ALL: u8 = 2;
+
+/// Bytes of MIME in one answer. Attachments are part of it, which the store does not count when it
+/// fills an answer. A message that exceeds what is left is cut, and the client fetches it alone.
+pub(super) const MIME_IN_AN_ANSWER: usize = 8 << 20;
+
+/// The form in which a request wants bodies.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Form {
+    preferences: Vec<BodyPreference>,
+    mime_support: Option<u8>,
+    /// Bytes of MIME at most, if its preference names no size.
+    mime_size: Option<u32>,
+    /// Nothing is cut.
+    is_whole: bool,
+}
+
+impl Form {
+    pub(super) fn of_sync(options: &SyncOptions) -> Self {
+        Self {
+            preferences: options.bodies.clone(),
+            mime_support: options.mime_support,
+            mime_size: options.mime_truncation_size(),
+            is_whole: false,
+        }
+    }
+
+    pub(super) fn of_fetch(fetch: &Fetch<'_>) -> Self {
+        Self {
+            preferences: fetch.bodies.clone(),
+            mime_support: fetch.mime_support,
+            ..Self::default()
+        }
+    }
+
+    /// The same form, and nothing is cut: what Fetch of a Sync asks for (ASCMD 2.2.3.67.2).
+    pub(super) fn whole(&self) -> Self {
+        Self {
+            is_whole: true,
+            ..self.clone()
+        }
+    }
+
+    /// Whether the values exist, and each type is named once (ASAIRS 2.2.2.12).
+    pub(super) fn is_valid(&self) -> bool {
+        let mut types: Vec<u8> = self.preferences.iter().map(|one| one.body_type).collect();
+        types.sort_unstable();
+        types.iter().all(|one| (PLAIN..=MIME).contains(one))
+            && types.windows(2).all(|two| two[0] != two[1])
+            && self.mime_support.is_none_or(|support| support <= FOR_ALL)
+    }
+
+    /// Whether a message is sent as MIME. A client that takes nothing but MIME need not say more.
+    fn takes_mime(&self, is_smime: bool, version: ProtocolVersion) -> bool {
+        let is_named = |one: &BodyPreference| one.body_type == MIME;
+        let is_supported = match self.mime_support {
+            None => version.has_air_sync_base() && self.preferences.len() == 1,
+            Some(NEVER) => false,
+            Some(FOR_SMIME) => is_smime,
+            Some(_) => true,
+        };
+        is_supported && (!version.has_air_sync_base() || self.preferences.iter().any(is_named))
+    }
+
+    /// The preferences that a message can fulfil, the best first: MIME where it is wanted, then the
+    /// form of the message itself, then the richest.
+    fn candidates(
+        &self,
+        native: u8,
+        takes_mime: bool,
+        version: ProtocolVersion,
+    ) -> Vec<BodyPreference> {
+        if takes_mime && !version.has_air_sync_base() {
+            return vec![BodyPreference {
+                body_type: MIME,
+                ..BodyPreference::default()
+            }];
+        }
+        let is_possible = |one: &BodyPreference| one.body_type != MIME || takes_mime;
+        let possible = self.preferences.iter().copied().filter(is_possible);
+        let mut candidates: Vec<BodyPreference> = possible.collect();
+        candidates.sort_by_key(|one| match one.body_type {
+            MIME => 0,
+            own if own == native => 1,
+            HTML => 2,
+            PLAIN => 3,
+            _ => 4,
+        });
+        if candidates.is_empty() {
+            let refused = self.preferences.first();
+            candidates.push(BodyPreference {
+                body_type: PLAIN,
+                ..refused.copied().unwrap_or_default()
+            });
+        }
+        candidates
+    }
+
+    /// Bytes that a body of that preference may have.
+    fn limit(&self, preference: BodyPreference) -> usize {
+        let size = match preference {
+            _ if self.is_whole => None,
+            BodyPreference {
+                truncation_size: Some(size),
+                ..
+            } => Some(size),
+            BodyPreference {
+                body_type: MIME, ..
+            } => self.mime_size,
+            _ => None,
+        };
+        size.map_or(usize::MAX, |size| size as usize)
+    }
+
+    /// Puts the body of a message into this form; `mime` is the whole message, if it is to be sent so.
+    fn apply(
+        &self,
+        email: &mut Email<'static>,
+        mime: Option<&str>,
+        version: ProtocolVersion,
+        mime_room: &mut usize,
+    ) {
+        let candidates = self.candidates(email.body_type, mime.is_some(), version);
+        let body_of = |preference: BodyPreference| match preference.body_type {
+            MIME => Cow::Borrowed(mime.unwrap_or_default()),
+            HTML => html(email),
+            RTF => Cow::Owned(rtf(&text(email))),
+            _ => text(email),
+        };
+        let fits = |preference: &BodyPreference| {
+            !preference.all_or_none || body_of(*preference).len() <= self.limit(*preference)
+        };
+        let fitting = candidates.iter().copied().find(fits);
+        // None fits: the answer says what there would be.
+        let Some(preference) = fitting.or(candidates.first().copied()) else {
+            return;
+        };
+        let body = body_of(preference);
+        let mut limit = fitting.map_or(0, |preference| self.limit(preference));
+        if preference.body_type == MIME {
+            limit = limit.min(*mime_room);
+        }
+        let left = cut(&body, limit).to_owned();
+        if preference.body_type == MIME {
+            *mime_room -= left.len();
+        }
+        let is_cut = left.len() < body.len();
+        let size = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        let preview = preference.preview.map(|length| {
+            let text = text(email);
+            text.chars().take(length.into()).collect::<String>()
+        });
+        let native = Some(email.body_type).filter(|native| *native != MIME);
+        email.preview = preview.unwrap_or_default().into();
+        email.native_body_type = native;
+        email.estimated_size = is_cut.then_some(size);
+        email.truncated = is_cut;
+        email.body_type = preference.body_type;
+        email.body = left.into();
+    }
+}
+
+impl Call<'_> {
+    /// An item as the client of this request sees it.
+    pub(super) async fn formed(
+        &self,
+        data: ItemData<'static>,
+        form: &Form,
+        mime_room: &mut usize,
+    ) -> Result<ItemData<'static>, Refusal> {
+        let mut data = shown(data, self.version);
+        if let ItemData::Email(email) = &mut data {
+            let mime = match form.takes_mime(is_smime(email), self.version) {
+                true => Some(self.mime(email).await?),
+                false => None,
+            };
+            form.apply(email, mime.as_deref(), self.version, mime_room);
+        }
+        Ok(data)
+    }
+
+    /// A change as the client of this request sees it.
+    pub(super) async fn formed_change(
+        &self,
+        change: ItemChange<'static>,
+        form: &Form,
+        mime_room: &mut usize,
+    ) -> Result<ItemChange<'static>, Refusal> {
+        Ok(match change {
+            ItemChange::Data(data) => ItemChange::Data(self.formed(data, form, mime_room).await?),
+            change => change,
+        })
+    }
+
+    /// A message as MIME with its attachments: the very one that was sent if it is S/MIME.
+    async fn mime(&self, email: &Email<'static>) -> Result<String, Refusal> {
+        if email.body_type == MIME {
+            return Ok(email.body.to_string());
+        }
+        let mut blobs = Vec::with_capacity(email.attachments.len());
+        for attachment in &email.attachments {
+            blobs.extend(self.fetch_attachment(&attachment.file_reference).await?);
+        }
+        Ok(build(email, blobs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HTML_BODY: &str = "<b>Grüße</b> an alle";
+
+    fn prefers(body_type: u8, truncation_size: Option<u32>, all_or_none: bool) -> BodyPreference {
+        BodyPreference {
+            body_type,
+            truncation_size,
+            all_or_none,
+            preview: None,
+        }
+    }
+
+    fn formed(body: &str, native: u8, form: &Form, version: ProtocolVersion) -> Email<'static> {
+        let mut email = Email {
+            body: body.to_owned().into(),
+            body_type: native,
+            ..Email::default()
+        };
+        let mime = form.takes_mime(false, version).then_some("To: x\r\n\r\ny");
+        let mut mime_room = 30;
+        form.apply(&mut email, mime, version, &mut mime_room);
+        let used = if email.body_type == MIME {
+            email.body.len()
+        } else {
+            0
+        };
+        assert_eq!(mime_room, 30 - used);
+        email
+    }
+
+    /// Type of the answer, its body, whether it was cut, and the size of the whole.
+    fn outcome(body: &str, native: u8, form: &Form) -> (u8, String, bool, Option<u32>) {
+        let email = formed(body, native, form, ProtocolVersion::V14_1);
+        let size = email.estimated_size;
+        (
+            email.body_type,
+            email.body.into_owned(),
+            email.truncated,
+            size,
+        )
+    }
+
+    #[test]
+    fn the_best_preference_is_the_own_form_then_the_richest() {
+        for (native, types, chosen) in [
+            (HTML, &[PLAIN, HTML][..], HTML),
+            (HTML, &[HTML, PLAIN], HTML),
+            (PLAIN, &[HTML, PLAIN], PLAIN),
+            (PLAIN, &[RTF, HTML], HTML),
+            (HTML, &[RTF, PLAIN], PLAIN),
+            (HTML, &[RTF], RTF),
+            (HTML, &[PLAIN, MIME], PLAIN),
+            (HTML, &[MIME], MIME),
+            (HTML, &[], PLAIN),
+        ] {
+            let form = Form {
+                preferences: types.iter().map(|one| prefers(*one, None, false)).collect(),
+                ..Form::default()
+            };
+            assert_eq!(outcome("x", native, &form).0, chosen, "{native} {types:?}");
+        }
+    }
+
+    #[test]
+    fn mime_is_sent_where_mime_support_allows_it() {
+        for (support, types, chosen) in [
+            (0, &[MIME][..], PLAIN),
+            (0, &[HTML, MIME], HTML),
+            (1, &[HTML, MIME], HTML),
+            (2, &[HTML, MIME], MIME),
+            (2, &[MIME], MIME),
+            (2, &[HTML], HTML),
+        ] {
+            let form = Form {
+                preferences: types.iter().map(|one| prefers(*one, None, false)).collect(),
+                mime_support: Some(support),
+                ..Form::default()
+            };
+            assert_eq!(outcome("x", HTML, &form).0, chosen, "{support} {types:?}");
+        }
+        let signed = Form {
+            preferences: vec![prefers(MIME, None, false)],
+            mime_support: Some(FOR_SMIME),
+            ..Form::default()
+        };
+        assert!(signed.takes_mime(true, ProtocolVersion::V14_1));
+    }
+
+    #[test]
+    fn a_body_is_cut_unless_all_or_none_forbids_it() {
+        let whole = HTML_BODY.len() as u32;
+        let text = "Grüße an alle";
+        for (preferences, expected) in [
+            (
+                vec![prefers(HTML, Some(whole), false)],
+                (HTML, HTML_BODY, false, None),
+            ),
+            // The fifth and sixth byte are one character.
+            (
+                vec![prefers(PLAIN, Some(3), false)],
+                (PLAIN, "Gr", true, Some(text.len() as u32)),
+            ),
+            (
+                vec![prefers(HTML, Some(0), false)],
+                (HTML, "", true, Some(whole)),
+            ),
+            (
+                vec![
+                    prefers(HTML, Some(20), true),
+                    prefers(PLAIN, Some(5), false),
+                ],
+                (PLAIN, "Grü", true, Some(text.len() as u32)),
+            ),
+            (
+                vec![
+                    prefers(HTML, Some(whole), true),
+                    prefers(PLAIN, None, false),
+                ],
+                (HTML, HTML_BODY, false, None),
+            ),
+            (
+                vec![prefers(HTML, Some(3), true)],
+                (HTML, "", true, Some(whole)),
+            ),
+        ] {
+            let form = Form {
+                preferences: preferences.clone(),
+                ..Form::default()
+            };
+            let (body_type, body, truncated, size) = expected;
+            let expected = (body_type, body.to_owned(), truncated, size);
+            assert_eq!(outcome(HTML_BODY, HTML, &form), expected, "{preferences:?}");
+            assert!(!outcome(HTML_BODY, HTML, &form.whole()).2);
+        }
+    }
+
+    #[test]
+    fn a_preview_is_plain_text_of_that_many_characters() {
+        let form = Form {
+            preferences: vec![BodyPreference {
+                preview: Some(4),
+                ..prefers(HTML, Some(0), false)
+            }],
+            ..Form::default()
+        };
+        let email = formed(HTML_BODY, HTML, &form, ProtocolVersion::V14_1);
+        assert_eq!(
+            (&*email.preview, email.native_body_type),
+            ("Grüß", Some(HTML))
+        );
+    }
+
+    #[test]
+    fn version_2_5_takes_plain_text_or_mime() {
+        let form = Form {
+            preferences: vec![prefers(PLAIN, Some(3), false)],
+            mime_size: Some(2),
+            ..Form::default()
+        };
+        let plain = formed(HTML_BODY, HTML, &form, ProtocolVersion::V2_5);
+        assert_eq!(
+            (plain.body_type, &*plain.body, plain.truncated),
+            (PLAIN, "Gr", true)
+        );
+        let form = Form {
+            mime_support: Some(FOR_ALL),
+            ..form
+        };
+        let mime = formed(HTML_BODY, HTML, &form, ProtocolVersion::V2_5);
+        assert_eq!(
+            (mime.body_type, &*mime.body, mime.truncated),
+            (MIME, "To", true)
+        );
+    }
+
+    #[test]
+    fn types_exist_and_are_named_once() {
+        for (types, support, valid) in [
+            (&[][..], None, true),
+            (&[PLAIN, HTML, RTF, MIME], Some(FOR_ALL), true),
+            (&[0], None, false),
+            (&[5], None, false),
+            (&[HTML, PLAIN, HTML], None, false),
+            (&[HTML], Some(3), false),
+        ] {
+            let form = Form {
+                preferences: types.iter().map(|one| prefers(*one, None, false)).collect(),
+                mime_support: support,
+                ..Form::default()
+            };
+            assert_eq!(form.is_valid(), valid, "{types:?} {support:?}");
+        }
+    }
+}
