@@ -8,6 +8,8 @@ pub const PROTOCOL_VERSION: &str = "MS-ASProtocolVersion";
 /// Request header: the current policy key. Not sent on Ping, Autodiscover and OPTIONS (ASPROV
 /// 3.1.5.1).
 pub const POLICY_KEY: &str = "X-MS-PolicyKey";
+/// Request header, with a plain query only: `T` asks for the answer of ItemOperations in several parts.
+pub const ACCEPT_MULTIPART: &str = "MS-ASAcceptMultiPart";
 /// Answer header: the versions a server speaks.
 pub const PROTOCOL_VERSIONS: &str = "MS-ASProtocolVersions";
 /// Answer header: the commands a server speaks.
@@ -53,6 +55,8 @@ pub fn is_html_type(content_type: &str) -> bool {
 
 /// Media type of every WBXML body.
 pub const WBXML: &str = "application/vnd.ms-sync.wbxml";
+/// Media type of an ItemOperations answer in several parts (ASCMD 2.2.1.10.1).
+pub const MULTIPART: &str = "application/vnd.ms-sync.multipart";
 /// Media type of SendMail up to 12.1.
 pub const MIME: &str = "message/rfc822";
 

@@ -6,6 +6,7 @@
 //!   are written with the same types;
 //! * [`status`]: what every Status and HTTP status means and what a client does about it;
 //! * [`query`]: the two forms of the request URI;
+//! * [`multipart`]: answers that consist of several parts;
 //! * [`http`]: header and media type names.
 //!
 //! Sections cited as *ASCMD*, *ASHTTP*, *ASPROV* and *ASWBXML* are those of Microsoft's open
@@ -13,6 +14,7 @@
 
 pub mod commands;
 pub mod http;
+pub mod multipart;
 pub mod query;
 pub mod status;
 mod version;

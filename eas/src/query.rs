@@ -114,6 +114,9 @@ pub struct Query {
     /// Store a sent message in Sent Items (SendMail, SmartReply and SmartForward up to 12.1,
     /// `SaveInSent=T`).
     pub save_in_sent: bool,
+    /// The answer of ItemOperations may come in several parts. In a base64 query only; with a plain query it
+    /// is a header ([`http::ACCEPT_MULTIPART`](crate::http::ACCEPT_MULTIPART)).
+    pub accepts_multipart: bool,
     /// The folder of the message that is answered or forwarded (SmartReply and SmartForward up to
     /// 12.1).
     pub collection_id: Option<String>,
@@ -155,6 +158,8 @@ mod tag {
 
 /// The Options byte's SaveInSent bit.
 const SAVE_IN_SENT: u8 = 0x01;
+/// The Options byte's AcceptMultiPart bit.
+const ACCEPT_MULTIPART: u8 = 0x02;
 
 impl Query {
     /// A query with nothing but a command and a device.
@@ -170,6 +175,7 @@ impl Query {
             device_type: device_type.into(),
             binary: None,
             save_in_sent: false,
+            accepts_multipart: false,
             collection_id: None,
             item_id: None,
             long_id: None,
@@ -238,9 +244,11 @@ impl Query {
                 push_counted(&mut bytes, id.as_bytes());
             }
         }
-        if self.save_in_sent {
+        let options = u8::from(self.save_in_sent) * SAVE_IN_SENT
+            | u8::from(self.accepts_multipart) * ACCEPT_MULTIPART;
+        if options != 0 {
             bytes.push(tag::OPTIONS);
-            push_counted(&mut bytes, &[SAVE_IN_SENT]);
+            push_counted(&mut bytes, &[options]);
         }
         if let Some(user) = &self.user {
             bytes.push(tag::USER);
@@ -335,7 +343,9 @@ impl Query {
             let text = || Some(String::from_utf8_lossy(value).into_owned());
             match tag {
                 tag::OPTIONS => {
-                    query.save_in_sent = value.first().is_some_and(|bits| bits & SAVE_IN_SENT != 0);
+                    let bits = value.first().copied().unwrap_or(0);
+                    query.save_in_sent = bits & SAVE_IN_SENT != 0;
+                    query.accepts_multipart = bits & ACCEPT_MULTIPART != 0;
                 }
                 tag::USER => query.user = text(),
                 tag::ATTACHMENT_NAME => query.attachment_name = text(),
@@ -479,6 +489,32 @@ mod tests {
             bytes.ends_with(b"\x07easload\x01\x015\x03\x0b5:12 & more\x07\x01\x01"),
             "{bytes:?}"
         );
+    }
+
+    /// The Options byte of ASHTTP 2.2.1.1.1.1.3.
+    #[test]
+    fn options_are_bits_of_one_byte() {
+        let fields = BinaryFields {
+            version: ProtocolVersion::V14_1,
+            locale: 0x0409,
+            policy_key: None,
+        };
+        for (save_in_sent, accepts_multipart, end) in [
+            (false, false, &b"easload"[..]),
+            (true, false, b"easload\x07\x01\x01"),
+            (false, true, b"easload\x07\x01\x02"),
+            (true, true, b"easload\x07\x01\x03"),
+        ] {
+            let query = Query {
+                save_in_sent,
+                accepts_multipart,
+                binary: Some(fields),
+                ..Query::new(Command::ItemOperations, "EASLOAD00000001", "easload")
+            };
+            let text = query.to_base64(&fields);
+            assert!(BASE64.decode(&text).unwrap().ends_with(end), "{text}");
+            assert_eq!(Query::parse(&text), Ok(query));
+        }
     }
 
     #[test]

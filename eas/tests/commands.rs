@@ -861,17 +861,21 @@ fn fetch_answer() -> impl Strategy<Value = FetchAnswer<'static>> {
         maybe(text()),
         maybe(text()),
         maybe(text()),
+        maybe(text()),
         maybe(class()),
         maybe(fetched_content()),
     )
         .prop_map(
-            |(status, collection_id, server_id, file_reference, class, content)| FetchAnswer {
-                status,
-                collection_id,
-                server_id,
-                file_reference,
-                class,
-                content,
+            |(status, collection_id, server_id, long_id, file_reference, class, content)| {
+                FetchAnswer {
+                    status,
+                    collection_id,
+                    server_id,
+                    long_id,
+                    file_reference,
+                    class,
+                    content,
+                }
             },
         )
 }

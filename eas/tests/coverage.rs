@@ -70,7 +70,6 @@ const UNUSED: &[(&str, &[&str], &str)] = &[
     (
         "Email",
         &[
-            "DisplayTo",
             "ReplyTo",
             "Categories",
             "Category",
@@ -193,20 +192,8 @@ const UNUSED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "Search",
-        &[
-            "EqualTo",
-            "Value",
-            "LessThan",
-            "GreaterThan",
-            "UserName",
-            "Password",
-        ],
-        "searches of a document library, and by time",
-    ),
-    (
-        "Search",
-        &["Or", "ConversationId"],
-        "searches with alternatives, which are read but not written, and of conversations",
+        &["EqualTo", "UserName", "Password"],
+        "searches of a document library",
     ),
     (
         "Search",
@@ -282,7 +269,7 @@ const UNUSED: &[(&str, &[&str], &str)] = &[
     (
         "ItemOperations",
         &["Part"],
-        "answers in several parts, which no device asks for",
+        "answers in several parts, which are no single body",
     ),
     (
         "ComposeMail",
@@ -323,8 +310,8 @@ const UNUSED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "Find",
-        WHOLE_PAGE,
-        "16.1: devices search with Search, which servers of all versions know",
+        &["MaxPictures", "MaxSize", "Picture"],
+        "pictures of people",
     ),
 ];
 

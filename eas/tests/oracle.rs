@@ -157,6 +157,10 @@ fn rare_again(name: &str, body: &[u8]) -> Result<Vec<u8>, EncodeError> {
                 .unwrap()
                 .encode(ProtocolVersion::V14_1)
         }
+        "Find mailbox 16.1" | "Find GAL 16.1" => FindRequest::decode(body).unwrap().encode(),
+        "Find mailbox answer 16.1" | "Find GAL answer 16.1" | "Find refused answer 16.1" => {
+            FindAnswer::decode(body).unwrap().encode()
+        }
         "ResolveRecipients" => ResolveRecipientsRequest::decode(body).unwrap().encode(),
         "ResolveRecipients answer" => ResolveRecipientsAnswer::decode(body).unwrap().encode(),
         "ValidateCert" => ValidateCertRequest::decode(body).unwrap().encode(),
@@ -637,13 +641,11 @@ fn rare_request(name: &str, body: &[u8]) -> Option<&'static str> {
                 assert_eq!(text, "user000");
                 "Search GAL"
             }
-            SearchStore::Mailbox {
-                free_text,
-                collection_id,
-                class,
-            } => {
-                assert_eq!((&*free_text, class), ("capture", Some(Class::Email)));
-                assert!(collection_id.is_some());
+            SearchStore::Mailbox(query) => {
+                assert_eq!(query.all.free_text, ["capture"]);
+                assert_eq!(query.classes, ["Email"]);
+                assert_eq!(query.collection_ids.len(), 1);
+                assert!(!query.is_too_complex);
                 "Search mailbox"
             }
         },

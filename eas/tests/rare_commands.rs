@@ -276,11 +276,15 @@ fn searches_hold_their_conditions_at_any_depth() {
     let request = SearchRequest::decode(&request).unwrap();
     assert_eq!(request.range, (0, 4));
     assert!(request.rebuild && request.deep && request.body.is_some());
-    let store = SearchStore::Mailbox {
-        free_text: "Presentation".into(),
-        collection_id: Some("7".into()),
-        class: Some(Class::Email),
-    };
+    let store = SearchStore::Mailbox(MailboxQuery {
+        classes: vec!["Email".into()],
+        collection_ids: vec!["7".into()],
+        any: Conditions {
+            free_text: vec!["Presentation".into()],
+            ..Conditions::default()
+        },
+        ..MailboxQuery::default()
+    });
     assert_eq!(request.store, store);
     for (from, to, message) in [
         (
@@ -310,6 +314,228 @@ fn searches_hold_their_conditions_at_any_depth() {
     assert_eq!(
         nothing,
         SearchAnswer::new(SearchStatus::Success, SearchStatus::Success)
+    );
+}
+
+/// MS-ASCMD 2.2.3.86 and 2.2.3.96: times are compared with the time of receipt, without any text.
+#[test]
+fn searches_compare_the_time_of_receipt() {
+    let xml = |and: &str| {
+        body(&format!(
+            "<Search xmlns='Search' xmlns:e='Email' xmlns:as='AirSync'><Store><Name>Mailbox</Name>
+               <Query>{and}</Query></Store></Search>"
+        ))
+    };
+    let greater = "<GreaterThan><e:DateReceived/><Value>2026-03-01T00:00:00.000Z</Value>
+                   </GreaterThan>";
+    let less = "<LessThan><e:DateReceived/><Value>2026-04-01T00:00:00.000Z</Value></LessThan>";
+    let all = Conditions {
+        received_after: Some("2026-03-01T00:00:00.000Z".into()),
+        received_before: Some("2026-04-01T00:00:00.000Z".into()),
+        ..Conditions::default()
+    };
+    let found = xml(&format!(
+        "<And><as:Class>Email</as:Class>{greater}{less}</And>"
+    ));
+    let SearchStore::Mailbox(query) = SearchRequest::decode(&found).unwrap().store else {
+        panic!("no search of a mailbox");
+    };
+    assert_eq!((query.all, query.is_too_complex), (all, false));
+    for (broken, message) in [
+        (
+            greater.replace("<e:DateReceived/>", ""),
+            "Search:GreaterThan has no Email:DateReceived",
+        ),
+        (
+            "<LessThan><e:DateReceived/></LessThan>".to_owned(),
+            "Search:LessThan has no Search:Value",
+        ),
+    ] {
+        let broken = xml(&format!("<And>{broken}</And>"));
+        assert_eq!(error(SearchRequest::decode(&broken)), message);
+    }
+}
+
+/// MS-ASCMD 2.2.3.10 and 2.2.3.80.2: what servers answer with Status 8 is marked, and not refused.
+#[test]
+fn searches_of_a_wrong_structure_are_marked_as_too_complex() {
+    for (query, is_too_complex) in [
+        ("<And><FreeText>a</FreeText></And>", false),
+        ("<And><Or><FreeText>a</FreeText></Or></And>", false),
+        ("<And/>", false),
+        ("<And/><And/>", true),
+        ("<And><And><FreeText>a</FreeText></And></And>", true),
+        ("<And><Or><And/></Or></And>", true),
+        ("<And><Or><as:Class>Email</as:Class></Or></And>", true),
+        ("<Or><FreeText>a</FreeText></Or>", true),
+        ("<FreeText>a</FreeText>", true),
+        ("<as:CollectionId>5</as:CollectionId>", true),
+    ] {
+        let request = body(&format!(
+            "<Search xmlns='Search' xmlns:as='AirSync'><Store><Name>Mailbox</Name>
+               <Query>{query}</Query></Store></Search>"
+        ));
+        let SearchStore::Mailbox(found) = SearchRequest::decode(&request).unwrap().store else {
+            panic!("no search of a mailbox: {query}");
+        };
+        assert_eq!(found.is_too_complex, is_too_complex, "{query}");
+    }
+}
+
+/// MS-ASCMD 2.2.1.2 and 6.7: the parts of a Find request that must be present.
+#[test]
+fn find_requests_name_what_they_lack() {
+    let xml = "<Find xmlns='Find' xmlns:as='AirSync'>
+        <SearchId>c2b5a8e6-1b2c-4d3e-9f00-0123456789ab</SearchId><ExecuteSearch>
+        <MailBoxSearchCriterion><Query><FreeText>a</FreeText><as:Class>Email</as:Class></Query>
+        <Options><Range>0-4</Range></Options></MailBoxSearchCriterion></ExecuteSearch></Find>";
+    let request = body(xml);
+    let request = FindRequest::decode(&request).unwrap();
+    assert!(FindRequest::is_search_id(&request.search_id));
+    assert_eq!((request.range, request.deep), (Some((0, 4)), false));
+    let criterion = FindCriterion::Mailbox {
+        free_text: "a".into(),
+        class: Some("Email".into()),
+        collection_id: None,
+    };
+    assert_eq!(request.criterion, criterion);
+    for (from, to, message) in [
+        (
+            "<SearchId>c2b5a8e6-1b2c-4d3e-9f00-0123456789ab</SearchId>",
+            "",
+            "Find:Find has no Find:SearchId",
+        ),
+        (
+            "<FreeText>a</FreeText>",
+            "",
+            "Find:Query has no Find:FreeText",
+        ),
+        (
+            "0-4",
+            "four",
+            "Find:Range: expected a range such as 0-9, found `four`",
+        ),
+    ] {
+        let broken = body(&xml.replace(from, to));
+        assert_eq!(error(FindRequest::decode(&broken)), message);
+    }
+    for (search, message) in [
+        ("", "Find:Find has no Find:ExecuteSearch"),
+        (
+            "<ExecuteSearch/>",
+            "Find:ExecuteSearch has no Find:MailBoxSearchCriterion",
+        ),
+        (
+            "<ExecuteSearch><GALSearchCriterion/></ExecuteSearch>",
+            "Find:GalSearchCriterion has no Find:Query",
+        ),
+    ] {
+        let broken = format!("<Find xmlns='Find'><SearchId>x</SearchId>{search}</Find>");
+        assert_eq!(error(FindRequest::decode(&body(&broken))), message);
+    }
+}
+
+/// Elements without content are absent, and a result with a wrong value costs only itself.
+#[test]
+fn find_answers_are_read_as_far_as_they_can_be() {
+    let answer = body(
+        "<Find xmlns='Find' xmlns:e='Email' xmlns:as='AirSync' xmlns:io='ItemOperations'>
+           <Status>1</Status><Response><io:Store>Mailbox</io:Store><Status>1</Status>
+           <Result><as:ServerId>5:1</as:ServerId><Properties><e:Subject>a</e:Subject>
+             <e:Importance/><e:Read/><HasAttachments></HasAttachments></Properties></Result>
+           <Result><as:ServerId>5:2</as:ServerId><Properties><e:Importance>high</e:Importance>
+             </Properties></Result>
+           <Result/><Range/><Total/></Response></Find>",
+    );
+    let answer = FindAnswer::decode(&answer).unwrap();
+    let response = answer.response.unwrap();
+    assert_eq!((response.range, response.total), (None, None));
+    assert_eq!(response.skipped.count, 1);
+    let [result] = &response.results[..] else {
+        panic!("{:?}", response.results);
+    };
+    let FindProperties::Item(message) = &result.properties else {
+        panic!("{result:?}");
+    };
+    assert_eq!(message.subject, "a");
+    assert_eq!(message.importance, None);
+    assert!(!message.read && !message.has_attachments);
+}
+
+#[test]
+fn search_ids_are_guids() {
+    assert!(FindRequest::is_search_id(
+        "C2B5A8E6-1B2C-4D3E-9F00-0123456789ab"
+    ));
+    for other in [
+        "",
+        "1",
+        "C2B5A8E61B2C4D3E9F000123456789ab",
+        "{C2B5A8E6-1B2C-4D3E-9F00-0123456789ab}",
+        "G2B5A8E6-1B2C-4D3E-9F00-0123456789ab",
+        "C2B5A8E6-1B2C-4D3E-9F00-0123456789ab-",
+    ] {
+        assert!(!FindRequest::is_search_id(other), "{other}");
+    }
+}
+
+/// MS-ASCMD 2.2.1.10.1: the document names the parts, and holds neither body nor attachment.
+#[test]
+fn item_operations_answers_can_come_in_parts() {
+    let attachment: Vec<u8> = (0..=u8::MAX).collect();
+    let answer = ItemOperationsAnswer {
+        fetches: vec![
+            FetchAnswer {
+                long_id: Some("5:1".into()),
+                content: Some(FetchedContent::Item(ItemData::Email(Box::new(Email {
+                    body: "a body".into(),
+                    ..Email::default()
+                })))),
+                ..FetchAnswer::failed(ItemOperationsStatus::Success)
+            },
+            FetchAnswer {
+                content: Some(FetchedContent::Attachment {
+                    content_type: "image/png".into(),
+                    data: attachment.as_slice().into(),
+                    range: None,
+                    total: None,
+                }),
+                ..FetchAnswer::failed(ItemOperationsStatus::Success)
+            },
+        ],
+        ..ItemOperationsAnswer::failed(ItemOperationsStatus::Success)
+    };
+    let bytes = answer.encode_multipart(ProtocolVersion::V14_1).unwrap();
+    let parts = eas::multipart::read(&bytes).unwrap();
+    assert_eq!(parts[1..], [b"a body".as_slice(), &attachment]);
+    let xml = eas::wbxml::to_xml(parts[0]).unwrap();
+    let numbers: Vec<&str> = xml
+        .split("<Part")
+        .skip(1)
+        .map(|rest| rest.split(['>', '<']).nth(1).unwrap())
+        .collect();
+    assert_eq!(numbers, ["1", "2"], "{xml}");
+    assert!(!xml.contains("Data>"), "{xml}");
+    // A Fetch that cannot be written leaves no part behind, so that the numbers stay right.
+    let mut broken = answer.clone();
+    broken.fetches[0].content = Some(FetchedContent::Item(ItemData::Email(Box::new(Email {
+        body: "lost".into(),
+        message_class: "a\0b".into(),
+        ..Email::default()
+    }))));
+    let bytes = broken.encode_multipart(ProtocolVersion::V14_1).unwrap();
+    let parts = eas::multipart::read(&bytes).unwrap();
+    assert_eq!(parts[1..], [attachment.as_slice()]);
+    let xml = eas::wbxml::to_xml(parts[0]).unwrap();
+    assert!(
+        xml.contains("Part>1<") || xml.contains("\">1</Part>"),
+        "{xml}"
+    );
+    // As one body the same answer holds both.
+    let whole = eas::wbxml::to_xml(&answer.encode(ProtocolVersion::V14_1).unwrap()).unwrap();
+    assert!(
+        whole.contains("a body") && !whole.contains("Part>"),
+        "{whole}"
     );
 }
 

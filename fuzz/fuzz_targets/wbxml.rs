@@ -35,6 +35,8 @@ fuzz_target!(|body: &[u8]| {
     let _ = MoveItemsRequest::decode(body);
     let _ = ResolveRecipientsAnswer::decode(body);
     let _ = ResolveRecipientsRequest::decode(body);
+    let _ = FindAnswer::decode(body);
+    let _ = FindRequest::decode(body);
     let _ = SearchAnswer::decode(body);
     let _ = SearchRequest::decode(body);
     for kind in [SmartSend::Reply, SmartSend::Forward] {

@@ -36,7 +36,9 @@ impl NewMail {
                 self.to.len()
             ));
         }
-        if let Some(at) = self.to.iter().position(|to| !is_user_name(&local_part(to))) {
+        let is_wrong =
+            |to: &String| !is_user_name(&local_part(to)) || to.contains(char::is_control);
+        if let Some(at) = self.to.iter().position(is_wrong) {
             return Some(format!(
                 "`to`: expected names of 1 to {MAX_USER_NAME} bytes without control characters, \
                  found another one in place {}",

@@ -9,8 +9,12 @@ use serde::{Deserialize, Serialize};
 pub enum RequestHeader {
     /// `Accept-Encoding`.
     AcceptEncoding,
+    /// `MS-ASAcceptMultiPart`.
+    AcceptMultiPart,
     /// `Authorization`.
     Authorization,
+    /// `Content-Encoding`.
+    ContentEncoding,
     /// `Content-Type`.
     ContentType,
     /// `Cookie`.
@@ -29,9 +33,11 @@ pub enum RequestHeader {
 }
 
 impl RequestHeader {
-    const ALL: [(Self, &str); 9] = [
+    const ALL: [(Self, &str); 11] = [
         (Self::AcceptEncoding, "Accept-Encoding"),
+        (Self::AcceptMultiPart, eas::http::ACCEPT_MULTIPART),
         (Self::Authorization, "Authorization"),
+        (Self::ContentEncoding, "Content-Encoding"),
         (Self::ContentType, "Content-Type"),
         (Self::Cookie, "Cookie"),
         (Self::Host, "Host"),

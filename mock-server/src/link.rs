@@ -21,6 +21,8 @@ use crate::fault::Fault;
 use crate::headers::{HeaderLines, RequestHeader};
 use crate::store::{StoreCall, StoreReply};
 
+/// Largest request body: `httpRuntime maxRequestLength` of Exchange 2016, 10,240 kB.
+pub(crate) const MAX_BODY: u64 = 10_240 << 10;
 /// Largest message: a request body of Exchange's `maxRequestLength` (10,240 kB) with room around.
 const MAX_MESSAGE: usize = 24 << 20;
 /// Enough that a burst of small messages is one write.

@@ -15,8 +15,8 @@ use eas::wbxml::{Event, Reader, Writer};
 
 use crate::config::MockConfig;
 use crate::store::{
-    Announcement, FolderChange, Found, ItemCommand, ItemResponse, Message, Moved, Operation, Store,
-    StoreCall, StoreReply, SyncOutcome, SyncPart, Told,
+    Announcement, FolderChange, Found, ItemCommand, ItemResponse, MailboxSearch, Message, Moved,
+    Operation, SearchQuery, Store, StoreCall, StoreReply, SyncOutcome, SyncPart, Told,
 };
 
 /// Users and their devices.
@@ -465,14 +465,17 @@ impl Game<'_> {
     }
 
     fn search(&mut self, device: usize) -> Played {
-        let everything = Operation::Search {
-            text: String::new(),
-            folder: None,
-        };
-        let Ok(StoreReply::Found(found)) = self.call(device, everything)? else {
+        let everything = Operation::Search(Box::new(MailboxSearch {
+            query: SearchQuery::default(),
+            rebuild: true,
+            range: (0, 99),
+            most: 100,
+            preview: None,
+        }));
+        let Ok(StoreReply::Found { items, .. }) = self.call(device, everything)? else {
             return Err("Search: no answer".to_owned());
         };
-        for Found { id, data, .. } in found {
+        for Found { id, data, .. } in items {
             can_be_sent(&data).map_err(|problem| format!("found {id}: {problem}"))?;
         }
         let users = self.call(device, Operation::SearchAddresses(String::new()))?;

@@ -1,13 +1,14 @@
 //! `easload mock`, and the worker it starts.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use mock_server::units::time_scale_text;
 use mock_server::{Addresses, Fault, FrontDoor, MockConfig, Tls, Topology, WorkerLauncher};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
+use super::port_file::PortFile;
 use super::{Exit, print};
 use crate::observe::descriptors;
 use crate::scenario::{parse_mock, read_config, read_text};
@@ -63,8 +64,8 @@ pub(super) struct Arguments {
     /// Write event lines, IIS log, HTTPERR log and performance log into this folder.
     #[arg(long, value_name = "DIR")]
     logs: Option<PathBuf>,
-    /// Write the addresses as one line of JSON into this file once the mock serves; it is removed
-    /// at the end.
+    /// Write the addresses as one line of JSON into this file once the mock serves; it is removed at the
+    /// end, also if the mock is killed.
     #[arg(long, value_name = "FILE")]
     port_file: Option<PathBuf>,
     /// Print the addresses as one line of JSON.
@@ -157,10 +158,8 @@ async fn serve(
     // Before anybody can know of this process, and end it.
     let ended = ended_by_signal(!lifeline);
     let port_file = arguments.port_file.as_deref();
-    let _port_file = match port_file
-        .map(|path| PortFile::write(path, &line))
-        .transpose()
-    {
+    let port_file = port_file.map(|path| PortFile::write(path, &line));
+    let _port_file = match port_file.transpose() {
         Ok(file) => file,
         Err(problem) => {
             say(&format!("error: {problem}"));
@@ -201,38 +200,6 @@ fn described(addresses: &Addresses, pool: &str, assumptions: &[String]) -> Strin
     }
     lines.push("stop with Ctrl-C".to_owned());
     lines.join("\n")
-}
-
-/// The addresses in a file, for whoever started the mock in the background. It appears when the
-/// mock serves, whole, and goes with it.
-struct PortFile {
-    path: PathBuf,
-    line: String,
-}
-
-impl PortFile {
-    fn write(path: &Path, line: &str) -> Result<Self, String> {
-        let fail = |error: std::io::Error| format!("cannot write {}: {error}", path.display());
-        let mut draft = path.as_os_str().to_owned();
-        draft.push(".new");
-        let draft = PathBuf::from(draft);
-        let line = format!("{line}\n");
-        std::fs::write(&draft, &line).map_err(fail)?;
-        std::fs::rename(&draft, path).map_err(fail)?;
-        Ok(Self {
-            path: path.to_owned(),
-            line,
-        })
-    }
-}
-
-impl Drop for PortFile {
-    fn drop(&mut self) {
-        // Somebody may have removed it already, or put another mock's in its place.
-        if std::fs::read_to_string(&self.path).is_ok_and(|found| found == self.line) {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
 }
 
 async fn piped_config(input: &mut BufReader<tokio::io::Stdin>) -> Result<MockConfig, String> {
@@ -300,8 +267,8 @@ async fn closed(input: &mut BufReader<tokio::io::Stdin>) {
     while matches!(input.read(&mut sink).await, Ok(count) if count > 0) {}
 }
 
-/// Waits for SIGTERM, and for SIGINT where that is not the harness's affair. The handlers are in place
-/// when this returns, but for Windows.
+/// Waits for SIGTERM and SIGHUP, and for SIGINT where that is not the harness's affair. The handlers are in
+/// place when this returns, but for Windows.
 #[cfg(unix)]
 fn ended_by_signal(with_interrupt: bool) -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -315,15 +282,34 @@ fn ended_by_signal(with_interrupt: bool) -> impl Future<Output = ()> {
         }
     }
     let terminate = signal(SignalKind::terminate()).ok();
+    // nohup starts programs that ignore it, and they must go on doing so.
+    let hang_up = (!ignores_hang_up())
+        .then(|| signal(SignalKind::hangup()).ok())
+        .flatten();
     let interrupt = with_interrupt
         .then(|| signal(SignalKind::interrupt()).ok())
         .flatten();
     async move {
         tokio::select! {
             () = wait(terminate) => {}
+            () = wait(hang_up) => {}
             () = wait(interrupt) => {}
         }
     }
+}
+
+/// Whether this process was started with SIGHUP ignored. A handler would undo that, and only Linux shows it
+/// without unsafe code; elsewhere the answer is no.
+#[cfg(unix)]
+fn ignores_hang_up() -> bool {
+    /// SIGHUP is signal 1, the lowest bit.
+    const HANG_UP: u64 = 1;
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
+        return false;
+    };
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|text| u64::from_str_radix(text.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & HANG_UP != 0)
 }
 
 #[cfg(not(unix))]

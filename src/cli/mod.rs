@@ -8,6 +8,7 @@ mod exit;
 mod hexadecimal;
 mod mock;
 mod policy;
+mod port_file;
 mod probe;
 mod report;
 mod run;
@@ -60,6 +61,9 @@ enum Verb {
     /// A worker of the mock; started by it.
     #[command(hide = true)]
     MockWorker,
+    /// The guard of a mock's port file; started by the mock.
+    #[command(hide = true)]
+    MockPortFile(port_file::GuardArguments),
 }
 
 /// Runs the program.
@@ -90,6 +94,7 @@ pub fn main() -> ExitCode {
             Verb::Bench(arguments) => bench::main(arguments).await,
             Verb::Schema(arguments) => schema::main(&arguments),
             Verb::MockWorker => mock::worker().await,
+            Verb::MockPortFile(arguments) => port_file::guard(&arguments).await,
         }
     });
     // A blocked read of standard input would otherwise keep the process.

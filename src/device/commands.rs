@@ -2,12 +2,12 @@
 
 use eas::Command;
 use eas::commands::{
-    Fetch, FetchedContent, FolderCreateAnswer, FolderCreateRequest, FolderDeleteAnswer,
+    Class, Fetch, FetchedContent, FolderCreateAnswer, FolderCreateRequest, FolderDeleteAnswer,
     FolderDeleteRequest, FolderType, FolderUpdateAnswer, FolderUpdateRequest, ItemOperationsAnswer,
-    ItemOperationsRequest, MeetingReply, MeetingResponseAnswer, MeetingResponseRequest, Move,
-    MoveItemsAnswer, MoveItemsRequest, Oof, OofRequest, SearchAnswer, SearchRequest, SearchStore,
-    SendAnswer, SettingsAnswer, SettingsRequest, SmartSend, SmartSendRequest, SmartSource,
-    UserResponse,
+    ItemOperationsRequest, MailboxQuery, MeetingReply, MeetingResponseAnswer,
+    MeetingResponseRequest, Move, MoveItemsAnswer, MoveItemsRequest, Oof, OofRequest, SearchAnswer,
+    SearchRequest, SearchStore, SendAnswer, SettingsAnswer, SettingsRequest, SmartSend,
+    SmartSendRequest, SmartSource, UserResponse,
 };
 use eas::status::{
     FolderChangeStatus, ItemOperationsStatus, MeetingResponseStatus, MoveStatus, SearchStatus,
@@ -253,12 +253,11 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// When the server does not search.
     pub(super) async fn search_mailbox(&mut self, text: &str) -> Result<(), Trouble> {
-        self.search(SearchStore::Mailbox {
-            free_text: text.into(),
-            collection_id: None,
-            class: Some(eas::commands::Class::Email),
-        })
-        .await
+        let query = MailboxQuery {
+            classes: vec![Class::Email.as_str().into()],
+            ..MailboxQuery::with_text(text.into())
+        };
+        self.search(SearchStore::Mailbox(query)).await
     }
 
     /// Searches the address list for a name.

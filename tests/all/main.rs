@@ -21,6 +21,8 @@ mod kills;
 mod kinds;
 mod lockout;
 mod mock;
+#[cfg(target_os = "linux")]
+mod mock_files;
 mod outputs;
 mod policy;
 mod probe;

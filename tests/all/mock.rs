@@ -254,7 +254,7 @@ async fn a_phone_is_provisioned_synced_and_woken() {
     let email = data.as_email().unwrap();
     assert_eq!(
         (email.subject.as_ref(), email.from.as_ref()),
-        ("hello", "load0001")
+        ("hello", "load0001@lab.example")
     );
     // A client that lost the answer repeats its key and gets the same again; a foreign key is 3.
     assert_eq!(phone.sync(&key).await, items);

@@ -2,8 +2,10 @@
 //! them; decoders pass over elements they do not know, as the specification asks.
 
 mod device_information;
+mod find;
 mod folder_change;
 mod folder_sync;
+mod gal_entry;
 mod get_item_estimate;
 mod item;
 mod item_operations;
@@ -15,6 +17,7 @@ mod ping;
 mod provision;
 mod resolve_recipients;
 mod search;
+mod search_query;
 mod send_mail;
 mod settings;
 mod skipped;
@@ -28,11 +31,15 @@ use crate::status::GlobalStatus;
 use crate::wbxml::{DecodeError, Element, EncodeError, Reader, Tag, Writer};
 
 pub use device_information::DeviceInformation;
+pub use find::{
+    FindAnswer, FindCriterion, FindProperties, FindRequest, FindResponse, FindResult, FoundMessage,
+};
 pub use folder_change::{
     FolderCreateAnswer, FolderCreateRequest, FolderDeleteAnswer, FolderDeleteRequest,
     FolderUpdateAnswer, FolderUpdateRequest,
 };
 pub use folder_sync::{Folder, FolderSyncAnswer, FolderSyncRequest, FolderType};
+pub use gal_entry::GalEntry;
 pub use get_item_estimate::{Estimate, EstimateAnswer, EstimateCollection, EstimateRequest};
 pub use item::{
     Appointment, Attachment, Attendee, BodyPreference, Contact, Email, Flag, FlagStatus,
@@ -57,9 +64,8 @@ pub use resolve_recipients::{
     Availability, Recipient, RecipientAvailability, ResolveRecipientsAnswer,
     ResolveRecipientsRequest, ResolvedRecipients,
 };
-pub use search::{
-    GalEntry, SearchAnswer, SearchProperties, SearchRequest, SearchResult, SearchStore,
-};
+pub use search::{SearchAnswer, SearchProperties, SearchRequest, SearchResult, SearchStore};
+pub use search_query::{Conditions, MailboxQuery};
 pub use send_mail::{SendAnswer, SendMailAnswer, SendMailRequest};
 pub use settings::{DevicePassword, SettingsAnswer, SettingsRequest, UserInformation};
 pub use skipped::Skipped;

@@ -1,26 +1,20 @@
 use std::borrow::Cow;
 
+use super::gal_entry::is_gal_entry;
 use super::item::{Sender, read_body_preference, write_body_preference};
-use super::{BodyPreference, Class, ItemData, Skipped};
+use super::search_query::{MailboxQuery, Query};
+use super::{BodyPreference, Class, GalEntry, ItemData, Skipped};
 use crate::ProtocolVersion;
 use crate::status::SearchStatus;
 use crate::wbxml::{
-    DecodeError, Element, EncodeError, Reader, Tag, Writer, air_sync, air_sync_base, gal,
-    search as tags,
+    DecodeError, Element, EncodeError, Reader, Writer, air_sync, air_sync_base, search as tags,
 };
 
 /// What is searched, and for what (ASCMD 2.2.1.16).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SearchStore<'a> {
     /// The user's mailbox; 12.0 and later.
-    Mailbox {
-        /// Words that an item must hold.
-        free_text: Cow<'a, str>,
-        /// In this folder only.
-        collection_id: Option<Cow<'a, str>>,
-        /// Items of this class only.
-        class: Option<Class>,
-    },
+    Mailbox(MailboxQuery<'a>),
     /// The global address list.
     Gal {
         /// How a name, an alias or an address begins.
@@ -62,20 +56,9 @@ impl<'a> SearchRequest<'a> {
             SearchStore::Gal { text } => {
                 writer.element(tags::NAME, GAL).element(tags::QUERY, text);
             }
-            SearchStore::Mailbox {
-                free_text,
-                collection_id,
-                class,
-            } => {
+            SearchStore::Mailbox(query) => {
                 writer.element(tags::NAME, MAILBOX);
-                writer.start(tags::QUERY).start(tags::AND);
-                if let Some(class) = class {
-                    writer.element(air_sync::CLASS, class.as_str());
-                }
-                if let Some(id) = collection_id {
-                    writer.element(air_sync::COLLECTION_ID, id);
-                }
-                writer.element(tags::FREE_TEXT, free_text).end().end();
+                query.write(&mut writer);
             }
         }
         writer.start(tags::OPTIONS);
@@ -123,13 +106,13 @@ fn request_store<'a>(
     parent: Element,
 ) -> Result<SearchRequest<'a>, DecodeError> {
     let mut is_gal = None;
-    let mut query = Query::default();
+    let mut query = None;
     let (mut range, mut rebuild, mut deep, mut body) =
         (SearchRequest::DEFAULT_RANGE, false, false, None);
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             tags::NAME => is_gal = Some(store_is_gal(reader, element)?),
-            tags::QUERY => query.read(reader, element)?,
+            tags::QUERY => query = Some(Query::read(reader, element)?),
             tags::OPTIONS => {
                 while let Some(option) = reader.child(element)? {
                     match option.tag {
@@ -147,17 +130,12 @@ fn request_store<'a>(
         }
     }
     let is_gal = is_gal.ok_or_else(|| reader.missing(tags::STORE, tags::NAME))?;
-    let text = query.text;
-    let store = if is_gal {
-        SearchStore::Gal {
-            text: text.ok_or_else(|| reader.missing(tags::STORE, tags::QUERY))?,
-        }
-    } else {
-        SearchStore::Mailbox {
-            free_text: text.ok_or_else(|| reader.missing(tags::QUERY, tags::FREE_TEXT))?,
-            collection_id: query.collection_id,
-            class: query.class,
-        }
+    let query = query.ok_or_else(|| reader.missing(tags::STORE, tags::QUERY))?;
+    let store = match (is_gal, query) {
+        (true, Query::Text(text)) => SearchStore::Gal { text },
+        (true, Query::Conditions(_)) => return Err(reader.missing(tags::STORE, tags::QUERY)),
+        (false, Query::Text(text)) => SearchStore::Mailbox(MailboxQuery::with_text(text)),
+        (false, Query::Conditions(query)) => SearchStore::Mailbox(query),
     };
     Ok(SearchRequest {
         store,
@@ -179,121 +157,6 @@ fn store_is_gal(reader: &mut Reader<'_>, name: Element) -> Result<bool, DecodeEr
     })
 }
 
-/// What a Query holds: a bare text, or conditions.
-#[derive(Default)]
-struct Query<'a> {
-    text: Option<Cow<'a, str>>,
-    collection_id: Option<Cow<'a, str>>,
-    class: Option<Class>,
-}
-
-impl<'a> Query<'a> {
-    fn read(&mut self, reader: &mut Reader<'a>, query: Element) -> Result<(), DecodeError> {
-        let mut attempt = reader.clone();
-        if let Ok(text) = attempt.text(query) {
-            *reader = attempt;
-            self.text = Some(text);
-            return Ok(());
-        }
-        self.conditions(reader, query)
-    }
-
-    /// Conditions nest as deep as the reader lets them.
-    fn conditions(&mut self, reader: &mut Reader<'a>, parent: Element) -> Result<(), DecodeError> {
-        while let Some(element) = reader.child(parent)? {
-            match element.tag {
-                tags::AND | tags::OR => self.conditions(reader, element)?,
-                tags::FREE_TEXT => self.text = Some(reader.text(element)?),
-                air_sync::COLLECTION_ID => self.collection_id = Some(reader.text(element)?),
-                air_sync::CLASS => self.class = Class::parse(&reader.text(element)?),
-                _ => reader.skip(element)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Someone in the global address list (ASCMD, Properties (Search)).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct GalEntry<'a> {
-    /// Name for people.
-    pub display_name: Cow<'a, str>,
-    /// Telephone at work.
-    pub phone: Cow<'a, str>,
-    /// Where the office is.
-    pub office: Cow<'a, str>,
-    /// Job title.
-    pub title: Cow<'a, str>,
-    /// Company.
-    pub company: Cow<'a, str>,
-    /// Short name.
-    pub alias: Cow<'a, str>,
-    /// First name.
-    pub first_name: Cow<'a, str>,
-    /// Last name.
-    pub last_name: Cow<'a, str>,
-    /// Telephone at home.
-    pub home_phone: Cow<'a, str>,
-    /// Mobile telephone.
-    pub mobile_phone: Cow<'a, str>,
-    /// Address.
-    pub email: Cow<'a, str>,
-}
-
-impl<'a> GalEntry<'a> {
-    fn field(&mut self, tag: Tag) -> Option<&mut Cow<'a, str>> {
-        Some(match tag {
-            gal::DISPLAY_NAME => &mut self.display_name,
-            gal::PHONE => &mut self.phone,
-            gal::OFFICE => &mut self.office,
-            gal::TITLE => &mut self.title,
-            gal::COMPANY => &mut self.company,
-            gal::ALIAS => &mut self.alias,
-            gal::FIRST_NAME => &mut self.first_name,
-            gal::LAST_NAME => &mut self.last_name,
-            gal::HOME_PHONE => &mut self.home_phone,
-            gal::MOBILE_PHONE => &mut self.mobile_phone,
-            gal::EMAIL_ADDRESS => &mut self.email,
-            _ => return None,
-        })
-    }
-
-    /// DisplayName is always there, so that an empty entry is one too.
-    fn write(&self, writer: &mut Writer) {
-        writer
-            .start(tags::PROPERTIES)
-            .element(gal::DISPLAY_NAME, &self.display_name);
-        for (tag, text) in [
-            (gal::PHONE, &self.phone),
-            (gal::OFFICE, &self.office),
-            (gal::TITLE, &self.title),
-            (gal::COMPANY, &self.company),
-            (gal::ALIAS, &self.alias),
-            (gal::FIRST_NAME, &self.first_name),
-            (gal::LAST_NAME, &self.last_name),
-            (gal::HOME_PHONE, &self.home_phone),
-            (gal::MOBILE_PHONE, &self.mobile_phone),
-            (gal::EMAIL_ADDRESS, &self.email),
-        ] {
-            if !text.is_empty() {
-                writer.element(tag, text);
-            }
-        }
-        writer.end();
-    }
-
-    fn read(reader: &mut Reader<'a>, parent: Element) -> Result<Self, DecodeError> {
-        let mut entry = Self::default();
-        while let Some(element) = reader.child(parent)? {
-            match entry.field(element.tag) {
-                Some(field) => *field = reader.text(element)?,
-                None => reader.skip(element)?,
-            }
-        }
-        Ok(entry)
-    }
-}
-
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SearchProperties<'a> {
@@ -305,9 +168,7 @@ pub enum SearchProperties<'a> {
 
 impl<'a> SearchProperties<'a> {
     fn read(reader: &mut Reader<'a>, parent: Element) -> Result<Self, DecodeError> {
-        let first = reader.clone().child(parent)?;
-        let is_gal = first.is_some_and(|element| element.tag.page() == gal::DISPLAY_NAME.page());
-        Ok(if is_gal {
+        Ok(if is_gal_entry(reader, parent)? {
             Self::Gal(Box::new(GalEntry::read(reader, parent)?))
         } else {
             Self::Item(ItemData::read(reader, parent)?)
@@ -454,7 +315,7 @@ fn write_result(writer: &mut Writer, result: &SearchResult<'_>, version: Protoco
         SearchProperties::Item(item) => {
             item.write_in(tags::PROPERTIES, writer, version, Sender::Server);
         }
-        SearchProperties::Gal(entry) => entry.write(writer),
+        SearchProperties::Gal(entry) => entry.write_in(tags::PROPERTIES, writer),
     }
     writer.end();
 }

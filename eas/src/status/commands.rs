@@ -188,6 +188,17 @@ statuses! {
 }
 
 statuses! {
+    /// Status of a Find answer or of the response in it (ASCMD 2.2.3.177.2).
+    FindStatus {
+        Success = 1 => Proceed, "success";
+        InvalidRequest = 2 => FixRequest, "invalid request";
+        FolderSyncRequired = 3 => RefreshHierarchy, "the folder hierarchy must be synced first";
+        StartWithRangeZero = 4 => FixRequest, "the first range of a search must begin with 0";
+    }
+    else GlobalStatus
+}
+
+statuses! {
     /// Status of a ResolveRecipients answer, of a name in it or of that name's certificates (ASCMD
     /// 2.2.3.177.13).
     ResolveRecipientsStatus {

@@ -122,7 +122,7 @@ macro_rules! statuses {
 mod commands;
 
 pub use commands::{
-    EstimateStatus, FolderChangeStatus, FolderSyncStatus, ItemOperationsStatus,
+    EstimateStatus, FindStatus, FolderChangeStatus, FolderSyncStatus, ItemOperationsStatus,
     MeetingResponseStatus, MoveStatus, PingStatus, PolicyStatus, ProvisionStatus,
     ResolveRecipientsStatus, SearchStatus, SettingsStatus, SyncStatus, ValidateCertStatus,
 };
@@ -279,14 +279,14 @@ pub fn name(command: Command, code: u16) -> String {
         Command::ItemOperations => ItemOperationsStatus::from_code(code).text(),
         Command::MeetingResponse => MeetingResponseStatus::from_code(code).text(),
         Command::Search => SearchStatus::from_code(code).text(),
+        Command::Find => FindStatus::from_code(code).text(),
         Command::Settings => SettingsStatus::from_code(code).text(),
         Command::ResolveRecipients => ResolveRecipientsStatus::from_code(code).text(),
         Command::ValidateCert => ValidateCertStatus::from_code(code).text(),
         Command::SendMail
         | Command::SmartForward
         | Command::SmartReply
-        | Command::GetAttachment
-        | Command::Find => GlobalStatus::from_code(code).text(),
+        | Command::GetAttachment => GlobalStatus::from_code(code).text(),
     };
     format!("{command} {code} ({text})")
 }
@@ -307,6 +307,7 @@ mod tests {
             assert_eq!(MoveStatus::from_code(code).code(), code);
             assert_eq!(MeetingResponseStatus::from_code(code).code(), code);
             assert_eq!(SearchStatus::from_code(code).code(), code);
+            assert_eq!(FindStatus::from_code(code).code(), code);
             assert_eq!(ResolveRecipientsStatus::from_code(code).code(), code);
             assert_eq!(ValidateCertStatus::from_code(code).code(), code);
             assert_eq!(GlobalStatus::from_code(code).code(), code);

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use super::{HEADER, Tag, global};
 
 /// Why a document cannot be written.
@@ -27,6 +29,15 @@ pub struct Writer {
     /// Open elements and where their content begins.
     open: Vec<(Tag, usize)>,
     error: Option<EncodeError>,
+    detached: Option<Detached>,
+}
+
+/// Values that are kept beside the document.
+#[derive(Debug)]
+struct Detached {
+    /// The element that names a value by its number, counted from 1.
+    tag: Tag,
+    values: Vec<Vec<u8>>,
 }
 
 impl Default for Writer {
@@ -49,6 +60,19 @@ impl Writer {
             page: 0,
             open: Vec::new(),
             error: None,
+            detached: None,
+        }
+    }
+
+    /// A document that refers to its large values instead of holding them: [`detachable`](Self::detachable)
+    /// writes an element of this tag with the number of the value.
+    pub(crate) fn detaching(tag: Tag) -> Self {
+        Self {
+            detached: Some(Detached {
+                tag,
+                values: Vec::new(),
+            }),
+            ..Self::new()
         }
     }
 
@@ -130,6 +154,7 @@ impl Writer {
             return false;
         }
         let (length, page, depth) = (self.out.len(), self.page, self.open.len());
+        let values = self.detached.as_ref().map_or(0, |one| one.values.len());
         write(self);
         if self.error.take().is_none() {
             return true;
@@ -137,6 +162,9 @@ impl Writer {
         self.out.truncate(length);
         self.open.truncate(depth);
         self.page = page;
+        if let Some(detached) = &mut self.detached {
+            detached.values.truncate(values);
+        }
         false
     }
 
@@ -166,6 +194,22 @@ impl Writer {
         self.start(tag).text(text).end()
     }
 
+    /// An element that holds `text`, or a reference to the bytes that `text` stands for if this document
+    /// is [`detaching`](Self::detaching).
+    pub(crate) fn detachable<'t>(
+        &mut self,
+        tag: Tag,
+        bytes: &[u8],
+        text: impl FnOnce() -> Cow<'t, str>,
+    ) -> &mut Self {
+        let Some(detached) = &mut self.detached else {
+            return self.element(tag, &text());
+        };
+        detached.values.push(bytes.to_vec());
+        let (reference, number) = (detached.tag, detached.values.len());
+        self.element(reference, &number.to_string())
+    }
+
     /// An element that holds a number.
     pub fn number(&mut self, tag: Tag, number: impl Into<i64>) -> &mut Self {
         let number = number.into();
@@ -182,12 +226,23 @@ impl Writer {
     /// # Errors
     /// The first error of the calls before.
     pub fn finish(self) -> Result<Vec<u8>, EncodeError> {
+        self.finish_with_values().map(|(document, _)| document)
+    }
+
+    /// The document, and the values that it refers to.
+    ///
+    /// # Errors
+    /// The first error of the calls before.
+    pub(crate) fn finish_with_values(self) -> Result<(Vec<u8>, Vec<Vec<u8>>), EncodeError> {
         match self.error {
             Some(error) => Err(error),
             None if !self.open.is_empty() || self.out.len() == HEADER.len() => {
                 Err(EncodeError::Unbalanced)
             }
-            None => Ok(self.out),
+            None => {
+                let values = self.detached.map_or_else(Vec::new, |one| one.values);
+                Ok((self.out, values))
+            }
         }
     }
 }

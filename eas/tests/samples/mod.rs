@@ -311,6 +311,7 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
                 status: ItemOperationsStatus::Success,
                 collection_id: Some("5".into()),
                 server_id: Some("5:12".into()),
+                long_id: Some("RgAAAA==".into()),
                 file_reference: None,
                 class: Some(Class::Email),
                 content: Some(FetchedContent::Item(items::email("whole"))),

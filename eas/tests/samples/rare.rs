@@ -13,6 +13,7 @@ pub(super) fn bodies() -> Vec<Named> {
     let mut bodies = folders();
     bodies.extend(messages());
     bodies.extend(searches());
+    bodies.extend(finds());
     bodies.extend(people());
     bodies
 }
@@ -138,11 +139,21 @@ fn messages() -> Vec<Named> {
 
 fn searches() -> Vec<Named> {
     let mailbox = SearchRequest {
-        store: SearchStore::Mailbox {
-            free_text: "figures".into(),
-            collection_id: Some("5".into()),
-            class: Some(Class::Email),
-        },
+        store: SearchStore::Mailbox(MailboxQuery {
+            classes: vec!["Email".into(), "Notes".into()],
+            collection_ids: vec!["5".into()],
+            conversation_id: Some(b"conversation".as_slice().into()),
+            all: Conditions {
+                free_text: vec!["figures".into()],
+                received_after: Some("2026-03-01T00:00:00.000Z".into()),
+                received_before: Some("2026-04-01T00:00:00.000Z".into()),
+            },
+            any: Conditions {
+                free_text: vec!["March".into(), "April".into()],
+                ..Conditions::default()
+            },
+            is_too_complex: false,
+        }),
         range: (0, 9),
         rebuild: true,
         deep: true,
@@ -199,6 +210,73 @@ fn searches() -> Vec<Named> {
         ("Search GAL", gal.encode()),
         ("Search GAL answer", found(person).encode(version)),
         ("Search nothing answer", nothing.encode(version)),
+    ]
+}
+
+fn finds() -> Vec<Named> {
+    let mailbox = FindRequest {
+        search_id: "C2B5A8E6-1B2C-4D3E-9F00-0123456789ab".into(),
+        criterion: FindCriterion::Mailbox {
+            free_text: "subject:figures".into(),
+            class: Some("Email".into()),
+            collection_id: Some("5".into()),
+        },
+        range: Some((0, 9)),
+        deep: true,
+    };
+    let gal = FindRequest {
+        criterion: FindCriterion::Gal {
+            text: "load".into(),
+        },
+        range: None,
+        deep: false,
+        ..mailbox.clone()
+    };
+    let found = |store, class: Option<&'static str>, properties| FindAnswer {
+        status: FindStatus::Success,
+        response: Some(FindResponse {
+            results: vec![FindResult {
+                class: class.map(Into::into),
+                server_id: class.map(|_| "5:1".into()),
+                collection_id: class.map(|_| "5".into()),
+                properties,
+            }],
+            range: Some((0, 0)),
+            total: Some(1),
+            ..FindResponse::new(store, FindStatus::Success)
+        }),
+    };
+    let message = FindProperties::Item(Box::new(FoundMessage {
+        subject: "figures".into(),
+        date_received: "2026-03-14T03:00:00.000Z".into(),
+        display_to: "load1@lab.example".into(),
+        display_cc: "load2@lab.example".into(),
+        display_bcc: "load3@lab.example".into(),
+        importance: Some(1),
+        read: true,
+        is_draft: false,
+        preview: "They are".into(),
+        has_attachments: true,
+        from: "load4@lab.example".into(),
+    }));
+    let person = FindProperties::Gal(Box::new(GalEntry {
+        display_name: "Load 1".into(),
+        email: "load1@lab.example".into(),
+        ..GalEntry::default()
+    }));
+    let refused = FindAnswer::failed(FindStatus::FolderSyncRequired);
+    vec![
+        ("Find mailbox 16.1", mailbox.encode()),
+        (
+            "Find mailbox answer 16.1",
+            found(FindResponse::MAILBOX, Some("Email"), message).encode(),
+        ),
+        ("Find GAL 16.1", gal.encode()),
+        (
+            "Find GAL answer 16.1",
+            found(FindResponse::GAL, None, person).encode(),
+        ),
+        ("Find refused answer 16.1", refused.encode()),
     ]
 }
 

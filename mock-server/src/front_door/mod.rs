@@ -27,6 +27,7 @@ use crate::link::App;
 use crate::lock;
 use crate::store::Message;
 use crate::surfaces::sockets::{Scanner, Scope};
+use crate::worker::address;
 use eas::commands::Email;
 
 pub use control::openapi;
@@ -386,6 +387,9 @@ fn url(config: &MockConfig, address: SocketAddr) -> String {
     format!("{scheme}://{address}{}", eas::http::PATH)
 }
 
+/// Who sends the mail of the control API.
+const SENDER: &str = "mock";
+
 impl Host {
     /// Moves the pool's clock ahead, and that of the mailboxes.
     fn advance_clock(&self, by: std::time::Duration) {
@@ -398,10 +402,11 @@ impl Host {
         if let Some(problem) = mail.problem(&self.config) {
             return Err(problem);
         }
+        let recipients: Vec<String> = mail.to.iter().map(|user| address(user)).collect();
         let message = Message {
             email: Email {
-                from: "mock".into(),
-                to: mail.to.join(", ").into(),
+                from: address(SENDER).into(),
+                to: recipients.join(", ").into(),
                 subject: mail.subject.clone().into(),
                 body: mail.body.clone().into(),
                 ..Email::default()

@@ -331,10 +331,18 @@ impl Records {
     }
 
     pub(super) fn refused(&self, client: Option<SocketAddr>, refusal: Refusal) {
-        // What is too large was understood, and refused by ASP.NET.
-        if refusal != Refusal::TooLarge {
-            self.error(None, client, Reason::BadRequest);
-        }
+        let reason = match refusal {
+            Refusal::Verb => Reason::Verb,
+            Refusal::Url => Reason::Url,
+            Refusal::Header => Reason::Header,
+            Refusal::Hostname => Reason::Hostname,
+            Refusal::TooLong => Reason::RequestLength,
+            Refusal::Version => Reason::VersionNotSupported,
+            Refusal::Body => Reason::BadRequest,
+            // It was understood, and refused by ASP.NET.
+            Refusal::TooLarge => return,
+        };
+        self.error(None, client, reason);
     }
 
     fn error(&self, note: Option<&RequestNote>, peer: Option<SocketAddr>, reason: Reason) {

@@ -66,13 +66,8 @@ pub enum Operation {
     },
     /// MoveItems: item, the folder it is in, the folder it goes to.
     Move(Vec<(String, String, String)>),
-    /// Search in the mailbox: this text, in that folder if one is named.
-    Search {
-        /// The text.
-        text: String,
-        /// The folder.
-        folder: Option<String>,
-    },
+    /// Search and Find in the mailbox.
+    Search(Box<MailboxSearch>),
     /// Search in the address list.
     SearchAddresses(String),
     /// ResolveRecipients: free and busy times of a user, whoever asks.
@@ -112,6 +107,51 @@ pub enum Operation {
         /// The message that is answered or forwarded.
         original: Option<Original>,
     },
+}
+
+/// A search in the mailbox.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MailboxSearch {
+    /// What for.
+    pub query: SearchQuery,
+    /// Search again, even if this was the device's last search.
+    pub rebuild: bool,
+    /// Which results, from the first to the last, counted from 0.
+    pub range: (u32, u32),
+    /// The most results that are kept for further ranges.
+    pub most: usize,
+    /// Only the beginning of each text, up to this many characters.
+    pub preview: Option<usize>,
+}
+
+/// What is searched for. Two searches with the same are the same.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SearchQuery {
+    /// The client's name for the search, which Find has and Search has not.
+    pub name: Option<String>,
+    /// Items of these classes, by their names on the wire; of all if there is none.
+    pub classes: Vec<String>,
+    /// Items in these folders; in all if there is none.
+    pub folders: Vec<String>,
+    /// The folders below count too.
+    pub deep: bool,
+    /// Items of a conversation.
+    pub is_of_conversation: bool,
+    /// Conditions that must all hold.
+    pub all: Vec<Condition>,
+    /// Conditions of which one must hold, if there is one.
+    pub any: Vec<Condition>,
+}
+
+/// A condition of a search.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Condition {
+    /// The item holds what this text in Keyword Query Language says.
+    Text(String),
+    /// It was received after this time, in milliseconds since 1970.
+    After(i64),
+    /// It was received before this time.
+    Before(i64),
 }
 
 /// A message that another one answers or forwards.
@@ -254,8 +294,15 @@ pub enum StoreReply {
     Emptied(bool),
     /// MoveItems: one per move.
     Moved(Vec<Moved>),
-    /// Search: what was found, newest first.
-    Found(Vec<Found>),
+    /// Search and Find: the results of the range, the newest first.
+    Found {
+        /// The results.
+        items: Vec<Found>,
+        /// How many there are in all.
+        total: u32,
+    },
+    /// Search and Find: there are no results to be had.
+    SearchRefused(SearchRefusal),
     /// Search in the address list: users.
     Addresses(Vec<String>),
     /// ResolveRecipients: a digit for each half hour.
@@ -292,6 +339,15 @@ pub enum StoreReply {
     NoOriginal,
     /// Settings: an automatic reply that is too large, or that could not be sent.
     OofRefused,
+}
+
+/// Why a search is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SearchRefusal {
+    /// No such folder.
+    NoFolder,
+    /// A further range of a search with a name that the device has not begun.
+    NotBegun,
 }
 
 /// Why a folder command is refused.

@@ -174,10 +174,10 @@ impl Folder {
         Some(self.shown(number, item))
     }
 
-    /// All items with their numbers, the newest first.
-    pub(super) fn newest(&self) -> impl Iterator<Item = (u32, &Content)> {
+    /// All items with their numbers, the newest first, and whether their user has read them.
+    pub(super) fn newest(&self) -> impl Iterator<Item = (u32, &Content, bool)> {
         let items = self.items.iter().rev();
-        items.map(|(number, item)| (*number, &*item.content))
+        items.map(|(number, item)| (*number, &*item.content, item.read))
     }
 
     /// As devices see it: with its marks, and with references to its attachments.

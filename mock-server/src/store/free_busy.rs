@@ -22,7 +22,7 @@ pub(super) fn merged(folders: &[Folder], start: i64, end: i64) -> String {
         return digits(&vec![NO_DATA; count]);
     };
     let mut slots = vec![0; count];
-    for (_, content) in calendar.newest() {
+    for (_, content, _) in calendar.newest() {
         if let ItemData::Calendar(appointment) = &content.data {
             mark(&mut slots, start, appointment);
         }

@@ -8,10 +8,10 @@ use jiff::Zoned;
 
 use super::folder::{Content, DeviceNumber, Folder};
 use super::hierarchy::Hierarchy;
-use super::limits::{Limits, MAX_ANSWER, MAX_OOF, is_storable, text_size};
+use super::limits::{Limits, MAX_OOF, is_storable, text_size};
 use super::{
-    Announcement, DELETED, Device, FOLDERS, FolderRecord, Found, MOST_FOUND, Mailbox, Message,
-    Moved, Operation, Original, StoreReply, find, folder_mut, place, sync,
+    Announcement, DELETED, Device, FOLDERS, FolderRecord, Found, Mailbox, Message, Moved,
+    Operation, Original, StoreReply, find, folder_mut, place, sync,
 };
 use crate::body;
 
@@ -95,9 +95,7 @@ impl<'a> Turn<'a> {
                     .map(|(item, from, to)| self.move_item(item, from, to))
                     .collect(),
             ),
-            Operation::Search { text, folder } => {
-                StoreReply::Found(self.search(&text, folder.as_deref()))
-            }
+            Operation::Search(search) => self.search(*search),
             Operation::Respond(replies) => StoreReply::Responded(
                 replies
                     .iter()
@@ -268,41 +266,6 @@ impl<'a> Turn<'a> {
         }
         let by = Some(self.device.number);
         folder_mut(self.folders, folder).is_some_and(|one| one.take(number, by).is_some())
-    }
-
-    fn search(&self, text: &str, folder: Option<&str>) -> Vec<Found> {
-        let wanted = text.to_lowercase();
-        let folders = self
-            .folders
-            .iter()
-            .filter(|one| folder.is_none_or(|id| one.record.id.to_string() == id));
-        let items = folders.flat_map(|one| {
-            let items = one.newest();
-            items.map(move |(number, content)| (one, number, content))
-        });
-        let found = items.filter(|(_, _, content)| {
-            content.data.as_email().is_some_and(|email| {
-                [&email.subject, &body::text(email), &email.from]
-                    .into_iter()
-                    .any(|field| field.to_lowercase().contains(&wanted))
-            })
-        });
-        let mut room = MAX_ANSWER;
-        let found = found.take(MOST_FOUND).take_while(|(_, _, content)| {
-            let is_room = room > 0;
-            room = room.saturating_sub(content.text_size());
-            is_room
-        });
-        found
-            .filter_map(|(folder, number, _)| {
-                let id = folder.record.id;
-                Some(Found {
-                    id: format!("{id}:{number}"),
-                    folder: id,
-                    data: Box::new(folder.data(number)?),
-                })
-            })
-            .collect()
     }
 
     /// Whether a folder holds as many items as it may hold.

@@ -7,11 +7,13 @@ mod filter;
 mod folder;
 mod free_busy;
 mod hierarchy;
+mod kql;
 mod limits;
 mod log;
 mod mailbox;
 mod meeting;
 mod options;
+mod search;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -32,19 +34,23 @@ use crate::clock::PoolClock;
 use crate::config::MockConfig;
 use crate::control::UserSettings;
 pub(crate) use call::{
-    Blob, FolderChange, FolderRecord, FolderRefusal, Found, ItemCommand, ItemResponse, Message,
-    Moved, Operation, Original, Reply, StoreCall, StoreReply, SyncOutcome, SyncPart, Told,
+    Blob, Condition, FolderChange, FolderRecord, FolderRefusal, Found, ItemCommand, ItemResponse,
+    MailboxSearch, Message, Moved, Operation, Original, Reply, SearchQuery, SearchRefusal,
+    StoreCall, StoreReply, SyncOutcome, SyncPart, Told,
 };
 use folder::{Content, DeviceNumber, Folder, Item};
 use hierarchy::Hierarchy;
 pub(crate) use hierarchy::is_user_type;
 use limits::{Limits, MAX_CLIENT_ID};
 pub(crate) use limits::{MAX_USER_NAME, is_storable, is_user_name, text_size};
+use search::SearchResults;
+pub(crate) use search::unix_millis;
 use sync::{Collection, LastSync};
 
 /// Folder ids of every mailbox.
 const INBOX: u32 = 5;
 const SENT: u32 = 4;
+pub(crate) const DRAFTS: u32 = 2;
 const DELETED: u32 = 3;
 pub(crate) const CALENDAR: u32 = 1;
 pub(crate) const CONTACTS: u32 = 6;
@@ -53,7 +59,7 @@ const NOTES: u32 = 8;
 /// The folders of a new mailbox.
 const FOLDERS: [(u32, &str, FolderType); 8] = [
     (INBOX, "Inbox", FolderType::INBOX),
-    (2, "Drafts", FolderType::DRAFTS),
+    (DRAFTS, "Drafts", FolderType::DRAFTS),
     (DELETED, "Deleted Items", FolderType::DELETED_ITEMS),
     (SENT, "Sent Items", FolderType::SENT_ITEMS),
     (CALENDAR, "Calendar", FolderType::CALENDAR),
@@ -102,6 +108,7 @@ struct Device {
     last_sync: LastSync,
     heartbeat: Option<u32>,
     ping_folders: Option<Vec<u32>>,
+    search: Option<SearchResults>,
     client_ids: VecDeque<String>,
 }
 
@@ -381,9 +388,9 @@ impl Store {
         let folders = mailbox.map_or(&[][..], |mailbox| &mailbox.folders);
         let contents = folders.iter().map(|folder| {
             let id = folder.record.id;
-            let items = folder
-                .newest()
-                .filter_map(|(number, _)| Some((format!("{id}:{number}"), folder.data(number)?)));
+            let items = folder.newest().filter_map(|(number, _, _)| {
+                Some((format!("{id}:{number}"), folder.data(number)?))
+            });
             (id, items.collect())
         });
         contents.collect()

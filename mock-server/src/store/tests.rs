@@ -513,12 +513,20 @@ fn an_answer_holds_a_bounded_number_of_bytes() {
     let fetched = fetched.filter(|one| matches!(one, ItemResponse::Fetched(..)));
     assert_eq!(fetched.count(), MAX_ANSWER / SIZE + 1);
     assert!(matches!(&responses[9], ItemResponse::NotFetched(_, 16)));
-    let search = Operation::Search {
-        text: String::new(),
-        folder: None,
-    };
-    let reply = phone.call(&mut store, search).unwrap();
-    assert!(matches!(reply, StoreReply::Found(found) if found.len() == MAX_ANSWER / SIZE + 1));
+    for (preview, count) in [(None, MAX_ANSWER / SIZE + 1), (Some(255), 10)] {
+        let search = MailboxSearch {
+            query: SearchQuery::default(),
+            rebuild: false,
+            range: (0, 99),
+            most: 100,
+            preview,
+        };
+        let reply = phone.call(&mut store, Operation::Search(Box::new(search)));
+        let Ok(StoreReply::Found { items, total }) = reply else {
+            panic!("{reply:?}");
+        };
+        assert_eq!((items.len(), total), (count, 10));
+    }
 }
 
 #[test]

@@ -13,16 +13,28 @@ use super::w3c::{self, Field};
 pub(crate) enum Reason {
     /// The pool is stopped.
     AppOffline,
-    /// What arrived is no HTTP request.
+    /// What arrived is no HTTP request, in another way than those below.
     BadRequest,
     /// The worker ended with the request open.
     ConnectionAbandonedByAppPool,
     /// The client closed, and the worker did not complete the request within two minutes.
     ConnectionDropped,
+    /// A header is malformed.
+    Header,
+    /// Host is absent, there several times, or no host.
+    Hostname,
     /// As many requests wait as the queue takes.
     QueueFull,
+    /// The request line and headers are too long.
+    RequestLength,
     /// A connection without a request was closed for being idle; harmless.
     TimerConnectionIdle,
+    /// The target is no URL.
+    Url,
+    /// The method is no token.
+    Verb,
+    /// A version of HTTP that is not spoken.
+    VersionNotSupported,
 }
 
 impl Reason {
@@ -30,7 +42,13 @@ impl Reason {
     const fn status(self) -> Option<u16> {
         match self {
             Self::AppOffline | Self::QueueFull => Some(503),
-            Self::BadRequest => Some(400),
+            Self::BadRequest
+            | Self::Header
+            | Self::Hostname
+            | Self::RequestLength
+            | Self::Url
+            | Self::Verb => Some(400),
+            Self::VersionNotSupported => Some(505),
             Self::ConnectionAbandonedByAppPool
             | Self::ConnectionDropped
             | Self::TimerConnectionIdle => None,
@@ -45,8 +63,14 @@ impl Display for Reason {
             Self::BadRequest => "BadRequest",
             Self::ConnectionAbandonedByAppPool => "Connection_Abandoned_By_AppPool",
             Self::ConnectionDropped => "Connection_Dropped",
+            Self::Header => "Header",
+            Self::Hostname => "Hostname",
             Self::QueueFull => "QueueFull",
+            Self::RequestLength => "RequestLength",
             Self::TimerConnectionIdle => "Timer_ConnectionIdle",
+            Self::Url => "URL",
+            Self::Verb => "Verb",
+            Self::VersionNotSupported => "Version_N/S",
         })
     }
 }

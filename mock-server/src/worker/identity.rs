@@ -59,3 +59,13 @@ pub(crate) fn local_part(user: &str) -> String {
         .map_or(user, |(name, _)| name)
         .to_ascii_lowercase()
 }
+
+/// A user's mail address; one that has a domain already keeps it.
+pub(crate) fn address(user: &str) -> String {
+    let user = user.rsplit_once('\\').map_or(user, |(_, name)| name);
+    if user.contains('@') {
+        user.to_owned()
+    } else {
+        format!("{user}@{DOMAIN}")
+    }
+}

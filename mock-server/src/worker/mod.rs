@@ -31,7 +31,7 @@ use crate::store::{ItemCommand, Operation, StoreCall, StoreReply};
 use back_end::answers::Names;
 pub(crate) use back_end::answers::{IIS, bare, challenges, server_name};
 use heap::Heap;
-pub(crate) use identity::{DOMAIN, authenticate, basic_user, local_part};
+pub(crate) use identity::{DOMAIN, address, authenticate, basic_user, local_part};
 use outgoing::Outgoing;
 use pings::Pings;
 

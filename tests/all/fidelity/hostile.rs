@@ -112,6 +112,83 @@ async fn what_is_no_http_gets_http_sys_s_400() {
     mock.shutdown().await;
 }
 
+/// RFC 9112 3.2. HTTP.sys answers such a request itself, and notes it.
+#[tokio::test]
+async fn a_request_without_exactly_one_host_gets_http_sys_s_400() {
+    const PAGE: &str = concat!(
+        "<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\"\"http://www.w3.org/TR/html4/strict.dtd\">",
+        "\r\n<HTML><HEAD><TITLE>Bad Request</TITLE>\r\n",
+        "<META HTTP-EQUIV=\"Content-Type\" Content=\"text/html; charset=us-ascii\"></HEAD>\r\n",
+        "<BODY><h2>Bad Request - Invalid Hostname</h2>\r\n",
+        "<hr><p>HTTP Error 400. The request hostname is invalid.</p>\r\n",
+        "</BODY></HTML>\r\n",
+    );
+    assert_eq!(PAGE.len(), 334);
+    let mock = mock(|_| {}).await;
+    let mut refused = 0;
+    for (version, hosts, is_answered) in [
+        ("1.1", "Host: mail.lab.example\r\n", true),
+        ("1.1", "", false),
+        (
+            "1.1",
+            "Host: mail.lab.example\r\nHost: mail.lab.example\r\n",
+            false,
+        ),
+        ("1.1", "Host: a b\r\n", false),
+        ("1.0", "", true),
+        ("1.0", "Host: mail.lab.example\r\n", true),
+        ("1.0", "Host: a\r\nHost: b\r\n", false),
+    ] {
+        let authorization = basic("load1", "secret");
+        let request = format!("OPTIONS {PATH} HTTP/{version}\r\n{hosts}{authorization}\r\n");
+        let mut raw = Raw::connect(mock.addresses().listen).await;
+        raw.send(request.as_bytes()).await;
+        if is_answered {
+            assert_eq!(raw.answer().await.status, 200, "HTTP/{version} {hosts}");
+            continue;
+        }
+        let text = String::from_utf8(raw.rest().await).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.starts_with("HTTP/1.1 400 Bad Request\r\n"),
+            "{hosts}: {head}"
+        );
+        assert_eq!(body, PAGE, "{hosts}");
+        refused += 1;
+        let log = super::raw::control(&mock, "GET", "httperr", "").await;
+        let log = String::from_utf8(log.body).unwrap();
+        assert_eq!(log.matches(" 400 - Hostname ").count(), refused, "{log}");
+    }
+    mock.shutdown().await;
+}
+
+/// The reasons of HTTP.sys's error log.
+#[tokio::test]
+async fn refused_requests_are_noted_with_their_reason() {
+    let mock = mock(|_| {}).await;
+    let long = format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "x".repeat(40 << 10));
+    for (bytes, reason) in [
+        ("P{}ST / HTTP/1.1\r\n\r\n", " 400 - Verb "),
+        ("GET ftp://x HTTP/1.1\r\nHost: x\r\n\r\n", " 400 - URL "),
+        (
+            "GET / HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n",
+            " 400 - Header ",
+        ),
+        ("GET / HTTP/9.9\r\nHost: x\r\n\r\n", " 505 - Version_N/S "),
+        (long.as_str(), " 400 - RequestLength "),
+        (
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+            " 400 - BadRequest ",
+        ),
+    ] {
+        throw(mock.addresses().listen, bytes.as_bytes()).await;
+        let log = super::raw::control(&mock, "GET", "httperr", "").await;
+        let log = String::from_utf8(log.body).unwrap();
+        assert!(log.lines().last().unwrap().contains(reason), "{log}");
+    }
+    mock.shutdown().await;
+}
+
 #[tokio::test]
 async fn nobody_is_somebody_else_on_the_hop_to_the_back_end() {
     let mock = mock(|_| {}).await;

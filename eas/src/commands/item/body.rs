@@ -104,7 +104,9 @@ impl<'t> Body<'t> {
         }
         // Nothing of the body is left: the element is absent (ASAIRS 2.2.2.9).
         if !(self.truncated && self.text.is_empty()) {
-            writer.element(tags::DATA, &self.text);
+            writer.detachable(tags::DATA, self.text.as_bytes(), || {
+                Cow::Borrowed(&*self.text)
+            });
         }
         if !self.preview.is_empty() {
             writer.element(tags::PREVIEW, &self.preview);

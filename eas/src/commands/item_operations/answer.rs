@@ -6,10 +6,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crate::ProtocolVersion;
 use crate::commands::item::Sender;
 use crate::commands::{Class, ItemData, Skipped};
+use crate::multipart;
 use crate::status::ItemOperationsStatus;
 use crate::wbxml::{
     DecodeError, Element, EncodeError, Reader, Writer, air_sync, air_sync_base,
-    item_operations as tags,
+    item_operations as tags, search,
 };
 
 /// What a [`Fetch`](super::Fetch) brought.
@@ -53,7 +54,7 @@ impl<'a> FetchedContent<'a> {
         }
         writer
             .element(air_sync_base::CONTENT_TYPE, content_type)
-            .element(tags::DATA, &BASE64.encode(data))
+            .detachable(tags::DATA, data, || BASE64.encode(data).into())
             .end();
     }
 
@@ -98,6 +99,8 @@ pub struct FetchAnswer<'a> {
     pub collection_id: Option<Cow<'a, str>>,
     /// The item's id, if the request named it.
     pub server_id: Option<Cow<'a, str>>,
+    /// The id that a Search gave, if the request named it.
+    pub long_id: Option<Cow<'a, str>>,
     /// The attachment's reference, if the request named it.
     pub file_reference: Option<Cow<'a, str>>,
     /// The item's class.
@@ -114,6 +117,7 @@ impl FetchAnswer<'_> {
             status,
             collection_id: None,
             server_id: None,
+            long_id: None,
             file_reference: None,
             class: None,
             content: None,
@@ -173,6 +177,25 @@ impl<'a> ItemOperationsAnswer<'a> {
     /// When a text cannot be a WBXML string.
     pub fn encode(&self, version: ProtocolVersion) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
+        self.write(&mut writer, version);
+        writer.finish()
+    }
+
+    /// As a body in several parts (ASCMD 2.2.1.10.1): the document refers to bodies and attachments,
+    /// which come after it as they are. [`multipart::read`] reads it.
+    ///
+    /// # Errors
+    /// When a text cannot be a WBXML string.
+    pub fn encode_multipart(&self, version: ProtocolVersion) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::detaching(tags::PART);
+        self.write(&mut writer, version);
+        let (document, values) = writer.finish_with_values()?;
+        let mut parts = vec![document];
+        parts.extend(values);
+        multipart::write(&parts)
+    }
+
+    fn write(&self, writer: &mut Writer, version: ProtocolVersion) {
         writer
             .start(tags::ITEM_OPERATIONS)
             .number(tags::STATUS, self.status.code());
@@ -210,7 +233,6 @@ impl<'a> ItemOperationsAnswer<'a> {
             writer.end();
         }
         writer.end();
-        writer.finish()
     }
 
     /// From a body.
@@ -254,6 +276,7 @@ impl<'a> ItemOperationsAnswer<'a> {
                 tags::STATUS => status = reader.optional(element, Reader::number)?,
                 air_sync::COLLECTION_ID => fetch.collection_id = Some(reader.text(element)?),
                 air_sync::SERVER_ID => fetch.server_id = Some(reader.text(element)?),
+                search::LONG_ID => fetch.long_id = Some(reader.text(element)?),
                 air_sync_base::FILE_REFERENCE => {
                     fetch.file_reference = Some(reader.text(element)?);
                 }
@@ -287,6 +310,7 @@ fn write_fetch_answer(writer: &mut Writer, fetch: &FetchAnswer<'_>, version: Pro
     for (tag, id) in [
         (air_sync::COLLECTION_ID, &fetch.collection_id),
         (air_sync::SERVER_ID, &fetch.server_id),
+        (search::LONG_ID, &fetch.long_id),
         (air_sync_base::FILE_REFERENCE, &fetch.file_reference),
     ] {
         if let Some(id) = id {

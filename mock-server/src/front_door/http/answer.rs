@@ -30,6 +30,10 @@ pub(crate) fn refused(refusal: Refusal) -> Vec<u8> {
             "Bad Request - Invalid URL",
             "HTTP Error 400. The request URL is invalid.",
         ),
+        Refusal::Hostname => bad(
+            "Bad Request - Invalid Hostname",
+            "HTTP Error 400. The request hostname is invalid.",
+        ),
         Refusal::TooLong => bad(
             "Bad Request - Request Too Long",
             "HTTP Error 400. The size of the request headers is too long.",
@@ -152,6 +156,7 @@ fn reason(status: u16) -> &'static str {
         401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
+        415 => "Unsupported Media Type",
         // Not registered; the phrase that other servers use.
         449 => "Retry after sending a PROVISION command",
         451 => "Redirect",
@@ -180,6 +185,7 @@ mod tests {
     fn http_sys_s_pages_have_their_lengths() {
         assert_eq!(body_length(&unavailable()), 326);
         assert_eq!(body_length(&refused(Refusal::Verb)), 326);
+        assert_eq!(body_length(&refused(Refusal::Hostname)), 334);
         assert_eq!(body_length(&refused(Refusal::TooLarge)), 315);
     }
 }

@@ -2,11 +2,10 @@
 //! hostile bytes can be thrown at it without a network.
 
 use crate::headers::RequestHeader;
+use crate::link::MAX_BODY;
 
 /// Request line and headers; HTTP.sys allows 16 kB each by default.
 pub(super) const MAX_HEAD: usize = 32 << 10;
-/// `httpRuntime maxRequestLength` of Exchange 2016, 10,240 kB.
-pub(super) const MAX_BODY: u64 = 10_240 << 10;
 /// More headers than any client sends; HTTP.sys bounds their bytes, not their number.
 const MAX_HEADERS: usize = 100;
 /// A chunk's size line: sixteen hex digits and some extension.
@@ -21,6 +20,8 @@ pub(crate) enum Refusal {
     Url,
     /// A header is malformed, or framing headers contradict each other.
     Header,
+    /// HTTP/1.1 without Host, several of them, or one that is no host (RFC 9112 3.2).
+    Hostname,
     /// Head above 32 KiB.
     TooLong,
     /// Neither HTTP/1.0 nor 1.1.
@@ -96,7 +97,48 @@ pub(crate) fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
         length,
     };
     frame(&mut head, request.headers)?;
+    check_host(&head, request.headers)?;
     Ok(Some(head))
+}
+
+/// HTTP/1.1 needs exactly one Host, HTTP/1.0 may have one (RFC 9112 3.2).
+fn check_host(head: &Head, headers: &[httparse::Header<'_>]) -> Result<(), Refusal> {
+    let mut hosts = headers
+        .iter()
+        .filter(|header| header.name.eq_ignore_ascii_case("host"));
+    match (hosts.next(), hosts.next()) {
+        (None, _) if head.is_old => Ok(()),
+        (Some(host), None) if is_host(host.value.trim_ascii()) => Ok(()),
+        _ => Err(Refusal::Hostname),
+    }
+}
+
+/// `uri-host [ ":" port ]`; the host may be empty (RFC 9112 3.2, RFC 3986 3.2.2).
+fn is_host(value: &[u8]) -> bool {
+    let is_port = |port: &[u8]| port.iter().all(u8::is_ascii_digit);
+    let (host, port) = match value.strip_prefix(b"[") {
+        Some(rest) => {
+            let Some(end) = rest.iter().position(|byte| *byte == b']') else {
+                return false;
+            };
+            let is_address = |byte: &u8| byte.is_ascii_alphanumeric() || b":.%-_~".contains(byte);
+            if end == 0 || !rest[..end].iter().all(is_address) {
+                return false;
+            }
+            (&[][..], &rest[end + 1..])
+        }
+        None => {
+            let end = value.iter().position(|byte| *byte == b':');
+            value.split_at(end.unwrap_or(value.len()))
+        }
+    };
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
+    host.iter().all(is_name)
+        && match port {
+            [] => true,
+            [b':', digits @ ..] => is_port(digits),
+            _ => false,
+        }
 }
 
 fn refusal(error: httparse::Error, has_method: bool) -> Refusal {
@@ -305,6 +347,46 @@ mod tests {
         assert_eq!(head("POST ftp://x HTTP/1.1\r\n\r\n"), Err(Refusal::Url));
         let long = format!("GET / HTTP/1.1\r\nA: {}", "x".repeat(MAX_HEAD));
         assert_eq!(head(&long), Err(Refusal::TooLong));
+    }
+
+    #[test]
+    fn http_1_1_needs_exactly_one_host() {
+        for (version, headers, expected) in [
+            ("1.1", "Host: mail.lab.example\r\n", Ok(())),
+            ("1.1", "hOST:mail.lab.example:443\r\n", Ok(())),
+            ("1.1", "Host: 127.0.0.1:8480\r\n", Ok(())),
+            ("1.1", "Host: [::1]:8480\r\n", Ok(())),
+            ("1.1", "Host: [fe80::1%25eth0]\r\n", Ok(())),
+            ("1.1", "Host: mail_1.lab.example\r\n", Ok(())),
+            ("1.1", "Host:\r\n", Ok(())),
+            ("1.0", "", Ok(())),
+            ("1.0", "Host: a\r\n", Ok(())),
+            ("1.1", "", Err(Refusal::Hostname)),
+            ("1.1", "X-Host: a\r\n", Err(Refusal::Hostname)),
+            ("1.1", "Host: a\r\nHost: a\r\n", Err(Refusal::Hostname)),
+            (
+                "1.1",
+                "Host: a\r\nA: b\r\nhost: b\r\n",
+                Err(Refusal::Hostname),
+            ),
+            ("1.0", "Host: a\r\nHost: b\r\n", Err(Refusal::Hostname)),
+            ("1.1", "Host: a b\r\n", Err(Refusal::Hostname)),
+            ("1.1", "Host: a/b\r\n", Err(Refusal::Hostname)),
+            ("1.1", "Host: user@a\r\n", Err(Refusal::Hostname)),
+            ("1.1", "Host: a:port\r\n", Err(Refusal::Hostname)),
+            ("1.1", "Host: a:1:2\r\n", Err(Refusal::Hostname)),
+            ("1.1", "Host: [::1\r\n", Err(Refusal::Hostname)),
+            ("1.1", "Host: []\r\n", Err(Refusal::Hostname)),
+            ("1.1", "Host: [::1]x\r\n", Err(Refusal::Hostname)),
+            ("1.1", "Host: \u{fc}ber\r\n", Err(Refusal::Hostname)),
+        ] {
+            let text = format!("GET / HTTP/{version}\r\n{headers}\r\n");
+            let parsed = head(&text).map(|head| assert!(head.is_some()));
+            assert_eq!(parsed, expected, "HTTP/{version} {headers:?}");
+        }
+        // The target's own host stands in for none.
+        let absolute = head("GET http://mail.lab.example/ HTTP/1.1\r\n\r\n");
+        assert_eq!(absolute, Err(Refusal::Hostname));
     }
 
     #[test]

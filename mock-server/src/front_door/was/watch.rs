@@ -13,11 +13,16 @@ use crate::lock;
 /// How often the file is looked at. IIS is told of changes; half a second is as good.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// When a file was changed, and its length.
+type Stamp = (SystemTime, u64);
+
 /// A file under watch: what it was when it was last read.
 pub(in crate::front_door) struct FileWatch {
     path: PathBuf,
     pool: String,
-    seen: Option<(SystemTime, u64)>,
+    seen: Option<Stamp>,
+    /// It could not be looked at the last time.
+    is_missing: bool,
     settings: Option<PoolSettings>,
 }
 
@@ -25,7 +30,8 @@ impl FileWatch {
     /// Reads the file as it is now, so that no change can fall between here and the first look.
     pub(in crate::front_door) fn new(path: PathBuf, pool: String) -> Self {
         Self {
-            seen: stamp(&path),
+            seen: stamp(&path).ok(),
+            is_missing: false,
             settings: read(&path, &pool).ok(),
             path,
             pool,
@@ -33,21 +39,41 @@ impl FileWatch {
     }
 
     /// Takes over changed settings, and recycles unless `disallowRotationOnConfigChange` says
-    /// otherwise, until the task is ended. A file that cannot be read changes nothing.
+    /// otherwise, until the task is ended. A file that cannot be read changes nothing, and is reported.
     pub(in crate::front_door) async fn run(mut self, server: Arc<Server>) {
         loop {
             tokio::time::sleep(LOOK).await;
-            let now = stamp(&self.path);
-            if now == self.seen || now.is_none() {
-                continue;
-            }
-            self.seen = now;
-            match read(&self.path, &self.pool) {
-                Ok(settings) => self.changed(&server, settings).await,
-                Err(problem) => {
-                    server.tell(&format!("the changed configuration is not used: {problem}"));
+            let now = match stamp(&self.path) {
+                Ok(now) => now,
+                Err(error) => {
+                    self.report(&server, Some(&error));
+                    continue;
+                }
+            };
+            if self.seen != Some(now) {
+                self.seen = Some(now);
+                match read(&self.path, &self.pool) {
+                    Ok(settings) => self.changed(&server, settings).await,
+                    Err(problem) => {
+                        server.tell(&format!("the changed configuration is not used: {problem}"));
+                    }
                 }
             }
+            // Said when the file has been read, so that whoever waits for it may change it again.
+            self.report(&server, None);
+        }
+    }
+
+    /// Says once that the file is gone, and once that it is back.
+    fn report(&mut self, server: &Server, error: Option<&std::io::Error>) {
+        let was_missing = std::mem::replace(&mut self.is_missing, error.is_some());
+        let path = self.path.display();
+        match error {
+            Some(error) if !was_missing => server.tell(&format!(
+                "{path}: {error}; the pool keeps its settings until the file is back"
+            )),
+            None if was_missing => server.tell(&format!("{path}: the file is back")),
+            _ => {}
         }
     }
 
@@ -94,9 +120,9 @@ fn merge(old: Option<PoolSettings>, new: PoolSettings, current: &PoolSettings) -
     merged
 }
 
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
+fn stamp(path: &Path) -> std::io::Result<Stamp> {
+    let metadata = std::fs::metadata(path)?;
+    Ok((metadata.modified()?, metadata.len()))
 }
 
 fn read(path: &Path, pool: &str) -> Result<PoolSettings, String> {

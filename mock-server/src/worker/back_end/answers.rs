@@ -116,6 +116,14 @@ pub(super) fn wbxml(worker: &Worker, body: Vec<u8>) -> WireAnswer {
     answer
 }
 
+/// ItemOperations in several parts (ASCMD 2.2.1.10.1).
+pub(super) fn multipart(worker: &Worker, body: Vec<u8>) -> WireAnswer {
+    let mut answer = empty(worker);
+    answer.headers.push("Content-Type", http::MULTIPART);
+    answer.body = body;
+    answer
+}
+
 /// What the front end adds; the back end's name only if there was one to forward to.
 pub(in crate::worker) fn front_end_headers(
     worker: &Worker,

@@ -48,6 +48,14 @@ impl Form {
         }
     }
 
+    /// Search takes a preference and nothing else.
+    pub(super) fn of_search(body: Option<BodyPreference>) -> Self {
+        Self {
+            preferences: body.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
     /// The same form, and nothing is cut: what Fetch of a Sync asks for (ASCMD 2.2.3.67.2).
     pub(super) fn whole(&self) -> Self {
         Self {

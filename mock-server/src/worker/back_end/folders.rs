@@ -7,7 +7,7 @@ use eas::commands::{
 use eas::http;
 use eas::status::{FolderChangeStatus, FolderSyncStatus, GlobalStatus};
 
-use super::{COMMANDS, Call, Outcome, Refusal, answers};
+use super::{Call, Outcome, Refusal, answers, commands};
 use crate::store::{
     FolderChange, FolderRecord, FolderRefusal, Operation, StoreReply, is_user_type,
 };
@@ -42,7 +42,8 @@ impl Call<'_> {
             let versions = self.worker.config.versions.join(",");
             answer.headers.push(http::RESYNC_VERSIONS, &versions);
             answer.headers.push(http::PROTOCOL_VERSIONS, &versions);
-            answer.headers.push(http::PROTOCOL_COMMANDS, COMMANDS);
+            let commands = commands(self.worker);
+            answer.headers.push(http::PROTOCOL_COMMANDS, &commands);
         }
         Ok(answer)
     }

@@ -103,6 +103,10 @@ impl Call<'_> {
                 conversation_id: Some(one.conversation_id.into_owned().into()),
             })
             .collect();
+        if self.query.accepts_multipart && !answer.fetches.is_empty() {
+            let body = answer.encode_multipart(self.version)?;
+            return Ok(answers::multipart(self.worker, body));
+        }
         self.body(answer.encode(self.version)?)
     }
 
@@ -118,6 +122,7 @@ impl Call<'_> {
         let mut answer = FetchAnswer {
             collection_id: fetch.collection_id.clone(),
             server_id: fetch.server_id.clone(),
+            long_id: fetch.long_id.clone(),
             ..FetchAnswer::failed(ItemOperationsStatus::Success)
         };
         if !fetch.store.eq_ignore_ascii_case(Fetch::MAILBOX) {

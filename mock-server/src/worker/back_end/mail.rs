@@ -13,7 +13,7 @@ use mail_parser::{Address, MessageParser, MessagePart, MimeHeaders as _, PartTyp
 use super::{Call, Outcome, Refusal, answers};
 use crate::body::{HTML, MIME, PLAIN};
 use crate::store::{Blob, Message, Operation, Original, StoreReply, is_user_name};
-use crate::worker::local_part;
+use crate::worker::{address, local_part};
 
 /// MessageClass of a meeting request (ASEMAIL 2.2.2.49).
 const MEETING_REQUEST: &str = "IPM.Schedule.Meeting.Request";
@@ -115,7 +115,8 @@ impl Call<'_> {
         })
     }
 
-    /// Reads a message; the sender is always the user (ASCMD 2.2.1.17).
+    /// Reads a message; the sender is always the user (ASCMD 2.2.1.17), with the domain that the message
+    /// gives the user's address.
     fn message(&self, mime: &[u8]) -> Result<(Message, Vec<String>), Refusal> {
         let parsed = MessageParser::default().parse(mime);
         let parsed = parsed.ok_or(Refusal::Status(GlobalStatus::InvalidMime))?;
@@ -134,6 +135,10 @@ impl Call<'_> {
             let all: Vec<String> = list.into_iter().flat_map(addresses).collect();
             all.join(", ")
         };
+        let sender = parsed.from().into_iter().flat_map(addresses);
+        let is_user = |address: &String| local_part(address) == self.user;
+        let from = sender.into_iter().find(is_user);
+        let from = from.unwrap_or_else(|| self.user.clone());
         let meeting = meeting(&parsed.parts);
         let smime = smime_class(&parsed);
         let (body_type, body) = match smime {
@@ -141,7 +146,7 @@ impl Call<'_> {
             None => body(&parsed),
         };
         let email = Email {
-            from: self.user.clone().into(),
+            from: address(&from).into(),
             to: listed(parsed.to()).into(),
             cc: listed(parsed.cc()).into(),
             subject: clean(parsed.subject().unwrap_or_default()).into(),

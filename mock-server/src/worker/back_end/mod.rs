@@ -2,6 +2,7 @@
 
 pub(super) mod answers;
 mod bodies;
+mod coding;
 mod content;
 mod directory;
 mod folders;
@@ -12,6 +13,7 @@ mod ping;
 mod provision;
 mod recipients;
 mod schema;
+mod search;
 mod sync;
 
 use std::time::Duration;
@@ -35,10 +37,21 @@ use crate::store::{Operation, StoreReply};
 
 pub(super) use sync::item_command;
 
-/// The commands of this mock, in the order of MS-ASHTTP's example.
+/// The commands of this mock, in the order of MS-ASHTTP's example, but for Find.
 const COMMANDS: &str = "Sync,SendMail,SmartForward,SmartReply,GetAttachment,FolderSync,FolderCreate,\
                         FolderDelete,FolderUpdate,MoveItems,GetItemEstimate,MeetingResponse,Search,\
                         Settings,Ping,ItemOperations,Provision,ResolveRecipients,ValidateCert";
+
+/// What OPTIONS lists. Find, which is last in MS-ASHTTP's example, is a command of 16.1.
+fn commands(worker: &Worker) -> String {
+    let mut commands = COMMANDS.to_owned();
+    if worker.config.speaks(ProtocolVersion::V16_1) {
+        commands.push(',');
+        commands.push_str(Command::Find.as_str());
+    }
+    commands
+}
+
 /// Retry-After of a throttled answer whose fault names no delay.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Faults that refuse a command, also one that is held.
@@ -120,7 +133,11 @@ async fn execute(
     let Some(user) = user.filter(|user| worker.user(user).enabled) else {
         return Some((answers::unauthorized(worker, request), false));
     };
-    let mut answer = match prepare(worker, id, request, user.clone()) {
+    let body = match coding::decoded(request) {
+        Ok(body) => body,
+        Err(status) => return Some((answers::plain(worker, status), true)),
+    };
+    let mut answer = match prepare(worker, id, (request, &body), user.clone()) {
         Err(answer) => answer,
         Ok(None) => match faults(worker, &user, "", OPTIONS).await {
             Some(fault) => fault_answer(worker, &fault, None).await,
@@ -165,7 +182,7 @@ async fn execute(
 fn prepare<'a>(
     worker: &'a Worker,
     id: u64,
-    request: &'a WireRequest,
+    (request, body): (&'a WireRequest, &'a [u8]),
     user: String,
 ) -> Result<Option<Call<'a>>, WireAnswer> {
     let plain = |status| answers::plain(worker, status);
@@ -183,7 +200,7 @@ fn prepare<'a>(
     }
     let sent = request.header(RequestHeader::ProtocolVersion);
     let in_header: Option<ProtocolVersion> = sent.and_then(|text| text.parse().ok());
-    let query = Query::parse(query).map_err(|error| match error {
+    let mut query = Query::parse(query).map_err(|error| match error {
         QueryError::UnknownCommand { version, .. } => {
             let version = version.or(in_header).unwrap_or(ProtocolVersion::V12_1);
             let root = root_of(Command::Sync);
@@ -191,6 +208,9 @@ fn prepare<'a>(
         }
         _ => plain(400),
     })?;
+    let multipart = request.header(RequestHeader::AcceptMultiPart);
+    query.accepts_multipart |=
+        query.binary.is_none() && multipart.is_some_and(|text| text.eq_ignore_ascii_case("T"));
     let (version, policy_key) = match &query.binary {
         Some(fields) => (Some(fields.version), fields.policy_key),
         None => (
@@ -223,7 +243,7 @@ fn prepare<'a>(
         query,
         version,
         policy_key,
-        body: &request.body,
+        body,
     }))
 }
 
@@ -307,7 +327,9 @@ fn options(worker: &Worker) -> WireAnswer {
     answer.headers.push("Allow", "OPTIONS,POST");
     answer.headers.push("Public", "OPTIONS,POST");
     answer.headers.push(http::PROTOCOL_VERSIONS, &versions);
-    answer.headers.push(http::PROTOCOL_COMMANDS, COMMANDS);
+    answer
+        .headers
+        .push(http::PROTOCOL_COMMANDS, &commands(worker));
     answer
 }
 
@@ -433,7 +455,7 @@ impl Call<'_> {
             Command::Search => self.search().await,
             Command::ResolveRecipients => self.resolve_recipients().await,
             Command::ValidateCert => self.validate_cert().await,
-            // 16.1's successor of Search.
+            Command::Find if self.version >= ProtocolVersion::V16_1 => self.find().await,
             Command::Find => Err(Refusal::Status(GlobalStatus::CommandNotSupported)),
         }
     }

@@ -7,10 +7,9 @@ use eas::commands::{
 use eas::status::{ResolveRecipientsStatus, ValidateCertStatus};
 use jiff::{SignedDuration, Timestamp};
 
-use super::directory::address;
 use super::{Call, Outcome, Refusal};
 use crate::store::{Operation, StoreReply};
-use crate::worker::local_part;
+use crate::worker::{address, local_part};
 
 /// A contact of the address list, as opposed to one of the user's own (MS-ASCMD, Type).
 const OF_THE_LIST: u8 = 1;

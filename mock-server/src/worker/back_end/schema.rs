@@ -6,7 +6,7 @@
 use eas::Command;
 use eas::commands::encode_status_only;
 use eas::status::{
-    FolderChangeStatus, FolderSyncStatus, GlobalStatus, ItemOperationsStatus,
+    FindStatus, FolderChangeStatus, FolderSyncStatus, GlobalStatus, ItemOperationsStatus,
     MeetingResponseStatus, PingStatus, ProvisionStatus, ResolveRecipientsStatus, SearchStatus,
     SettingsStatus, SyncStatus, ValidateCertStatus,
 };
@@ -14,9 +14,6 @@ use eas::wbxml::{self, Writer, meeting_response};
 
 use super::{Call, Outcome, answers, refuse, root_of};
 use crate::link::WireAnswer;
-
-/// Status of MS-ASCMD 2.2.3.177.6 (Find): the request is invalid. `eas` has no Find yet.
-const FIND_INVALID: u16 = 2;
 
 /// The status by which a command says that elements or values of its request are wrong; `None` if it
 /// has none of its own.
@@ -35,7 +32,7 @@ fn schema_status(command: Command) -> Option<u16> {
         Command::MeetingResponse => MeetingResponseStatus::InvalidRequest.code(),
         Command::ResolveRecipients => ResolveRecipientsStatus::ProtocolError.code(),
         Command::ValidateCert => ValidateCertStatus::ProtocolError.code(),
-        Command::Find => FIND_INVALID,
+        Command::Find => FindStatus::InvalidRequest.code(),
         // The statuses of the first two are for single collections and moves.
         Command::GetItemEstimate
         | Command::MoveItems
