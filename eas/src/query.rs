@@ -244,8 +244,9 @@ impl Query {
                 push_counted(&mut bytes, id.as_bytes());
             }
         }
-        let options = u8::from(self.save_in_sent) * SAVE_IN_SENT
-            | u8::from(self.accepts_multipart) * ACCEPT_MULTIPART;
+        let bit = |is_set, bit| if is_set { bit } else { 0 };
+        let options =
+            bit(self.save_in_sent, SAVE_IN_SENT) | bit(self.accepts_multipart, ACCEPT_MULTIPART);
         if options != 0 {
             bytes.push(tag::OPTIONS);
             push_counted(&mut bytes, &[options]);

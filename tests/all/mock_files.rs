@@ -155,7 +155,7 @@ async fn a_deleted_pool_config_is_reported_once_and_again_when_it_is_back() {
             )
         );
         // Further looks at the absent file, which take place every half second, say nothing.
-        std::thread::sleep(Duration::from_millis(1200));
+        tokio::time::sleep(Duration::from_millis(1200)).await;
         assert!(lines.try_recv().is_err());
         std::fs::copy(SHIPPED, &config).unwrap();
         let back = lines.recv_timeout(PATIENCE).unwrap();

@@ -241,16 +241,15 @@ fn searched_folders(folders: &[Folder], query: &SearchQuery) -> Option<HashSet<u
         };
         wanted.insert(number);
     }
-    while query.deep {
+    let mut is_growing = query.deep;
+    while is_growing {
         let known = wanted.len();
         let below = folders
             .iter()
             .filter(|folder| wanted.contains(&folder.record.parent));
         let below: Vec<u32> = below.map(|folder| folder.record.id).collect();
         wanted.extend(below);
-        if wanted.len() == known {
-            break;
-        }
+        is_growing = wanted.len() > known;
     }
     Some(wanted)
 }
