@@ -233,6 +233,30 @@ pub enum ItemCommand {
     Delete(String),
     /// Wants one.
     Fetch(String),
+    /// Wrote a draft, or sends one; 16.0 and later.
+    Draft(Box<Draft>),
+}
+
+/// A message that a device writes by Sync.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Draft {
+    /// Which one.
+    pub id: DraftId,
+    /// What it holds from now on; absent if that stays as it is.
+    pub message: Option<Message>,
+    /// The attachments of the draft before stay.
+    pub keeps_attachments: bool,
+    /// It is to be sent, not kept.
+    pub send: bool,
+}
+
+/// Which draft a device means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DraftId {
+    /// A new one, with the device's id for it.
+    New(String),
+    /// The one with this server id.
+    Old(String),
 }
 
 /// The answer to an [`ItemCommand`], where there is one.
@@ -240,6 +264,8 @@ pub enum ItemCommand {
 pub enum ItemResponse {
     /// The device's id, and the server's.
     Added(String, String),
+    /// The device's id of a draft that is sent: there is no item.
+    Done(String),
     /// The device's id of an item that is not added, and a Status of Sync.
     NotAdded(String, u16),
     /// An item that is not changed, and a Status of Sync.
@@ -448,7 +474,7 @@ pub enum Told {
 }
 
 /// A message under way: as it will be shown, and what is attached.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// As it will be shown; the references of its attachments are filled in by the store.
     pub email: Email<'static>,

@@ -222,8 +222,9 @@ impl Folder {
     ) -> Option<bool> {
         let item = self.items.get_mut(&number)?;
         match (change, &item.content.data) {
-            // A value of the change could not be read.
-            (ItemChange::Data(ItemData::Other), _) => return Some(false),
+            // A value of the change could not be read, or it is the content of a message: only that of
+            // a draft changes, by [`replace`](Self::replace).
+            (ItemChange::Data(ItemData::Other | ItemData::Email(_)), _) => return Some(false),
             _ if !is_storable(change) => return Some(false),
             (ItemChange::Email { read, flag }, ItemData::Email(_)) => {
                 item.read = read.unwrap_or(item.read);
@@ -246,6 +247,20 @@ impl Folder {
         }
         self.log.push(number, What::Changed, by);
         Some(true)
+    }
+
+    /// Gives an item another content, with its marks. A flag stays if the new content has none.
+    pub(super) fn replace(&mut self, number: u32, content: Content, by: Option<DeviceNumber>) {
+        let Some(item) = self.items.get_mut(&number) else {
+            return;
+        };
+        self.size -= item.content.size();
+        self.size += content.size();
+        let new = Item::new(Arc::new(content));
+        item.read = new.read;
+        item.flag = new.flag.or(item.flag.take());
+        item.content = new.content;
+        self.log.push(number, What::Changed, by);
     }
 
     /// Takes an item out; `None` if there is none of that number.
@@ -385,6 +400,9 @@ impl Folder {
             return Some(Told::Add(id, Box::new(self.shown(entry.item, item))));
         }
         let change = match &item.content.data {
+            ItemData::Email(email) if email.is_draft => {
+                ItemChange::Data(self.shown(entry.item, item))
+            }
             ItemData::Email(_) => ItemChange::Email {
                 read: Some(item.read),
                 flag: item.flag.as_deref().cloned(),

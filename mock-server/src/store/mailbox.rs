@@ -6,6 +6,7 @@ use eas::commands::{Class, FolderType, ItemData, Oof};
 use eas::status::PingStatus;
 use jiff::Zoned;
 
+use super::drafts::Outgoing;
 use super::folder::{Content, DeviceNumber, Folder};
 use super::hierarchy::Hierarchy;
 use super::limits::{Limits, MAX_OOF, is_storable, text_size};
@@ -30,6 +31,8 @@ pub(super) struct Turn<'a> {
     pub(super) now: Zoned,
     /// What devices that wait are to be told.
     pub(super) announcements: Vec<Announcement>,
+    /// Drafts that are sent.
+    pub(super) outgoing: Vec<Outgoing>,
 }
 
 impl<'a> Turn<'a> {
@@ -50,6 +53,7 @@ impl<'a> Turn<'a> {
             fresh,
             now,
             announcements: Vec::new(),
+            outgoing: Vec::new(),
         }
     }
 
@@ -276,7 +280,12 @@ impl<'a> Turn<'a> {
 
     /// Whether a folder of the mailbox can take that item.
     pub(super) fn has_room(&self, folder: u32, content: &Content) -> bool {
-        !self.is_full(folder) && has_quota(self.folders, self.limits, content)
+        !self.is_full(folder) && self.has_quota(content)
+    }
+
+    /// Whether the mailbox is below its quota with that item.
+    pub(super) fn has_quota(&self, content: &Content) -> bool {
+        has_quota(self.folders, self.limits, content)
     }
 }
 

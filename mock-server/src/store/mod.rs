@@ -3,6 +3,7 @@
 //! it, as on Exchange, where this is in the mailbox database (mock-fidelity R14).
 
 mod call;
+mod drafts;
 mod filter;
 mod folder;
 mod free_busy;
@@ -24,8 +25,8 @@ use std::time::Duration;
 
 use eas::commands::{FolderType, ItemData, Oof};
 use eas::status::GlobalStatus;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use rand::Rng as _;
 use rand::SeedableRng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -34,9 +35,9 @@ use crate::clock::PoolClock;
 use crate::config::MockConfig;
 use crate::control::UserSettings;
 pub(crate) use call::{
-    Blob, Condition, FolderChange, FolderRecord, FolderRefusal, Found, ItemCommand, ItemResponse,
-    MailboxSearch, Message, Moved, Operation, Original, Reply, SearchQuery, SearchRefusal,
-    StoreCall, StoreReply, SyncOutcome, SyncPart, Told,
+    Blob, Condition, Draft, DraftId, FolderChange, FolderRecord, FolderRefusal, Found, ItemCommand,
+    ItemResponse, MailboxSearch, Message, Moved, Operation, Original, Reply, SearchQuery,
+    SearchRefusal, StoreCall, StoreReply, SyncOutcome, SyncPart, Told,
 };
 use folder::{Content, DeviceNumber, Folder, Item};
 use hierarchy::Hierarchy;
@@ -224,8 +225,7 @@ impl Store {
 
     /// Now, as a message has it (ASDTYPE 2.7.2).
     fn now_text(&self) -> String {
-        let now = self.clock.now();
-        now.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+        text_of(&self.clock.now())
     }
 
     /// Adds a folder to every mailbox that can take one.
@@ -313,8 +313,11 @@ impl Store {
                 let names = (&*call.user, &*call.device);
                 let mut turn = mailbox::Turn::new(mailbox, &limits, names, (fresh, now));
                 let reply = turn.execute(operation);
-                let announcements = turn.announcements;
+                let (mut announcements, outgoing) = (turn.announcements, turn.outgoing);
                 mailbox.tidy(&limits);
+                for one in outgoing {
+                    announcements.extend(self.hand_out(&call.user, &one.content, &one.to, true));
+                }
                 (reply, announcements)
             }
         }
@@ -364,10 +367,26 @@ impl Store {
             }
             device.client_ids.push_back(id);
         }
+        let announcements = self.hand_out(user, &content, &to, save_in_sent);
+        (Ok(StoreReply::Delivered), announcements)
+    }
+
+    /// Brings a message of a user to its recipients, and a copy to Sent Items.
+    fn hand_out(
+        &mut self,
+        user: &str,
+        content: &Arc<Content>,
+        to: &[String],
+        save_in_sent: bool,
+    ) -> Vec<Announcement> {
+        let limits = self.limits;
         let mut announcements = Vec::new();
-        if save_in_sent && let Some(sent) = mailbox.folder_with_room(SENT, &content, &limits) {
+        if save_in_sent
+            && let Some(mailbox) = self.mailbox(user)
+            && let Some(sent) = mailbox.folder_with_room(SENT, content, &limits)
+        {
             // The device does not have it: it comes with the next Sync of Sent Items.
-            sent.put(Item::new(Arc::clone(&content)).read(), None);
+            sent.put(Item::new(Arc::clone(content)).read(), None);
             mailbox.tidy(&limits);
             announcements.push(Announcement::Item {
                 user: user.to_owned(),
@@ -375,8 +394,8 @@ impl Store {
                 by: None,
             });
         }
-        announcements.extend(self.deliver_content(&to, &content));
-        (Ok(StoreReply::Delivered), announcements)
+        announcements.extend(self.deliver_content(to, content));
+        announcements
     }
 
     /// The items of a user by folder and server id.
@@ -406,6 +425,11 @@ impl Store {
         let found = found.into_iter().take(MOST_FOUND).cloned().collect();
         StoreReply::Addresses(found)
     }
+}
+
+/// A time as a message has it (ASDTYPE 2.7.2).
+fn text_of(time: &Zoned) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
 }
 
 /// Each name once, in the order given.

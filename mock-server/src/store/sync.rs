@@ -298,7 +298,7 @@ impl Turn<'_> {
         match command {
             ItemCommand::Add(client_id, data) => {
                 let class = find_number(self.folders, folder).and_then(class_of);
-                // Clients make no mails (but by SendMail), and nothing that does not belong there.
+                // Clients make no mails (but drafts, from 16.0 on), and nothing that does not belong there.
                 if data.class().is_none() || data.class() != class || class == Some(Class::Email) {
                     let status = SyncStatus::ConversionError;
                     return Some(ItemResponse::NotAdded(client_id.clone(), status.code()));
@@ -329,6 +329,7 @@ impl Turn<'_> {
                 };
                 Some(ItemResponse::NotChanged(id.clone(), status.code()))
             }
+            ItemCommand::Draft(draft) => self.write_draft(folder, draft),
             ItemCommand::Delete(id) => {
                 // What is gone already is as it should be.
                 self.delete(id, self.deletes_as_moves(folder));

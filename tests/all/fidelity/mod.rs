@@ -3,6 +3,7 @@
 
 mod activity;
 mod bodies;
+mod drafts;
 mod faults;
 mod filters;
 mod folder_sync;

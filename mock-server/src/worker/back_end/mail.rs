@@ -131,6 +131,17 @@ impl Call<'_> {
         if users.is_empty() {
             return Err(Refusal::Status(GlobalStatus::MessageHasNoRecipient));
         }
+        let message = self.read_message(&parsed, mime);
+        // Recipients must not see the hidden ones.
+        let email = Email {
+            bcc: "".into(),
+            ..message.email
+        };
+        Ok((Message { email, ..message }, users))
+    }
+
+    /// What a message holds, with its hidden recipients.
+    pub(super) fn read_message(&self, parsed: &mail_parser::Message<'_>, mime: &[u8]) -> Message {
         let listed = |list: Option<&Address<'_>>| {
             let all: Vec<String> = list.into_iter().flat_map(addresses).collect();
             all.join(", ")
@@ -140,15 +151,16 @@ impl Call<'_> {
         let from = sender.into_iter().find(is_user);
         let from = from.unwrap_or_else(|| self.user.clone());
         let meeting = meeting(&parsed.parts);
-        let smime = smime_class(&parsed);
+        let smime = smime_class(parsed);
         let (body_type, body) = match smime {
             Some(_) => (MIME, String::from_utf8_lossy(mime)),
-            None => body(&parsed),
+            None => body(parsed),
         };
         let email = Email {
             from: address(&from).into(),
             to: listed(parsed.to()).into(),
             cc: listed(parsed.cc()).into(),
+            bcc: listed(parsed.bcc()).into(),
             subject: clean(parsed.subject().unwrap_or_default()).into(),
             body: clean(&body).into(),
             body_type,
@@ -160,7 +172,7 @@ impl Call<'_> {
             ..Email::default()
         };
         let attachments = parsed.attachments().filter_map(attachment).collect();
-        Ok((Message { email, attachments }, users))
+        Message { email, attachments }
     }
 }
 

@@ -5,6 +5,7 @@ mod bodies;
 mod coding;
 mod content;
 mod directory;
+mod drafts;
 mod folders;
 mod items;
 mod mail;

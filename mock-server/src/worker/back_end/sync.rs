@@ -154,7 +154,13 @@ impl Call<'_> {
     }
 
     fn sync_part(&self, part: &SyncCollection<'_>) -> Result<SyncPart, Refusal> {
-        let commands = part.commands.iter().map(item_command);
+        let commands = part.commands.iter().map(|command| {
+            let draft = self.draft(command)?;
+            draft.map_or_else(
+                || item_command(command),
+                |draft| Ok(ItemCommand::Draft(Box::new(draft))),
+            )
+        });
         Ok(SyncPart {
             id: part.id.to_string(),
             key: part.sync_key.to_string(),
@@ -312,6 +318,11 @@ impl Call<'_> {
             ItemResponse::Added(client_id, server_id) => CommandResponse::Add {
                 client_id: client_id.into(),
                 server_id: Some(server_id.into()),
+                status: SyncStatus::Success,
+            },
+            ItemResponse::Done(client_id) => CommandResponse::Add {
+                client_id: client_id.into(),
+                server_id: None,
                 status: SyncStatus::Success,
             },
             ItemResponse::NotAdded(client_id, status) => CommandResponse::Add {
