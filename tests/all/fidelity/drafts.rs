@@ -110,24 +110,34 @@ async fn a_draft_reaches_the_other_devices_of_the_user() {
 
 #[tokio::test]
 async fn a_draft_can_be_a_mime_message_with_attachments() {
-    let mock = mock(|_| {}).await;
-    let (mut one, key) = device(&mock, ("load1", "ONE"), "16.1", DRAFTS).await;
-    let (mut other, other_key) = device(&mock, ("load1", "OTHER"), "16.1", DRAFTS).await;
-    let answer = one.sync(&key, &add(&mime(MIME), "")).await.xml();
-    assert_eq!(text_of(&answer, ADDED), "1");
-    let seen = other.sync(&other_key, "").await.xml();
-    for (element, value) in [
-        ("ApplicationData/To", "load2@lab.example"),
-        ("ApplicationData/Bcc", "load4@lab.example"),
-        ("ApplicationData/Subject", "plan"),
-        ("ApplicationData/Read", "1"),
-        ("ApplicationData/IsDraft", "1"),
-        ("Attachment/DisplayName", "a.pdf"),
-        ("Body/Data", "the text"),
-    ] {
-        assert_eq!(text_of(&seen, element).trim_end(), value, "{element}");
+    let text = mime(MIME);
+    let opaque = format!(
+        r#"<Body xmlns="AirSyncBase"><Type>4</Type><Data><![CDATA[{MIME}]]></Data></Body>
+           <Read xmlns="Email">1</Read>"#
+    );
+    let flag = r#"<Flag xmlns="Email"><Status>2</Status><FlagType>todo</FlagType></Flag>"#;
+    for content in [text, opaque] {
+        let mock = mock(|_| {}).await;
+        let (mut one, key) = device(&mock, ("load1", "ONE"), "16.1", DRAFTS).await;
+        let (mut other, other_key) = device(&mock, ("load1", "OTHER"), "16.1", DRAFTS).await;
+        let content = format!("{content}{flag}");
+        let answer = one.sync(&key, &add(&content, "")).await.xml();
+        assert_eq!(text_of(&answer, ADDED), "1", "{content}");
+        let seen = other.sync(&other_key, "").await.xml();
+        for (element, value) in [
+            ("ApplicationData/To", "load2@lab.example"),
+            ("ApplicationData/Bcc", "load4@lab.example"),
+            ("ApplicationData/Subject", "plan"),
+            ("ApplicationData/Read", "1"),
+            ("ApplicationData/IsDraft", "1"),
+            ("Flag/FlagType", "todo"),
+            ("Attachment/DisplayName", "a.pdf"),
+            ("Body/Data", "the text"),
+        ] {
+            assert_eq!(text_of(&seen, element).trim_end(), value, "{element}");
+        }
+        mock.shutdown().await;
     }
-    mock.shutdown().await;
 }
 
 #[tokio::test]
@@ -276,5 +286,18 @@ async fn a_draft_that_cannot_be_sent_says_why() {
         let left = look(&mock, (name, "LOOK"), DRAFTS).await;
         assert_eq!(text_of(&left, "Add/ServerId"), id);
     }
+    mock.shutdown().await;
+}
+
+/// A device that has lost the answer sends the same request again.
+#[tokio::test]
+async fn a_repeated_request_sends_a_draft_once() {
+    let mock = mock(|_| {}).await;
+    let (mut phone, key) = device(&mock, ("load1", "ONE"), "16.1", DRAFTS).await;
+    for _ in 0..2 {
+        let answer = phone.sync(&key, &add(STRUCTURED, SEND)).await.xml();
+        assert_eq!(text_of(&answer, ADDED), "1");
+    }
+    assert_sent(&mock, &["load2", "load3", "load4"], "plan").await;
     mock.shutdown().await;
 }
