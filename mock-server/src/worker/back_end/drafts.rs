@@ -8,6 +8,7 @@ use super::content::owned;
 use super::{Call, Refusal};
 use crate::body::{HTML, MIME, PLAIN};
 use crate::store::{Draft, DraftId, Message};
+use crate::worker::address;
 
 impl Call<'_> {
     /// The draft that a command of a device writes or sends. `None` is any other command, and a message
@@ -61,7 +62,7 @@ impl Call<'_> {
             }
             PLAIN | HTML => Message {
                 email: Email {
-                    from: self.user.clone().into(),
+                    from: address(&self.user).into(),
                     to: email.to.clone(),
                     cc: email.cc.clone(),
                     bcc: email.bcc.clone(),
