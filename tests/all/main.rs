@@ -15,6 +15,7 @@ mod entry;
 mod fidelity;
 mod fixtures;
 mod honesty;
+mod foreign_clients;
 mod judge;
 mod judge_statistics;
 mod kills;
