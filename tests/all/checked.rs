@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::fixtures::{MockProgram, program};
+use crate::fixtures::{MockProgram, program, undisturbed};
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
@@ -22,7 +22,7 @@ fn easload(arguments: &[&str], folder: &Path) -> Output {
 fn against(target: &str, devices: &str) -> String {
     format!(
         "name = \"t\"\n{target}\n[devices]\ncount = 2\nusers = 2\nheartbeat = \"2s\"\nramp = \"1s\"\n{devices}\n\
-         [[phase]]\nkind = \"ramp\"\nduration = \"1s\"\n[[phase]]\nkind = \"baseline\"\nduration = \"2s\"\n\
+         [[phase]]\nkind = \"ramp\"\nduration = \"1s\"\n[[phase]]\nkind = \"baseline\"\nduration = \"6s\"\n\
          [checks]\nthresholds = [\"timed_out < 1\"]\n"
     )
 }
@@ -207,7 +207,8 @@ fn files_are_found_beside_the_scenario_and_may_be_utf16() {
             !checked.contains("warning") && !checked.contains("error"),
             "{checked}"
         );
-        let output = easload(&["run", "--quiet", "lab/s.toml"], folder.path());
+        let run = || easload(&["run", "--quiet", "lab/s.toml"], folder.path());
+        let output = undisturbed(run, said);
         assert_eq!(
             output.status.code(),
             Some(0),

@@ -715,7 +715,10 @@ fn targets_are_checked() {
         (true, 443, eas::http::PATH)
     );
     for (url, problem) in [
-        ("mail.lab.example", "not a URL"),
+        (
+            "mail.lab.example",
+            "expected a URL such as https://mail.lab.example",
+        ),
         ("ftp://mail", "scheme"),
         ("https://user:secret@mail", "credentials"),
     ] {

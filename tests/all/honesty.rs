@@ -6,14 +6,14 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::fixtures::program;
+use crate::fixtures::{program, undisturbed};
 use crate::outputs::played;
 
-/// Three seconds against the mock.
+/// Six seconds against the mock: one slow second of them disturbs no check.
 fn scenario(threshold: &str) -> String {
     format!(
         "name = \"honest\"\n[mock]\nmin_heartbeat = \"1s\"\n[devices]\ncount = 4\nheartbeat = \"2s\"\n\
-         ramp = \"100ms\"\n[[phase]]\nkind = \"baseline\"\nduration = \"3s\"\n\
+         ramp = \"100ms\"\n[[phase]]\nkind = \"baseline\"\nduration = \"6s\"\n\
          [checks]\nsymptom = \"any\"\nthresholds = [\"{threshold}\"]\n"
     )
 }
@@ -34,6 +34,17 @@ impl Lab {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Runs without what an earlier attempt left, and prepares the command before.
+    fn output(&self, prepare: impl Fn(&mut Command)) -> Output {
+        let play = || {
+            let _ = std::fs::remove_dir_all(self.path("runs"));
+            let mut command = self.run();
+            prepare(&mut command);
+            command.output().unwrap()
+        };
+        undisturbed(play, |_| self.record()["checks"].to_string())
     }
 
     fn run(&self) -> Command {
@@ -59,7 +70,13 @@ impl Lab {
 }
 
 /// Plays, and does something to the run directory once it is there.
-fn meddled(lab: &Lab, meddle: impl FnOnce(&Path)) -> (Option<i32>, String, String) {
+fn meddled(lab: &Lab, meddle: impl Fn(&Path)) -> (Option<i32>, String, String) {
+    let play = || meddled_once(lab, &meddle);
+    undisturbed(play, |(_, printed, _)| printed.clone())
+}
+
+fn meddled_once(lab: &Lab, meddle: impl Fn(&Path)) -> (Option<i32>, String, String) {
+    let _ = std::fs::remove_dir_all(lab.path("runs"));
     let mut child = lab.run().spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
@@ -140,7 +157,7 @@ fn a_timeline_that_cannot_be_written_ends_the_run_with_its_report() {
     let lab = Lab::new(HOLDS);
     // The first record is smaller than that, the timeline of some seconds larger.
     let long = scenario(HOLDS)
-        .replace("duration = \"3s\"", "duration = \"300s\"")
+        .replace("duration = \"6s\"", "duration = \"300s\"")
         .replace("count = 4", "count = 300")
         .replace(
             "[[phase]]",
@@ -185,14 +202,14 @@ fn streams_that_cannot_be_written_cost_neither_record_nor_verdict() {
         (HOLDS, true, true, 7),
     ] {
         let lab = Lab::new(threshold);
-        let mut command = lab.run();
-        if stdout {
-            command.stdout(full());
-        }
-        if stderr {
-            command.stderr(full());
-        }
-        let output = command.output().unwrap();
+        let output = lab.output(|command| {
+            if stdout {
+                command.stdout(full());
+            }
+            if stderr {
+                command.stderr(full());
+            }
+        });
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert_eq!(lab.record()["state"], "complete");
@@ -223,10 +240,15 @@ fn streams_that_cannot_be_written_cost_neither_record_nor_verdict() {
 #[test]
 fn a_closed_pipe_does_not_change_the_verdict() {
     let lab = Lab::new(HOLDS);
-    let mut child = lab.run().spawn().unwrap();
-    drop(child.stdout.take());
-    drop(child.stderr.take());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let play = || {
+        let _ = std::fs::remove_dir_all(lab.path("runs"));
+        let mut child = lab.run().spawn().unwrap();
+        drop(child.stdout.take());
+        drop(child.stderr.take());
+        child.wait().unwrap().code()
+    };
+    let code = undisturbed(play, |_| lab.record()["checks"].to_string());
+    assert_eq!(code, Some(0));
     assert_eq!(lab.record()["verdict"], "passed");
 }
 
@@ -281,12 +303,11 @@ fn a_report_that_cannot_be_written_has_a_code_of_its_own() {
     for (threshold, code) in [(HOLDS, 7), (FAILS, 3)] {
         let lab = Lab::new(threshold);
         let markdown = lab.path("summary.md");
-        let output = lab
-            .run()
-            .args(["--write", "junit=/dev/full"])
-            .args(["--write", &format!("markdown={}", markdown.display())])
-            .output()
-            .unwrap();
+        let output = lab.output(|command| {
+            command
+                .args(["--write", "junit=/dev/full"])
+                .args(["--write", &format!("markdown={}", markdown.display())]);
+        });
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains("error: /dev/full: No space left"), "{said}");
