@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
 /// Commands in the body mode, by the first byte.
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "Sync",
     "Ping",
     "Provision",
@@ -32,6 +32,7 @@ const COMMANDS: [&str; 19] = [
     "Search",
     "ResolveRecipients",
     "ValidateCert",
+    "Find",
 ];
 const VERSIONS: [&str; 4] = ["12.1", "14.1", "16.0", "16.1"];
 /// The longest that anything may take, in paused time: a connection without a request.
