@@ -68,7 +68,7 @@ fn owned_sync(body: &[u8]) -> Result<String, DecodeError> {
 }
 
 const NAMES: &str = "xmlns='AirSync' xmlns:b='AirSyncBase' xmlns:e='Email' xmlns:c='Calendar' \
-                     xmlns:t='Tasks' xmlns:n='Notes'";
+                     xmlns:t='Tasks' xmlns:n='Notes' xmlns:m='Email2'";
 
 fn sync_xml(commands: &str) -> String {
     format!(
@@ -93,6 +93,8 @@ fn empty_optional_elements_of_items_count_as_absent() {
         "[[<e:BodyTruncated>1</e:BodyTruncated>]]",
         "[[<e:MIMESize>9</e:MIMESize>]]",
         "[[<e:MIMETruncated>1</e:MIMETruncated>]]",
+        "[[<b:NativeBodyType>2</b:NativeBodyType>]]",
+        "[[<m:IsDraft>1</m:IsDraft>]]",
         "<e:Flag>[[<e:Status>2</e:Status>]]</e:Flag>",
         "[[<b:Attachments><b:Attachment><b:DisplayName>x</b:DisplayName></b:Attachment></b:Attachments>]]",
         "<b:Attachments>[[<b:Attachment><b:DisplayName>x</b:DisplayName></b:Attachment>]]</b:Attachments>",

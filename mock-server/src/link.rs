@@ -25,6 +25,9 @@ use crate::store::{StoreCall, StoreReply};
 pub(crate) const MAX_BODY: u64 = 10_240 << 10;
 /// Largest message: a request body of Exchange's `maxRequestLength` (10,240 kB) with room around.
 const MAX_MESSAGE: usize = 24 << 20;
+/// Largest body of an answer, and largest question and reply of the store. It leaves 64 KiB for the
+/// headers and the number around it.
+pub(crate) const MAX_CONTENT: usize = MAX_MESSAGE - (64 << 10);
 /// Enough that a burst of small messages is one write.
 const WRITE_BUFFER: usize = 64 << 10;
 

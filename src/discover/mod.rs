@@ -231,7 +231,7 @@ impl<W: Web> Walk<'_, W> {
                 let query =
                     format!("Email={address}&Protocol=ActiveSync&RedirectCount={redirects}");
                 // A redirect may name the address already.
-                let path = match path.to_ascii_lowercase().contains("email=") {
+                let path = match names_address(path) {
                     true => path.clone(),
                     false => with_query(path, &query),
                 };
@@ -397,6 +397,17 @@ fn foreign(host: &str) -> String {
          (on the command line --autodiscover-domain) if it is yours",
         shown(host)
     )
+}
+
+/// Whether the query of a path has a parameter with the address.
+fn names_address(path: &str) -> bool {
+    let query = path.split_once('?').map_or("", |(_, query)| query);
+    query.split('&').any(|parameter| {
+        let name = parameter
+            .split_once('=')
+            .map_or(parameter, |(name, _)| name);
+        name.eq_ignore_ascii_case("Email")
+    })
 }
 
 #[cfg(test)]
@@ -701,6 +712,21 @@ mod tests {
         let mut web = Fake::default().with(ROOT, found(&url));
         let expected = format!("{}?farm=2&x=1", at(EAS));
         assert_eq!(look(&mut web, &[]).await, Ok(expected));
+    }
+
+    #[test]
+    fn only_a_parameter_of_that_name_is_the_address() {
+        for (path, is_named) in [
+            ("/a?Email=anna", true),
+            ("/a?x=1&eMAIL=anna", true),
+            ("/a?Email", true),
+            ("/a?AltEmail=anna", false),
+            ("/a?x=Email=anna", false),
+            ("/Email=anna", false),
+            ("/a", false),
+        ] {
+            assert_eq!(names_address(path), is_named, "{path}");
+        }
     }
 
     #[tokio::test]

@@ -335,7 +335,7 @@ pub enum StoreReply {
     FreeBusy(String),
     /// MeetingResponse: per request the id in the calendar, if it has one now; `None` where there is no
     /// such request.
-    Responded(Vec<Option<Option<String>>>),
+    Responded(Vec<Result<Option<String>, u16>>),
     /// The automatic reply.
     Oof(Box<Oof<'static>>),
     /// Whether the device is to be wiped.

@@ -193,11 +193,17 @@ impl Outside {
         if *filter == Filter::All && self.items.is_empty() {
             return folder.count(view);
         }
-        let step = self.step(view.known);
-        let crossing = folder.known_items(view);
+        let mut step = self.step(view.known);
+        let known = folder.known_items(view);
         let crossing =
-            crossing.filter(|(number, data)| self.items.contains(number) == filter.holds(data));
-        crossing.count() + step.count_new(folder, view, filter)
+            known.filter(|(number, data)| self.items.contains(number) == filter.holds(data));
+        step.moved = crossing.map(|(number, _)| number).collect();
+        for number in &step.moved {
+            if !step.items.remove(number) {
+                step.items.insert(*number);
+            }
+        }
+        step.moved.len() + step.count_new(folder, view, filter)
     }
 }
 
@@ -251,7 +257,10 @@ impl Step {
             return;
         };
         let is_told = match &change {
-            Told::Add(_, data) if filter.holds(data) => true,
+            Told::Add(_, data) if filter.holds(data) => {
+                self.items.remove(&number);
+                true
+            }
             Told::Add(..) => {
                 self.items.insert(number);
                 false
@@ -276,7 +285,9 @@ impl Step {
             What::Created => {
                 let content = folder.content(number);
                 let is_inside = content.is_none_or(|one| filter.holds(&one.data));
-                if !is_inside {
+                if is_inside {
+                    items.remove(&number);
+                } else {
                     items.insert(number);
                 }
                 is_inside
@@ -291,4 +302,81 @@ impl Step {
 fn number_of(change: &Told) -> Option<u32> {
     let (Told::Add(id, _) | Told::Update(id, _) | Told::Delete(id) | Told::SoftDelete(id)) = change;
     place(id).map(|(_, number)| number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{CALENDAR, FolderRecord};
+    use super::*;
+    use eas::commands::{Appointment, ItemChange};
+
+    const ROOM: Room = Room {
+        changes: 10,
+        bytes: usize::MAX,
+    };
+    const OLD: &str = "20260101T000000Z";
+    const NEW: &str = "20260401T000000Z";
+
+    fn calendar() -> Folder {
+        Folder::new(FolderRecord {
+            id: CALENDAR,
+            parent: 0,
+            name: "Calendar".to_owned(),
+            folder_type: 8,
+        })
+    }
+
+    fn appointment(start: &'static str) -> ItemData<'static> {
+        ItemData::Calendar(Box::new(Appointment {
+            start: start.into(),
+            end: start.into(),
+            ..Appointment::default()
+        }))
+    }
+
+    fn view(known: usize) -> View {
+        View {
+            device: 1,
+            known,
+            base: 0,
+        }
+    }
+
+    fn since() -> Filter {
+        Filter::Since("20260314T030000".to_owned())
+    }
+
+    #[test]
+    fn an_item_that_enters_the_window_before_it_is_told_of_is_added_once() {
+        let (mut folder, mut outside, filter) = (calendar(), Outside::default(), since());
+        let number = folder.add(appointment(OLD), None);
+        let step = outside.next(&folder, view(0), ROOM, &filter);
+        assert!(step.next.changes.is_empty());
+        // An answer that tells of other folders leaves the position where it was.
+        outside.pass_over(step.items);
+        folder.change(number, &ItemChange::Data(appointment(NEW)), None);
+        assert_eq!(outside.count(&folder, view(0), &filter), 1);
+        let step = outside.next(&folder, view(0), ROOM, &filter);
+        assert!(matches!(step.next.changes[..], [Told::Add(..)]));
+        let known = view(step.next.known);
+        outside.advance(step.items, step.moved);
+        assert_eq!(outside.count(&folder, known, &filter), 0);
+        let step = outside.next(&folder, known, ROOM, &filter);
+        assert!(step.next.changes.is_empty(), "{:?}", step.next.changes);
+    }
+
+    #[test]
+    fn an_item_that_changed_and_crossed_the_border_counts_once() {
+        for (before, after) in [(NEW, OLD), (OLD, NEW)] {
+            let (mut folder, mut outside, filter) = (calendar(), Outside::default(), since());
+            let number = folder.add(appointment(before), None);
+            let step = outside.next(&folder, view(0), ROOM, &filter);
+            let known = view(step.next.known);
+            outside.advance(step.items, step.moved);
+            folder.change(number, &ItemChange::Data(appointment(after)), None);
+            assert_eq!(outside.count(&folder, known, &filter), 1, "{before}");
+            let step = outside.next(&folder, known, ROOM, &filter);
+            assert_eq!(step.next.changes.len(), 1, "{before}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use eas::commands::{Attachment, Flag, ItemChange, ItemData};
 
 use super::call::{Blob, FolderRecord, Message, Told};
 use super::filter::Filter;
-use super::limits::{is_storable, text_size};
+use super::limits::{MAX_FLAG, is_storable, text_size};
 use super::log::{Entry, Log, What};
 
 /// A device of a mailbox, by number.
@@ -226,6 +226,9 @@ impl Folder {
             // a draft changes, by [`replace`](Self::replace).
             (ItemChange::Data(ItemData::Other | ItemData::Email(_)), _) => return Some(false),
             _ if !is_storable(change) => return Some(false),
+            (ItemChange::Email { flag, .. }, _) if text_size(flag) > MAX_FLAG => {
+                return Some(false);
+            }
             (ItemChange::Email { read, flag }, ItemData::Email(_)) => {
                 item.read = read.unwrap_or(item.read);
                 if let Some(flag) = flag {
@@ -474,6 +477,23 @@ mod tests {
         read: Some(true),
         flag: None,
     };
+
+    #[test]
+    fn a_flag_beyond_4096_bytes_is_refused() {
+        let mut folder = folder();
+        let number = folder.add(mail("x"), None);
+        for (letters, is_taken) in [(4000, true), (4096, false)] {
+            let flag = Flag {
+                flag_type: "x".repeat(letters).into(),
+                ..Flag::default()
+            };
+            let change = ItemChange::Email {
+                read: None,
+                flag: Some(flag),
+            };
+            assert_eq!(folder.change(number, &change, None), Some(is_taken));
+        }
+    }
 
     /// The changes in short, and how much is known then.
     fn told(folder: &Folder, view: View, window: usize) -> (Vec<String>, usize, bool) {

@@ -45,9 +45,9 @@ impl Limits {
     }
 }
 
-/// Content of items in one answer, in bytes. One item more may go beyond it: together with the largest
-/// message it stays below what a message of the link and a device take
-/// ([`eas::wbxml::Limits::DOCUMENT`]).
+/// Content of items in one answer, in bytes as stored. One item more may go beyond it. Together with
+/// the largest message it stays below what a message of the link takes. The worker bounds the bodies
+/// again in the form in which it sends them, which may be larger.
 pub(crate) const MAX_ANSWER: usize = 8 << 20;
 /// Bytes of a name of a user: the local part of an address (RFC 5321 4.5.3.1.1).
 pub(crate) const MAX_USER_NAME: usize = 64;
@@ -56,6 +56,8 @@ pub(super) const MAX_FOLDER_NAME: usize = 256;
 /// Bytes of the automatic replies: Exchange takes 128 kB for each of the three
 /// (Set-MailboxAutoReplyConfiguration).
 pub(super) const MAX_OOF: usize = 3 * (128 << 10);
+/// Bytes of a flag. Flags do not count towards the quota, so each of them has a bound of its own.
+pub(super) const MAX_FLAG: usize = 4096;
 /// Letters of a ClientId (ASCMD 2.2.3.30).
 pub(super) const MAX_CLIENT_ID: usize = 40;
 /// Changes of the folder hierarchy that a device may be behind. Beyond it the device has to start again

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use eas::commands::{Class, FolderType, ItemData, Oof};
+use eas::commands::{Class, FolderType, ItemChange, ItemData, Oof};
 use eas::status::PingStatus;
 use jiff::Zoned;
 
@@ -11,7 +11,7 @@ use super::folder::{Content, DeviceNumber, Folder};
 use super::hierarchy::Hierarchy;
 use super::limits::{Limits, MAX_OOF, is_storable, text_size};
 use super::{
-    Announcement, DELETED, Device, FOLDERS, FolderRecord, Found, Mailbox, Message, Moved,
+    Announcement, DELETED, Device, FOLDERS, FolderRecord, Found, INBOX, Mailbox, Message, Moved,
     Operation, Original, StoreReply, find, folder_mut, place, sync,
 };
 use crate::body;
@@ -287,6 +287,23 @@ impl<'a> Turn<'a> {
     pub(super) fn has_quota(&self, content: &Content) -> bool {
         has_quota(self.folders, self.limits, content)
     }
+
+    /// Whether the mailbox can take an item as it is after a change. One that does not grow has room.
+    pub(super) fn has_room_for_change(&self, id: &str, change: &ItemChange<'static>) -> bool {
+        let ItemChange::Data(data) = change else {
+            return true;
+        };
+        let old = place(id)
+            .and_then(|(folder, number)| find_number(self.folders, folder)?.content(number));
+        let Some(old) = old else {
+            return true;
+        };
+        let growth = text_size(data).saturating_sub(old.text_size()) as u64;
+        let used: u64 = self.folders.iter().map(Folder::size).sum();
+        growth == 0
+            || (old.size().saturating_add(growth) <= self.limits.message
+                && used.saturating_add(growth) <= self.limits.quota)
+    }
 }
 
 /// Whether a mailbox is below its quota with that item.
@@ -356,6 +373,10 @@ impl Mailbox {
             for one in devices.filter_map(|device| device.collections.get(&folder.record.id)) {
                 fetched = fetched.min(one.fetched());
                 needed = needed.min(one.needs());
+            }
+            // Mail waits in the Inbox for the first device of its user.
+            if fetched == usize::MAX && folder.record.id == INBOX {
+                fetched = 0;
             }
             folder.tidy(kept, fetched, needed);
         }

@@ -1,7 +1,11 @@
 //! Meeting requests in the Inbox, and what becomes of them (ASCMD 2.2.1.11).
 
-use eas::commands::{Appointment, ItemData};
+use std::sync::Arc;
 
+use eas::commands::{Appointment, ItemData};
+use eas::status::MeetingResponseStatus;
+
+use super::folder::{Content, Item};
 use super::mailbox::Turn;
 use super::{CALENDAR, Reply, find, folder_mut, place};
 
@@ -13,13 +17,43 @@ const RECEIVED: u8 = 3;
 
 impl Turn<'_> {
     /// Takes a request out of its folder and puts the meeting into the calendar, unless it is
-    /// declined; the id there. `None` where there is no such request.
+    /// declined; the id there, or the status of a request that is not there or whose meeting finds no
+    /// room.
     pub(super) fn respond(
         &mut self,
         folder: &str,
         request: &str,
         reply: Reply,
-    ) -> Option<Option<String>> {
+    ) -> Result<Option<String>, u16> {
+        let is_declined = reply == Reply::Decline;
+        let (at, number, appointment) = self
+            .meeting(folder, request, reply)
+            .ok_or(MeetingResponseStatus::InvalidRequest.code())?;
+        let content = Content::new(ItemData::Calendar(Box::new(appointment)));
+        if !is_declined && !self.has_room(CALENDAR, &content) {
+            return Err(MeetingResponseStatus::MailboxError.code());
+        }
+        // The server does both, so this device is told of them with its next Sync like any other.
+        if let Some(inbox) = folder_mut(self.folders, at) {
+            inbox.take(number, None);
+        }
+        if is_declined {
+            return Ok(None);
+        }
+        let calendar =
+            folder_mut(self.folders, CALENDAR).ok_or(MeetingResponseStatus::MailboxError.code())?;
+        let number = calendar.put(Item::new(Arc::new(content)), None);
+        self.announce(CALENDAR, false);
+        Ok(Some(format!("{CALENDAR}:{number}")))
+    }
+
+    /// Folder and number of a request, and the appointment that a reply makes of it.
+    fn meeting(
+        &self,
+        folder: &str,
+        request: &str,
+        reply: Reply,
+    ) -> Option<(u32, u32, Appointment<'static>)> {
         let (at, number) = place(request)?;
         let source = find(self.folders, folder)?;
         if source.record.id != at {
@@ -44,15 +78,7 @@ impl Turn<'_> {
             meeting_status: RECEIVED,
             ..Appointment::default()
         };
-        // The server does both, so this device is told of them with its next Sync like any other.
-        folder_mut(self.folders, at)?.take(number, None);
-        if reply == Reply::Decline {
-            return Some(None);
-        }
-        let data = ItemData::Calendar(Box::new(appointment));
-        let number = folder_mut(self.folders, CALENDAR)?.add(data, None);
-        self.announce(CALENDAR, false);
-        Some(Some(format!("{CALENDAR}:{number}")))
+        Some((at, number, appointment))
     }
 }
 

@@ -318,6 +318,10 @@ impl Turn<'_> {
                 let id = format!("{folder}:{number}");
                 Some(ItemResponse::Added(client_id.clone(), id))
             }
+            ItemCommand::Change(id, change) if !self.has_room_for_change(id, change) => {
+                let status = GlobalStatus::MailboxQuotaExceeded;
+                Some(ItemResponse::NotChanged(id.clone(), status.code()))
+            }
             ItemCommand::Change(id, change) => {
                 let changed = place(id).and_then(|(at, number)| {
                     folder_mut(self.folders, at)?.change(number, change, by)

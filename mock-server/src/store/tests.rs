@@ -331,6 +331,61 @@ fn a_long_flow_of_mail_that_is_fetched_leaves_a_bounded_mailbox() {
 }
 
 #[test]
+fn mail_waits_for_the_first_device_of_its_user() {
+    const MESSAGES: usize = 1500;
+    let mut store = store(|_| {});
+    for n in 0..MESSAGES {
+        store.deliver(&names(&["a"]), message(&n.to_string()));
+    }
+    let mut first = Phone::new("a", "first");
+    first.sync(&mut store);
+    assert_eq!(first.seen.len(), MESSAGES);
+}
+
+#[test]
+fn a_change_beyond_the_quota_or_the_size_of_an_item_gets_status_113() {
+    let contact = |letters: usize| {
+        ItemData::Contact(Box::new(eas::commands::Contact {
+            last_name: "x".repeat(letters).into(),
+            ..Default::default()
+        }))
+    };
+    for (quota, size) in [(1000, 10_000), (10_000, 1000)] {
+        let mut store = store(|config| {
+            config.mailbox_quota = quota;
+            config.max_message_size = size;
+        });
+        let phone = Phone::new("a", "one");
+        let sync = |store: &mut Store, key: &str, commands| {
+            let operation = phone.request(CONTACTS, key, commands);
+            let Ok(StoreReply::Sync { mut outcomes, .. }) = phone.call(store, operation) else {
+                panic!("no Sync answer");
+            };
+            let SyncOutcome::Changes { key, responses, .. } = outcomes.remove(0) else {
+                panic!("no changes");
+            };
+            (key, responses)
+        };
+        let (key, _) = sync(&mut store, "0", Vec::new());
+        let add = ItemCommand::Add("c".to_owned(), Box::new(contact(100)));
+        let (mut key, mut responses) = sync(&mut store, &key, vec![add]);
+        let Some(ItemResponse::Added(_, id)) = responses.pop() else {
+            panic!("{responses:?}");
+        };
+        for (letters, status) in [(500, None), (1001, Some(113)), (200, None)] {
+            let change = Box::new(ItemChange::Data(contact(letters)));
+            let command = ItemCommand::Change(id.clone(), change);
+            (key, responses) = sync(&mut store, &key, vec![command]);
+            let refused = responses.first().map(|one| match one {
+                ItemResponse::NotChanged(_, status) => *status,
+                other => panic!("{other:?}"),
+            });
+            assert_eq!(refused, status, "{letters} letters, quota {quota}");
+        }
+    }
+}
+
+#[test]
 fn what_a_device_has_not_fetched_is_kept() {
     let mut store = store(|config| config.kept_items = 1);
     let mut fast = Phone::new("a", "fast");

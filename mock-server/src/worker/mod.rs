@@ -22,14 +22,14 @@ use crate::config::{MockConfig, Topology};
 use crate::control::{COUNTED_ERRORS, UserSettings, WorkerCounts};
 use crate::fault::{Fault, FaultKind, Faults, Subject};
 use crate::link::{
-    App, COUNTS_EVERY, MAX_QUEUED, Receiver, ToFrontDoor, ToWorker, WireAnswer, WireRequest,
-    WorkerStart, send_all,
+    App, COUNTS_EVERY, MAX_CONTENT, MAX_QUEUED, Receiver, ToFrontDoor, ToWorker, WireAnswer,
+    WireRequest, WorkerStart, send_all,
 };
 use crate::lock;
-use crate::store::{ItemCommand, Operation, StoreCall, StoreReply};
+use crate::store::{ItemCommand, Operation, StoreCall, StoreReply, text_size};
 
-use back_end::answers::Names;
 pub(crate) use back_end::answers::{IIS, bare, challenges, server_name};
+use back_end::answers::{Names, plain};
 use heap::Heap;
 pub(crate) use identity::{DOMAIN, address, authenticate, basic_user, local_part};
 use outgoing::Outgoing;
@@ -120,6 +120,9 @@ enum ClientEnd {
     /// By a reset: its network is gone.
     Reset,
 }
+
+/// HTTP status of an answer that cannot be sent.
+const INTERNAL_ERROR: u16 = 500;
 
 /// What all requests of the process share.
 struct Worker {
@@ -284,6 +287,12 @@ impl Worker {
             };
             worker.heap.pass().await;
             lock(&worker.requests).remove(&id);
+            // The link ends with a message that is too large, and the worker with the link.
+            let is_too_large = |answer: &WireAnswer| answer.body.len() > MAX_CONTENT;
+            let answer = match answer {
+                Some(answer) if is_too_large(&answer) => Some(plain(&worker, INTERNAL_ERROR)),
+                answer => answer,
+            };
             worker.count(app, answer.as_ref());
             worker.send(match answer {
                 Some(answer) => ToFrontDoor::Answer(id, answer),
@@ -319,6 +328,9 @@ impl Worker {
 
     /// Asks the store.
     async fn store(&self, call: StoreCall) -> Result<StoreReply, u16> {
+        if text_size(&call) > MAX_CONTENT {
+            return Err(eas::status::GlobalStatus::ServerError.code());
+        }
         let number = self.next_call.fetch_add(1, Ordering::Relaxed);
         let (reply, is_replied) = oneshot::channel();
         lock(&self.store_calls).insert(number, reply);

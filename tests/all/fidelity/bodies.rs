@@ -138,6 +138,28 @@ async fn sync_brings_the_body_in_the_wanted_form() {
 }
 
 #[tokio::test]
+async fn a_body_that_grows_beyond_an_answer_is_cut_and_the_worker_lives() {
+    // Each letter has five bytes in HTML: 45 MB.
+    let mail = format!(
+        "To: <load1@lab.example>\r\nSubject: large\r\nMIME-Version: 1.0\r\n\
+         Content-Type: text/plain\r\n\r\n{}",
+        "&".repeat(9_000_000)
+    );
+    let mock = mock(|_| {}).await;
+    let (mut phone, key) = phone_with(&mock, "PHONE", &[&mail]).await;
+    let wanted = options(&preference("<Type>2</Type>"));
+    let answer = phone.sync(&key, &wanted).await;
+    let xml = answer.xml();
+    assert_eq!(texts_of(&xml, "Body/Truncated"), ["1"]);
+    let key = text_of(&xml, "Collection/SyncKey");
+    let next = phone.sync(&key, &wanted).await;
+    assert_eq!(next.status, 200);
+    let worker = |answer: &Answer| answer.header("X-Mock-Worker").unwrap().to_owned();
+    assert_eq!(worker(&answer), worker(&next));
+    mock.shutdown().await;
+}
+
+#[tokio::test]
 async fn item_operations_brings_the_body_in_the_wanted_form() {
     let mock = mock(|_| {}).await;
     let (mut phone, key) = phone_with(&mock, "PHONE", &[&html_mail("html")]).await;

@@ -365,10 +365,12 @@ impl<'a> Email<'a> {
                     }
                 }
                 air_sync_base::NATIVE_BODY_TYPE => {
-                    email.native_body_type = Some(reader.number(element)?);
+                    email.native_body_type = reader.optional(element, Reader::number)?;
                 }
                 email2::BCC => email.bcc = reader.text(element)?,
-                email2::IS_DRAFT => email.is_draft = reader.flag(element)?,
+                email2::IS_DRAFT => {
+                    email.is_draft = reader.optional(element, Reader::flag)?.unwrap_or_default();
+                }
                 air_sync_base::BODY => {
                     let body = Body::read(reader, element)?;
                     email.body = body.text;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use eas::status::GlobalStatus;
 use tokio::io::AsyncRead;
 use tokio::process::Command;
 use tokio::sync::mpsc::error::TrySendError;
@@ -18,10 +19,10 @@ use crate::front_door::StartError;
 use crate::front_door::records::RequestNote;
 use crate::front_door::server::Server;
 use crate::link::{
-    App, MAX_QUEUED, Receiver, ToFrontDoor, ToWorker, WireAnswer, WireRequest, WorkerStart,
-    send_all,
+    App, MAX_CONTENT, MAX_QUEUED, Receiver, ToFrontDoor, ToWorker, WireAnswer, WireRequest,
+    WorkerStart, send_all,
 };
-use crate::store::Operation;
+use crate::store::{Operation, text_size};
 use crate::{lock, worker};
 
 /// Between two attempts to replace a worker that ended by itself. IIS tries at once; a pause keeps
@@ -465,6 +466,11 @@ fn heard(server: &Arc<Server>, worker: &Arc<Handle>, message: ToFrontDoor) {
                 *to = server.host.not_lost(std::mem::take(to));
             }
             let (reply, added) = lock(&server.host.store).call(*question);
+            // A message that is too large ends the link.
+            let reply = reply.and_then(|reply| match text_size(&reply) > MAX_CONTENT {
+                true => Err(GlobalStatus::ServerError.code()),
+                false => Ok(reply),
+            });
             worker.send(ToWorker::StoreReply(call, reply));
             server.host.announce(&added);
         }

@@ -99,7 +99,7 @@ pub(in crate::worker) fn bad_gateway(worker: &Worker) -> WireAnswer {
 }
 
 /// An answer that is only an HTTP status.
-pub(super) fn plain(worker: &Worker, status: u16) -> WireAnswer {
+pub(in crate::worker) fn plain(worker: &Worker, status: u16) -> WireAnswer {
     bare(status, worker.names.back_end.clone())
 }
 

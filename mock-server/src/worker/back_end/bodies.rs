@@ -15,9 +15,13 @@ const NEVER: u8 = 0;
 const FOR_SMIME: u8 = 1;
 const FOR_ALL: u8 = 2;
 
-/// Bytes of MIME in one answer. Attachments are part of it, which the store does not count when it
-/// fills an answer. A message that exceeds what is left is cut, and the client fetches it alone.
-pub(super) const MIME_IN_AN_ANSWER: usize = 8 << 20;
+/// Bytes of bodies in one answer, in the form in which they are sent. The store fills an answer by the
+/// stored form; HTML, rich text and MIME with its attachments are larger. A body that exceeds what is
+/// left is cut and marked as truncated. With the rest of the answer it stays below what a message of
+/// the link takes.
+pub(super) const BODIES_IN_AN_ANSWER: usize = 18 << 20;
+/// Letters of base64 that stand for whole bytes.
+const BASE64_GROUP: usize = 4;
 
 /// The form in which a request wants bodies.
 #[derive(Debug, Clone, Default)]
@@ -141,7 +145,7 @@ impl Form {
         email: &mut Email<'static>,
         mime: Option<&str>,
         version: ProtocolVersion,
-        mime_room: &mut usize,
+        body_room: &mut usize,
     ) {
         let candidates = self.candidates(email.body_type, mime.is_some(), version);
         let body_of = |preference: BodyPreference| match preference.body_type {
@@ -150,8 +154,15 @@ impl Form {
             RTF => Cow::Owned(rtf(&text(email))),
             _ => text(email),
         };
+        let limit = |preference: BodyPreference| match preference.body_type {
+            RTF => {
+                let limit = self.limit(preference).min(*body_room);
+                limit - limit % BASE64_GROUP
+            }
+            _ => self.limit(preference).min(*body_room),
+        };
         let fits = |preference: &BodyPreference| {
-            !preference.all_or_none || body_of(*preference).len() <= self.limit(*preference)
+            !preference.all_or_none || body_of(*preference).len() <= limit(*preference)
         };
         let fitting = candidates.iter().copied().find(fits);
         // None fits: the answer says what there would be.
@@ -159,14 +170,8 @@ impl Form {
             return;
         };
         let body = body_of(preference);
-        let mut limit = fitting.map_or(0, |preference| self.limit(preference));
-        if preference.body_type == MIME {
-            limit = limit.min(*mime_room);
-        }
-        let left = cut(&body, limit).to_owned();
-        if preference.body_type == MIME {
-            *mime_room -= left.len();
-        }
+        let left = cut(&body, fitting.map_or(0, limit)).to_owned();
+        *body_room -= left.len();
         let is_cut = left.len() < body.len();
         let size = u32::try_from(body.len()).unwrap_or(u32::MAX);
         let preview = preference.preview.map(|length| {
@@ -189,7 +194,7 @@ impl Call<'_> {
         &self,
         data: ItemData<'static>,
         form: &Form,
-        mime_room: &mut usize,
+        body_room: &mut usize,
     ) -> Result<ItemData<'static>, Refusal> {
         let mut data = shown(data, self.version);
         if let ItemData::Email(email) = &mut data {
@@ -197,7 +202,7 @@ impl Call<'_> {
                 true => Some(self.mime(email).await?),
                 false => None,
             };
-            form.apply(email, mime.as_deref(), self.version, mime_room);
+            form.apply(email, mime.as_deref(), self.version, body_room);
         }
         Ok(data)
     }
@@ -207,10 +212,10 @@ impl Call<'_> {
         &self,
         change: ItemChange<'static>,
         form: &Form,
-        mime_room: &mut usize,
+        body_room: &mut usize,
     ) -> Result<ItemChange<'static>, Refusal> {
         Ok(match change {
-            ItemChange::Data(data) => ItemChange::Data(self.formed(data, form, mime_room).await?),
+            ItemChange::Data(data) => ItemChange::Data(self.formed(data, form, body_room).await?),
             change => change,
         })
     }
@@ -250,14 +255,9 @@ mod tests {
             ..Email::default()
         };
         let mime = form.takes_mime(false, version).then_some("To: x\r\n\r\ny");
-        let mut mime_room = 30;
-        form.apply(&mut email, mime, version, &mut mime_room);
-        let used = if email.body_type == MIME {
-            email.body.len()
-        } else {
-            0
-        };
-        assert_eq!(mime_room, 30 - used);
+        let mut body_room = 100;
+        form.apply(&mut email, mime, version, &mut body_room);
+        assert_eq!(body_room, 100 - email.body.len());
         email
     }
 
@@ -404,6 +404,27 @@ mod tests {
             (mime.body_type, &*mime.body, mime.truncated),
             (MIME, "To", true)
         );
+    }
+
+    #[test]
+    fn bodies_of_every_form_are_cut_to_the_room_of_the_answer() {
+        for (body_type, left) in [(PLAIN, 9), (HTML, 9), (RTF, 8), (MIME, 9)] {
+            let form = Form {
+                preferences: vec![prefers(body_type, None, false)],
+                ..Form::default()
+            };
+            let mut email = Email {
+                body: "&".repeat(20).into(),
+                body_type: PLAIN,
+                ..Email::default()
+            };
+            let mut body_room = 9;
+            let mime = (body_type == MIME).then_some("To: someone\r\n\r\ntext");
+            form.apply(&mut email, mime, ProtocolVersion::V14_1, &mut body_room);
+            let outcome = (email.body_type, email.body.len(), email.truncated);
+            assert_eq!(outcome, (body_type, left, true));
+            assert_eq!(body_room, 9 - left);
+        }
     }
 
     #[test]

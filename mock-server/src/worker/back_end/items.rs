@@ -11,7 +11,7 @@ use eas::status::{
     EstimateStatus, GlobalStatus, ItemOperationsStatus, MeetingResponseStatus, MoveStatus,
 };
 
-use super::bodies::{Form, MIME_IN_AN_ANSWER};
+use super::bodies::{BODIES_IN_AN_ANSWER, Form};
 use super::{Call, Outcome, Refusal, answers};
 use crate::store::{Blob, Moved, Operation, Reply, StoreReply, text_size};
 
@@ -67,9 +67,9 @@ impl Call<'_> {
         }
         let mut answer = ItemOperationsAnswer::failed(ItemOperationsStatus::Success);
         let mut room = MAX_FETCHED;
-        let mut mime_room = MIME_IN_AN_ANSWER;
+        let mut body_room = BODIES_IN_AN_ANSWER;
         for fetch in &request.fetches {
-            let mut fetched = self.fetch(fetch, &mut mime_room).await?;
+            let mut fetched = self.fetch(fetch, &mut body_room).await?;
             let size = size_of(&fetched);
             if size > room {
                 fetched.content = None;
@@ -117,7 +117,7 @@ impl Call<'_> {
     async fn fetch<'a>(
         &self,
         fetch: &Fetch<'a>,
-        mime_room: &mut usize,
+        body_room: &mut usize,
     ) -> Result<FetchAnswer<'a>, Refusal> {
         let mut answer = FetchAnswer {
             collection_id: fetch.collection_id.clone(),
@@ -152,7 +152,7 @@ impl Call<'_> {
         match self.ask(Operation::Fetch(id.to_string())).await? {
             StoreReply::Item(Some(found)) => {
                 answer.class = found.data.class();
-                let data = self.formed(*found.data, &form, mime_room).await?;
+                let data = self.formed(*found.data, &form, body_room).await?;
                 answer.content = Some(FetchedContent::Item(data));
             }
             _ => answer.status = ItemOperationsStatus::LibraryNotFound,
@@ -242,11 +242,11 @@ impl Call<'_> {
         let results = request.responses.into_iter().zip(responded);
         let results = results.map(|(one, responded)| MeetingResult {
             request_id: one.request_id,
-            status: match responded {
-                Some(_) => MeetingResponseStatus::Success,
-                None => MeetingResponseStatus::InvalidRequest,
+            status: match &responded {
+                Ok(_) => MeetingResponseStatus::Success,
+                Err(code) => MeetingResponseStatus::from_code(*code),
             },
-            calendar_id: responded.flatten().map(Into::into),
+            calendar_id: responded.ok().flatten().map(Into::into),
         });
         let answer = MeetingResponseAnswer {
             status: None,

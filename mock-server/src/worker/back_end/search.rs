@@ -7,7 +7,7 @@ use eas::commands::{
 };
 use eas::status::{FindStatus, GlobalStatus, SearchStatus};
 
-use super::bodies::{Form, MIME_IN_AN_ANSWER};
+use super::bodies::{BODIES_IN_AN_ANSWER, Form};
 use super::{Call, Outcome, Refusal};
 use crate::store::{
     Condition, DRAFTS, Found, MailboxSearch, Operation, SearchQuery, SearchRefusal, StoreReply,
@@ -123,11 +123,11 @@ impl Call<'_> {
         page: Page<Found>,
         form: &Form,
     ) -> Result<Page<SearchResult<'static>>, Refusal> {
-        let mut mime_room = MIME_IN_AN_ANSWER;
+        let mut body_room = BODIES_IN_AN_ANSWER;
         let mut results = Vec::with_capacity(page.results.len());
         for one in page.results {
             let class = one.data.class();
-            let data = self.formed(*one.data, form, &mut mime_room).await?;
+            let data = self.formed(*one.data, form, &mut body_room).await?;
             results.push(SearchResult {
                 long_id: Some(one.id.into()),
                 collection_id: Some(one.folder.to_string().into()),

@@ -10,7 +10,7 @@ use eas::commands::{
 use eas::status::SyncStatus;
 use tokio::time::{Instant, sleep_until};
 
-use super::bodies::{Form, MIME_IN_AN_ANSWER};
+use super::bodies::{BODIES_IN_AN_ANSWER, Form};
 use super::content::owned;
 use super::{Call, Outcome, Refusal, answers};
 use crate::lock;
@@ -233,7 +233,7 @@ impl Call<'_> {
         outcomes: Vec<SyncOutcome>,
     ) -> Result<SyncAnswer<'static>, Refusal> {
         let mut answer = SyncAnswer::default();
-        let mut mime_room = MIME_IN_AN_ANSWER;
+        let mut body_room = BODIES_IN_AN_ANSWER;
         for outcome in outcomes {
             let collection = |id: String, key: String, status| CollectionAnswer {
                 sync_key: key.into(),
@@ -271,11 +271,11 @@ impl Call<'_> {
                     };
                     for change in changes {
                         part.changes
-                            .push(self.told(change, &form, &mut mime_room).await?);
+                            .push(self.told(change, &form, &mut body_room).await?);
                     }
                     for one in responses {
                         part.responses
-                            .push(self.response(one, &form, &mut mime_room).await?);
+                            .push(self.response(one, &form, &mut body_room).await?);
                     }
                     answer.collections.push(part);
                 }
@@ -288,16 +288,16 @@ impl Call<'_> {
         &self,
         change: Told,
         form: &Form,
-        mime_room: &mut usize,
+        body_room: &mut usize,
     ) -> Result<Change<'static>, Refusal> {
         Ok(match change {
             Told::Add(id, data) => Change::Add {
                 server_id: id.into(),
-                data: self.formed(*data, form, mime_room).await?,
+                data: self.formed(*data, form, body_room).await?,
             },
             Told::Update(id, change) => Change::Update {
                 server_id: id.into(),
-                change: self.formed_change(*change, form, mime_room).await?,
+                change: self.formed_change(*change, form, body_room).await?,
             },
             Told::Delete(id) => Change::Delete {
                 server_id: id.into(),
@@ -312,7 +312,7 @@ impl Call<'_> {
         &self,
         response: ItemResponse,
         form: &Form,
-        mime_room: &mut usize,
+        body_room: &mut usize,
     ) -> Result<CommandResponse<'static>, Refusal> {
         Ok(match response {
             ItemResponse::Added(client_id, server_id) => CommandResponse::Add {
@@ -342,7 +342,7 @@ impl Call<'_> {
             ItemResponse::Fetched(server_id, data) => CommandResponse::Fetch {
                 server_id: server_id.into(),
                 status: SyncStatus::Success,
-                data: Some(self.formed(*data, &form.whole(), mime_room).await?),
+                data: Some(self.formed(*data, &form.whole(), body_room).await?),
             },
         })
     }
