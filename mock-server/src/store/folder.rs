@@ -198,6 +198,7 @@ impl Folder {
     }
 
     /// A new item; its number.
+    #[cfg(test)]
     pub(super) fn add(&mut self, data: ItemData<'static>, by: Option<DeviceNumber>) -> u32 {
         self.put(Item::new(Arc::new(Content::new(data))), by)
     }

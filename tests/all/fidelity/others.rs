@@ -320,6 +320,30 @@ async fn resolve_recipients_answers_free_and_busy_times() {
             .await;
         assert_eq!(refused.statuses(), ["5"], "{end}");
     }
+    // Sixty names with two users each: free and busy times for one hundred of them.
+    let (mut longer, _) = Phone::ready(&mock, "load10").await;
+    let many = vec!["load"; 60].join("</To><To>");
+    let answer = longer
+        .request("ResolveRecipients", &resolve(&many, &options))
+        .await;
+    let mut statuses = vec!["1"; 100];
+    statuses.extend(["160"; 20]);
+    assert_eq!(texts_of(&answer.xml(), "Availability/Status"), statuses);
+    // The whole name of a user is that user, although another one begins so.
+    for (to, status, users) in [
+        ("load1", "1", 1),
+        ("LOAD1@lab.example", "1", 1),
+        ("load", "2", 2),
+    ] {
+        let answer = longer.request("ResolveRecipients", &resolve(to, "")).await;
+        let xml = answer.xml();
+        assert_eq!(text_of(&xml, "Response/Status"), status, "{to}");
+        assert_eq!(
+            texts_of(&xml, "Recipient/EmailAddress").len(),
+            users,
+            "{to}"
+        );
+    }
     // Who does not ask gets none.
     let answer = phone
         .request("ResolveRecipients", &resolve("busy1", ""))

@@ -4,7 +4,7 @@ use eas::commands::{
     Availability, Recipient, RecipientAvailability, ResolveRecipientsAnswer,
     ResolveRecipientsRequest, ResolvedRecipients, Skipped, ValidateCertAnswer, ValidateCertRequest,
 };
-use eas::status::{ResolveRecipientsStatus, ValidateCertStatus};
+use eas::status::{GlobalStatus, ResolveRecipientsStatus, ValidateCertStatus};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Call, Outcome, Refusal};
@@ -16,6 +16,9 @@ const OF_THE_LIST: u8 = 1;
 /// Names of one ResolveRecipients, and certificates of one ValidateCert (MS-ASCMD 3.1.5.10).
 const MOST_NAMES: usize = 100;
 const MOST_CERTIFICATES: usize = 100;
+/// Free and busy times of one answer: as many as it can have names. A name can match many users, and
+/// the times of 62 days are 2,976 digits for each.
+const MOST_AVAILABILITIES: usize = MOST_NAMES;
 /// Free and busy times are asked for half an hour at least (MS-ASCMD, EndTime), and 62 days at most: the
 /// longest time that Exchange's availability service looks at.
 const SHORTEST: SignedDuration = SignedDuration::from_mins(30);
@@ -33,10 +36,20 @@ impl Call<'_> {
             return self.not_resolved();
         }
         let mut responses = Vec::with_capacity(request.to.len());
+        let mut left = MOST_AVAILABILITIES;
         for to in request.to {
             let mut recipients = Vec::new();
-            for user in self.users(&local_part(&to)).await? {
-                recipients.push(self.recipient(user, period).await?);
+            let name = local_part(&to);
+            let mut users = self.users(&name).await?;
+            // The whole name of a user is nobody else's, though other names contain it.
+            if let Some(index) = users
+                .iter()
+                .position(|user| user.eq_ignore_ascii_case(&name))
+            {
+                users = vec![users.swap_remove(index)];
+            }
+            for user in users {
+                recipients.push(self.recipient(user, period, &mut left).await?);
             }
             let status = match recipients.len() {
                 0 => ResolveRecipientsStatus::NotFound,
@@ -70,10 +83,18 @@ impl Call<'_> {
         &self,
         user: String,
         period: Option<(Timestamp, Timestamp)>,
+        left: &mut usize,
     ) -> Result<Recipient<'static>, Refusal> {
         let availability = match period {
             None => None,
+            Some(_) if *left == 0 => Some(RecipientAvailability {
+                status: ResolveRecipientsStatus::from_code(
+                    GlobalStatus::AvailabilityTooManyRecipients.code(),
+                ),
+                merged_free_busy: None,
+            }),
             Some((start, end)) => {
+                *left -= 1;
                 let operation = Operation::FreeBusy {
                     user: user.clone(),
                     start: start.as_second(),
