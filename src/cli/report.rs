@@ -113,8 +113,11 @@ pub(super) fn can_write(output: &Output) -> Result<(), String> {
         .open(file);
     opened.map_err(|error| format!("{}: {error}", file.display()))?;
     if !is_there {
-        // An empty report would be taken for one of a run that measured nothing.
-        let _ = std::fs::remove_file(file);
+        // An empty report would be taken for one of a run that measured nothing. What was made may be
+        // behind a symlink, which stays.
+        if let Ok(made) = file.canonicalize() {
+            let _ = std::fs::remove_file(made);
+        }
     }
     Ok(())
 }

@@ -83,7 +83,8 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         say(&format!("warning: {warning}"));
     }
     let (signal, interrupt) = watch::channel(Interrupt::None);
-    tokio::spawn(watch_signals(signal));
+    // The handlers are in place before anything else begins.
+    tokio::spawn(watch_signals(Signals::new(), signal));
     let options = Options {
         runs: arguments.places.runs,
         seed: arguments.seed,
@@ -149,8 +150,7 @@ fn tell_github(record: &RunRecord) -> Option<String> {
 }
 
 /// The first signal ends the run properly, the second leaves at once.
-async fn watch_signals(signal: watch::Sender<Interrupt>) {
-    let mut signals = Signals::new();
+async fn watch_signals(mut signals: Signals, signal: watch::Sender<Interrupt>) {
     loop {
         let kind = signals.next().await;
         if *signal.borrow() != Interrupt::None {

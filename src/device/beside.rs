@@ -8,6 +8,7 @@ use eas::Command;
 use tokio::time::{Instant, sleep_until};
 
 use super::event::{Event, Record};
+use super::guard::Outcome;
 use super::life::Life;
 use super::trouble::Trouble;
 use super::waiting::Held;
@@ -60,6 +61,8 @@ impl<T: Transport> Life<T> {
         self.client.admitted = 0;
         let waited = self.attend(&mut waiting, held, deadline).await;
         self.client.transport = waiting;
+        // What the user did may have been given up with its request under way.
+        self.client.settle(Outcome::Lost);
         self.client.admitted = held.login;
         match waited {
             Waited::Answered(answer, at) => {

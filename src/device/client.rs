@@ -164,6 +164,19 @@ impl<T: Transport> Client<T> {
         }
     }
 
+    /// Fetches the token of the next request, if it needs one that has to be fetched: a wait for the
+    /// server's answer then holds no wait for the token.
+    ///
+    /// # Errors
+    /// When there is no token, or the user is stopped.
+    pub(crate) async fn fetch_token(&mut self) -> Result<(), Trouble> {
+        if self.identity.authorization.tokens().is_some() {
+            self.authorize(false).await?;
+            self.settle(Outcome::Unsent);
+        }
+        Ok(())
+    }
+
     /// What became of the login that is under way, if one is.
     pub(super) fn settle(&mut self, outcome: Outcome) {
         let admitted = std::mem::take(&mut self.admitted);
@@ -176,8 +189,9 @@ impl<T: Transport> Client<T> {
     fn settle_failure(&mut self, failure: &Failure) {
         let is_unsent = match &failure.kind {
             FailureKind::Connect(_) => failure.sent.is_none(),
-            // A server closes a kept connection without a look at the request that crosses the close.
-            kind => failure.reused && kind.is_disconnect(),
+            // A server closes a kept connection without a look at the request that crosses the close. One
+            // that ends it while the request is being written may have refused what it had got.
+            kind => failure.reused && failure.sent.is_some() && kind.is_disconnect(),
         };
         self.settle(if is_unsent {
             Outcome::Unsent
@@ -433,6 +447,7 @@ impl<T: Transport> Client<T> {
         let status = HttpStatus::from_code(answer.status);
         match status {
             HttpStatus::Ok if is_web_page(command, &answer) => {
+                self.settle(Outcome::Answered);
                 let text =
                     "the answer is an HTML page, not WBXML: a login page, a proxy or a web server";
                 self.tell(Event::BadBody { command, text });

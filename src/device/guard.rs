@@ -5,10 +5,10 @@
 //! became of it ([`Refusals::settle`]).
 //!
 //! A login is *undecided* from its admission until one of these:
-//! - its answer comes, or the connection fails before the request was written,
+//! - its answer comes, or the server cannot have got any of the request,
 //! - a request that was admitted after this one had been written is accepted: servers authenticate
 //!   requests in the order of their arrival,
-//! - [`DECIDED`] has passed since it was written. This holds for requests that the server is asked to
+//! - [`DECIDED`] has passed since it was written, or was lost while it was being written. This holds for requests that the server is asked to
 //!   hold, for requests that were given up, and, while the user is in no doubt, for all requests.
 //!
 //! For each user, the refusals since its last accepted request plus its undecided logins never exceed the
@@ -118,7 +118,8 @@ impl User {
         ends.then(|| login.since + DECIDED)
     }
 
-    fn forget_decided(&mut self, now: Instant) {
+    /// Whether there were any.
+    fn forget_decided(&mut self, now: Instant) -> bool {
         let decided = |login: &Login| self.decided_at(login).is_some_and(|at| at <= now);
         let decided: Vec<u32> = self
             .logins
@@ -128,6 +129,7 @@ impl User {
             .collect();
         self.logins
             .retain(|login| !decided.contains(&login.admitted));
+        !decided.is_empty()
     }
 
     fn has_login_under_way(&self) -> bool {
@@ -223,7 +225,7 @@ impl Refusals {
         if user.is_stopped {
             return Admission::Stopped;
         }
-        user.forget_decided(now);
+        let has_forgotten = user.forget_decided(now);
         let is_next = user
             .waiting
             .front()
@@ -242,6 +244,10 @@ impl Refusals {
             let until = ends.min();
             let next = self.next_in_queue(state);
             drop(guard);
+            if has_forgotten && !is_next {
+                // The first one may go now, and may not have looked since.
+                self.group(place.user).notify_waiters();
+            }
             next.inspect(|user| self.group(*user).notify_waiters());
             return Admission::Wait(until);
         }
@@ -272,14 +278,17 @@ impl Refusals {
         Admission::Granted(admitted)
     }
 
-    /// The request of that login is written.
+    /// The request of that login is written. Those that wait now know how long they wait at most.
     pub(crate) fn written(&self, user: u32, login: u32) {
         let mut state = lock(&self.state);
-        if let Some(user) = state.users.get_mut(user as usize) {
-            let now = user.tick();
-            if let Some(login) = user.logins.iter_mut().find(|one| one.admitted == login) {
-                (login.written, login.since) = (now, Instant::now());
-            }
+        let Some(of_user) = state.users.get_mut(user as usize) else {
+            return;
+        };
+        of_user.write(login);
+        let others_wait = !of_user.waiting.is_empty();
+        drop(state);
+        if others_wait {
+            self.group(user).notify_waiters();
         }
     }
 
@@ -387,16 +396,27 @@ impl Refusals {
 }
 
 impl User {
-    /// The login is decided, or goes on to count for some time if it was lost.
+    /// The time in which the server decides begins.
+    fn write(&mut self, login: u32) {
+        let written = self.tick();
+        if let Some(login) = self.logins.iter_mut().find(|one| one.admitted == login) {
+            (login.written, login.since) = (written, Instant::now());
+        }
+    }
+
+    /// The login is decided, or goes on to count for some time if it was lost. A server can refuse a
+    /// request before all of it is written.
     fn leave(&mut self, login: u32, outcome: Outcome) {
         let Some(index) = self.logins.iter().position(|one| one.admitted == login) else {
             return;
         };
-        let login = &mut self.logins[index];
-        if outcome == Outcome::Lost && login.written > 0 {
-            login.is_lost = true;
-        } else {
+        if outcome != Outcome::Lost {
             self.logins.swap_remove(index);
+            return;
+        }
+        self.logins[index].is_lost = true;
+        if self.logins[index].written == 0 {
+            self.write(login);
         }
     }
 
@@ -443,5 +463,65 @@ impl Drop for Place<'_> {
         drop(state);
         self.refusals.group(self.user).notify_waiters();
         next.inspect(|user| self.refusals.group(*user).notify_waiters());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// One user whose first request was accepted, and a limit of three.
+    async fn proven() -> Arc<Refusals> {
+        let refusals = Arc::new(Refusals::new(1, 3, 1.0));
+        let login = refusals.admit(0, false).await.unwrap();
+        refusals.written(0, login);
+        refusals.settle(0, login, Outcome::Accepted);
+        refusals
+    }
+
+    async fn admitted(refusals: &Refusals, is_held: bool) -> [u32; 3] {
+        let mut logins = [0; 3];
+        for login in &mut logins {
+            *login = refusals.admit(0, is_held).await.unwrap();
+        }
+        logins
+    }
+
+    /// How long a request of the user waits.
+    async fn wait(refusals: &Refusals) -> Duration {
+        let began = Instant::now();
+        assert!(refusals.admit(0, true).await.is_some());
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_waits_for_unwritten_ones_goes_5_s_after_they_are_written() {
+        let refusals = proven().await;
+        let logins = admitted(&refusals, true).await;
+        let others = Arc::clone(&refusals);
+        let waiting = tokio::spawn(async move { wait(&others).await });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        for login in logins {
+            refusals.written(0, login);
+        }
+        let limit = Duration::from_secs(60);
+        let waited = tokio::time::timeout(limit, waiting).await;
+        assert_eq!(waited.expect("it is woken").unwrap(), DECIDED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_login_that_is_lost_before_it_is_written_counts_for_5_s() {
+        let limit = Duration::from_secs(60);
+        for (outcome, expected) in [(Outcome::Lost, DECIDED), (Outcome::Unsent, Duration::ZERO)] {
+            let refusals = proven().await;
+            for login in admitted(&refusals, false).await {
+                refusals.settle(0, login, outcome);
+            }
+            let waited = tokio::time::timeout(limit, wait(&refusals)).await;
+            assert_eq!(waited.expect("it is woken"), expected, "{outcome:?}");
+        }
     }
 }

@@ -125,19 +125,21 @@ pub async fn probe<T: Transport + 'static>(
     let is_tls = transport_of_device
         .origin()
         .is_some_and(|origin| origin.secure);
-    let client = Client::new(
+    let mut client = Client::new(
         Tap::new(transport_of_device, tell.clone()),
         Arc::clone(&probe.identity),
         Arc::clone(&probe.profile),
         Arc::clone(&refusals),
         Arc::new(Ear(tell)),
     );
+    // The server is not waited for meanwhile. What fails is heard from the device.
+    let _ = client.fetch_token().await;
     let life = Life::new(client, Arc::new(Behaviour::default()), device_random(1, 0));
     let life = Task(tokio::spawn(life.run()));
     let mut story = Story {
         probe,
         print: &mut print,
-        began: Instant::now(),
+        asked_at: Instant::now(),
         is_tls,
         sent: None,
         steps: Vec::new(),
@@ -195,10 +197,11 @@ fn sender(identity: &Identity) -> Arc<Identity> {
 struct Story<'a> {
     probe: &'a Probe,
     print: &'a mut dyn FnMut(&str),
-    began: Instant,
     is_tls: bool,
     /// The request that waits for its answer.
     sent: Option<Sent>,
+    /// When it went out; before the first, when the device began.
+    asked_at: Instant,
     /// Name, outcome and time of each.
     steps: Vec<(String, String, Duration)>,
     /// Since the last request that was held.
@@ -225,7 +228,7 @@ impl Story<'_> {
             let until = match (self.held_since, self.mail_at) {
                 (Some(_), Some(sent)) => sent + MAIL_LIMIT,
                 (Some(since), None) => since + self.probe.hold,
-                (None, _) if self.steps.is_empty() => self.began + PATIENCE,
+                (None, _) if self.is_silent() => self.asked_at + PATIENCE,
                 (None, _) => end,
             };
             let next = tokio::select! {
@@ -253,7 +256,7 @@ impl Story<'_> {
         sender: &mut Option<Client<T>>,
         end: Instant,
     ) -> Option<Outcome> {
-        if self.steps.is_empty() {
+        if self.is_silent() {
             let is_connected = self.sent.is_some();
             return Some(Outcome::Unreachable(silence(
                 self.is_tls,
@@ -305,6 +308,7 @@ impl Story<'_> {
                     self.not_held = 0;
                 }
                 self.sent = Some(*sent);
+                self.asked_at = Instant::now();
                 None
             }
             Heard::Received(received) => self.received(&received),
@@ -341,7 +345,14 @@ impl Story<'_> {
         }
     }
 
-    /// Whether nothing was asked yet that needs a login.
+    /// Whether the server has yet to answer a request, and never answered one that needs a login. As
+    /// before a run, such a server gets [`PATIENCE`].
+    fn is_silent(&self) -> bool {
+        let waits = self.sent.is_some() || self.steps.is_empty();
+        waits && self.has_only_asked_options()
+    }
+
+    /// Whether nothing was answered yet that needs a login.
     fn has_only_asked_options(&self) -> bool {
         self.steps.iter().all(|(name, ..)| name == OPTIONS)
     }

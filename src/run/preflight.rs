@@ -69,7 +69,12 @@ async fn look<T: Transport>(
     };
     let is_tls = client.is_tls();
     loop {
-        let Ok(answer) = timeout(PATIENCE, client.options()).await else {
+        let token = client.fetch_token().await;
+        let asked = async {
+            token?;
+            client.options().await
+        };
+        let Ok(answer) = timeout(PATIENCE, asked).await else {
             return Err(silence(is_tls, client.is_connected(), PATIENCE));
         };
         match answer {
@@ -84,7 +89,12 @@ async fn look<T: Transport>(
         }
     }
     loop {
-        let Ok(answer) = timeout(PATIENCE, client.prove_login()).await else {
+        let token = client.fetch_token().await;
+        let asked = async {
+            token?;
+            client.prove_login().await
+        };
+        let Ok(answer) = timeout(PATIENCE, asked).await else {
             return Err(silence(is_tls, client.is_connected(), PATIENCE));
         };
         match answer {

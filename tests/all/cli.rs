@@ -359,6 +359,8 @@ async fn run_and_probe_agree_on_targets_that_cannot_be_used() {
     let html = raw_server(vec![vec![Do::Read, text(html), Do::Hold]]).await;
     let refused = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
     let refused = raw_server(vec![vec![Do::Read, text(refused), Do::Hold]]).await;
+    let options = "HTTP/1.1 200 OK\r\nMS-ASProtocolVersions: 14.1\r\nContent-Length: 0\r\n\r\n";
+    let silent = raw_server(vec![vec![Do::Read, text(options), Do::Hold]]).await;
     let tls = MockProgram::start(&["--tls"]);
     let tls = tls.addresses.listen;
     let to_https = "if this port speaks TLS, the URL begins with https://";
@@ -366,6 +368,10 @@ async fn run_and_probe_agree_on_targets_that_cannot_be_used() {
     let cases = [
         (
             format!("http://{hangs}"),
+            "it accepts connections and gives no answer within 10 s",
+        ),
+        (
+            format!("http://{silent}"),
             "it accepts connections and gives no answer within 10 s",
         ),
         (format!("https://{hangs}"), "no TLS connection within 10 s"),

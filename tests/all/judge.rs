@@ -61,6 +61,7 @@ fn what_rests_on_a_phase_that_was_not_triggered_is_no_data() {
             "restored",
             "released",
             "cost",
+            "nothing lost",
             "sync.p99.recovered < 10s",
             "sync.p99.baseline < 2 * recovered",
             "sync.p99 < 10s",
