@@ -133,6 +133,20 @@ fn check_warns_of_everything_that_makes_a_run_refuse() {
 
 #[cfg(unix)]
 #[test]
+fn check_leaves_a_dangling_symlink_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (link, made) = (folder.path().join("r.xml"), folder.path().join("new.xml"));
+    std::os::unix::fs::symlink(&made, &link).unwrap();
+    let write = format!("junit={}", link.display());
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/healthy.toml");
+    let output = easload(&["check", scenario, "--write", &write], folder.path());
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(std::fs::read_link(&link).unwrap(), made);
+    assert!(!made.exists());
+}
+
+#[cfg(unix)]
+#[test]
 fn check_warns_of_too_few_descriptors_as_a_run_does() {
     for verb in ["check", "run --runs /tmp"] {
         let command = format!("ulimit -n 300; exec {} {verb}", program().display());

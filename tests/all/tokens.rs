@@ -120,6 +120,16 @@ fn tokens_come_from_a_command_and_are_never_shown() {
     assert!(!said.contains(": hush"), "{said}");
 }
 
+/// A server gets 10 s for its first answers.
+#[test]
+fn a_token_that_takes_11_s_is_no_silence_of_the_server() {
+    let mock = token_mock();
+    let command = "user = \"load0001\"\ntoken_command = \"sleep 11; echo $EASLOAD_USER.hush\"\n";
+    let said = play(&mock.addresses.url, command, None);
+    assert!(!said.contains("within 10 s"), "{said}");
+    assert!(said.contains("Pings held"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_come_from_an_oauth_endpoint() {
     let mock = token_mock();
