@@ -75,8 +75,9 @@ fn scenario(bytes: &[u8], draw: bool) {
     if let Ok(text) = std::str::from_utf8(bytes)
         && let Err(error) = easload::scenario::parse("fuzz.toml", text)
     {
-        assert_eq!(error.lines().len(), error.count());
-        assert!(error.count() > 0);
+        // Of the mistakes of syntax only the first are listed.
+        let listed = error.lines().len();
+        assert!((1..=error.count()).contains(&listed), "{listed}");
         assert!(!draw || !error.to_string().is_empty());
     }
 }

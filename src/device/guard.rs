@@ -132,6 +132,12 @@ impl User {
         !decided.is_empty()
     }
 
+    /// When the first of the logins counts as decided without an answer, if one does.
+    fn first_decided_at(&self) -> Option<Instant> {
+        let ends = self.logins.iter().filter_map(|one| self.decided_at(one));
+        ends.min()
+    }
+
     fn has_login_under_way(&self) -> bool {
         self.logins.iter().any(|login| !login.is_lost)
     }
@@ -240,8 +246,8 @@ impl Refusals {
             if is_next && has_room && !std::mem::replace(&mut user.is_queued, true) {
                 state.queue.push_back(place.user);
             }
-            let ends = user.logins.iter().filter_map(|one| user.decided_at(one));
-            let until = ends.min();
+            // The first one lets the others look when it goes, so only it needs a timer.
+            let until = user.first_decided_at().filter(|_| is_next);
             let next = self.next_in_queue(state);
             drop(guard);
             if has_forgotten && !is_next {
@@ -278,16 +284,18 @@ impl Refusals {
         Admission::Granted(admitted)
     }
 
-    /// The request of that login is written. Those that wait now know how long they wait at most.
+    /// The request of that login is written. If it is the first one that counts as decided after a time, the request
+    /// that waits first learns that time now. The end of a later login is later.
     pub(crate) fn written(&self, user: u32, login: u32) {
         let mut state = lock(&self.state);
         let Some(of_user) = state.users.get_mut(user as usize) else {
             return;
         };
+        let is_known = of_user.first_decided_at().is_some();
         of_user.write(login);
-        let others_wait = !of_user.waiting.is_empty();
+        let is_news = !is_known && !of_user.waiting.is_empty();
         drop(state);
-        if others_wait {
+        if is_news {
             self.group(user).notify_waiters();
         }
     }
