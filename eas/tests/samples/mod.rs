@@ -245,7 +245,7 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
     let oof = items::oof();
     let settings = SettingsRequest {
         device_information: Some(device.clone()),
-        rights_management: true,
+        rights_management: false,
         user_information: true,
         oof: Some(OofRequest::Set(oof.clone())),
         device_password: Some(DevicePassword("0000".into())),
@@ -261,12 +261,25 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
             status: SettingsStatus::Success,
             primary_address: Some("load1@lab.example".into()),
         }),
-        rights_management: Some(SettingsStatus::Success),
+        rights_management: None,
         oof: Some(OofAnswer {
             status: SettingsStatus::Success,
             oof: Some(oof),
         }),
         device_password: Some(SettingsStatus::DeniedByPolicy),
+    };
+    // libwbxml does not know RightsManagementInformation, which came with 14.1.
+    let rights = SettingsRequest {
+        rights_management: true,
+        ..SettingsRequest::default()
+    };
+    let rights_answer = SettingsAnswer {
+        device_information: None,
+        user_information: None,
+        rights_management: Some(SettingsStatus::Success),
+        oof: None,
+        device_password: None,
+        ..settings_answer.clone()
     };
     let operations = ItemOperationsRequest {
         fetches: vec![
@@ -426,6 +439,11 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("Settings", settings.encode()),
         ("Settings get", settings_get.encode()),
+        ("Settings rights 16.1", rights.encode()),
+        (
+            "Settings rights answer 16.1",
+            rights_answer.encode(ProtocolVersion::V16_1),
+        ),
         (
             "Settings answer 14.0",
             settings_answer.encode(ProtocolVersion::V14_0),
