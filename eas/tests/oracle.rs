@@ -109,10 +109,15 @@ fn every_command_round_trips_through_its_types() {
             "GetItemEstimate answer" => EstimateAnswer::decode(&body).unwrap().encode(),
             "SendMail" => SendMailRequest::decode(&body).unwrap().encode(),
             "SendMail answer" => SendMailAnswer::decode(&body).unwrap().encode(),
-            "Settings" | "Settings get" => SettingsRequest::decode(&body).unwrap().encode(),
+            "Settings" | "Settings get" | "Settings rights 16.1" => {
+                SettingsRequest::decode(&body).unwrap().encode()
+            }
             "Settings answer 14.0" => SettingsAnswer::decode(&body)
                 .unwrap()
                 .encode(ProtocolVersion::V14_0),
+            "Settings rights answer 16.1" => SettingsAnswer::decode(&body)
+                .unwrap()
+                .encode(ProtocolVersion::V16_1),
             "Settings answer 14.1" => SettingsAnswer::decode(&body)
                 .unwrap()
                 .encode(ProtocolVersion::V14_1),
