@@ -8,8 +8,9 @@
 //! - its answer comes, or the server cannot have got any of the request,
 //! - a request that was admitted after this one had been written is accepted: servers authenticate
 //!   requests in the order of their arrival,
-//! - [`DECIDED`] has passed since it was written, or was lost while it was being written. This holds for requests that the server is asked to
-//!   hold, for requests that were given up, and, while the user is in no doubt, for all requests.
+//! - it was written and then lost with its connection, while the user is in no doubt,
+//! - [`DECIDED`] has passed since it was written, or was lost while it was being written. This holds for requests that
+//!   the server is asked to hold, for requests that were given up, and, while the user is in no doubt, for all requests.
 //!
 //! For each user, the refusals since its last accepted request plus its undecided logins never exceed the
 //! limit. Until the first request of a user is accepted, at most one of its logins is under way.
@@ -111,10 +112,14 @@ impl User {
         self.clock
     }
 
+    /// Whether the user's credential was right the last time.
+    fn is_sound(&self) -> bool {
+        self.is_proven && self.refusals.is_empty()
+    }
+
     /// When that login counts as decided without an answer.
     fn decided_at(&self, login: &Login) -> Option<Instant> {
-        let is_sound = self.is_proven && self.refusals.is_empty();
-        let ends = login.written > 0 && (login.is_held || login.is_lost || is_sound);
+        let ends = login.written > 0 && (login.is_held || login.is_lost || self.is_sound());
         ends.then(|| login.since + DECIDED)
     }
 
@@ -413,12 +418,15 @@ impl User {
     }
 
     /// The login is decided, or goes on to count for some time if it was lost. A server can refuse a
-    /// request before all of it is written.
+    /// request before all of it is written. While the user is in no doubt, a request that was written and then lost
+    /// counts no longer: devices that abandon Pings, or that lose them in a recycle, come back without waiting, as
+    /// phones do.
     fn leave(&mut self, login: u32, outcome: Outcome) {
         let Some(index) = self.logins.iter().position(|one| one.admitted == login) else {
             return;
         };
-        if outcome != Outcome::Lost {
+        let is_written = self.logins[index].written > 0;
+        if outcome != Outcome::Lost || (is_written && self.is_sound()) {
             self.logins.swap_remove(index);
             return;
         }

@@ -407,7 +407,7 @@ async fn senders_of_mail_and_devices_share_the_limit() {
             )
         });
         let plan = MailPlan {
-            schedule: Schedule::per_second(50.0),
+            schedule: Schedule::per_second(10.0),
             users: (0..USERS)
                 .map(|user| (user, format!("load{user:04}")))
                 .collect(),
