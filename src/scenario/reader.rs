@@ -351,10 +351,7 @@ impl<'a> Section<'a> {
             }
             /// Below this similarity a suggestion misleads.
             const SIMILAR: f64 = 0.75;
-            let nearest = known
-                .iter()
-                .map(|other| (strsim::jaro_winkler(name, other), other))
-                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let nearest = nearest(name, known.iter().copied());
             let hint = match nearest {
                 Some((likeness, other)) if likeness >= SIMILAR => {
                     format!("did you mean `{other}`?")
@@ -420,4 +417,19 @@ fn kind(value: &DeValue<'_>) -> &'static str {
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     }
+}
+
+/// The known name that is most like this one, and how like it is (Jaro–Winkler, 0 to 1). A name that is much longer
+/// than any known one is compared with none, because the comparison takes quadratic time.
+pub(super) fn nearest<'a>(
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Option<(f64, &'a str)> {
+    const LONGEST: usize = 100;
+    if name.len() > LONGEST {
+        return None;
+    }
+    known
+        .map(|other| (strsim::jaro_winkler(name, other), other))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
 }

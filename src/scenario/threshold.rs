@@ -282,11 +282,7 @@ fn unknown(name: &str) -> String {
             )
         );
     }
-    let nearest = known
-        .iter()
-        .map(|other| (strsim::jaro_winkler(name, other), other))
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match nearest {
+    match super::reader::nearest(name, known.iter().map(AsRef::as_ref)) {
         Some((likeness, other)) if likeness >= 0.8 => {
             format!("unknown figure `{name}`; did you mean `{other}`?")
         }
