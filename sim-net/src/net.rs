@@ -1,0 +1,133 @@
+//! The network as its users see it.
+
+use std::{future::poll_fn, io, net::SocketAddr, sync::Arc};
+
+use tcp_table::State;
+
+use crate::{
+    config::{Host, Local, Path, Ports, Row, System},
+    end::{CLIENT, SERVER},
+    inner::{Inner, Shared},
+    listener::SimListener,
+    ports::{Counts, index},
+    stream::SimStream,
+};
+
+/// A simulated network. Clones are handles of the same one.
+#[derive(Debug, Clone)]
+pub struct SimNet {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl SimNet {
+    /// A network in which all paths have the properties `defaults` and all hosts are
+    /// [`System::default`].
+    #[must_use]
+    pub fn new(seed: u64, defaults: Path) -> Self {
+        Self {
+            shared: Shared::new(seed, defaults),
+        }
+    }
+
+    /// Listens at an endpoint. With port 0 the lowest free port from 10000 up is taken. Listening at
+    /// the unspecified address means all addresses at whose port nobody else listens.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse` if somebody listens there.
+    pub fn listen(&self, at: SocketAddr, backlog: usize) -> io::Result<SimListener> {
+        let at = self.shared.with(|inner, _| inner.listen(at, backlog))?;
+        Ok(SimListener::new(Arc::clone(&self.shared), at))
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// `ConnectionRefused` if nobody listens there, `AddrNotAvailable` if no local port is free
+    /// towards that endpoint, `TimedOut` if there is no answer, `InvalidInput` if one endpoint is
+    /// IPv4 and the other IPv6.
+    pub async fn connect(&self, local: Local, to: SocketAddr) -> io::Result<SimStream> {
+        let (id, at) = self.shared.with(|inner, now| inner.open(&local, to, now))?;
+        // Made before waiting: if the caller does not wait to the end, its drop closes the socket.
+        let stream = SimStream::new(Arc::clone(&self.shared), id, CLIENT, at, to);
+        poll_fn(|context| stream.poll_connected(context)).await?;
+        Ok(stream)
+    }
+
+    /// Sets the system of a host. Timers that run already keep their time.
+    pub fn set_system(&self, host: Host, system: System) {
+        self.shared
+            .with(|inner, _| inner.systems.insert(host, system));
+    }
+
+    /// Sets the system of all hosts that have none of their own.
+    pub fn set_default_system(&self, system: System) {
+        self.shared.with(|inner, _| inner.default_system = system);
+    }
+
+    /// All sockets: listening ones first, then both ends of each connection in the order of
+    /// connecting.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row> {
+        self.shared.with(|inner, _| inner.rows())
+    }
+
+    /// Sockets in each state, in the order of [`State::ALL`]. Costs no more with more sockets,
+    /// unless both ports are given.
+    #[must_use]
+    pub fn counts(&self, ports: Ports) -> [u32; State::ALL.len()] {
+        self.shared.with(|inner, _| inner.counts(ports))
+    }
+
+    /// Ends of connections that were made so far.
+    #[must_use]
+    pub fn opened(&self) -> u64 {
+        self.shared.with(|inner, _| inner.census.opened)
+    }
+
+    /// Ends of connections that are gone.
+    #[must_use]
+    pub fn closed(&self) -> u64 {
+        self.shared.with(|inner, _| inner.census.closed)
+    }
+}
+
+impl Inner {
+    fn rows(&self) -> Vec<Row> {
+        let listening = self.listeners.keys().map(|at| Row {
+            state: State::Listening,
+            local: *at,
+            remote: SocketAddr::new(at.ip(), 0),
+            owned: true,
+        });
+        let connected = self.connections.values().flat_map(|connection| {
+            [CLIENT, SERVER].map(|side| {
+                let end = &connection.ends[side];
+                Row {
+                    state: end.state,
+                    local: end.local,
+                    remote: connection.remote(side),
+                    owned: end.owned(),
+                }
+            })
+        });
+        listening
+            .chain(connected.filter(|row| row.state != State::Closed))
+            .collect()
+    }
+
+    fn counts(&self, ports: Ports) -> Counts {
+        self.census.counts(ports).unwrap_or_else(|| {
+            let mut counts = Counts::default();
+            for row in self.rows() {
+                if ports.local.is_none_or(|port| row.local.port() == port)
+                    && ports.remote.is_none_or(|port| row.remote.port() == port)
+                {
+                    counts[index(row.state)] += 1;
+                }
+            }
+            counts
+        })
+    }
+}

@@ -1,0 +1,179 @@
+//! Which ports are taken, and the counts of sockets by state and port.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
+
+use tcp_table::State;
+
+use crate::{
+    config::{Local, Ports},
+    end::Side,
+    inner::Id,
+};
+
+/// Which socket.
+pub(crate) type Socket = (Id, Side);
+
+/// Sockets by their addresses.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// By local address and remote endpoint, then by local port.
+    towards: BTreeMap<(IpAddr, SocketAddr), BTreeMap<u16, Socket>>,
+    /// After which port the search goes on, for each local address. Ports are used in turn, as
+    /// systems do, so that one that was just released is used late.
+    last: BTreeMap<IpAddr, u16>,
+}
+
+impl Taken {
+    pub(crate) fn insert(&mut self, local: SocketAddr, remote: SocketAddr, socket: Socket) {
+        self.towards
+            .entry((local.ip(), remote))
+            .or_default()
+            .insert(local.port(), socket);
+    }
+
+    /// Removes a socket, unless another has taken its place.
+    pub(crate) fn remove(&mut self, local: SocketAddr, remote: SocketAddr, socket: Socket) {
+        let key = (local.ip(), remote);
+        if let Some(ports) = self.towards.get_mut(&key)
+            && ports.get(&local.port()) == Some(&socket)
+        {
+            ports.remove(&local.port());
+            if ports.is_empty() {
+                self.towards.remove(&key);
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, local: SocketAddr, remote: SocketAddr) -> Option<Socket> {
+        self.towards
+            .get(&(local.ip(), remote))
+            .and_then(|ports| ports.get(&local.port()))
+            .copied()
+    }
+
+    /// All sockets with their addresses.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SocketAddr, SocketAddr, Socket)> {
+        self.towards.iter().flat_map(|((address, remote), ports)| {
+            ports
+                .iter()
+                .map(|(port, socket)| (SocketAddr::new(*address, *port), *remote, *socket))
+        })
+    }
+
+    /// Finds a port. The search begins after the port found last at that address and goes once
+    /// round the range. Ports for which `usable` is true are taken if they have a socket, and only
+    /// if no port is free.
+    pub(crate) fn find(
+        &mut self,
+        local: &Local,
+        remote: SocketAddr,
+        blocked: impl Fn(u16) -> bool,
+        usable: impl Fn(Socket) -> bool,
+    ) -> Option<u16> {
+        let (first, last) = (*local.ports.start(), *local.ports.end());
+        let middle = self
+            .last
+            .get(&local.address)
+            .filter(|port| local.ports.contains(port))
+            .map_or(u32::from(first), |port| u32::from(*port) + 1);
+        let order = || {
+            (middle..=u32::from(last))
+                .chain(u32::from(first)..middle)
+                .filter_map(|port| u16::try_from(port).ok())
+                .filter(|port| !blocked(*port))
+        };
+        let none = BTreeMap::new();
+        let ports = self.towards.get(&(local.address, remote)).unwrap_or(&none);
+        let all = local.ports.len();
+        let full = !local.ports.is_empty() && ports.range(local.ports.clone()).count() == all;
+        let free = if full {
+            None
+        } else {
+            order().find(|port| !ports.contains_key(port))
+        };
+        let found = free.or_else(|| {
+            order().find(|port| ports.get(port).is_some_and(|socket| usable(*socket)))
+        })?;
+        self.last.insert(local.address, found);
+        Some(found)
+    }
+}
+
+/// Sockets in each state, in the order of [`State::ALL`].
+pub(crate) type Counts = [u32; State::ALL.len()];
+
+/// Counts of sockets.
+#[derive(Debug, Default)]
+pub(crate) struct Census {
+    all: Counts,
+    local: BTreeMap<u16, Counts>,
+    remote: BTreeMap<u16, Counts>,
+    /// Sockets that were made.
+    pub(crate) opened: u64,
+    /// Sockets that are gone.
+    pub(crate) closed: u64,
+}
+
+impl Census {
+    /// A socket changes its state.
+    pub(crate) fn change(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        before: State,
+        after: State,
+    ) {
+        self.opened += u64::from(before == State::Closed);
+        self.closed += u64::from(after == State::Closed);
+        change(&mut self.all, before, after);
+        change_at(&mut self.local, local.port(), before, after);
+        change_at(&mut self.remote, remote.port(), before, after);
+    }
+
+    /// A program begins or ends listening.
+    pub(crate) fn listen(&mut self, port: u16, begins: bool) {
+        let (before, after) = if begins {
+            (State::Closed, State::Listening)
+        } else {
+            (State::Listening, State::Closed)
+        };
+        change(&mut self.all, before, after);
+        change_at(&mut self.local, port, before, after);
+        change_at(&mut self.remote, 0, before, after);
+    }
+
+    /// Counts by at most one port; `None` if both are asked for.
+    pub(crate) fn counts(&self, ports: Ports) -> Option<Counts> {
+        match (ports.local, ports.remote) {
+            (None, None) => Some(self.all),
+            (Some(port), None) => Some(self.local.get(&port).copied().unwrap_or_default()),
+            (None, Some(port)) => Some(self.remote.get(&port).copied().unwrap_or_default()),
+            (Some(_), Some(_)) => None,
+        }
+    }
+}
+
+fn change_at(counts: &mut BTreeMap<u16, Counts>, port: u16, before: State, after: State) {
+    let entry = counts.entry(port).or_default();
+    change(entry, before, after);
+    if after == State::Closed && *entry == Counts::default() {
+        counts.remove(&port);
+    }
+}
+
+fn change(counts: &mut Counts, before: State, after: State) {
+    if before != State::Closed {
+        counts[index(before)] -= 1;
+    }
+    if after != State::Closed {
+        counts[index(after)] += 1;
+    }
+}
+
+/// Place of a state in [`State::ALL`].
+pub(crate) const fn index(state: State) -> usize {
+    state as usize
+}

@@ -1,0 +1,52 @@
+//! Segments.
+
+use tokio::time::Instant;
+
+/// A segment under way.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    /// Content.
+    pub(crate) kind: Kind,
+    /// When it was sent last.
+    pub(crate) sent: Instant,
+    /// When it arrives, or when it is sent again if it is lost.
+    pub(crate) due: Instant,
+    /// Whether it will not arrive.
+    pub(crate) lost: bool,
+    /// How often it was sent again.
+    pub(crate) tries: u32,
+}
+
+/// Content of a segment.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// Asks for a connection.
+    Syn,
+    /// Grants it.
+    SynAck,
+    /// Confirms that the grant arrived.
+    Ack,
+    /// Bytes.
+    Data(Vec<u8>),
+    /// No more bytes.
+    Fin,
+    /// Confirms a FIN.
+    FinAck,
+    /// There is no such connection.
+    Rst,
+}
+
+impl Kind {
+    /// Bytes that it carries.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Data(data) => data.len(),
+            _ => 0,
+        }
+    }
+
+    /// Whether its sender does without an answer: the other end is who waits.
+    pub(crate) const fn confirms(&self) -> bool {
+        matches!(self, Self::Ack | Self::FinAck)
+    }
+}

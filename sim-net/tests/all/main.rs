@@ -1,0 +1,4 @@
+//! The network as its users see it, under a paused clock.
+
+mod connecting;
+mod support;
