@@ -112,7 +112,7 @@ impl Inner {
             .ok_or(io::ErrorKind::AddrNotAvailable)?;
         let at = SocketAddr::new(local.address, port);
         if let Some((old, side)) = self.taken.get(at, to) {
-            self.set_state(old, side, State::Closed);
+            self.set_state(old, side, State::Closed, now);
             self.reap(old);
         }
         let id = self.next_id;
@@ -121,7 +121,7 @@ impl Inner {
         let mut connection = Connection::new([at, to], paths, self.seed_of(id), now);
         connection.ends[CLIENT].held = true;
         self.connections.insert(id, Box::new(connection));
-        self.set_state(id, CLIENT, State::SynSent);
+        self.set_state(id, CLIENT, State::SynSent, now);
         self.limit(id, CLIENT, |system| system.syn_timeout, now);
         self.send(id, CLIENT, Kind::Syn, now);
         Ok((id, at))
@@ -153,7 +153,7 @@ impl Inner {
     /// Whether the first segment is a SYN that nobody takes notice of: the endpoint is silent, the
     /// backlog is full, or the server still has an old connection between the same endpoints, which
     /// ends now (RFC 9293, 3.10.7.4: the server asks, and the client answers with RST).
-    pub(crate) fn syn_vanishes(&mut self, id: Id, from: Side) -> bool {
+    pub(crate) fn syn_vanishes(&mut self, id: Id, from: Side, now: Instant) -> bool {
         let Some(connection) = self.connections.get(&id) else {
             return false;
         };
@@ -176,9 +176,9 @@ impl Inner {
         };
         let waits = self.state(old, side) == Some(State::TimeWait);
         if waits {
-            self.set_state(old, side, State::Closed);
+            self.set_state(old, side, State::Closed, now);
         } else {
-            self.fail(old, side, io::ErrorKind::ConnectionReset);
+            self.fail(old, side, io::ErrorKind::ConnectionReset, now);
         }
         self.reap(old);
         !waits
@@ -192,7 +192,7 @@ impl Inner {
             && let Some(listener) = self.listeners.get_mut(&at)
         {
             listener.pending.insert(id);
-            self.set_state(id, SERVER, State::SynReceived);
+            self.set_state(id, SERVER, State::SynReceived, now);
             Kind::SynAck
         } else {
             Kind::Rst

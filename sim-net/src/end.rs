@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use crate::{
     config::{Path, WINDOW},
-    segment::Segment,
+    faults::Forgotten,
+    segment::{Kind, Segment},
 };
 
 /// Which end of a connection, and the direction that starts there.
@@ -34,6 +35,8 @@ pub(crate) struct Connection {
     pub(crate) ends: [End; 2],
     /// Both directions; the client's first.
     pub(crate) ways: [Way; 2],
+    /// What a NAT that has forgotten it does with its segments.
+    pub(crate) forgotten: Option<Forgotten>,
     /// Draws latencies and losses.
     pub(crate) random: Xoshiro256PlusPlus,
 }
@@ -230,6 +233,18 @@ impl Way {
         })
     }
 
+    /// Bytes under way.
+    pub(crate) fn data(&self) -> usize {
+        self.segments.iter().map(|segment| segment.kind.len()).sum()
+    }
+
+    /// Whether nothing is under way, or a RST comes last.
+    pub(crate) fn ends_with_rst(&self) -> bool {
+        self.segments
+            .back()
+            .is_none_or(|last| matches!(last.kind, Kind::Rst))
+    }
+
     /// Space in the receiver's window as the sender knows it.
     pub(crate) fn space(&mut self, now: Instant) -> usize {
         while let Some(&(at, len)) = self.read.front()
@@ -248,6 +263,7 @@ impl Connection {
         Self {
             ends: ends.map(End::new),
             ways: paths.map(|path| Way::new(path, now, &mut random)),
+            forgotten: None,
             random,
         }
     }

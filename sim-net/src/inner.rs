@@ -17,6 +17,7 @@ use crate::{
     end::{CLIENT, Connection, Key, SERVER, Side, other},
     listener::Listener,
     ports::{Census, Taken},
+    trace::{Happened, Trace},
 };
 
 /// Number of a connection. Never used twice.
@@ -63,6 +64,7 @@ pub(crate) struct Inner {
     pub(crate) partitions: BTreeSet<(Host, Host)>,
     /// Endpoints at which SYNs vanish.
     pub(crate) silent: BTreeSet<SocketAddr>,
+    pub(crate) trace: Trace,
     pub(crate) driver: Driver,
     /// Who must be woken once the lock is released.
     pub(crate) wakes: Vec<Waker>,
@@ -94,6 +96,7 @@ impl Shared {
             systems: BTreeMap::new(),
             partitions: BTreeSet::new(),
             silent: BTreeSet::new(),
+            trace: Trace::default(),
             driver: Driver::default(),
             wakes: Vec::new(),
             retired: Vec::new(),
@@ -111,6 +114,7 @@ impl Shared {
         let (result, need, wakes, retired) = {
             let mut inner = self.lock();
             let now = Instant::now();
+            inner.trace.begun.get_or_insert(now);
             inner.play(now);
             let result = act(&mut inner, now);
             let next = inner.next_event();
@@ -158,7 +162,7 @@ impl Inner {
             match what {
                 What::Segment => self.segment_due(id, side, at),
                 What::Space => self.space_due(id, side),
-                What::Timer => self.timer_due(id, side),
+                What::Timer => self.timer_due(id, side, now),
             }
             self.reap(id);
         }
@@ -187,7 +191,7 @@ impl Inner {
     }
 
     /// Puts a socket into a state, and keeps the books about it.
-    pub(crate) fn set_state(&mut self, id: Id, side: Side, state: State) {
+    pub(crate) fn set_state(&mut self, id: Id, side: Side, state: State, now: Instant) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -204,8 +208,11 @@ impl Inner {
         if before == State::Closed {
             self.taken.insert(end.local, remote, (id, side));
         }
+        let local = end.local;
+        self.trace(id, side, Happened::State(state), now);
         if state == State::Closed {
-            self.taken.remove(end.local, remote, (id, side));
+            self.wake(id, side);
+            self.taken.remove(local, remote, (id, side));
             self.purge(id, side);
         }
     }

@@ -38,19 +38,26 @@
 //! TIME_WAIT (its socket listing says so) and no bandwidth, and its fixtures still step 1 ms at a time through every
 //! host's sockets.
 
+mod bytes;
+mod check;
 mod config;
 mod connect;
 mod driver;
 mod end;
+mod faults;
 mod inner;
 mod listener;
 mod net;
 mod ports;
 mod segment;
+mod states;
 mod stream;
-mod transport;
+mod trace;
+mod wire;
 
 pub use config::{Host, Local, Path, Ports, Row, System, WINDOW};
+pub use faults::{Forgotten, Pair};
 pub use listener::SimListener;
 pub use net::SimNet;
 pub use stream::SimStream;
+pub use trace::{Entry, Happened};

@@ -94,7 +94,7 @@ impl SimNet {
 }
 
 impl Inner {
-    fn rows(&self) -> Vec<Row> {
+    pub(crate) fn rows(&self) -> Vec<Row> {
         let listening = self.listeners.keys().map(|at| Row {
             state: State::Listening,
             local: *at,
@@ -117,7 +117,7 @@ impl Inner {
             .collect()
     }
 
-    fn counts(&self, ports: Ports) -> Counts {
+    pub(crate) fn counts(&self, ports: Ports) -> Counts {
         self.census.counts(ports).unwrap_or_else(|| {
             let mut counts = Counts::default();
             for row in self.rows() {

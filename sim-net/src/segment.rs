@@ -13,6 +13,8 @@ pub(crate) struct Segment {
     pub(crate) due: Instant,
     /// Whether it will not arrive.
     pub(crate) lost: bool,
+    /// Whether a NAT answers it with RST.
+    pub(crate) refused: bool,
     /// How often it was sent again.
     pub(crate) tries: u32,
 }
@@ -42,6 +44,19 @@ impl Kind {
         match self {
             Self::Data(data) => data.len(),
             _ => 0,
+        }
+    }
+
+    /// Name in the trace.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Syn => "SYN",
+            Self::SynAck => "SYN+ACK",
+            Self::Ack => "ACK",
+            Self::Data(_) => "DATA",
+            Self::Fin => "FIN",
+            Self::FinAck => "FIN+ACK",
+            Self::Rst => "RST",
         }
     }
 

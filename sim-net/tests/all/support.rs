@@ -1,9 +1,10 @@
 //! Networks, connections and what is looked up in them.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use sim_net::{Local, Path, SimListener, SimNet, SimStream};
 use tcp_table::State;
+use tokio::io::AsyncReadExt;
 
 /// One way of a plain path.
 pub(crate) const LATENCY: Duration = Duration::from_millis(10);
@@ -64,4 +65,19 @@ pub(crate) fn states(net: &SimNet) -> (State, State) {
 /// Lets time pass.
 pub(crate) async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
+}
+
+/// Nothing in the network contradicts itself.
+pub(crate) fn clean(net: &SimNet) {
+    assert_eq!(net.check(), [""; 0]);
+}
+
+/// Kind of an error.
+pub(crate) fn kind<T: std::fmt::Debug>(result: io::Result<T>) -> io::ErrorKind {
+    result.expect_err("fails").kind()
+}
+
+/// Kind of the error that reading gives.
+pub(crate) async fn read_error(stream: &mut SimStream) -> io::ErrorKind {
+    kind(stream.read(&mut [0; 8]).await)
 }
