@@ -358,16 +358,19 @@ fn sync_tells_what_became_of_the_commands() {
             CommandResponse::Add {
                 client_id: "c1".into(),
                 server_id: Some("5:9".into()),
-                status: SyncStatus::Success
+                status: SyncStatus::Success,
+                attachments: Vec::new()
             },
             CommandResponse::Add {
                 client_id: "c2".into(),
                 server_id: None,
-                status: SyncStatus::ConversionError
+                status: SyncStatus::ConversionError,
+                attachments: Vec::new()
             },
             CommandResponse::Change {
                 server_id: "5:1".into(),
-                status: SyncStatus::Conflict
+                status: SyncStatus::Conflict,
+                attachments: Vec::new()
             },
             CommandResponse::Delete {
                 server_id: "5:3".into(),
@@ -648,7 +651,7 @@ fn appointment() -> impl Strategy<Value = ItemData<'static>> {
                 start: texts.2,
                 end: texts.3,
                 location: texts.4,
-                body: texts.5,
+                body: texts.5.into(),
                 attendees,
                 recurrence,
                 all_day: numbers.0,
@@ -665,17 +668,19 @@ fn item() -> BoxedStrategy<ItemData<'static>> {
         3 => email(),
         1 => appointment(),
         1 => (text(), text(), text()).prop_map(|(first_name, email2, body)| {
+            let body = body.into();
             ItemData::Contact(Box::new(Contact { first_name, email2, body, ..Contact::default() }))
         }),
         1 => (text(), text(), any::<bool>(), maybe(recurrence())).prop_map(
             |(subject, body, complete, recurrence)| {
+                let body = body.into();
                 ItemData::Task(Box::new(Task {
                     subject, body, complete, recurrence, ..Task::default()
                 }))
             }
         ),
         1 => (text(), text(), text()).prop_map(|(subject, last_modified, body)| {
-            ItemData::Note(Box::new(Note { subject, last_modified, body }))
+            ItemData::Note(Box::new(Note { subject, last_modified, body: body.into() }))
         }),
         1 => Just(ItemData::Other),
     ]
@@ -741,6 +746,8 @@ fn sync_collection() -> impl Strategy<Value = SyncCollection<'static>> {
     )
         .prop_map(|(numbers, bodies, class)| SyncOptions {
             filter: numbers[0].map(FilterType),
+            body_part: bodies.first().copied(),
+            max_items: numbers[1].map(Into::into),
             bodies,
             class,
             conflict: numbers[1],
@@ -759,6 +766,7 @@ fn sync_collection() -> impl Strategy<Value = SyncCollection<'static>> {
                 sync_key,
                 id,
                 class: None,
+                supported: None,
                 deletes_as_moves,
                 get_changes,
                 window_size,
@@ -769,17 +777,32 @@ fn sync_collection() -> impl Strategy<Value = SyncCollection<'static>> {
         })
 }
 
+fn added() -> impl Strategy<Value = Vec<AddedAttachment<'static>>> {
+    few(
+        (text(), text()).prop_map(|(client_id, file_reference)| AddedAttachment {
+            client_id,
+            file_reference,
+        }),
+    )
+}
+
 fn command_response() -> impl Strategy<Value = CommandResponse<'static>> {
     prop_oneof![
-        (text(), maybe(text()), sync_status()).prop_map(|(client_id, server_id, status)| {
-            CommandResponse::Add {
+        (text(), maybe(text()), sync_status(), added()).prop_map(
+            |(client_id, server_id, status, attachments)| CommandResponse::Add {
                 client_id,
                 server_id,
                 status,
+                attachments,
+            }
+        ),
+        (text(), sync_status(), added()).prop_map(|(server_id, status, attachments)| {
+            CommandResponse::Change {
+                server_id,
+                status,
+                attachments,
             }
         }),
-        (text(), sync_status())
-            .prop_map(|(server_id, status)| CommandResponse::Change { server_id, status }),
         (text(), sync_status())
             .prop_map(|(server_id, status)| CommandResponse::Delete { server_id, status }),
         (text(), sync_status(), maybe(item())).prop_map(|(server_id, status, data)| {
@@ -833,6 +856,7 @@ fn fetch() -> impl Strategy<Value = Fetch<'static>> {
             server_id,
             long_id,
             file_reference,
+            body_part: bodies.first().copied(),
             bodies,
             mime_support,
             range,

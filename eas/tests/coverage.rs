@@ -14,11 +14,6 @@ const WHOLE_PAGE: &[&str] = &[];
 /// names, and why.
 const UNUSED: &[(&str, &[&str], &str)] = &[
     (
-        "AirSync",
-        &["Supported", "MaxItems"],
-        "a choice of ghosted properties and the recipient cache: no device profile asks for them",
-    ),
-    (
         "Contacts",
         &[
             "Anniversary",
@@ -203,18 +198,8 @@ const UNUSED: &[(&str, &[&str], &str)] = &[
     ("GAL", &["Picture", "Status", "Data"], "pictures of people"),
     (
         "AirSyncBase",
-        &["BodyPartPreference", "BodyPart", "Status"],
-        "bodies of conversations",
-    ),
-    (
-        "AirSyncBase",
         &["ContentId", "ContentLocation", "IsInline"],
         "pictures inside a message",
-    ),
-    (
-        "AirSyncBase",
-        &["Add", "Delete", "ClientId", "Content"],
-        "16.0 and later: attachments of drafts and appointments",
     ),
     (
         "AirSyncBase",

@@ -727,7 +727,8 @@ const UNNAMED: &str = "(Requested";
 /// Whether a name is Wireshark's for that tag: it writes some otherwise, and has slipped by a line in
 /// two tables (Contacts 0x28, Tasks 0x0C), where libwbxml and MS-ASWBXML agree with ours.
 fn is_same_tag(ours: &str, theirs: &str) -> bool {
-    const OTHERWISE: [(&str, &str); 5] = [
+    const OTHERWISE: [(&str, &str); 6] = [
+        ("BodyPartPreference", "BodyPartReference"),
         ("RequireStorageCardEncryption", "DeviceEncryptionEnabled"),
         ("ResponseRequested", "ResponseRequest"),
         ("LastName", "JobTitle"),

@@ -275,7 +275,7 @@ fn searches_hold_their_conditions_at_any_depth() {
     let request = body(xml);
     let request = SearchRequest::decode(&request).unwrap();
     assert_eq!(request.range, (0, 4));
-    assert!(request.rebuild && request.deep && request.body.is_some());
+    assert!(request.rebuild && request.deep && !request.bodies.is_empty());
     let store = SearchStore::Mailbox(MailboxQuery {
         classes: vec!["Email".into()],
         collection_ids: vec!["7".into()],
@@ -701,5 +701,149 @@ proptest! {
             let again = answer.encode(ProtocolVersion::V14_1).unwrap();
             prop_assert!(SyncAnswer::decode(&again).is_ok());
         }
+    }
+}
+
+/// A request of one collection.
+fn collection(inner: &str) -> Vec<u8> {
+    body(&format!(
+        "<Sync xmlns='AirSync' xmlns:em='Email' xmlns:ct='Contacts' xmlns:cal='Calendar'
+               xmlns:asb='AirSyncBase'><Collections><Collection><SyncKey>1</SyncKey>
+           <CollectionId>5</CollectionId>{inner}</Collection></Collections></Sync>"
+    ))
+}
+
+#[test]
+fn a_request_tells_which_elements_its_items_name() {
+    use eas::wbxml::{air_sync_base, calendar, contacts, email};
+    let body = collection(
+        "<Commands><Add><ClientId>c</ClientId><ApplicationData><ct:FileAs/><ct:Body>x</ct:Body>
+           </ApplicationData></Add>
+         <Delete><ServerId>5:1</ServerId></Delete>
+         <Change><ServerId>5:2</ServerId><ApplicationData><em:Read>0</em:Read></ApplicationData></Change>
+         <Change><ServerId>5:3</ServerId><ApplicationData><cal:ClientUid>u</cal:ClientUid>
+           <asb:Location/></ApplicationData></Change></Commands>",
+    );
+    let (request, elements) = SyncRequest::decode_in(&body, |_| None).unwrap();
+    assert_eq!(request, SyncRequest::decode(&body).unwrap());
+    let [elements] = &elements[..] else {
+        panic!("{elements:?}");
+    };
+    let named: Vec<Vec<String>> = elements
+        .iter()
+        .map(|one| one.iter().map(|tag| tag.to_string()).collect())
+        .collect();
+    // Elements of other versions are named as today's.
+    assert_eq!(
+        named,
+        [
+            &["Contacts:FileAs", "AirSyncBase:Body"][..],
+            &[],
+            &["Email:Read"],
+            &["Calendar:UID", "AirSyncBase:Location"],
+        ]
+    );
+    assert!(elements[0].has(contacts::BODY) && elements[0].has(air_sync_base::BODY));
+    assert!(elements[3].has(calendar::LOCATION) && !elements[3].has(email::READ));
+    assert!(elements[1].is_empty() && !elements[2].is_empty());
+}
+
+#[test]
+fn shared_elements_have_the_class_of_their_collection() {
+    let body = collection(
+        "<Commands><Add><ClientId>c</ClientId><ApplicationData><asb:Body><asb:Data>x</asb:Data>
+           </asb:Body></ApplicationData></Add>
+         <Change><ServerId>5:1</ServerId><ApplicationData><asb:Attachments/></ApplicationData></Change>
+         <Add><ClientId>d</ClientId><ApplicationData><ct:FileAs>x</ct:FileAs></ApplicationData></Add>
+         <Change><ServerId>5:1</ServerId><ApplicationData/></Change></Commands>",
+    );
+    for class in Class::ALL {
+        let class_of = |id: &str| (id == "5").then_some(class);
+        let (request, _) = SyncRequest::decode_in(&body, class_of).unwrap();
+        let [
+            ClientCommand::Add { data, .. },
+            ClientCommand::Change { change, .. },
+            ClientCommand::Add { data: contact, .. },
+            ClientCommand::Change { change: empty, .. },
+        ] = &request.collections[0].commands[..]
+        else {
+            panic!("{request:?}");
+        };
+        assert_eq!(data.class(), Some(class));
+        assert!(matches!(change, ItemChange::Data(data) if data.class() == Some(class)));
+        assert_eq!(contact.class(), Some(Class::Contacts));
+        assert_eq!(*empty, ItemChange::Nothing);
+    }
+    let request = SyncRequest::decode(&body).unwrap();
+    let ClientCommand::Add { data, .. } = &request.collections[0].commands[0] else {
+        panic!("{request:?}");
+    };
+    assert_eq!(*data, ItemData::Other);
+}
+
+#[test]
+fn options_of_one_class_are_there_once() {
+    let options = |class: &str| match class {
+        "" => "<Options/>".to_owned(),
+        class => format!("<Options><Class>{class}</Class></Options>"),
+    };
+    for (classes, is_good) in [
+        (&["Email"][..], true),
+        (&["Email", "SMS"], true),
+        (&["SMS", ""], true),
+        (&["Email", "Email"], false),
+        (&["", ""], false),
+        (&["SMS", "SMS"], false),
+        (&["Email", "Calendar"], false),
+        (&["SMS", "Tasks"], false),
+        (&["Email", "SMS", "Email"], false),
+    ] {
+        let inner: String = classes.iter().map(|class| options(class)).collect();
+        let body = collection(&inner);
+        let decoded = SyncRequest::decode(&body);
+        if is_good {
+            assert!(decoded.is_ok(), "{classes:?}: {decoded:?}");
+        } else {
+            let error = decoded.unwrap_err();
+            assert!(!error.is_malformed());
+            assert_eq!(
+                error.kind.to_string(),
+                "AirSync:Collection has more than one AirSync:Options",
+                "{classes:?}"
+            );
+        }
+    }
+}
+
+proptest! {
+    /// Of each element either the old one or the new one is left.
+    #[test]
+    fn a_change_keeps_what_it_is_told_to(old in "[a-z]{1,8}", new in "[a-z]{1,8}", kept: [bool; 4]) {
+        use eas::wbxml::{air_sync_base, contacts as tags};
+        let contact = |text: &str| Contact {
+            first_name: format!("first {text}").into(),
+            last_name: format!("last {text}").into(),
+            company: format!("company {text}").into(),
+            body: format!("body {text}").into(),
+            ..Contact::default()
+        };
+        let named = [tags::FIRST_NAME, tags::LAST_NAME, tags::COMPANY_NAME, air_sync_base::BODY];
+        let is_kept = |tag| named.iter().zip(kept).any(|(one, kept)| *one == tag && kept);
+        let (before, after) = (contact(&old), contact(&new));
+        let pick = |place: usize| if kept[place] { &before } else { &after };
+        let expected = Contact {
+            first_name: pick(0).first_name.clone(),
+            last_name: pick(1).last_name.clone(),
+            company: pick(2).company.clone(),
+            body: pick(3).body.clone(),
+            ..Contact::default()
+        };
+        let [before, after] = [&before, &after].map(|one| ItemData::Contact(Box::new(one.clone())));
+        let is_expected = |data: ItemData<'_>| {
+            matches!(data, ItemData::Contact(found) if *found == expected)
+        };
+        prop_assert_eq!(ItemData::with_changes(&before, &after, is_kept, is_expected), Some(true));
+        let note = ItemData::Note(Box::default());
+        prop_assert_eq!(ItemData::with_changes(&before, &note, is_kept, |_| ()), None);
     }
 }

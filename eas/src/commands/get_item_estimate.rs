@@ -18,6 +18,9 @@ pub struct EstimateCollection<'a> {
     pub class: Option<Class>,
     /// How far back to look.
     pub filter: Option<FilterType>,
+    /// How many recipients of the recipient cache count; no other collection has it. Sent from 14.0
+    /// on only.
+    pub max_items: Option<u32>,
 }
 
 /// A GetItemEstimate request (ASCMD 2.2.1.9).
@@ -44,13 +47,17 @@ impl<'a> EstimateRequest<'a> {
             if in_options {
                 writer.element(air_sync::SYNC_KEY, &collection.sync_key);
                 writer.element(tags::COLLECTION_ID, &collection.id);
-                if collection.class.is_some() || collection.filter.is_some() {
+                let has_options = collection.class.is_some() || collection.filter.is_some();
+                if has_options || collection.max_items.is_some() {
                     writer.start(air_sync::OPTIONS);
                     if let Some(filter) = collection.filter {
                         writer.number(air_sync::FILTER_TYPE, filter.0);
                     }
                     if let Some(class) = collection.class {
                         writer.element(air_sync::CLASS, class.as_str());
+                    }
+                    if let Some(most) = collection.max_items {
+                        writer.number(air_sync::MAX_ITEMS, most);
                     }
                     writer.end();
                 }
@@ -98,6 +105,7 @@ fn request_collection<'a>(
     parent: Element,
 ) -> Result<EstimateCollection<'a>, DecodeError> {
     let (mut sync_key, mut id, mut class, mut filter) = (None, None, None, None);
+    let mut max_items = None;
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             air_sync::SYNC_KEY => sync_key = Some(reader.text(element)?),
@@ -108,6 +116,7 @@ fn request_collection<'a>(
                 while let Some(option) = reader.child(element)? {
                     match option.tag {
                         air_sync::FILTER_TYPE => filter = Some(FilterType(reader.number(option)?)),
+                        air_sync::MAX_ITEMS => max_items = Some(reader.number(option)?),
                         air_sync::CLASS => {
                             class = Some(reader.parse(option, "a class", Class::parse)?);
                         }
@@ -125,6 +134,7 @@ fn request_collection<'a>(
         id,
         class,
         filter,
+        max_items,
     })
 }
 

@@ -42,8 +42,9 @@ pub use folder_sync::{Folder, FolderSyncAnswer, FolderSyncRequest, FolderType};
 pub use gal_entry::GalEntry;
 pub use get_item_estimate::{Estimate, EstimateAnswer, EstimateCollection, EstimateRequest};
 pub use item::{
-    Appointment, Attachment, Attendee, BodyPreference, Contact, Email, Flag, FlagStatus,
-    ItemChange, ItemData, MeetingRequest, Note, Recurrence, Task, UTC_TIME_ZONE,
+    AddedAttachment, Appointment, Attachment, AttachmentChange, Attendee, Body, BodyPart,
+    BodyPreference, Contact, Elements, Email, Flag, FlagStatus, ItemChange, ItemData,
+    MeetingRequest, Note, Recurrence, Task, UTC_TIME_ZONE,
 };
 pub use item_operations::{
     ConversationMove, ConversationMoveAnswer, EmptyFolderContents, EmptyFolderContentsAnswer,

@@ -37,8 +37,12 @@ pub struct SearchRequest<'a> {
     pub rebuild: bool,
     /// The folders in the folder count too.
     pub deep: bool,
-    /// In which form the items are wanted.
-    pub body: Option<BodyPreference>,
+    /// The forms of a body that the client takes.
+    pub bodies: Vec<BodyPreference>,
+    /// The form of the part of a message that is wanted; 14.1 and later.
+    pub body_part: Option<BodyPreference>,
+    /// Whether MIME is wanted: 0 never, 1 for S/MIME messages, 2 for all.
+    pub mime_support: Option<u8>,
 }
 
 impl<'a> SearchRequest<'a> {
@@ -69,8 +73,14 @@ impl<'a> SearchRequest<'a> {
             writer.empty(tags::DEEP_TRAVERSAL);
         }
         write_range(&mut writer, self.range);
-        if let Some(body) = self.body {
-            write_body_preference(&mut writer, body);
+        if let Some(mime_support) = self.mime_support {
+            writer.number(air_sync::MIME_SUPPORT, mime_support);
+        }
+        for body in &self.bodies {
+            write_body_preference(&mut writer, air_sync_base::BODY_PREFERENCE, *body);
+        }
+        if let Some(part) = self.body_part {
+            write_body_preference(&mut writer, air_sync_base::BODY_PART_PREFERENCE, part);
         }
         writer.end().end().end();
         writer.finish()
@@ -107,8 +117,8 @@ fn request_store<'a>(
 ) -> Result<SearchRequest<'a>, DecodeError> {
     let mut is_gal = None;
     let mut query = None;
-    let (mut range, mut rebuild, mut deep, mut body) =
-        (SearchRequest::DEFAULT_RANGE, false, false, None);
+    let (mut range, mut rebuild, mut deep) = (SearchRequest::DEFAULT_RANGE, false, false);
+    let (mut bodies, mut body_part, mut mime_support) = (Vec::new(), None, None);
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             tags::NAME => is_gal = Some(store_is_gal(reader, element)?),
@@ -120,8 +130,12 @@ fn request_store<'a>(
                         tags::REBUILD_RESULTS => rebuild = reader.flag(option)?,
                         tags::DEEP_TRAVERSAL => deep = reader.flag(option)?,
                         air_sync_base::BODY_PREFERENCE => {
-                            body = Some(read_body_preference(reader, option)?);
+                            bodies.push(read_body_preference(reader, option)?);
                         }
+                        air_sync_base::BODY_PART_PREFERENCE => {
+                            body_part = Some(read_body_preference(reader, option)?);
+                        }
+                        air_sync::MIME_SUPPORT => mime_support = Some(reader.number(option)?),
                         _ => reader.skip(option)?,
                     }
                 }
@@ -142,7 +156,9 @@ fn request_store<'a>(
         range,
         rebuild,
         deep,
-        body,
+        bodies,
+        body_part,
+        mime_support,
     })
 }
 

@@ -140,6 +140,14 @@ pub enum DecodeErrorKind {
         /// The child.
         child: Tag,
     },
+    /// An element that may be there once is there again.
+    #[error("{parent} has more than one {child}")]
+    Repeated {
+        /// The element that holds it.
+        parent: Tag,
+        /// The element.
+        child: Tag,
+    },
 }
 
 impl DecodeError {
@@ -157,6 +165,7 @@ impl DecodeError {
                 | DecodeErrorKind::TextExpected(_)
                 | DecodeErrorKind::BadValue { .. }
                 | DecodeErrorKind::Missing { .. }
+                | DecodeErrorKind::Repeated { .. }
         )
     }
 }
@@ -721,6 +730,12 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn missing(&self, parent: Tag, child: Tag) -> DecodeError {
         self.error_at(self.position, DecodeErrorKind::Missing { parent, child })
+    }
+
+    /// An error for a child that is there more often than it may be.
+    #[must_use]
+    pub fn repeated(&self, parent: Tag, child: Tag) -> DecodeError {
+        self.error_at(self.position, DecodeErrorKind::Repeated { parent, child })
     }
 
     /// An error for an element whose text has not the form it must have; `at` is where it begins.

@@ -106,7 +106,7 @@ impl Writer {
 
     /// Closes the innermost open element, taking its content bit back if nothing was written
     /// since it was opened.
-    pub(super) fn end_or_empty(&mut self) -> &mut Self {
+    pub(crate) fn end_or_empty(&mut self) -> &mut Self {
         let unchanged = self
             .open
             .last()

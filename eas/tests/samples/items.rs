@@ -61,6 +61,27 @@ pub(super) fn email(subject: &'static str) -> ItemData<'static> {
         native_body_type: Some(2),
         bcc: "load4@lab.example".into(),
         is_draft: true,
+        attachment_changes: vec![
+            AttachmentChange::Add {
+                client_id: "a1".into(),
+                display_name: "new.pdf".into(),
+                content_type: "application/pdf".into(),
+                content: b"PDF"[..].into(),
+            },
+            AttachmentChange::Delete {
+                file_reference: "5%3a1%3a1".into(),
+            },
+        ],
+        part: Some(Box::new(BodyPart {
+            status: BodyPart::SUCCESS,
+            body: Body {
+                body_type: BodyPart::TYPE,
+                truncated: true,
+                estimated_size: Some(5000),
+                preview: "Grüße".into(),
+                ..Body::from("<b>Grüße")
+            },
+        })),
     }))
 }
 
@@ -95,7 +116,13 @@ pub(super) fn appointment() -> ItemData<'static> {
             name: "Load 3".into(),
         }],
         recurrence: Some(recurrence("20261231T000000Z")),
-        body: "Agenda".into(),
+        body: Body {
+            truncated: true,
+            estimated_size: Some(700),
+            body_type: 2,
+            preview: "Age".into(),
+            ..Body::from("<b>Agenda")
+        },
     }))
 }
 

@@ -46,10 +46,14 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
         key: Some(key.into()),
         document: policy_settings(),
     };
+    let mut supported = Elements::default();
+    supported.add(eas::wbxml::contacts::JOB_TITLE);
+    supported.add(eas::wbxml::contacts::COMPANY_NAME);
     let collection = SyncCollection {
         sync_key: "1712345678".into(),
         id: "5".into(),
         class: Some(Class::Email),
+        supported: Some(supported),
         deletes_as_moves: Some(true),
         get_changes: Some(true),
         window_size: Some(25),
@@ -68,6 +72,11 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
                     preview: Some(100),
                 },
             ],
+            body_part: Some(BodyPreference {
+                body_type: BodyPart::TYPE,
+                ..BodyPreference::default()
+            }),
+            max_items: Some(40),
             class: Some(Class::Email),
             conflict: Some(1),
             mime_support: Some(2),
@@ -168,10 +177,15 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
                     client_id: "c1".into(),
                     server_id: Some("5:5".into()),
                     status: SyncStatus::Success,
+                    attachments: vec![AddedAttachment {
+                        client_id: "a1".into(),
+                        file_reference: "5:5:0".into(),
+                    }],
                 },
                 CommandResponse::Change {
                     server_id: "5:6".into(),
                     status: SyncStatus::Conflict,
+                    attachments: Vec::new(),
                 },
                 CommandResponse::Delete {
                     server_id: "5:8".into(),
@@ -226,6 +240,7 @@ pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
             id: "5".into(),
             class: Some(Class::Email),
             filter: Some(FilterType::ALL),
+            max_items: Some(40),
         }],
     };
     let estimate_answer = EstimateAnswer {

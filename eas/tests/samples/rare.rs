@@ -157,10 +157,15 @@ fn searches() -> Vec<Named> {
         range: (0, 9),
         rebuild: true,
         deep: true,
-        body: Some(BodyPreference {
+        bodies: vec![BodyPreference {
             truncation_size: Some(500),
             ..BodyPreference::default()
+        }],
+        body_part: Some(BodyPreference {
+            body_type: BodyPart::TYPE,
+            ..BodyPreference::default()
         }),
+        mime_support: Some(2),
     };
     let gal = SearchRequest {
         store: SearchStore::Gal {
@@ -169,7 +174,9 @@ fn searches() -> Vec<Named> {
         range: SearchRequest::DEFAULT_RANGE,
         rebuild: false,
         deep: false,
-        body: None,
+        bodies: Vec::new(),
+        body_part: None,
+        mime_support: None,
     };
     let entry = GalEntry {
         display_name: "Load 1".into(),

@@ -32,8 +32,13 @@ impl Default for BodyPreference {
     }
 }
 
-pub(in crate::commands) fn write_body_preference(writer: &mut Writer, body: BodyPreference) {
-    writer.start(tags::BODY_PREFERENCE);
+/// Writes an element of the form that BodyPreference and BodyPartPreference share.
+pub(in crate::commands) fn write_body_preference(
+    writer: &mut Writer,
+    tag: Tag,
+    body: BodyPreference,
+) {
+    writer.start(tag);
     writer.number(tags::TYPE, body.body_type);
     if let Some(size) = body.truncation_size {
         writer.number(tags::TRUNCATION_SIZE, size);
@@ -64,30 +69,56 @@ pub(in crate::commands) fn read_body_preference(
     Ok(body)
 }
 
-/// A body with all that is said of it (ASAIRS, Body).
-pub(super) struct Body<'t> {
-    pub(super) text: Cow<'t, str>,
-    pub(super) body_type: u8,
-    pub(super) truncated: bool,
-    /// The size of the whole where it is another one than the text's.
-    pub(super) size: Option<u32>,
-    pub(super) preview: Cow<'t, str>,
+/// A body with all that is said of it (ASAIRS 2.2.2.9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Body<'t> {
+    /// The text, cut to the wanted size.
+    pub text: Cow<'t, str>,
+    /// Its form: 1 plain text, 2 HTML, 3 RTF, 4 MIME.
+    pub body_type: u8,
+    /// The text was cut.
+    pub truncated: bool,
+    /// The size of the whole in bytes; absent if it is that of `text`.
+    pub estimated_size: Option<u32>,
+    /// The start of the text without marks, if the request asked for it.
+    pub preview: Cow<'t, str>,
 }
 
-impl<'t> Body<'t> {
-    /// A plain text, complete.
-    fn plain(text: &'t str) -> Self {
+impl Default for Body<'_> {
+    fn default() -> Self {
+        Self::from("")
+    }
+}
+
+/// A plain text, complete.
+impl<'t> From<Cow<'t, str>> for Body<'t> {
+    fn from(text: Cow<'t, str>) -> Self {
         Self {
-            text: Cow::Borrowed(text),
+            text,
             body_type: PLAIN_TEXT,
             truncated: false,
-            size: None,
+            estimated_size: None,
             preview: Cow::Borrowed(""),
         }
     }
+}
 
+impl<'t> From<&'t str> for Body<'t> {
+    fn from(text: &'t str) -> Self {
+        Self::from(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Body<'_> {
+    fn from(text: String) -> Self {
+        Self::from(Cow::Owned(text))
+    }
+}
+
+impl<'t> Body<'t> {
     pub(super) fn size_text(&self) -> String {
-        match self.size {
+        match self.estimated_size {
             Some(size) => size.to_string(),
             None => self.text.len().to_string(),
         }
@@ -95,8 +126,13 @@ impl<'t> Body<'t> {
 
     /// Writes the element of 12.0 and later.
     pub(super) fn write(&self, writer: &mut Writer) {
+        writer.start(tags::BODY);
+        self.write_fields(writer);
+        writer.end();
+    }
+
+    fn write_fields(&self, writer: &mut Writer) {
         writer
-            .start(tags::BODY)
             .number(tags::TYPE, self.body_type)
             .element(tags::ESTIMATED_DATA_SIZE, &self.size_text());
         if self.truncated {
@@ -111,20 +147,30 @@ impl<'t> Body<'t> {
         if !self.preview.is_empty() {
             writer.element(tags::PREVIEW, &self.preview);
         }
-        writer.end();
     }
 
     /// Consumes the element of 12.0 and later.
     pub(super) fn read(reader: &mut Reader<'t>, parent: Element) -> Result<Self, DecodeError> {
-        let mut body = Self::plain("");
+        Ok(Self::read_with_status(reader, parent)?.0)
+    }
+
+    /// Consumes Body or BodyPart; only the latter has a Status.
+    fn read_with_status(
+        reader: &mut Reader<'t>,
+        parent: Element,
+    ) -> Result<(Self, Option<u8>), DecodeError> {
+        let (mut body, mut status) = (Self::default(), None);
         while let Some(field) = reader.child(parent)? {
             match field.tag {
+                tags::STATUS => status = reader.optional(field, Reader::number)?,
                 tags::TYPE => {
                     body.body_type = reader
                         .optional(field, Reader::number)?
                         .unwrap_or(PLAIN_TEXT);
                 }
-                tags::ESTIMATED_DATA_SIZE => body.size = reader.optional(field, Reader::number)?,
+                tags::ESTIMATED_DATA_SIZE => {
+                    body.estimated_size = reader.optional(field, Reader::number)?;
+                }
                 tags::TRUNCATED => {
                     body.truncated = reader.optional(field, Reader::flag)?.unwrap_or_default();
                 }
@@ -133,22 +179,62 @@ impl<'t> Body<'t> {
                 _ => reader.skip(field)?,
             }
         }
-        body.size = body
-            .size
+        body.estimated_size = body
+            .estimated_size
             .filter(|size| usize::try_from(*size) != Ok(body.text.len()));
-        Ok(body)
+        Ok((body, status))
     }
 }
 
-/// Writes the notes of an appointment, a contact, a task: an element of its class up to 2.5, the
+/// The part of a message that no earlier message of its conversation holds; 14.1 and later
+/// (ASAIRS 2.2.2.10).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct BodyPart<'t> {
+    /// 1 if it is there, 176 if it is too large (ASAIRS 2.2.2.37).
+    pub status: u8,
+    /// The part itself.
+    pub body: Body<'t>,
+}
+
+impl<'t> BodyPart<'t> {
+    /// The only form of a part, HTML (ASAIRS 2.2.2.41.3).
+    pub const TYPE: u8 = 2;
+    /// `status` of a part that is there.
+    pub const SUCCESS: u8 = 1;
+
+    pub(super) fn write(&self, writer: &mut Writer) {
+        writer
+            .start(tags::BODY_PART)
+            .number(tags::STATUS, self.status);
+        self.body.write_fields(writer);
+        writer.end();
+    }
+
+    pub(super) fn read(reader: &mut Reader<'t>, parent: Element) -> Result<Self, DecodeError> {
+        let (body, status) = Body::read_with_status(reader, parent)?;
+        let status = status.ok_or_else(|| reader.missing(tags::BODY_PART, tags::STATUS))?;
+        Ok(Self { status, body })
+    }
+}
+
+/// Writes the notes of an appointment, a contact, a task: elements of its class up to 2.5, the
 /// common one from 12.0 on. No text leaves no trace.
-pub(super) fn write_notes(writer: &mut Writer, old: Tag, text: &str, version: ProtocolVersion) {
-    if text.is_empty() {
+pub(super) fn write_notes(
+    writer: &mut Writer,
+    (old, old_truncated): (Tag, Tag),
+    body: &Body<'_>,
+    version: ProtocolVersion,
+) {
+    if *body == Body::default() {
         return;
     }
     if version.has_air_sync_base() {
-        Body::plain(text).write(writer);
-    } else {
-        writer.element(old, text);
+        body.write(writer);
+        return;
+    }
+    writer.element(old, &body.text);
+    if body.truncated {
+        writer.flag(old_truncated, true);
     }
 }

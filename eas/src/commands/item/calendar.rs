@@ -51,7 +51,7 @@ pub struct Appointment<'a> {
     /// The rule of a series.
     pub recurrence: Option<Recurrence<'a>>,
     /// Notes.
-    pub body: Cow<'a, str>,
+    pub body: Body<'a>,
 }
 
 /// Someone who is asked to come to a meeting.
@@ -113,7 +113,12 @@ impl<'a> Appointment<'a> {
         if let Some(rule) = &self.recurrence {
             rule.write(writer, &RECURRENCE, None);
         }
-        write_notes(writer, tags::BODY, &self.body, version);
+        write_notes(
+            writer,
+            (tags::BODY, tags::BODY_TRUNCATED),
+            &self.body,
+            version,
+        );
     }
 
     pub(super) fn read(reader: &mut Reader<'a>, parent: Element) -> Result<Box<Self>, DecodeError> {
@@ -160,8 +165,12 @@ impl<'a> Appointment<'a> {
                 tags::RECURRENCE => {
                     item.recurrence = Recurrence::read(reader, element, &RECURRENCE)?;
                 }
-                tags::BODY => item.body = reader.text(element)?,
-                air_sync_base::BODY => item.body = Body::read(reader, element)?.text,
+                tags::BODY => item.body.text = reader.text(element)?,
+                tags::BODY_TRUNCATED => {
+                    item.body.truncated =
+                        reader.optional(element, Reader::flag)?.unwrap_or_default();
+                }
+                air_sync_base::BODY => item.body = Body::read(reader, element)?,
                 _ => reader.skip(element)?,
             }
         }

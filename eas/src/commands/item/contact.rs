@@ -42,7 +42,7 @@ pub struct Contact<'a> {
     /// Country of the office.
     pub business_country: Cow<'a, str>,
     /// Notes.
-    pub body: Cow<'a, str>,
+    pub body: Body<'a>,
 }
 
 impl<'a> Contact<'a> {
@@ -72,7 +72,12 @@ impl<'a> Contact<'a> {
                 (tags::BUSINESS_ADDRESS_COUNTRY, &self.business_country),
             ],
         );
-        write_notes(writer, tags::BODY, &self.body, version);
+        write_notes(
+            writer,
+            (tags::BODY, tags::BODY_TRUNCATED),
+            &self.body,
+            version,
+        );
     }
 
     pub(super) fn read(reader: &mut Reader<'a>, parent: Element) -> Result<Box<Self>, DecodeError> {
@@ -95,9 +100,14 @@ impl<'a> Contact<'a> {
                 tags::BUSINESS_ADDRESS_STATE => &mut item.business_state,
                 tags::BUSINESS_ADDRESS_POSTAL_CODE => &mut item.business_postal_code,
                 tags::BUSINESS_ADDRESS_COUNTRY => &mut item.business_country,
-                tags::BODY => &mut item.body,
+                tags::BODY => &mut item.body.text,
+                tags::BODY_TRUNCATED => {
+                    item.body.truncated =
+                        reader.optional(element, Reader::flag)?.unwrap_or_default();
+                    continue;
+                }
                 air_sync_base::BODY => {
-                    item.body = Body::read(reader, element)?.text;
+                    item.body = Body::read(reader, element)?;
                     continue;
                 }
                 _ => {

@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
-use super::body::{Body, PLAIN_TEXT};
+use super::attachment::{Attachment, AttachmentChange, write_attachments};
+use super::body::{Body, BodyPart, PLAIN_TEXT};
 use super::meeting_request::MeetingRequest;
 use super::write_texts;
 use crate::ProtocolVersion;
@@ -50,6 +51,11 @@ pub struct Email<'a> {
     pub bcc: Cow<'a, str>,
     /// Not sent yet; 16.0 and later.
     pub is_draft: bool,
+    /// What a client does to the attachments of a draft; 16.0 and later.
+    pub attachment_changes: Vec<AttachmentChange<'a>>,
+    /// The part that no earlier message of the conversation holds, if the request asked for it;
+    /// 14.1 and later.
+    pub part: Option<Box<BodyPart<'a>>>,
 }
 
 impl Default for Email<'_> {
@@ -74,6 +80,8 @@ impl Default for Email<'_> {
             native_body_type: None,
             bcc: Cow::Borrowed(""),
             is_draft: false,
+            attachment_changes: Vec::new(),
+            part: None,
         }
     }
 }
@@ -170,63 +178,6 @@ impl<'a> Flag<'a> {
     }
 }
 
-/// What a message says of an attachment (ASAIRS, Attachment).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Attachment<'a> {
-    /// Its name for people.
-    pub display_name: Cow<'a, str>,
-    /// What to fetch it with: ItemOperations from 12.0 on, GetAttachment up to 12.1.
-    pub file_reference: Cow<'a, str>,
-    /// About so many bytes.
-    pub size: u32,
-}
-
-/// `Method` 1 is a file, as opposed to a message or an object (ASAIRS, Method).
-const METHOD_FILE: u8 = 1;
-
-impl<'a> Attachment<'a> {
-    fn write(&self, writer: &mut Writer, version: ProtocolVersion) {
-        let size = self.size.to_string();
-        if version.has_air_sync_base() {
-            writer
-                .start(air_sync_base::ATTACHMENT)
-                .element(air_sync_base::DISPLAY_NAME, &self.display_name)
-                .element(air_sync_base::FILE_REFERENCE, &self.file_reference)
-                .number(air_sync_base::METHOD, METHOD_FILE)
-                .element(air_sync_base::ESTIMATED_DATA_SIZE, &size)
-                .end();
-        } else {
-            writer
-                .start(tags::ATTACHMENT)
-                .number(tags::ATT_METHOD, METHOD_FILE)
-                .element(tags::ATT_SIZE, &size)
-                .element(tags::DISPLAY_NAME, &self.display_name)
-                .element(tags::ATT_NAME, &self.file_reference)
-                .end();
-        }
-    }
-
-    fn read(reader: &mut Reader<'a>, parent: Element) -> Result<Self, DecodeError> {
-        let mut attachment = Self::default();
-        while let Some(field) = reader.child(parent)? {
-            match field.tag {
-                air_sync_base::DISPLAY_NAME | tags::DISPLAY_NAME => {
-                    attachment.display_name = reader.text(field)?;
-                }
-                air_sync_base::FILE_REFERENCE | tags::ATT_NAME => {
-                    attachment.file_reference = reader.text(field)?;
-                }
-                air_sync_base::ESTIMATED_DATA_SIZE | tags::ATT_SIZE => {
-                    attachment.size = reader.optional(field, Reader::number)?.unwrap_or_default();
-                }
-                _ => reader.skip(field)?,
-            }
-        }
-        Ok(attachment)
-    }
-}
-
 /// The usual class of a message.
 const IPM_NOTE: &str = "IPM.Note";
 /// `Body/Type` 4 is MIME, which 2.5 keeps in elements of its own.
@@ -254,18 +205,13 @@ impl<'a> Email<'a> {
             writer.number(tags::IMPORTANCE, importance);
         }
         writer.flag(tags::READ, self.read);
-        if !self.attachments.is_empty() {
-            writer.start(if version.has_air_sync_base() {
-                air_sync_base::ATTACHMENTS
-            } else {
-                tags::ATTACHMENTS
-            });
-            for attachment in &self.attachments {
-                attachment.write(writer, version);
-            }
-            writer.end();
-        }
+        write_attachments(writer, &self.attachments, &self.attachment_changes, version);
         self.write_body(writer, version);
+        if let Some(part) = &self.part
+            && version >= ProtocolVersion::V14_1
+        {
+            part.write(writer);
+        }
         writer.element(
             tags::MESSAGE_CLASS,
             match &*self.message_class {
@@ -298,7 +244,7 @@ impl<'a> Email<'a> {
             text: Cow::Borrowed(&self.body),
             body_type: self.body_type,
             truncated: self.truncated,
-            size: self.estimated_size,
+            estimated_size: self.estimated_size,
             preview: match version >= ProtocolVersion::V14_0 {
                 true => Cow::Borrowed(&*self.preview),
                 false => Cow::Borrowed(""),
@@ -360,6 +306,10 @@ impl<'a> Email<'a> {
                 }
                 air_sync_base::ATTACHMENTS | tags::ATTACHMENTS => {
                     while let Some(attachment) = reader.child(element)? {
+                        if let Some(change) = AttachmentChange::read(reader, attachment)? {
+                            email.attachment_changes.push(change);
+                            continue;
+                        }
                         let attachment = reader.optional(attachment, Attachment::read)?;
                         email.attachments.extend(attachment);
                     }
@@ -376,8 +326,11 @@ impl<'a> Email<'a> {
                     email.body = body.text;
                     email.body_type = body.body_type;
                     email.truncated = body.truncated;
-                    email.estimated_size = body.size;
+                    email.estimated_size = body.estimated_size;
                     email.preview = body.preview;
+                }
+                air_sync_base::BODY_PART => {
+                    email.part = Some(Box::new(BodyPart::read(reader, element)?));
                 }
                 _ if email.read_old_body(reader, element)? => {}
                 // Marks that are not kept: categories, the last verb.

@@ -1,8 +1,10 @@
 //! What items of each class hold, and how they stand in ApplicationData and Properties.
 
+mod attachment;
 mod body;
 mod calendar;
 mod contact;
+mod elements;
 mod email;
 mod meeting_request;
 mod note;
@@ -19,11 +21,13 @@ use crate::wbxml::{
     tasks as task_tags,
 };
 
-pub use body::BodyPreference;
+pub use attachment::{AddedAttachment, Attachment, AttachmentChange};
+pub use body::{Body, BodyPart, BodyPreference};
 pub(super) use body::{read_body_preference, write_body_preference};
 pub use calendar::{Appointment, Attendee, UTC_TIME_ZONE};
 pub use contact::Contact;
-pub use email::{Attachment, Email, Flag, FlagStatus};
+pub use elements::Elements;
+pub use email::{Email, Flag, FlagStatus};
 pub use meeting_request::MeetingRequest;
 pub use note::Note;
 pub use recurrence::Recurrence;
@@ -109,7 +113,16 @@ impl<'a> ItemData<'a> {
 
     /// Consumes an element that holds the content of an item.
     pub(super) fn read(reader: &mut Reader<'a>, parent: Element) -> Result<Self, DecodeError> {
-        Ok(match class_ahead(reader, parent)? {
+        Self::read_in(reader, parent, None)
+    }
+
+    /// The same, from a collection of that class: elements that all classes share do not tell it.
+    pub(super) fn read_in(
+        reader: &mut Reader<'a>,
+        parent: Element,
+        collection: Option<Class>,
+    ) -> Result<Self, DecodeError> {
+        Ok(match class_ahead(reader, parent, collection)? {
             Some(Class::Email) => Self::Email(Email::read(reader, parent)?.0),
             Some(Class::Calendar) => Self::Calendar(Appointment::read(reader, parent)?),
             Some(Class::Contacts) => Self::Contact(Contact::read(reader, parent)?),
@@ -174,7 +187,16 @@ impl<'a> ItemChange<'a> {
     /// Consumes an element that holds a change. Elements of the Email class count as marks unless
     /// one of them is of the message itself.
     pub(super) fn read(reader: &mut Reader<'a>, parent: Element) -> Result<Self, DecodeError> {
-        if class_ahead(reader, parent)? == Some(Class::Email) {
+        Self::read_in(reader, parent, None)
+    }
+
+    /// The same, from a collection of that class.
+    pub(super) fn read_in(
+        reader: &mut Reader<'a>,
+        parent: Element,
+        collection: Option<Class>,
+    ) -> Result<Self, DecodeError> {
+        if class_ahead(reader, parent, collection)? == Some(Class::Email) {
             let (email, seen) = Email::read(reader, parent)?;
             if seen.message {
                 return Ok(Self::Data(ItemData::Email(email)));
@@ -185,7 +207,7 @@ impl<'a> ItemChange<'a> {
                 _ => Self::Email { read, flag },
             });
         }
-        Ok(match ItemData::read(reader, parent)? {
+        Ok(match ItemData::read_in(reader, parent, collection)? {
             ItemData::Other => Self::Nothing,
             data => Self::Data(data),
         })
@@ -193,17 +215,24 @@ impl<'a> ItemChange<'a> {
 }
 
 /// The class of the first element that belongs to one: a body, which all classes share, may come
-/// before it. Nothing is consumed.
-fn class_ahead(reader: &Reader<'_>, parent: Element) -> Result<Option<Class>, DecodeError> {
+/// before it. If there are only elements of all classes, it is that of the collection. Nothing is
+/// consumed.
+fn class_ahead(
+    reader: &Reader<'_>,
+    parent: Element,
+    collection: Option<Class>,
+) -> Result<Option<Class>, DecodeError> {
     let mut ahead = reader.clone();
+    let mut is_shared = false;
     while let Some(element) = ahead.child(parent)? {
         let class = class_of(element.tag);
         if class.is_some() {
             return Ok(class);
         }
+        is_shared |= element.tag.page() == air_sync_base::BODY.page();
         ahead.skip(element)?;
     }
-    Ok(None)
+    Ok(collection.filter(|_| is_shared))
 }
 
 fn class_of(tag: Tag) -> Option<Class> {

@@ -1,8 +1,7 @@
 use std::borrow::Cow;
 
-use super::body::{Body, write_notes};
+use super::body::Body;
 use super::write_texts;
-use crate::ProtocolVersion;
 use crate::wbxml::{DecodeError, Element, Reader, Writer, air_sync_base, notes as tags};
 
 /// The parts of a note that a device keeps; 14.0 and later (MS-ASNOTE 2.2.2).
@@ -14,7 +13,7 @@ pub struct Note<'a> {
     /// When it was changed, `20260314T030000Z`.
     pub last_modified: Cow<'a, str>,
     /// The text.
-    pub body: Cow<'a, str>,
+    pub body: Body<'a>,
 }
 
 impl<'a> Note<'a> {
@@ -23,13 +22,9 @@ impl<'a> Note<'a> {
 
     pub(super) fn write(&self, writer: &mut Writer) {
         writer.element(tags::SUBJECT, &self.subject);
-        // The body is the same in all versions that have notes.
-        write_notes(
-            writer,
-            air_sync_base::BODY,
-            &self.body,
-            ProtocolVersion::V14_0,
-        );
+        if self.body != Body::default() {
+            self.body.write(writer);
+        }
         writer.element(tags::MESSAGE_CLASS, Self::MESSAGE_CLASS);
         write_texts(writer, [(tags::LAST_MODIFIED_DATE, &self.last_modified)]);
     }
@@ -40,7 +35,7 @@ impl<'a> Note<'a> {
             match element.tag {
                 tags::SUBJECT => item.subject = reader.text(element)?,
                 tags::LAST_MODIFIED_DATE => item.last_modified = reader.text(element)?,
-                air_sync_base::BODY => item.body = Body::read(reader, element)?.text,
+                air_sync_base::BODY => item.body = Body::read(reader, element)?,
                 _ => reader.skip(element)?,
             }
         }

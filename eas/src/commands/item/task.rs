@@ -34,12 +34,17 @@ pub struct Task<'a> {
     /// The rule of a series, which begins with the start date.
     pub recurrence: Option<Recurrence<'a>>,
     /// Notes.
-    pub body: Cow<'a, str>,
+    pub body: Body<'a>,
 }
 
 impl<'a> Task<'a> {
     pub(super) fn write(&self, writer: &mut Writer, version: ProtocolVersion) {
-        write_notes(writer, tags::BODY, &self.body, version);
+        write_notes(
+            writer,
+            (tags::BODY, tags::BODY_TRUNCATED),
+            &self.body,
+            version,
+        );
         writer
             .element(tags::SUBJECT, &self.subject)
             .number(tags::IMPORTANCE, self.importance);
@@ -74,7 +79,7 @@ impl<'a> Task<'a> {
                 tags::UTC_DUE_DATE => &mut item.utc_due_date,
                 tags::DUE_DATE => &mut item.due_date,
                 tags::REMINDER_TIME => &mut item.reminder_time,
-                tags::BODY => &mut item.body,
+                tags::BODY => &mut item.body.text,
                 _ => {
                     item.read_other(reader, element)?;
                     continue;
@@ -104,7 +109,10 @@ impl<'a> Task<'a> {
             tags::RECURRENCE => {
                 self.recurrence = Recurrence::read(reader, element, &RECURRENCE)?;
             }
-            air_sync_base::BODY => self.body = Body::read(reader, element)?.text,
+            tags::BODY_TRUNCATED => {
+                self.body.truncated = reader.optional(element, Reader::flag)?.unwrap_or_default();
+            }
+            air_sync_base::BODY => self.body = Body::read(reader, element)?,
             _ => reader.skip(element)?,
         }
         Ok(())

@@ -23,6 +23,8 @@ pub struct Fetch<'a> {
     pub file_reference: Option<Cow<'a, str>>,
     /// The forms of a body that the client takes.
     pub bodies: Vec<BodyPreference>,
+    /// The form of the part of a message that is wanted; 14.1 and later.
+    pub body_part: Option<BodyPreference>,
     /// Whether MIME is wanted: 0 never, 1 for S/MIME messages, 2 for all.
     pub mime_support: Option<u8>,
     /// Only these bytes of an attachment, from the first to the last, counted from 0.
@@ -147,7 +149,8 @@ fn write_fetch(writer: &mut Writer, fetch: &Fetch<'_>) {
             writer.element(tag, id);
         }
     }
-    if !fetch.bodies.is_empty() || fetch.mime_support.is_some() || fetch.range.is_some() {
+    let has_bodies = !fetch.bodies.is_empty() || fetch.body_part.is_some();
+    if has_bodies || fetch.mime_support.is_some() || fetch.range.is_some() {
         writer.start(tags::OPTIONS);
         if let Some(mime_support) = fetch.mime_support {
             writer.number(air_sync::MIME_SUPPORT, mime_support);
@@ -156,7 +159,10 @@ fn write_fetch(writer: &mut Writer, fetch: &Fetch<'_>) {
             writer.element(tags::RANGE, &format!("{first}-{last}"));
         }
         for body in &fetch.bodies {
-            write_body_preference(writer, *body);
+            write_body_preference(writer, air_sync_base::BODY_PREFERENCE, *body);
+        }
+        if let Some(part) = fetch.body_part {
+            write_body_preference(writer, air_sync_base::BODY_PART_PREFERENCE, part);
         }
         writer.end();
     }
@@ -178,6 +184,9 @@ fn fetch<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<Fetch<'a>, Deco
                     match option.tag {
                         air_sync_base::BODY_PREFERENCE => {
                             fetch.bodies.push(read_body_preference(reader, option)?);
+                        }
+                        air_sync_base::BODY_PART_PREFERENCE => {
+                            fetch.body_part = Some(read_body_preference(reader, option)?);
                         }
                         air_sync::MIME_SUPPORT => {
                             fetch.mime_support = Some(reader.number(option)?);

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use crate::ProtocolVersion;
 use crate::commands::item::Sender;
-use crate::commands::{ItemChange, ItemData, Skipped};
+use crate::commands::{AddedAttachment, ItemChange, ItemData, Skipped};
 use crate::status::SyncStatus;
 use crate::wbxml::{DecodeError, Element, EncodeError, Reader, Writer, air_sync as tags};
 
@@ -47,6 +47,8 @@ pub enum CommandResponse<'a> {
         server_id: Option<Cow<'a, str>>,
         /// How it went.
         status: SyncStatus,
+        /// The attachments that the client has added with it; 16.0 and later.
+        attachments: Vec<AddedAttachment<'a>>,
     },
     /// Of a changed item.
     Change {
@@ -54,6 +56,8 @@ pub enum CommandResponse<'a> {
         server_id: Cow<'a, str>,
         /// How it went.
         status: SyncStatus,
+        /// The attachments that the client has added to it; 16.0 and later.
+        attachments: Vec<AddedAttachment<'a>>,
     },
     /// Of an item that the client deleted.
     Delete {
@@ -224,18 +228,25 @@ fn write_response(writer: &mut Writer, response: &CommandResponse<'_>, version: 
             client_id,
             server_id,
             status,
+            attachments,
         } => {
             writer.start(tags::ADD).element(tags::CLIENT_ID, client_id);
             if let Some(server_id) = server_id {
                 writer.element(tags::SERVER_ID, server_id);
             }
             writer.number(tags::STATUS, status.code());
+            AddedAttachment::write_all(attachments, writer);
         }
-        CommandResponse::Change { server_id, status } => {
+        CommandResponse::Change {
+            server_id,
+            status,
+            attachments,
+        } => {
             writer
                 .start(tags::CHANGE)
                 .element(tags::SERVER_ID, server_id)
                 .number(tags::STATUS, status.code());
+            AddedAttachment::write_all(attachments, writer);
         }
         CommandResponse::Delete { server_id, status } => {
             writer
@@ -332,7 +343,7 @@ fn response<'a>(
     command: Element,
 ) -> Result<Option<CommandResponse<'a>>, DecodeError> {
     let (mut client_id, mut server_id, mut status) = (None, None, None);
-    let mut data = None;
+    let (mut data, mut attachments) = (None, Vec::new());
     while let Some(element) = reader.child(command)? {
         match element.tag {
             tags::CLIENT_ID => client_id = Some(reader.text(element)?),
@@ -341,9 +352,10 @@ fn response<'a>(
                 let code = reader.optional(element, Reader::number)?;
                 status = code.map(SyncStatus::from_code);
             }
-            tags::APPLICATION_DATA => {
+            tags::APPLICATION_DATA if command.tag == tags::FETCH => {
                 data = Some(ItemData::read(reader, element)?);
             }
+            tags::APPLICATION_DATA => attachments = AddedAttachment::read_all(reader, element)?,
             _ => reader.skip(element)?,
         }
     }
@@ -354,11 +366,16 @@ fn response<'a>(
             client_id,
             server_id,
             status,
+            attachments,
         }));
     }
     let server_id = server_id.ok_or_else(|| reader.missing(command.tag, tags::SERVER_ID))?;
     Ok(match command.tag {
-        tags::CHANGE => Some(CommandResponse::Change { server_id, status }),
+        tags::CHANGE => Some(CommandResponse::Change {
+            server_id,
+            status,
+            attachments,
+        }),
         tags::DELETE => Some(CommandResponse::Delete { server_id, status }),
         tags::FETCH => Some(CommandResponse::Fetch {
             server_id,

@@ -3,7 +3,7 @@ use std::ops::RangeInclusive;
 
 use crate::ProtocolVersion;
 use crate::commands::item::{Sender, read_body_preference, write_body_preference};
-use crate::commands::{BodyPreference, Class, ItemChange, ItemData};
+use crate::commands::{BodyPreference, Class, Elements, ItemChange, ItemData};
 use crate::wbxml::{
     DecodeError, Element, EncodeError, Reader, Writer, air_sync as tags, air_sync_base, email2,
 };
@@ -29,6 +29,11 @@ pub struct SyncOptions {
     /// The forms of a body that the client takes. Up to 2.5 there is one, plain text, with the size at
     /// which it is cut.
     pub bodies: Vec<BodyPreference>,
+    /// The form of the part of a message that is wanted; 14.1 and later.
+    pub body_part: Option<BodyPreference>,
+    /// How many recipients of the recipient cache are wanted; no other collection has it. Sent from
+    /// 14.0 on only.
+    pub max_items: Option<u32>,
     /// The class the options are for; sent from 14.0 on only.
     pub class: Option<Class>,
     /// Who wins where both changed an item: 0 the client, 1 the server.
@@ -83,6 +88,10 @@ pub struct SyncCollection<'a> {
     pub id: Cow<'a, str>,
     /// Its class; sent up to 12.1 only.
     pub class: Option<Class>,
+    /// The elements of its items that the client manages. Those that are not named are ghosted: they
+    /// stay in an item where a Change leaves them out. Only with key 0, for contacts and appointments
+    /// (ASCMD 2.2.3.179).
+    pub supported: Option<Elements>,
     /// Deletions go to Deleted Items.
     pub deletes_as_moves: Option<bool>,
     /// Whether the server's changes are wanted. Absent means yes, except with key 0.
@@ -169,16 +178,29 @@ impl<'a> SyncRequest<'a> {
     /// # Errors
     /// When it is no Sync request.
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        Ok(Self::decode_in(body, |_| None)?.0)
+    }
+
+    /// From a body of any version, with the class of each collection by its id, as far as it is known:
+    /// content of elements that all classes share has the class of its collection. Also returns which
+    /// elements the content of each command names, by collection and command.
+    ///
+    /// # Errors
+    /// When it is no Sync request.
+    pub fn decode_in(
+        body: &'a [u8],
+        class_of: impl Fn(&str) -> Option<Class>,
+    ) -> Result<(Self, Vec<Vec<Elements>>), DecodeError> {
         let mut reader = Reader::new(body)?;
         let root = reader.root(tags::SYNC)?;
-        let mut request = Self::default();
+        let (mut request, mut elements) = (Self::default(), Vec::new());
         while let Some(element) = reader.child(root)? {
             match element.tag {
                 tags::COLLECTIONS => {
                     while let Some(collection) = reader.child(element)? {
-                        request
-                            .collections
-                            .push(request_collection(&mut reader, collection)?);
+                        let read = request_collection(&mut reader, collection, &class_of)?;
+                        request.collections.push(read.0);
+                        elements.push(read.1);
                     }
                 }
                 tags::WAIT => request.wait = Some(reader.number(element)?),
@@ -189,7 +211,7 @@ impl<'a> SyncRequest<'a> {
             }
         }
         reader.finish()?;
-        Ok(request)
+        Ok((request, elements))
     }
 }
 
@@ -207,6 +229,13 @@ fn write_collection(
     }
     writer.element(tags::SYNC_KEY, &collection.sync_key);
     writer.element(tags::COLLECTION_ID, &collection.id);
+    if let Some(supported) = &collection.supported {
+        writer.start(tags::SUPPORTED);
+        for tag in supported.iter() {
+            writer.empty(tag);
+        }
+        writer.end_or_empty();
+    }
     if let Some(flag) = collection.deletes_as_moves {
         writer.flag(tags::DELETES_AS_MOVES, flag);
     }
@@ -245,10 +274,22 @@ fn write_options(writer: &mut Writer, options: &SyncOptions, version: ProtocolVe
     }
     if version.has_air_sync_base() {
         for body in &options.bodies {
-            write_body_preference(writer, *body);
+            write_body_preference(writer, air_sync_base::BODY_PREFERENCE, *body);
         }
     } else if let Some(size) = options.bodies.first().and_then(|body| body.truncation_size) {
         writer.number(tags::TRUNCATION, truncation(size));
+    }
+    if let Some(part) = options
+        .body_part
+        .filter(|_| version >= ProtocolVersion::V14_1)
+    {
+        write_body_preference(writer, air_sync_base::BODY_PART_PREFERENCE, part);
+    }
+    if let Some(most) = options
+        .max_items
+        .filter(|_| version >= ProtocolVersion::V14_0)
+    {
+        writer.number(tags::MAX_ITEMS, most);
     }
     for (tag, number) in [
         (tags::CONFLICT, options.conflict),
@@ -334,33 +375,58 @@ fn write_send(writer: &mut Writer, send: bool, version: ProtocolVersion) {
 fn request_collection<'a>(
     reader: &mut Reader<'a>,
     parent: Element,
-) -> Result<SyncCollection<'a>, DecodeError> {
+    class_of: &impl Fn(&str) -> Option<Class>,
+) -> Result<(SyncCollection<'a>, Vec<Elements>), DecodeError> {
     let mut collection = SyncCollection::default();
     let (mut sync_key, mut id) = (None, None);
+    let (mut sms_options, mut elements) = (None, Vec::new());
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             tags::CLASS => collection.class = Class::parse(&reader.text(element)?),
             tags::SYNC_KEY => sync_key = Some(reader.text(element)?),
             tags::COLLECTION_ID => id = Some(reader.text(element)?),
+            tags::SUPPORTED => collection.supported = Some(supported(reader, element)?),
             tags::DELETES_AS_MOVES => collection.deletes_as_moves = Some(reader.flag(element)?),
             tags::GET_CHANGES => collection.get_changes = Some(reader.flag(element)?),
             tags::WINDOW_SIZE => collection.window_size = Some(window(reader, element)?),
             tags::CONVERSATION_MODE => collection.conversation_mode = Some(reader.flag(element)?),
             tags::OPTIONS => {
-                let options = request_options(reader, element)?;
-                collection.options = options.or(collection.options);
+                let (options, is_sms) = request_options(reader, element)?;
+                let place = match is_sms {
+                    true => &mut sms_options,
+                    false => &mut collection.options,
+                };
+                // One for messages and one for text messages (ASCMD 2.2.3.125.6).
+                if place.replace(options).is_some() {
+                    return Err(reader.repeated(parent.tag, element.tag));
+                }
             }
             tags::COMMANDS => {
+                let class = id.as_deref().and_then(class_of);
                 while let Some(command) = reader.child(element)? {
-                    collection.commands.extend(client_command(reader, command)?);
+                    if let Some(read) = client_command(reader, command, class)? {
+                        collection.commands.push(read.0);
+                        elements.push(read.1);
+                    }
                 }
             }
             _ => reader.skip(element)?,
         }
     }
+    // Text messages share a collection with mail alone.
+    let others = collection.options.as_ref().and_then(|one| one.class);
+    if sms_options.is_some() && !matches!(others, None | Some(Class::Email)) {
+        return Err(reader.repeated(parent.tag, tags::OPTIONS));
+    }
     collection.sync_key = sync_key.ok_or_else(|| reader.missing(parent.tag, tags::SYNC_KEY))?;
     collection.id = id.ok_or_else(|| reader.missing(parent.tag, tags::COLLECTION_ID))?;
-    Ok(collection)
+    Ok((collection, elements))
+}
+
+fn supported(reader: &mut Reader<'_>, parent: Element) -> Result<Elements, DecodeError> {
+    let elements = Elements::ahead(reader, parent)?;
+    reader.skip(parent)?;
+    Ok(elements)
 }
 
 /// A window. Everything above 512 means 512 (ASCMD 2.2.3.199), so a number that does not fit is no error.
@@ -372,11 +438,11 @@ fn window(reader: &mut Reader<'_>, element: Element) -> Result<u16, DecodeError>
 /// The class of text messages, which have options of their own in a collection of mail.
 const SMS: &str = "SMS";
 
-/// Options, unless they are those of text messages.
+/// Options, and whether they are those of text messages.
 fn request_options(
     reader: &mut Reader<'_>,
     parent: Element,
-) -> Result<Option<SyncOptions>, DecodeError> {
+) -> Result<(SyncOptions, bool), DecodeError> {
     let mut options = SyncOptions::default();
     let mut is_sms = false;
     while let Some(element) = reader.child(parent)? {
@@ -399,19 +465,25 @@ fn request_options(
                 is_sms = class == SMS;
                 options.class = Class::parse(&class);
             }
+            air_sync_base::BODY_PART_PREFERENCE => {
+                options.body_part = Some(read_body_preference(reader, element)?);
+            }
+            tags::MAX_ITEMS => options.max_items = Some(reader.number(element)?),
             tags::CONFLICT => options.conflict = Some(reader.number(element)?),
             tags::MIME_SUPPORT => options.mime_support = Some(reader.number(element)?),
             tags::MIME_TRUNCATION => options.mime_truncation = Some(reader.number(element)?),
             _ => reader.skip(element)?,
         }
     }
-    Ok((!is_sms).then_some(options))
+    Ok((options, is_sms))
 }
 
 fn client_command<'a>(
     reader: &mut Reader<'a>,
     command: Element,
-) -> Result<Option<ClientCommand<'a>>, DecodeError> {
+    collection: Option<Class>,
+) -> Result<Option<(ClientCommand<'a>, Elements)>, DecodeError> {
+    let mut elements = Elements::default();
     let (mut server_id, mut client_id, mut class) = (None, None, None);
     let (mut data, mut change) = (ItemData::Other, ItemChange::Nothing);
     let mut send = false;
@@ -423,34 +495,41 @@ fn client_command<'a>(
             tags::CLASS => class = Class::parse(&reader.text(element)?),
             // A wrong value concerns this item only (Status 6, ASCMD 2.2.3.177.17).
             tags::APPLICATION_DATA if command.tag == tags::ADD => {
-                let read = reader.attempt(element, ItemData::read)?;
+                elements = Elements::ahead(reader, element)?;
+                let read = reader.attempt(element, |reader, element| {
+                    ItemData::read_in(reader, element, collection)
+                })?;
                 data = read.unwrap_or(ItemData::Other);
             }
             tags::APPLICATION_DATA => {
-                let read = reader.attempt(element, ItemChange::read)?;
+                elements = Elements::ahead(reader, element)?;
+                let read = reader.attempt(element, |reader, element| {
+                    ItemChange::read_in(reader, element, collection)
+                })?;
                 change = read.unwrap_or(ItemChange::Data(ItemData::Other));
             }
             _ => reader.skip(element)?,
         }
     }
-    if command.tag == tags::ADD {
-        let client_id = client_id.ok_or_else(|| reader.missing(tags::ADD, tags::CLIENT_ID))?;
-        return Ok(Some(ClientCommand::Add {
-            client_id,
+    let read = if command.tag == tags::ADD {
+        ClientCommand::Add {
+            client_id: client_id.ok_or_else(|| reader.missing(tags::ADD, tags::CLIENT_ID))?,
             class,
             data,
             send,
-        }));
-    }
-    let server_id = server_id.ok_or_else(|| reader.missing(command.tag, tags::SERVER_ID))?;
-    Ok(match command.tag {
-        tags::CHANGE => Some(ClientCommand::Change {
-            server_id,
-            change,
-            send,
-        }),
-        tags::DELETE => Some(ClientCommand::Delete { server_id }),
-        tags::FETCH => Some(ClientCommand::Fetch { server_id }),
-        _ => None,
-    })
+        }
+    } else {
+        let server_id = server_id.ok_or_else(|| reader.missing(command.tag, tags::SERVER_ID))?;
+        match command.tag {
+            tags::CHANGE => ClientCommand::Change {
+                server_id,
+                change,
+                send,
+            },
+            tags::DELETE => ClientCommand::Delete { server_id },
+            tags::FETCH => ClientCommand::Fetch { server_id },
+            _ => return Ok(None),
+        }
+    };
+    Ok(Some((read, elements)))
 }
