@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use eas::commands::Email;
+use eas::commands::{Body, Email, ItemData};
 use mail_parser::MessageParser;
 use mail_parser::decoders::html::add_html_token;
 
@@ -29,23 +29,39 @@ pub(crate) fn is_smime(email: &Email<'_>) -> bool {
 
 /// The body in plain text.
 pub(crate) fn text<'e>(email: &'e Email<'_>) -> Cow<'e, str> {
-    match email.body_type {
-        HTML => Cow::Owned(without_nul(html_to_text(&email.body))),
+    to_text(email.body_type, &email.body)
+}
+
+/// A body of that type in plain text.
+pub(crate) fn to_text(body_type: u8, body: &str) -> Cow<'_, str> {
+    match body_type {
+        HTML => Cow::Owned(without_nul(html_to_text(body))),
         MIME => {
-            let parsed = MessageParser::default().parse(email.body.as_bytes());
+            let parsed = MessageParser::default().parse(body.as_bytes());
             let text = parsed.and_then(|parsed| Some(parsed.body_text(0)?.into_owned()));
             Cow::Owned(without_nul(text.unwrap_or_default()))
         }
-        _ => Cow::Borrowed(&*email.body),
+        _ => Cow::Borrowed(body),
     }
 }
 
-/// The body in HTML.
-pub(crate) fn html<'e>(email: &'e Email<'_>) -> Cow<'e, str> {
-    match email.body_type {
-        HTML => Cow::Borrowed(&*email.body),
-        _ => Cow::Owned(text_to_html(&text(email))),
+/// A body of that type in HTML.
+pub(crate) fn to_html(body_type: u8, body: &str) -> Cow<'_, str> {
+    match body_type {
+        HTML => Cow::Borrowed(body),
+        _ => Cow::Owned(text_to_html(&to_text(body_type, body))),
     }
+}
+
+/// The body of an item that is no message.
+pub(crate) fn notes<'d, 't>(data: &'d mut ItemData<'t>) -> Option<&'d mut Body<'t>> {
+    Some(match data {
+        ItemData::Calendar(appointment) => &mut appointment.body,
+        ItemData::Contact(contact) => &mut contact.body,
+        ItemData::Task(task) => &mut task.body,
+        ItemData::Note(note) => &mut note.body,
+        ItemData::Email(_) | ItemData::Other => return None,
+    })
 }
 
 /// HTML that shows that text. mail-parser's function of this name does not escape `&`.
@@ -213,7 +229,7 @@ mod tests {
 
     #[test]
     fn plain_text_becomes_html_that_shows_the_same() {
-        let shown = html(&email(PLAIN, "a < b && c > d\r\n&lt;")).into_owned();
+        let shown = to_html(PLAIN, "a < b && c > d\r\n&lt;").into_owned();
         assert_eq!(
             shown,
             "<html><body>a &lt; b &amp;&amp; c &gt; d<br>\n&amp;lt;</body></html>"

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use eas::ProtocolVersion;
 use eas::commands::{
-    Appointment, Change, ClientCommand, CollectionAnswer, Contact, Email, ItemChange, ItemData,
-    Note, Oof, SyncAnswer, SyncCollection, SyncRequest, Task,
+    Appointment, Body, Change, ClientCommand, CollectionAnswer, Contact, Email, ItemChange,
+    ItemData, Note, Oof, SyncAnswer, SyncCollection, SyncRequest, Task,
 };
 use eas::status::{GlobalStatus, SyncStatus};
 use eas::wbxml::{Event, Reader, Writer};
 
+use crate::body::notes;
 use crate::config::MockConfig;
 use crate::store::{
     Announcement, FolderChange, Found, ItemCommand, ItemResponse, MailboxSearch, Message, Moved,
@@ -221,12 +222,12 @@ impl Game<'_> {
             })),
             7 => ItemData::Task(Box::new(Task {
                 subject,
-                body,
+                body: Body::from(body),
                 ..Task::default()
             })),
             8 => ItemData::Note(Box::new(Note {
                 subject,
-                body,
+                body: Body::from(body),
                 ..Note::default()
             })),
             _ => ItemData::Email(Box::new(Email {
@@ -297,7 +298,11 @@ impl Game<'_> {
         // What a device does it has done before the server knows.
         for command in &commands {
             match command {
-                ItemCommand::Change(id, change) => apply(&mut known.items, id, change),
+                ItemCommand::Change(id, change, _) => {
+                    let mut change = change.clone();
+                    keep_body(known.items.get(id), &mut change);
+                    apply(&mut known.items, id, &change);
+                }
                 ItemCommand::Delete(id) => drop(known.items.remove(id)),
                 _ => {}
             }
@@ -311,6 +316,7 @@ impl Game<'_> {
             deletes_as_moves: true,
             options: None,
             has_conversation_mode: false,
+            supported: None,
             commands: commands.clone(),
         };
         let operation = Operation::Sync {
@@ -608,7 +614,7 @@ impl Known {
         self.key = key;
         for response in responses {
             match response {
-                ItemResponse::Added(name, id) => {
+                ItemResponse::Added(name, id, _) => {
                     let added = commands.iter().find_map(|command| match command {
                         ItemCommand::Add(client_id, data) if *client_id == name => Some(data),
                         _ => None,
@@ -638,6 +644,17 @@ impl Known {
             }
         }
         Ok(true)
+    }
+}
+
+/// An empty body is not written, and a body that is absent stays (ASCMD 2.2.3.24).
+fn keep_body(old: Option<&ItemData<'static>>, change: &mut ItemChange<'static>) {
+    if let (Some(old), ItemChange::Data(new)) = (old, change)
+        && let Some(body) = notes(new)
+        && *body == Body::default()
+        && let Some(old) = notes(&mut old.clone())
+    {
+        *body = old.clone();
     }
 }
 
@@ -672,11 +689,13 @@ fn through_the_wire(commands: Vec<ClientCommand<'_>>) -> Played<Vec<ItemCommand>
         .encode(ProtocolVersion::V14_1)
         .map_err(|error| error.to_string())?;
     let body = with_nul(&body)?;
-    let request = SyncRequest::decode(&body).map_err(|error| error.to_string())?;
+    let (request, elements) =
+        SyncRequest::decode_in(&body, |_| None).map_err(|error| error.to_string())?;
     let commands = request.collections.iter().flat_map(|one| &one.commands);
     commands
-        .map(|command| {
-            crate::worker::item_command(command).ok_or("a command is not kept".to_owned())
+        .zip(elements.iter().flatten())
+        .map(|(command, elements)| {
+            crate::worker::item_command(command, elements).ok_or("a command is not kept".to_owned())
         })
         .collect()
 }
@@ -810,6 +829,7 @@ mod tests {
                     deletes_as_moves: true,
                     options: None,
                     has_conversation_mode: false,
+                    supported: None,
                     commands: commands.clone(),
                 }],
                 window: 100,

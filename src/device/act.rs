@@ -203,6 +203,8 @@ impl<T: Transport> Life<T> {
             match status {
                 // Another device of the user was quicker.
                 SyncStatus::ObjectNotFound => said.missing = true,
+                // It has changed the item, and its version comes with this answer.
+                SyncStatus::Conflict => {}
                 status => self
                     .client
                     .status(COMMAND, status.code(), status.reaction())?,

@@ -275,7 +275,9 @@ impl<T: Transport> Client<T> {
             range: SHOWN,
             rebuild: false,
             deep: true,
-            body: None,
+            bodies: Vec::new(),
+            body_part: None,
+            mime_support: None,
         };
         let answer = self.call(COMMAND, &request.encode()?).await?;
         let answer =

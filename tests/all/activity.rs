@@ -159,6 +159,19 @@ async fn devices_of_a_user_that_race_for_a_mail_go_on_waiting() {
     assert!(in_vain > 20, "{in_vain}");
 }
 
+/// The server decides which of two marks stays, which is no failure of either device.
+#[tokio::test(start_paused = true)]
+async fn devices_of_a_user_that_mark_the_same_mail_do_not_fail() {
+    let activity = busy(2, &[Action::Send, Action::Read, Action::Flag]);
+    let version = ProtocolVersion::V14_1;
+    let kinds = (0..6).map(|_| kind(version, Wait::Ping, &activity));
+    let fared = fare_with(kinds.collect(), 2, 10, |_| ()).await;
+    let interval = &fared.interval;
+    assert!(interval.count(Counter::ActFlag) > 200, "{}", fared.errors);
+    assert_eq!(interval.count(Counter::ActFailures), 0, "{}", fared.errors);
+    assert!(fared.totals.errors.is_empty(), "{}", fared.errors);
+}
+
 /// A policy key that is not valid any more: everything a user does would be refused until the Ping ends
 /// by itself, an hour later.
 #[tokio::test(start_paused = true)]

@@ -339,6 +339,7 @@ async fn refusals_are_those_of_the_specification() {
             id: "99".into(),
             class: None,
             filter: None,
+            max_items: None,
         }],
     };
     let body = phone

@@ -1,6 +1,8 @@
 //! What workers ask the store, and what it answers.
 
-use eas::commands::{Email, FilterType, ItemChange, ItemData, Oof, SyncOptions};
+use eas::commands::{
+    AddedAttachment, Class, Elements, Email, FilterType, ItemChange, ItemData, Oof, SyncOptions,
+};
 use serde::{Deserialize, Serialize};
 
 /// A question of a worker, for one device of one user.
@@ -46,6 +48,8 @@ pub enum Operation {
     },
     /// Sync with an empty body: the last request again.
     RepeatSync,
+    /// The classes of folders, by their ids.
+    Classes(Vec<String>),
     /// Ping: merges what the device sent with what is cached, and looks for changes.
     Ping {
         /// Heartbeat in seconds, if sent.
@@ -218,6 +222,8 @@ pub struct SyncPart {
     pub has_conversation_mode: bool,
     /// What is deleted goes to Deleted Items.
     pub deletes_as_moves: bool,
+    /// Elements that the device manages; with key 0 only.
+    pub supported: Option<Elements>,
     /// What the device did.
     pub commands: Vec<ItemCommand>,
 }
@@ -228,13 +234,22 @@ pub enum ItemCommand {
     /// Created one, with its own id for it.
     Add(String, Box<ItemData<'static>>),
     /// Changed one.
-    Change(String, Box<ItemChange<'static>>),
+    Change(String, Box<ItemChange<'static>>, Named),
     /// Deleted one.
     Delete(String),
     /// Wants one.
     Fetch(String),
     /// Wrote a draft, or sends one; 16.0 and later.
     Draft(Box<Draft>),
+}
+
+/// What a change names of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Named {
+    /// The elements.
+    pub elements: Elements,
+    /// All others stay as they are.
+    pub others_stay: bool,
 }
 
 /// A message that a device writes by Sync.
@@ -244,8 +259,15 @@ pub struct Draft {
     pub id: DraftId,
     /// What it holds from now on; absent if that stays as it is.
     pub message: Option<Message>,
-    /// The attachments of the draft before stay.
-    pub keeps_attachments: bool,
+    /// What the request names of it.
+    pub elements: Elements,
+    /// The message is all that there is: of the draft before, only marks stay that are not named.
+    /// Otherwise everything stays that is not named.
+    pub is_whole: bool,
+    /// The device's names of attachments that are new, and the attachments themselves.
+    pub added: Vec<(String, Blob)>,
+    /// References of attachments that are to go.
+    pub removed: Vec<String>,
     /// It is to be sent, not kept.
     pub send: bool,
 }
@@ -262,8 +284,10 @@ pub enum DraftId {
 /// The answer to an [`ItemCommand`], where there is one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum ItemResponse {
-    /// The device's id, and the server's.
-    Added(String, String),
+    /// The device's id, and the server's, and the attachments that came with it.
+    Added(String, String, Vec<AddedAttachment<'static>>),
+    /// An item that is changed, and the attachments that came with the change.
+    Changed(String, Vec<AddedAttachment<'static>>),
     /// The device's id of a draft that is sent: there is no item.
     Done(String),
     /// The device's id of an item that is not added, and a Status of Sync.
@@ -305,6 +329,8 @@ pub enum StoreReply {
     },
     /// A folder command that cannot be done.
     FolderRefused(FolderRefusal),
+    /// The classes of folders: `None` for one without, and for one that is not there.
+    Classes(Vec<Option<Class>>),
     /// Sync.
     Sync {
         /// One per collection, in order.

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use eas::commands::{Email, FolderType, ItemData};
 use eas::status::{GlobalStatus, SyncStatus};
+use eas::wbxml::{Tag, email};
 use mail_parser::MessageParser;
 
+use super::commands::{Done, Terms, merged};
 use super::folder::{Content, Folder, Item};
 use super::limits::is_user_name;
 use super::mailbox::{Turn, find_number};
-use super::{Draft, DraftId, ItemResponse, Message, distinct, folder_mut, place, text_of};
+use super::{Draft, DraftId, distinct, folder_mut, place, text_of};
 use crate::worker::local_part;
 
 /// A draft that a device has sent, for delivery.
@@ -21,92 +23,87 @@ pub(super) struct Outgoing {
 }
 
 impl Turn<'_> {
-    /// Stores or sends a draft; the answer to the command, if there is one.
-    pub(super) fn write_draft(&mut self, folder: u32, draft: &Draft) -> Option<ItemResponse> {
+    /// Stores or sends a draft.
+    pub(super) fn write_draft(
+        &mut self,
+        folder: u32,
+        draft: &Draft,
+        terms: &Terms,
+    ) -> Result<Done, u16> {
         match &draft.id {
-            DraftId::New(client_id) => {
-                let added = self.add_draft(folder, draft);
-                Some(match added {
-                    Ok(Some(number)) => {
-                        ItemResponse::Added(client_id.clone(), format!("{folder}:{number}"))
-                    }
-                    // It is sent: there is no item that would have an id.
-                    Ok(None) => ItemResponse::Done(client_id.clone()),
-                    Err(status) => ItemResponse::NotAdded(client_id.clone(), status),
-                })
-            }
-            DraftId::Old(id) => {
-                let changed = self.change_draft(id, draft);
-                let status = changed.err()?;
-                Some(ItemResponse::NotChanged(id.clone(), status))
-            }
+            DraftId::New(_) => self.add_draft(folder, draft),
+            DraftId::Old(id) => self.change_draft(folder, id, draft, terms),
         }
     }
 
-    /// The number of a new draft; `None` if it is sent instead.
-    fn add_draft(&mut self, folder: u32, draft: &Draft) -> Result<Option<u32>, u16> {
+    fn add_draft(&mut self, folder: u32, draft: &Draft) -> Result<Done, u16> {
         // Only the Drafts folder takes messages of a device (MS-ASCMD 2.2.3.7.2).
         if !find_number(self.folders, folder).is_some_and(holds_drafts) {
             return Err(SyncStatus::ConversionError.code());
         }
-        let message = draft.message.clone().unwrap_or_default();
+        let mut content = Content::message(draft.message.clone().unwrap_or_default());
+        let first = attach(&mut content, draft);
         if draft.send {
-            self.send_draft(message)?;
-            return Ok(None);
+            self.send_draft(content)?;
+            return Ok(Done::Sent);
         }
-        let content = self.draft_content(message)?;
+        let content = self.checked(content)?;
         if !self.has_room(folder, &content) {
             return Err(GlobalStatus::MailboxQuotaExceeded.code());
         }
         let by = Some(self.device.number);
         let item = Item::new(Arc::new(content));
-        let number = folder_mut(self.folders, folder).map(|one| one.put(item, by));
+        let there = folder_mut(self.folders, folder).ok_or(SyncStatus::ConversionError.code())?;
+        let number = there.put(item, by);
         self.announce(folder, true);
-        Ok(number)
+        Ok(Done::Added(number, first))
     }
 
-    /// Replaces what a draft holds, or sends it.
-    fn change_draft(&mut self, id: &str, draft: &Draft) -> Result<(), u16> {
+    /// Changes what a draft holds, or sends it.
+    fn change_draft(
+        &mut self,
+        collection: u32,
+        id: &str,
+        draft: &Draft,
+        terms: &Terms,
+    ) -> Result<Done, u16> {
         let not_found = SyncStatus::ObjectNotFound.code();
-        let (folder, number) = place(id).ok_or(not_found)?;
-        let found = find_number(self.folders, folder).ok_or(not_found)?;
+        let refused = SyncStatus::ConversionError.code();
+        let (at, number) = place(id).ok_or(not_found)?;
+        let found = find_number(self.folders, at).ok_or(not_found)?;
         let old = found.content(number).ok_or(not_found)?;
-        let ItemData::Email(email) = &old.data else {
-            return Err(SyncStatus::ConversionError.code());
-        };
+        let shown = found.data(number).ok_or(not_found)?;
         // Of other messages only the marks can be changed.
-        if !holds_drafts(found) {
-            return Err(SyncStatus::ConversionError.code());
+        if shown.as_email().is_none() || !holds_drafts(found) {
+            return Err(refused);
         }
-        let stored = || Message {
-            email: Email::clone(email),
-            attachments: old.attachments.clone(),
-        };
-        let mut message = draft.message.clone().unwrap_or_else(stored);
-        if draft.keeps_attachments {
-            message.attachments.clone_from(&old.attachments);
+        let mut content = changed(old, shown, draft).ok_or(refused)?;
+        let first = attach(&mut content, draft);
+        if at == collection && terms.contested.contains(&number) {
+            return Err(SyncStatus::Conflict.code());
         }
         let by = Some(self.device.number);
         if draft.send {
-            self.send_draft(message)?;
+            self.send_draft(content)?;
             // The device that sends it is told too, so that no device keeps it.
-            let folder = folder_mut(self.folders, folder);
+            let folder = folder_mut(self.folders, at);
             folder.and_then(|folder| folder.take(number, None));
-            return Ok(());
+            return Ok(Done::Sent);
         }
-        let content = self.draft_content(message)?;
+        let content = self.checked(content)?;
         if !self.has_quota(&content) {
             return Err(GlobalStatus::MailboxQuotaExceeded.code());
         }
-        if let Some(folder) = folder_mut(self.folders, folder) {
+        if let Some(folder) = folder_mut(self.folders, at) {
             folder.replace(number, content, by);
         }
-        Ok(())
+        Ok(Done::Changed(first))
     }
 
-    fn draft_content(&self, mut message: Message) -> Result<Content, u16> {
-        message.email.date_received = text_of(&self.now).into();
-        let content = Content::message(message);
+    /// The content as it is stored, if it can be.
+    fn checked(&self, content: Content) -> Result<Content, u16> {
+        let now = text_of(&self.now);
+        let content = content.with_email(|email| email.date_received = now.into());
         if !content.is_storable() {
             return Err(SyncStatus::ConversionError.code());
         }
@@ -119,22 +116,69 @@ impl Turn<'_> {
     /// Hands a draft over for delivery. A draft that cannot be sent gets the common status that SendMail
     /// answers in the same case (MS-ASCMD 2.2.2): Sync has no status of its own for it, and 6 would not
     /// say what is wrong.
-    fn send_draft(&mut self, mut message: Message) -> Result<(), u16> {
-        let to = recipients(&message.email);
+    fn send_draft(&mut self, content: Content) -> Result<(), u16> {
+        let to = content.data.as_email().map(recipients).unwrap_or_default();
         if to.is_empty() {
             return Err(GlobalStatus::MessageHasNoRecipient.code());
         }
         if to.len() > self.limits.recipients {
             return Err(GlobalStatus::MailSubmissionFailed.code());
         }
-        let email = &mut message.email;
-        // The recipients must not see the hidden ones, and the marks are the writer's own.
-        email.bcc = "".into();
-        (email.is_draft, email.read, email.flag) = (false, false, None);
-        let content = Arc::new(self.draft_content(message)?);
+        let content = content.with_email(|email| {
+            // The recipients must not see the hidden ones, and the marks are the writer's own.
+            email.bcc = "".into();
+            (email.is_draft, email.read, email.flag) = (false, false, None);
+        });
+        let content = Arc::new(self.checked(content)?);
         self.outgoing.push(Outgoing { content, to });
         Ok(())
     }
+}
+
+/// What a draft holds after a change, without attachments that come with it.
+fn changed(old: &Content, shown: ItemData<'static>, draft: &Draft) -> Option<Content> {
+    let marks = [email::READ, email::FLAG, email::IMPORTANCE];
+    let named = |tag: Tag| draft.elements.has(tag);
+    let data = match &draft.message {
+        None => shown,
+        Some(message) => {
+            let new = ItemData::Email(Box::new(message.email.clone()));
+            let is_kept = |tag| !named(tag) && (!draft.is_whole || marks.contains(&tag));
+            merged(&shown, &new, is_kept)?
+        }
+    };
+    let mut content = Content::new(data).with_email(|email| email.attachments.clear());
+    match &draft.message {
+        Some(message) if draft.is_whole => {
+            // Other numbers than those of the attachments before.
+            content.keep_attachments(old);
+            content.attachments.clear();
+            message.attachments.iter().cloned().for_each(|blob| {
+                content.attach(blob);
+            });
+        }
+        _ => content.keep_attachments(old),
+    }
+    if let DraftId::Old(id) = &draft.id {
+        // One that is gone already is as it should be.
+        let numbers = draft.removed.iter().filter_map(|one| {
+            let (item, number) = one.rsplit_once(':')?;
+            number.parse::<u32>().ok().filter(|_| item == id)
+        });
+        for number in numbers {
+            content.attachments.remove(&number);
+        }
+    }
+    Some(content)
+}
+
+/// Adds the attachments that come with a draft; the number of the first of them.
+fn attach(content: &mut Content, draft: &Draft) -> u32 {
+    let first = content.next_attachment();
+    for (_, blob) in &draft.added {
+        content.attach(blob.clone());
+    }
+    first
 }
 
 fn holds_drafts(folder: &Folder) -> bool {

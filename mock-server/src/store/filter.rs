@@ -94,23 +94,12 @@ impl Outside {
             return step;
         }
         step.cross(folder, view, room, filter);
-        while !step.next.more {
-            let view = View {
-                known: step.next.known,
-                ..view
-            };
-            let batch = folder.next(view, step.left(room));
-            step.next.known = batch.known;
-            for change in batch.changes {
-                step.take(change, folder, filter);
-            }
-            if !batch.more {
-                break;
-            }
-            if step.is_full(room) {
-                step.next.more = step.count_new(folder, view, filter) > 0;
-                break;
-            }
+        if !step.next.more {
+            step.take_new(folder, view, room, filter);
+        }
+        // Nobody is told of what the device itself deletes, and of what is gone before it was told of.
+        for number in folder.deleted(view.known, step.next.known) {
+            step.items.remove(&number);
         }
         step
     }
@@ -251,27 +240,31 @@ impl Step {
         }
     }
 
-    /// Takes a change into the answer, unless the filter keeps it from the device.
-    fn take(&mut self, change: Told, folder: &Folder, filter: &Filter) {
-        let Some(number) = number_of(&change) else {
-            return;
-        };
-        let is_told = match &change {
-            Told::Add(_, data) if filter.holds(data) => {
+    /// Takes what is new into the answer, as far as there is room, unless the filter keeps it from the
+    /// device.
+    fn take_new(&mut self, folder: &Folder, view: View, room: Room, filter: &Filter) {
+        let left = self.left(room);
+        let (items, moved) = (&mut self.items, &self.moved);
+        let new = folder.next_wanted(view, left, usize::MAX, |number, what| match what {
+            What::Created => {
+                let content = folder.content(number);
+                let is_inside = content.is_none_or(|one| filter.holds(&one.data));
+                if !is_inside {
+                    items.insert(number);
+                }
+                is_inside
+            }
+            What::Changed => !items.contains(&number) && !moved.contains(&number),
+            What::Deleted => !items.remove(&number),
+        });
+        for change in &new.changes {
+            if let (Told::Add(..), Some(number)) = (change, number_of(change)) {
                 self.items.remove(&number);
-                true
             }
-            Told::Add(..) => {
-                self.items.insert(number);
-                false
-            }
-            Told::Update(..) => !self.items.contains(&number) && !self.moved.contains(&number),
-            Told::Delete(_) | Told::SoftDelete(_) => !self.items.remove(&number),
-        };
-        if is_told {
-            self.next.bytes += folder.content(number).map_or(0, |one| one.text_size());
-            self.next.changes.push(change);
         }
+        self.next.bytes += new.bytes;
+        (self.next.known, self.next.more) = (new.known, new.more);
+        self.next.changes.extend(new.changes);
     }
 
     /// How many entries of the log are left that the device is told of.
@@ -378,5 +371,59 @@ mod tests {
             let step = outside.next(&folder, known, ROOM, &filter);
             assert_eq!(step.next.changes.len(), 1, "{before}");
         }
+    }
+
+    /// Whoever deletes an item, and whether the device was told of it: nothing of it is kept.
+    #[test]
+    fn an_item_outside_that_is_gone_is_forgotten() {
+        const OWN: u32 = 1;
+        const OTHER: u32 = 2;
+        for by in [Some(OWN), Some(OTHER), None] {
+            let (mut folder, mut outside, filter) = (calendar(), Outside::default(), since());
+            let numbers: Vec<u32> = (0..20)
+                .map(|_| folder.add(appointment(OLD), None))
+                .collect();
+            let step = outside.next(&folder, view(0), ROOM, &filter);
+            let mut known = step.next.known;
+            outside.advance(step.items, step.moved);
+            assert_eq!(outside.items.len(), 20);
+            for (gone, number) in numbers.into_iter().enumerate() {
+                folder.take(number, by);
+                let step = outside.next(&folder, view(known), ROOM, &filter);
+                assert!(step.next.changes.is_empty(), "the device does not have it");
+                known = step.next.known;
+                outside.pass_over(step.items);
+                assert_eq!(outside.items.len(), 19 - gone, "{by:?}");
+            }
+            // What comes and goes between two answers leaves nothing either.
+            let number = folder.add(appointment(OLD), None);
+            folder.take(number, by);
+            let step = outside.next(&folder, view(known), ROOM, &filter);
+            assert!(
+                step.next.changes.is_empty() && step.items.is_empty(),
+                "{by:?}"
+            );
+        }
+    }
+
+    /// One pass takes what is inside, however much is outside, and says what is left.
+    #[test]
+    fn items_outside_take_no_room_of_an_answer() {
+        let (mut folder, mut outside, filter) = (calendar(), Outside::default(), since());
+        for number in 0..1000 {
+            folder.add(
+                appointment(if number % 100 == 99 { NEW } else { OLD }),
+                None,
+            );
+        }
+        let few = Room { changes: 4, ..ROOM };
+        let mut known = 0;
+        for (count, more) in [(4, true), (4, true), (2, false), (0, false)] {
+            let step = outside.next(&folder, view(known), few, &filter);
+            assert_eq!((step.next.changes.len(), step.next.more), (count, more));
+            known = step.next.known;
+            outside.advance(step.items, step.moved);
+        }
+        assert_eq!((known, outside.items.len()), (1000, 990));
     }
 }

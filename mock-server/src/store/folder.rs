@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use eas::commands::{Attachment, Flag, ItemChange, ItemData};
+use eas::commands::{Attachment, Email, Flag, ItemChange, ItemData};
 
 use super::call::{Blob, FolderRecord, Message, Told};
 use super::filter::Filter;
@@ -27,7 +27,10 @@ pub(super) struct Folder {
 #[derive(Debug)]
 pub(super) struct Content {
     pub(super) data: ItemData<'static>,
-    pub(super) attachments: Vec<Blob>,
+    /// By the number that their references end with. A number is never given to another one.
+    pub(super) attachments: BTreeMap<u32, Blob>,
+    /// The number of the next attachment.
+    next_attachment: u32,
     /// Bytes of the item without its attachments.
     text: usize,
 }
@@ -37,15 +40,45 @@ impl Content {
         Self {
             text: text_size(&data),
             data,
-            attachments: Vec::new(),
+            attachments: BTreeMap::new(),
+            next_attachment: 0,
         }
     }
 
     pub(super) fn message(message: Message) -> Self {
-        Self {
-            attachments: message.attachments,
-            ..Self::new(ItemData::Email(Box::new(message.email)))
+        let mut content = Self::new(ItemData::Email(Box::new(message.email)));
+        message.attachments.into_iter().for_each(|one| {
+            content.attach(one);
+        });
+        content
+    }
+
+    /// The same with another message.
+    pub(super) fn with_email(mut self, change: impl FnOnce(&mut Email<'static>)) -> Self {
+        if let ItemData::Email(email) = &mut self.data {
+            change(email);
+            self.text = text_size(&self.data);
         }
+        self
+    }
+
+    /// Takes over the attachments of what the item held before, with their numbers.
+    pub(super) fn keep_attachments(&mut self, old: &Self) {
+        self.attachments.clone_from(&old.attachments);
+        self.next_attachment = old.next_attachment;
+    }
+
+    /// Adds an attachment; its number.
+    pub(super) fn attach(&mut self, blob: Blob) -> u32 {
+        let number = self.next_attachment;
+        self.next_attachment += 1;
+        self.attachments.insert(number, blob);
+        number
+    }
+
+    /// The number of the next attachment.
+    pub(super) const fn next_attachment(&self) -> u32 {
+        self.next_attachment
     }
 
     /// Bytes of the item without its attachments.
@@ -55,14 +88,17 @@ impl Content {
 
     /// Whether it can be sent to a device.
     pub(super) fn is_storable(&self) -> bool {
-        let mut blobs = self.attachments.iter();
+        let mut blobs = self.attachments.values();
         is_storable(&self.data)
             && blobs.all(|blob| is_storable(&*blob.name) && is_storable(&*blob.content_type))
     }
 
     /// Bytes of the item with its attachments.
     pub(super) fn size(&self) -> u64 {
-        let attachments = self.attachments.iter().map(|blob| blob.data.len());
+        let attachments = self.attachments.values().map(|blob| {
+            let names = blob.name.len() + blob.content_type.len();
+            size_of::<Blob>() + names + blob.data.len()
+        });
         (self.text + attachments.sum::<usize>()) as u64
     }
 }
@@ -186,7 +222,7 @@ impl Folder {
         if let ItemData::Email(email) = &mut data {
             email.read = item.read;
             email.flag = item.flag.as_deref().cloned();
-            let blobs = item.content.attachments.iter().enumerate();
+            let blobs = item.content.attachments.iter();
             let attachments = blobs.map(|(index, blob)| Attachment {
                 display_name: blob.name.clone().into(),
                 file_reference: format!("{}:{index}", self.id(number)).into(),
@@ -238,11 +274,9 @@ impl Folder {
             }
             (ItemChange::Data(data), old) if data.class() == old.class() => {
                 self.size -= item.content.size();
-                let attachments = item.content.attachments.clone();
-                item.content = Arc::new(Content {
-                    attachments,
-                    ..Content::new(data.clone())
-                });
+                let mut content = Content::new(data.clone());
+                content.keep_attachments(&item.content);
+                item.content = Arc::new(content);
                 self.size += item.content.size();
             }
             (ItemChange::Nothing, _) => return Some(true),
@@ -253,7 +287,25 @@ impl Folder {
         Some(true)
     }
 
-    /// Gives an item another content, with its marks. A flag stays if the new content has none.
+    /// Whether an item is as that change would leave it.
+    pub(super) fn is_as(&self, number: u32, change: &ItemChange<'static>) -> bool {
+        let Some(item) = self.items.get(&number) else {
+            return false;
+        };
+        match change {
+            ItemChange::Email { read, flag } => {
+                let is_same = |flag: &Flag<'static>| match item.flag.as_deref() {
+                    Some(old) => old == flag,
+                    None => *flag == Flag::default(),
+                };
+                read.is_none_or(|read| read == item.read) && flag.as_ref().is_none_or(is_same)
+            }
+            ItemChange::Data(data) => *data == item.content.data,
+            ItemChange::Nothing => true,
+        }
+    }
+
+    /// Gives an item another content, with its marks.
     pub(super) fn replace(&mut self, number: u32, content: Content, by: Option<DeviceNumber>) {
         let Some(item) = self.items.get_mut(&number) else {
             return;
@@ -261,9 +313,7 @@ impl Folder {
         self.size -= item.content.size();
         self.size += content.size();
         let new = Item::new(Arc::new(content));
-        item.read = new.read;
-        item.flag = new.flag.or(item.flag.take());
-        item.content = new.content;
+        (item.read, item.flag, item.content) = (new.read, new.flag, new.content);
         self.log.push(number, What::Changed, by);
     }
 
@@ -305,6 +355,18 @@ impl Folder {
     }
 
     fn next_until(&self, view: View, room: Room, after: usize) -> Next {
+        self.next_wanted(view, room, after, |_, _| true)
+    }
+
+    /// What such a device has not seen before that position and is to see, as far as there is room. What
+    /// is not wanted is passed over.
+    pub(super) fn next_wanted(
+        &self,
+        view: View,
+        room: Room,
+        after: usize,
+        mut is_wanted: impl FnMut(u32, What) -> bool,
+    ) -> Next {
         let mut next = Next {
             changes: Vec::new(),
             bytes: 0,
@@ -314,7 +376,7 @@ impl Folder {
         let mut batch = Batch::default();
         let entries = self.log.from(view.known).iter();
         for entry in entries.take_while(|entry| entry.at < after) {
-            if !self.is_told(view, *entry, &mut batch) {
+            if !self.is_told(view, *entry, &mut batch) || !is_wanted(entry.item, entry.what) {
                 continue;
             }
             if next.changes.len() >= room.changes || next.bytes >= room.bytes {
@@ -326,6 +388,21 @@ impl Folder {
             next.changes.extend(self.told(*entry));
         }
         next
+    }
+
+    /// The items that were deleted between two positions, whoever did it.
+    pub(super) fn deleted(&self, from: usize, to: usize) -> impl Iterator<Item = u32> {
+        let entries = self.log.from(from).iter();
+        let entries = entries.take_while(move |entry| entry.at < to);
+        let deleted = entries.filter(|entry| entry.what == What::Deleted);
+        deleted.map(|entry| entry.item)
+    }
+
+    /// The items that others changed and that such a device does not know of yet.
+    pub(super) fn changed_by_others(&self, view: View) -> HashSet<u32> {
+        let entries = self.log.from(view.known.max(view.base)).iter();
+        let changed = entries.filter(|entry| entry.what == What::Changed && !view.is_own(**entry));
+        changed.map(|entry| entry.item).collect()
     }
 
     /// Whether a Ping of such a device has something to tell: only new items count
@@ -456,7 +533,6 @@ impl View {
 mod tests {
     use super::super::limits::MAX_ANSWER;
     use super::*;
-    use eas::commands::Email;
 
     fn folder() -> Folder {
         Folder::new(FolderRecord {

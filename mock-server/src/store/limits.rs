@@ -58,6 +58,8 @@ pub(super) const MAX_FOLDER_NAME: usize = 256;
 pub(super) const MAX_OOF: usize = 3 * (128 << 10);
 /// Bytes of a flag. Flags do not count towards the quota, so each of them has a bound of its own.
 pub(super) const MAX_FLAG: usize = 4096;
+/// Letters of a Sync key (ASCMD 2.2.3.181.4).
+pub(super) const MAX_SYNC_KEY: usize = 64;
 /// Letters of a ClientId (ASCMD 2.2.3.30).
 pub(super) const MAX_CLIENT_ID: usize = 40;
 /// Changes of the folder hierarchy that a device may be behind. Beyond it the device has to start again

@@ -79,6 +79,10 @@ impl<'a> Turn<'a> {
                 partial,
             } => self.sync(sync::LastSync::new(parts, window, hang), partial),
             Operation::RepeatSync => self.repeat_sync(),
+            Operation::Classes(ids) => {
+                let folders = ids.iter().map(|id| find(self.folders, id));
+                StoreReply::Classes(folders.map(|one| one.and_then(sync::class_of)).collect())
+            }
             Operation::Ping { heartbeat, folders } => return self.ping(heartbeat, folders),
             Operation::Estimate(collections) => {
                 let estimates = collections.iter();
@@ -211,8 +215,7 @@ impl<'a> Turn<'a> {
         let (item, index) = reference.rsplit_once(':')?;
         let (folder, number) = place(item)?;
         let content = find_number(self.folders, folder)?.content(number)?;
-        let index: usize = index.parse().ok()?;
-        content.attachments.get(index).cloned()
+        content.attachments.get(&index.parse().ok()?).cloned()
     }
 
     fn empty(&mut self, id: &str, sub_folders: bool) -> bool {
@@ -431,7 +434,9 @@ pub(super) fn add_original(folders: &[Folder], message: &mut Message, original: 
         }
     }
     if original.with_attachments {
-        message.attachments.extend(content.attachments.clone());
+        message
+            .attachments
+            .extend(content.attachments.values().cloned());
     }
     true
 }

@@ -3,6 +3,7 @@
 //! it, as on Exchange, where this is in the mailbox database (mock-fidelity R14).
 
 mod call;
+mod commands;
 mod drafts;
 mod filter;
 mod folder;
@@ -36,7 +37,7 @@ use crate::config::MockConfig;
 use crate::control::UserSettings;
 pub(crate) use call::{
     Blob, Condition, Draft, DraftId, FolderChange, FolderRecord, FolderRefusal, Found, ItemCommand,
-    ItemResponse, MailboxSearch, Message, Moved, Operation, Original, Reply, SearchQuery,
+    ItemResponse, MailboxSearch, Message, Moved, Named, Operation, Original, Reply, SearchQuery,
     SearchRefusal, StoreCall, StoreReply, SyncOutcome, SyncPart, Told,
 };
 use folder::{Content, DeviceNumber, Folder, Item};
@@ -425,6 +426,11 @@ impl Store {
         let found = found.into_iter().take(MOST_FOUND).cloned().collect();
         StoreReply::Addresses(found)
     }
+}
+
+/// The same item, with all its texts its own; `None` is for what cannot be serialised, which no item is.
+fn owned(data: &ItemData<'_>) -> Option<ItemData<'static>> {
+    postcard::from_bytes(&postcard::to_allocvec(data).ok()?).ok()
 }
 
 /// A time as a message has it (ASDTYPE 2.7.2).

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-use eas::commands::ItemData;
+use eas::commands::{Body, ItemData};
 
 use super::call::{Condition, Found, MailboxSearch, SearchQuery, SearchRefusal, StoreReply};
 use super::find;
@@ -78,7 +78,7 @@ impl Searched {
             }
             ItemData::Calendar(appointment) => {
                 item.subject = appointment.subject.to_lowercase();
-                item.body = appointment.body.to_lowercase();
+                item.body = notes(&appointment.body);
                 item.others = appointment.location.to_lowercase();
             }
             ItemData::Contact(contact) => {
@@ -94,11 +94,11 @@ impl Searched {
             }
             ItemData::Task(task) => {
                 item.subject = task.subject.to_lowercase();
-                item.body = task.body.to_lowercase();
+                item.body = notes(&task.body);
             }
             ItemData::Note(note) => {
                 item.subject = note.subject.to_lowercase();
-                item.body = note.body.to_lowercase();
+                item.body = notes(&note.body);
             }
             ItemData::Other => {}
         }
@@ -211,6 +211,11 @@ impl Turn<'_> {
             total: u32::try_from(total).unwrap_or(u32::MAX),
         }
     }
+}
+
+/// A body as it is searched.
+fn notes(body: &Body<'_>) -> String {
+    body::to_text(body.body_type, &body.text).to_lowercase()
 }
 
 fn content(folders: &[Folder], (folder, number): (u32, u32)) -> Option<&Content> {

@@ -1,20 +1,20 @@
 //! Sync and GetItemEstimate: keys, and what a device is told with them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use eas::commands::{Class, FilterType, ItemData, SyncOptions};
-use eas::status::{EstimateStatus, GlobalStatus, SyncStatus};
+use eas::commands::{Class, Elements, FilterType, SyncOptions};
+use eas::status::{EstimateStatus, GlobalStatus};
 use jiff::Zoned;
 
+use super::commands::{Done, Executed, Terms};
 use super::filter::{Filter, Outside};
-use super::folder::{Content, DeviceNumber, Folder, Item, Room, View};
-use super::limits::MAX_ANSWER;
+use super::folder::{DeviceNumber, Folder, Room, View};
+use super::limits::{MAX_ANSWER, MAX_SYNC_KEY};
 use super::mailbox::{Turn, find_number};
-use super::{
-    Device, Generation, ItemCommand, ItemResponse, StoreReply, SyncOutcome, SyncPart, find,
-    folder_mut, options, place,
-};
+use super::{Device, Generation, ItemResponse, StoreReply, SyncOutcome, SyncPart, find, options};
+
+/// Conflict: the client's change takes the place of the server's (ASCMD 2.2.3.34).
+const CLIENT_WINS: u8 = 0;
 
 /// What a device has of a folder.
 #[derive(Debug)]
@@ -26,10 +26,11 @@ pub(super) struct Collection {
     base: usize,
     /// The server has lost its keys: the device has to start again with key 0.
     is_lost: bool,
-    /// The last request's commands and what they were answered with: a repeated request does nothing
-    /// again, and one with other commands is another request.
-    commands: Vec<ItemCommand>,
-    responses: Vec<ItemResponse>,
+    /// The last request's commands and what became of them: a repeated request does nothing again, and
+    /// one with other commands is another request.
+    executed: Executed,
+    /// The elements that the device manages, if it has said so.
+    supported: Option<Elements>,
     /// The options of the last request that had some.
     options: SyncOptions,
     /// What the filter keeps from the device.
@@ -40,7 +41,13 @@ impl Collection {
     /// The server loses the keys. What the device has fetched stays known.
     pub(super) fn lose(&mut self) {
         self.is_lost = true;
-        (self.commands, self.responses) = (Vec::new(), Vec::new());
+        self.executed = Executed::default();
+    }
+
+    /// Bytes of what is kept of the last request.
+    #[cfg(test)]
+    pub(super) fn executed_size(&self) -> usize {
+        self.executed.size()
     }
 
     /// The device has every item that was created below this position, also if the last answer was lost.
@@ -91,6 +98,30 @@ impl LastSync {
             hang,
         }
     }
+
+    /// Its bytes.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> usize {
+        super::text_size(&self.parts)
+    }
+
+    /// What the request says of a folder.
+    pub(super) fn part(&self, folder: u32) -> Option<&SyncPart> {
+        let id = folder.to_string();
+        self.parts.iter().find(|part| part.id == id)
+    }
+
+    /// The part of the request that is kept: folders that are there, without what the device did. What a
+    /// device sends cannot make it grow.
+    fn kept(mut self, folders: &[Folder]) -> Self {
+        self.parts.retain(|part| find(folders, &part.id).is_some());
+        for part in &mut self.parts {
+            part.commands = Vec::new();
+            // No key is as long: it stays a wrong one.
+            part.key = part.key.chars().take(MAX_SYNC_KEY).collect();
+        }
+        self
+    }
 }
 
 /// How a request's key relates to those the server knows.
@@ -119,10 +150,7 @@ impl Turn<'_> {
             request.parts.append(&mut rest);
         }
         let parts = request.parts.clone();
-        for part in &mut request.parts {
-            part.commands.clear();
-        }
-        self.device.last_sync = request;
+        self.device.last_sync = request.kept(self.folders);
         self.sync_parts(&parts)
     }
 
@@ -159,21 +187,16 @@ impl Turn<'_> {
         let id = folder.record.id;
         if part.key == "0" {
             let options = part.options.clone().unwrap_or_default();
-            let key = self.prime(id, options.clone());
+            let key = self.prime(id, options.clone(), part.supported.clone());
             return changes(part, key, Vec::new(), false, Vec::new(), options);
         }
         let Some(key) = self.key(id, &part.key) else {
             return SyncOutcome::BadKey(part.id.clone());
         };
-        let is_repeated = matches!(key, Key::Previous(_)) && self.has_executed(id, &part.commands);
-        let responses = if is_repeated {
-            Vec::new()
-        } else {
-            let commands = part.commands.iter();
-            commands
-                .filter_map(|command| self.execute_command(id, command, room))
-                .collect()
-        };
+        let done = self.executed(id, part, &key);
+        let commands = part.commands.iter().zip(&done);
+        let responses = commands.filter_map(|(one, done)| self.response(id, one, *done, room));
+        let responses = responses.collect();
         let number = self.device.number;
         let (Some(folder), Some(collection)) = (
             find_number(self.folders, id),
@@ -181,9 +204,6 @@ impl Turn<'_> {
         ) else {
             return SyncOutcome::NoFolder(part.id.clone());
         };
-        if let Some(options) = &part.options {
-            collection.options.clone_from(options);
-        }
         let changes_wanted = if part.get_changes {
             usize::from(part.window).min(room.changes)
         } else {
@@ -232,24 +252,45 @@ impl Turn<'_> {
             };
             collection.previous = Some(std::mem::replace(&mut collection.current, current));
         }
-        if !is_repeated {
-            collection.commands.clone_from(&part.commands);
-            collection.responses = responses;
-        }
+        collection.executed = Executed::new(&part.commands, done);
         let key = collection.current.key;
-        let responses = collection.responses.clone();
         let options = collection.options.clone();
         changes(part, key, next.changes, more, responses, options)
     }
 
-    /// Whether those are the commands of the last request.
-    fn has_executed(&self, folder: u32, commands: &[ItemCommand]) -> bool {
-        let collection = self.device.collections.get(&folder);
-        collection.is_some_and(|collection| collection.commands == commands)
+    /// Executes the commands of a request, unless it repeats the last one; what became of them.
+    fn executed(&mut self, folder: u32, part: &SyncPart, key: &Key) -> Vec<Done> {
+        let number = self.device.number;
+        let Some(collection) = self.device.collections.get_mut(&folder) else {
+            return Vec::new();
+        };
+        if let Some(options) = &part.options {
+            collection.options.clone_from(options);
+        }
+        let generation = match key {
+            Key::Current => collection.current,
+            Key::Previous(_) if collection.executed.is_of(&part.commands) => {
+                return collection.executed.done().to_vec();
+            }
+            Key::Previous(previous) => *previous,
+        };
+        let view = collection.view_from(generation, number);
+        let server_wins = collection.options.conflict != Some(CLIENT_WINS);
+        let contested = find_number(self.folders, folder)
+            .filter(|_| server_wins && !part.commands.is_empty())
+            .map(|folder| folder.changed_by_others(view));
+        let terms = Terms {
+            contested: contested.unwrap_or_default(),
+            supported: collection.supported.clone(),
+        };
+        let commands = part.commands.iter();
+        commands
+            .map(|command| self.execute_command(folder, command, &terms))
+            .collect()
     }
 
     /// Begins a collection anew; its first key.
-    fn prime(&mut self, folder: u32, options: SyncOptions) -> u32 {
+    fn prime(&mut self, folder: u32, options: SyncOptions, supported: Option<Elements>) -> u32 {
         let key = self.fresh;
         let base = find_number(self.folders, folder).map_or(0, Folder::end);
         let collection = Collection {
@@ -257,8 +298,8 @@ impl Turn<'_> {
             previous: None,
             base,
             is_lost: false,
-            commands: Vec::new(),
-            responses: Vec::new(),
+            executed: Executed::default(),
+            supported,
             options,
             outside: Outside::default(),
         };
@@ -288,85 +329,6 @@ impl Turn<'_> {
         (!collection.is_lost).then_some(collection)
     }
 
-    fn execute_command(
-        &mut self,
-        folder: u32,
-        command: &ItemCommand,
-        room: &mut Room,
-    ) -> Option<ItemResponse> {
-        let by = Some(self.device.number);
-        match command {
-            ItemCommand::Add(client_id, data) => {
-                let class = find_number(self.folders, folder).and_then(class_of);
-                // Clients make no mails (but drafts, from 16.0 on), and nothing that does not belong there.
-                if data.class().is_none() || data.class() != class || class == Some(Class::Email) {
-                    let status = SyncStatus::ConversionError;
-                    return Some(ItemResponse::NotAdded(client_id.clone(), status.code()));
-                }
-                let content = Content::new(ItemData::clone(data));
-                if !content.is_storable() {
-                    let status = SyncStatus::ConversionError;
-                    return Some(ItemResponse::NotAdded(client_id.clone(), status.code()));
-                }
-                if !self.has_room(folder, &content) {
-                    let status = GlobalStatus::MailboxQuotaExceeded;
-                    return Some(ItemResponse::NotAdded(client_id.clone(), status.code()));
-                }
-                let item = Item::new(Arc::new(content));
-                let number = folder_mut(self.folders, folder)?.put(item, by);
-                self.announce(folder, true);
-                let id = format!("{folder}:{number}");
-                Some(ItemResponse::Added(client_id.clone(), id))
-            }
-            ItemCommand::Change(id, change) if !self.has_room_for_change(id, change) => {
-                let status = GlobalStatus::MailboxQuotaExceeded;
-                Some(ItemResponse::NotChanged(id.clone(), status.code()))
-            }
-            ItemCommand::Change(id, change) => {
-                let changed = place(id).and_then(|(at, number)| {
-                    folder_mut(self.folders, at)?.change(number, change, by)
-                });
-                let status = match changed {
-                    Some(true) => return None,
-                    Some(false) => SyncStatus::ConversionError,
-                    None => SyncStatus::ObjectNotFound,
-                };
-                Some(ItemResponse::NotChanged(id.clone(), status.code()))
-            }
-            ItemCommand::Draft(draft) => self.write_draft(folder, draft),
-            ItemCommand::Delete(id) => {
-                // What is gone already is as it should be.
-                self.delete(id, self.deletes_as_moves(folder));
-                None
-            }
-            ItemCommand::Fetch(id) => Some(match self.data(id) {
-                // The answer is full: the device asks again.
-                Some(_) if room.bytes == 0 => {
-                    ItemResponse::NotFetched(id.clone(), SyncStatus::Retry.code())
-                }
-                Some((size, data)) => {
-                    room.bytes = room.bytes.saturating_sub(size);
-                    ItemResponse::Fetched(id.clone(), Box::new(data))
-                }
-                None => ItemResponse::NotFetched(id.clone(), SyncStatus::ObjectNotFound.code()),
-            }),
-        }
-    }
-
-    /// As the request that is being answered has it.
-    fn deletes_as_moves(&self, folder: u32) -> bool {
-        let mut parts = self.device.last_sync.parts.iter();
-        let part = parts.find(|part| part.id == folder.to_string());
-        part.is_none_or(|part| part.deletes_as_moves)
-    }
-
-    /// An item, and its bytes.
-    fn data(&self, id: &str) -> Option<(usize, ItemData<'static>)> {
-        let (folder, number) = place(id)?;
-        let folder = find_number(self.folders, folder)?;
-        Some((folder.content(number)?.text_size(), folder.data(number)?))
-    }
-
     /// GetItemEstimate of a collection, with the filter of the request or of the last Sync.
     pub(super) fn estimate(
         &self,
@@ -392,7 +354,7 @@ impl Turn<'_> {
     }
 }
 
-fn class_of(folder: &Folder) -> Option<Class> {
+pub(super) fn class_of(folder: &Folder) -> Option<Class> {
     eas::commands::FolderType(folder.record.folder_type).class()
 }
 

@@ -72,6 +72,7 @@ impl Phone {
                 deletes_as_moves: false,
                 options: None,
                 has_conversation_mode: false,
+                supported: None,
                 commands,
             }],
             window: 100,
@@ -149,7 +150,7 @@ fn all_recipients_of_a_message_share_it() {
         read: Some(true),
         flag: None,
     };
-    let read = ItemCommand::Change("5:1".to_owned(), Box::new(read));
+    let read = ItemCommand::Change("5:1".to_owned(), Box::new(read), Named::default());
     assert!(phone.sync_once(&mut store, vec![read]).is_empty());
     assert_eq!(Arc::strong_count(&content), RECIPIENTS + 1);
     let is_read = |user: &str| {
@@ -369,12 +370,14 @@ fn a_change_beyond_the_quota_or_the_size_of_an_item_gets_status_113() {
         let (key, _) = sync(&mut store, "0", Vec::new());
         let add = ItemCommand::Add("c".to_owned(), Box::new(contact(100)));
         let (mut key, mut responses) = sync(&mut store, &key, vec![add]);
-        let Some(ItemResponse::Added(_, id)) = responses.pop() else {
+        let Some(ItemResponse::Added(_, id, _)) = responses.pop() else {
             panic!("{responses:?}");
         };
         for (letters, status) in [(500, None), (1001, Some(113)), (200, None)] {
             let change = Box::new(ItemChange::Data(contact(letters)));
-            let command = ItemCommand::Change(id.clone(), change);
+            let mut named = Named::default();
+            named.elements.add(eas::wbxml::contacts::LAST_NAME);
+            let command = ItemCommand::Change(id.clone(), change, named);
             (key, responses) = sync(&mut store, &key, vec![command]);
             let refused = responses.first().map(|one| match one {
                 ItemResponse::NotChanged(_, status) => *status,
@@ -448,7 +451,7 @@ fn a_device_that_is_too_far_behind_starts_again_with_key_0() {
             read: Some(read),
             flag: None,
         };
-        ItemCommand::Change("5:1".to_owned(), Box::new(change))
+        ItemCommand::Change("5:1".to_owned(), Box::new(change), Named::default())
     };
     for n in 0..log::MAX_ENTRIES + 10 {
         busy.sync_once(&mut store, vec![change(n % 2 == 0)]);
@@ -631,4 +634,88 @@ fn a_device_is_told_that_a_folder_of_its_own_is_gone() {
     change(&mut store, &other, of_other, delete);
     let (_, deleted) = folder_sync(&mut store, &maker, &of_maker);
     assert_eq!(deleted, [made]);
+}
+
+/// Bytes of what is kept of a device's requests.
+fn kept_of_requests(store: &Store, user: &str, device: &str) -> usize {
+    let device = &store.mailboxes[user].devices[device];
+    let executed = device.collections.values().map(Collection::executed_size);
+    device.last_sync.size() + executed.sum::<usize>()
+}
+
+/// What a device sends and what it is answered is not kept: a repeated request is answered from the
+/// mailbox.
+#[test]
+fn the_memory_of_a_request_is_bounded() {
+    const LARGE: usize = 1 << 20;
+    /// Some bytes for each of the 200 commands that a request may hold, and for its folders.
+    const BOUND: usize = 8 << 10;
+    let mut store = store(|_| ());
+    for _ in 0..3 {
+        store.deliver(&names(&["a"]), message(&"x".repeat(LARGE)));
+    }
+    let mut phone = Phone::new("a", "one");
+    phone.sync(&mut store);
+    let contact = |letters: usize| {
+        ItemData::Contact(Box::new(eas::commands::Contact {
+            last_name: "x".repeat(letters).into(),
+            ..Default::default()
+        }))
+    };
+    let mut commands: Vec<ItemCommand> = (0..100)
+        .map(|n| {
+            ItemCommand::Add(
+                format!("{n}{}", "i".repeat(LARGE / 10)),
+                Box::new(contact(10)),
+            )
+        })
+        .collect();
+    commands.push(ItemCommand::Add("c".to_owned(), Box::new(contact(LARGE))));
+    commands.push(ItemCommand::Change(
+        format!("5:{}", "9".repeat(LARGE)),
+        Box::new(ItemChange::Data(contact(LARGE))),
+        Named::default(),
+    ));
+    commands.extend((1..=3).map(|n| ItemCommand::Fetch(format!("5:{n}"))));
+    let key = phone.key.clone();
+    let responses = phone.sync_once(&mut store, commands.clone());
+    assert_eq!(responses.len(), commands.len());
+    let kept = kept_of_requests(&store, "a", "one");
+    assert!(kept <= BOUND, "{kept} bytes");
+    // It is enough to answer the request again.
+    phone.key = key.clone();
+    let again = phone.sync_once(&mut store, commands.clone());
+    assert_eq!(format!("{again:?}"), format!("{responses:?}"));
+    // Another request with the same key is another request.
+    phone.key = key;
+    commands.truncate(1);
+    assert_eq!(phone.sync_once(&mut store, commands).len(), 1);
+
+    // Folders that are not there, and keys that no server gives, are not kept either.
+    for number in 0..50 {
+        let part = |id: String| SyncPart {
+            id,
+            key: "k".repeat(LARGE / 10),
+            window: 100,
+            get_changes: true,
+            deletes_as_moves: false,
+            options: None,
+            has_conversation_mode: false,
+            supported: None,
+            commands: Vec::new(),
+        };
+        let mut parts: Vec<SyncPart> = (0..20)
+            .map(|n| part(format!("{number}-{n}-{}", "i".repeat(LARGE / 10))))
+            .collect();
+        parts.push(part(INBOX.to_string()));
+        let operation = Operation::Sync {
+            parts,
+            window: 100,
+            hang: None,
+            partial: true,
+        };
+        phone.call(&mut store, operation).unwrap();
+        let kept = kept_of_requests(&store, "a", "one");
+        assert!(kept <= BOUND, "{kept} bytes");
+    }
 }

@@ -36,8 +36,11 @@ use outgoing::Outgoing;
 use pings::Pings;
 
 /// A command of a device as the store gets it, for [`crate::play`].
-pub(crate) fn item_command(command: &eas::commands::ClientCommand<'_>) -> Option<ItemCommand> {
-    back_end::item_command(command).ok()
+pub(crate) fn item_command(
+    command: &eas::commands::ClientCommand<'_>,
+    elements: &eas::commands::Elements,
+) -> Option<ItemCommand> {
+    back_end::item_command(command, elements, eas::ProtocolVersion::V14_1).ok()
 }
 
 /// Runs a worker over its two streams until it has drained or the front door is gone.

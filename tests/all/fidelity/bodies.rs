@@ -303,6 +303,45 @@ async fn mime_of_a_message_holds_headers_body_and_attachments() {
     mock.shutdown().await;
 }
 
+/// A message can hold another one that the mock has built, as text and as a file.
+#[tokio::test]
+async fn mime_of_a_message_within_a_message_stays_whole() {
+    let mock = mock(|_| {}).await;
+    let wrap = |text: &str| {
+        let file = BASE64.encode(text);
+        format!(
+            "To: <load1@lab.example>\r\nSubject: wrapped\r\nMIME-Version: 1.0\r\n\
+             Content-Type: multipart/mixed; boundary=outer\r\n\r\n--outer\r\n\
+             Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n{file}\r\n--outer\r\n\
+             Content-Type: application/octet-stream; name=a.eml\r\n\
+             Content-Disposition: attachment; filename=a.eml\r\n\
+             Content-Transfer-Encoding: base64\r\n\r\n{file}\r\n--outer--\r\n"
+        )
+    };
+    let (mut phone, mut key) = phone_with(&mock, "PHONE", &[]).await;
+    let mut inner = "a text".to_owned();
+    for round in ["1", "2", "3"] {
+        send(&mut phone, round, &wrap(&inner)).await;
+        let (next, ids) = phone.take_new(&key).await;
+        key = next;
+        let answer = fetch(&mut phone, &ids[0], &preference("<Type>4</Type>")).await;
+        let answer = eas::commands::ItemOperationsAnswer::decode(&answer.body).unwrap();
+        let Some(eas::commands::FetchedContent::Item(item)) = &answer.fetches[0].content else {
+            panic!("{answer:?}");
+        };
+        let built = item.as_email().unwrap().body.to_string();
+        let parsed = mail_parser::MessageParser::default()
+            .parse(built.as_bytes())
+            .unwrap();
+        assert_eq!(parsed.parts.len(), 3, "{built}");
+        assert_eq!(parsed.attachments().count(), 1);
+        assert_eq!(parsed.attachment(0).unwrap().contents(), inner.as_bytes());
+        assert_eq!(parsed.body_text(0).unwrap(), inner);
+        inner = built;
+    }
+    mock.shutdown().await;
+}
+
 #[tokio::test]
 async fn options_hold_until_a_request_has_others() {
     let mock = mock(|_| {}).await;

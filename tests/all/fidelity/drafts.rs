@@ -8,9 +8,9 @@ use super::raw::{mail, text_of, texts_of};
 use crate::fixtures::mock;
 
 /// The ids that folders have in the mock.
-const DRAFTS: &str = "2";
+pub(super) const DRAFTS: &str = "2";
 const SENT: &str = "4";
-const INBOX: &str = "5";
+pub(super) const INBOX: &str = "5";
 
 /// A draft in elements of its own.
 const STRUCTURED: &str = r#"<To xmlns="Email">load2@lab.example</To><Cc xmlns="Email">load3@lab.example</Cc>
@@ -25,7 +25,7 @@ const MIME: &str = "To: <load2@lab.example>\nBcc: <load4@lab.example>\nSubject: 
     Content-Disposition: attachment; filename=a.pdf\n\nPDF\n--b--\n";
 
 /// A device that syncs one folder, and its key for it.
-async fn device(
+pub(super) async fn device(
     mock: &FrontDoor,
     (user, name): (&str, &str),
     version: &'static str,
@@ -41,7 +41,7 @@ async fn device(
 }
 
 /// What stands in a folder for a device that begins with it.
-async fn look(mock: &FrontDoor, (user, name): (&str, &str), folder: &str) -> String {
+pub(super) async fn look(mock: &FrontDoor, (user, name): (&str, &str), folder: &str) -> String {
     let (mut phone, key) = device(mock, (user, name), "16.1", folder).await;
     let answer = phone.sync(&key, "").await;
     match answer.body.is_empty() {
@@ -50,7 +50,7 @@ async fn look(mock: &FrontDoor, (user, name): (&str, &str), folder: &str) -> Str
     }
 }
 
-fn mime(text: &str) -> String {
+pub(super) fn mime(text: &str) -> String {
     format!(
         r#"<Read xmlns="Email">1</Read>
            <Body xmlns="AirSyncBase"><Type>4</Type><Data>{}</Data></Body>"#,
@@ -58,21 +58,21 @@ fn mime(text: &str) -> String {
     )
 }
 
-fn add(content: &str, after: &str) -> String {
+pub(super) fn add(content: &str, after: &str) -> String {
     format!(
         "<Commands><Add><ClientId>c1</ClientId><ApplicationData>{content}</ApplicationData>{after}\
          </Add></Commands>"
     )
 }
 
-fn change(id: &str, content: &str, after: &str) -> String {
+pub(super) fn change(id: &str, content: &str, after: &str) -> String {
     format!(
         "<Commands><Change><ServerId>{id}</ServerId><ApplicationData>{content}</ApplicationData>\
          {after}</Change></Commands>"
     )
 }
 
-const SEND: &str = r#"<Send xmlns="Email2"/>"#;
+pub(super) const SEND: &str = r#"<Send xmlns="Email2"/>"#;
 const ADDED: &str = "Responses/Add/Status";
 const CHANGED: &str = "Responses/Change/Status";
 

@@ -3,6 +3,8 @@
 
 mod activity;
 mod bodies;
+mod changes;
+mod draft_attachments;
 mod drafts;
 mod faults;
 mod filters;
@@ -11,6 +13,7 @@ mod folders;
 mod headers;
 mod hostile;
 mod http_sys;
+mod item_bodies;
 mod logins;
 mod options;
 mod oracles;

@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 
 use eas::ProtocolVersion;
-use eas::commands::{BodyPreference, Email, Fetch, ItemChange, ItemData, SyncOptions};
+use eas::commands::{
+    Body, BodyPart, BodyPreference, Email, Fetch, ItemChange, ItemData, SearchRequest, SyncOptions,
+};
+use eas::status::GlobalStatus;
 
 use super::content::shown;
 use super::mime::build;
 use super::{Call, Refusal};
-use crate::body::{HTML, MIME, PLAIN, RTF, cut, html, is_smime, rtf, text};
+use crate::body::{HTML, MIME, PLAIN, RTF, cut, is_smime, notes, rtf, to_html, to_text};
 
 /// MIMESupport: never, for S/MIME messages, for all (ASCMD 2.2.3.110.3).
 const NEVER: u8 = 0;
@@ -30,6 +33,8 @@ pub(super) struct Form {
     mime_support: Option<u8>,
     /// Bytes of MIME at most, if its preference names no size.
     mime_size: Option<u32>,
+    /// The form of the part of a message that no earlier message of its conversation holds.
+    part: Option<BodyPreference>,
     /// Nothing is cut.
     is_whole: bool,
 }
@@ -40,6 +45,7 @@ impl Form {
             preferences: options.bodies.clone(),
             mime_support: options.mime_support,
             mime_size: options.mime_truncation_size(),
+            part: options.body_part,
             is_whole: false,
         }
     }
@@ -48,14 +54,16 @@ impl Form {
         Self {
             preferences: fetch.bodies.clone(),
             mime_support: fetch.mime_support,
+            part: fetch.body_part,
             ..Self::default()
         }
     }
 
-    /// Search takes a preference and nothing else.
-    pub(super) fn of_search(body: Option<BodyPreference>) -> Self {
+    pub(super) fn of_search(request: &SearchRequest<'_>) -> Self {
         Self {
-            preferences: body.into_iter().collect(),
+            preferences: request.bodies.clone(),
+            mime_support: request.mime_support,
+            part: request.body_part,
             ..Self::default()
         }
     }
@@ -68,13 +76,24 @@ impl Form {
         }
     }
 
-    /// Whether the values exist, and each type is named once (ASAIRS 2.2.2.12).
-    pub(super) fn is_valid(&self) -> bool {
+    /// Refuses values that do not exist, and types that are named more than once (ASAIRS 2.2.2.12). A
+    /// type that no part of a message has gets a common status (ASCMD 2.2.2), the others the command's
+    /// own.
+    pub(super) fn check(&self) -> Result<(), Option<GlobalStatus>> {
         let mut types: Vec<u8> = self.preferences.iter().map(|one| one.body_type).collect();
         types.sort_unstable();
-        types.iter().all(|one| (PLAIN..=MIME).contains(one))
+        let is_valid = types.iter().all(|one| (PLAIN..=MIME).contains(one))
             && types.windows(2).all(|two| two[0] != two[1])
-            && self.mime_support.is_none_or(|support| support <= FOR_ALL)
+            && self.mime_support.is_none_or(|support| support <= FOR_ALL);
+        if !is_valid {
+            return Err(None);
+        }
+        match self.part {
+            Some(part) if part.body_type != BodyPart::TYPE => {
+                Err(Some(GlobalStatus::BodyPartPreferenceTypeNotSupported))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether a message is sent as MIME. A client that takes nothing but MIME need not say more.
@@ -139,20 +158,20 @@ impl Form {
         size.map_or(usize::MAX, |size| size as usize)
     }
 
-    /// Puts the body of a message into this form; `mime` is the whole message, if it is to be sent so.
-    fn apply(
+    /// A body of the given type in this form; `mime` is the whole message, if it is to be sent so.
+    fn body(
         &self,
-        email: &mut Email<'static>,
+        (native, body): (u8, &str),
         mime: Option<&str>,
         version: ProtocolVersion,
         body_room: &mut usize,
-    ) {
-        let candidates = self.candidates(email.body_type, mime.is_some(), version);
+    ) -> Body<'static> {
+        let candidates = self.candidates(native, mime.is_some(), version);
         let body_of = |preference: BodyPreference| match preference.body_type {
             MIME => Cow::Borrowed(mime.unwrap_or_default()),
-            HTML => html(email),
-            RTF => Cow::Owned(rtf(&text(email))),
-            _ => text(email),
+            HTML => to_html(native, body),
+            RTF => Cow::Owned(rtf(&to_text(native, body))),
+            _ => to_text(native, body),
         };
         let limit = |preference: BodyPreference| match preference.body_type {
             RTF => {
@@ -166,26 +185,83 @@ impl Form {
         };
         let fitting = candidates.iter().copied().find(fits);
         // None fits: the answer says what there would be.
-        let Some(preference) = fitting.or(candidates.first().copied()) else {
-            return;
-        };
-        let body = body_of(preference);
-        let left = cut(&body, fitting.map_or(0, limit)).to_owned();
+        let preference = fitting.or(candidates.first().copied()).unwrap_or_default();
+        let whole = body_of(preference);
+        let left = cut(&whole, fitting.map_or(0, limit)).to_owned();
         *body_room -= left.len();
-        let is_cut = left.len() < body.len();
-        let size = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        let preview = preference.preview.map(|length| {
-            let text = text(email);
-            text.chars().take(length.into()).collect::<String>()
-        });
-        let native = Some(email.body_type).filter(|native| *native != MIME);
-        email.preview = preview.unwrap_or_default().into();
-        email.native_body_type = native;
-        email.estimated_size = is_cut.then_some(size);
-        email.truncated = is_cut;
-        email.body_type = preference.body_type;
-        email.body = left.into();
+        let truncated = left.len() < whole.len();
+        let size = u32::try_from(whole.len()).unwrap_or(u32::MAX);
+        Body {
+            text: left.into(),
+            body_type: preference.body_type,
+            truncated,
+            estimated_size: truncated.then_some(size),
+            preview: preview(preference, (native, body)).into(),
+        }
     }
+
+    /// The part of a message that the request wants. The mock knows no conversations: each message is
+    /// the first of its own, and its part is the whole of it.
+    fn message_part(
+        &self,
+        (native, body): (u8, &str),
+        version: ProtocolVersion,
+        body_room: &mut usize,
+    ) -> Option<BodyPart<'static>> {
+        /// A part that is left out because of AllOrNone (ASAIRS 2.2.2.37).
+        const TOO_LARGE: u8 = 176;
+        let preference = self.part.filter(|_| version >= ProtocolVersion::V14_1)?;
+        let whole = to_html(native, body);
+        let limit = self.limit(preference).min(*body_room);
+        let is_left_out = preference.all_or_none && whole.len() > limit;
+        let left = cut(&whole, if is_left_out { 0 } else { limit }).to_owned();
+        *body_room -= left.len();
+        let truncated = left.len() < whole.len();
+        let size = u32::try_from(whole.len()).unwrap_or(u32::MAX);
+        Some(BodyPart {
+            status: match is_left_out {
+                true => TOO_LARGE,
+                false => BodyPart::SUCCESS,
+            },
+            body: Body {
+                text: left.into(),
+                body_type: BodyPart::TYPE,
+                truncated,
+                estimated_size: truncated.then_some(size),
+                preview: preview(preference, (native, body)).into(),
+            },
+        })
+    }
+
+    /// Puts the body of a message into this form; `mime` is the whole message, if it is to be sent so.
+    fn apply(
+        &self,
+        email: &mut Email<'static>,
+        mime: Option<&str>,
+        version: ProtocolVersion,
+        body_room: &mut usize,
+    ) {
+        let native = email.body_type;
+        let stored = std::mem::take(&mut email.body);
+        let body = self.body((native, &stored), mime, version, body_room);
+        let part = self.message_part((native, &stored), version, body_room);
+        email.native_body_type = Some(native).filter(|native| *native != MIME);
+        email.preview = body.preview;
+        email.estimated_size = body.estimated_size;
+        email.truncated = body.truncated;
+        email.body_type = body.body_type;
+        email.body = body.text;
+        email.part = part.map(Box::new);
+    }
+}
+
+/// The start of a body in plain text, as far as the request wants it.
+fn preview(preference: BodyPreference, (native, body): (u8, &str)) -> String {
+    let Some(length) = preference.preview else {
+        return String::new();
+    };
+    let text = to_text(native, body);
+    text.chars().take(length.into()).collect()
 }
 
 impl Call<'_> {
@@ -203,6 +279,11 @@ impl Call<'_> {
                 false => None,
             };
             form.apply(email, mime.as_deref(), self.version, body_room);
+        } else if let Some(body) = notes(&mut data)
+            && !body.text.is_empty()
+        {
+            let native = (body.body_type, &*body.text);
+            *body = form.body(native, None, self.version, body_room);
         }
         Ok(data)
     }
@@ -442,7 +523,7 @@ mod tests {
                 mime_support: support,
                 ..Form::default()
             };
-            assert_eq!(form.is_valid(), valid, "{types:?} {support:?}");
+            assert_eq!(form.check().is_ok(), valid, "{types:?} {support:?}");
         }
     }
 }

@@ -1,19 +1,26 @@
 //! Drafts: messages that a device writes by Sync (MS-ASCMD 2.2.3.7.2, MS-ASEMAIL), 16.0 and later.
 
 use eas::ProtocolVersion;
-use eas::commands::{ClientCommand, Email, ItemChange, ItemData};
+use eas::commands::{AttachmentChange, ClientCommand, Elements, Email, ItemChange, ItemData};
 use mail_parser::MessageParser;
 
 use super::content::owned;
 use super::{Call, Refusal};
 use crate::body::{HTML, MIME, PLAIN};
-use crate::store::{Draft, DraftId, Message};
+use crate::store::{Blob, Draft, DraftId, Message};
 use crate::worker::address;
+
+/// The media type of an attachment whose device names none.
+const UNKNOWN_TYPE: &str = "application/octet-stream";
 
 impl Call<'_> {
     /// The draft that a command of a device writes or sends. `None` is any other command, and a message
     /// that cannot be read: the store refuses that as it refuses a message of an earlier version.
-    pub(super) fn draft(&self, command: &ClientCommand<'_>) -> Result<Option<Draft>, Refusal> {
+    pub(super) fn draft(
+        &self,
+        command: &ClientCommand<'_>,
+        elements: &Elements,
+    ) -> Result<Option<Draft>, Refusal> {
         if self.version < ProtocolVersion::V16_0 {
             return Ok(None);
         }
@@ -37,19 +44,45 @@ impl Call<'_> {
             } => (DraftId::Old(server_id.to_string()), None, true),
             _ => return Ok(None),
         };
-        let message = match email {
-            None => None,
-            Some(email) => match self.draft_message(&owned(&**email)?) {
-                Some(message) => Some(message),
-                None => return Ok(None),
-            },
-        };
-        Ok(Some(Draft {
+        let mut draft = Draft {
             id,
-            keeps_attachments: email.is_some_and(|email| email.body_type != MIME),
-            message,
+            message: None,
+            elements: elements.clone(),
+            is_whole: false,
+            added: Vec::new(),
+            removed: Vec::new(),
             send,
-        }))
+        };
+        let Some(email) = email else {
+            return Ok(Some(draft));
+        };
+        draft.is_whole = email.body_type == MIME;
+        draft.message = self.draft_message(&owned(&**email)?);
+        for change in &email.attachment_changes {
+            match change {
+                AttachmentChange::Add {
+                    client_id,
+                    display_name,
+                    content_type,
+                    content,
+                } => {
+                    let content_type = match &**content_type {
+                        "" => UNKNOWN_TYPE,
+                        named => named,
+                    };
+                    let blob = Blob {
+                        name: display_name.to_string(),
+                        content_type: content_type.to_owned(),
+                        data: content.to_vec(),
+                    };
+                    draft.added.push((client_id.to_string(), blob));
+                }
+                AttachmentChange::Delete { file_reference } => {
+                    draft.removed.push(file_reference.to_string());
+                }
+            }
+        }
+        Ok(draft.message.is_some().then_some(draft))
     }
 
     /// A draft as it is stored. The marks are those of the request, whatever the form of the rest.

@@ -12,6 +12,7 @@ use eas::status::{
 };
 
 use super::bodies::{BODIES_IN_AN_ANSWER, Form};
+use super::sync::RECIPIENT_CACHE;
 use super::{Call, Outcome, Refusal, answers};
 use crate::store::{Blob, Moved, Operation, Reply, StoreReply, text_size};
 
@@ -32,6 +33,11 @@ impl Call<'_> {
         let parts = request.collections.iter();
         let parts = parts.map(|part| (part.id.to_string(), part.sync_key.to_string(), part.filter));
         let parts: Vec<_> = parts.collect();
+        // Only the recipient cache, which the mock has not, has a number of items (ASCMD 2.2.3.103.1).
+        let collections = request.collections.iter();
+        let is_limited: Vec<bool> = collections
+            .map(|part| part.max_items.is_some() && part.id != RECIPIENT_CACHE)
+            .collect();
         let StoreReply::Estimates(counts) = self.ask(Operation::Estimate(parts.clone())).await?
         else {
             return Err(Refusal::Status(GlobalStatus::ServerError));
@@ -39,7 +45,12 @@ impl Call<'_> {
         let estimates = parts
             .into_iter()
             .zip(counts)
-            .map(|((id, ..), count)| Estimate {
+            .zip(is_limited)
+            .map(|(((id, ..), count), is_limited)| {
+                let refused = Err(EstimateStatus::UnknownCollection.code());
+                (id, if is_limited { refused } else { count })
+            })
+            .map(|(id, count)| Estimate {
                 status: count
                     .err()
                     .map_or(EstimateStatus::Success, EstimateStatus::from_code),
@@ -145,8 +156,11 @@ impl Call<'_> {
             return Ok(answer);
         };
         let form = Form::of_fetch(fetch);
-        if !form.is_valid() {
-            answer.status = ItemOperationsStatus::ProtocolError;
+        if let Err(status) = form.check() {
+            answer.status = status.map_or(
+                ItemOperationsStatus::ProtocolError,
+                ItemOperationsStatus::Common,
+            );
             return Ok(answer);
         }
         match self.ask(Operation::Fetch(id.to_string())).await? {

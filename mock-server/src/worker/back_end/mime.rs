@@ -1,5 +1,6 @@
 //! Messages as MIME, built from what the store keeps of them.
 
+use std::hash::{DefaultHasher, Hasher as _};
 use std::time::SystemTime;
 
 use eas::commands::Email;
@@ -10,8 +11,30 @@ use lettre::{Address, Message};
 use crate::body::HTML;
 use crate::store::Blob;
 
-/// Between the parts of a message: always the same, so that a message fetched twice is the same.
-const BOUNDARY: &str = "_000_easload_mock_";
+/// What stands between the parts of a message: the same each time that the message is fetched, and
+/// nothing that a part holds, so that a message can be a part of another one (RFC 2046 5.1.1).
+fn boundary(email: &Email<'_>, attachments: &[Blob]) -> String {
+    let mut parts = vec![email.body.as_bytes()];
+    parts.extend(attachments.iter().map(|blob| blob.data.as_slice()));
+    let mut hasher = DefaultHasher::new();
+    parts.iter().for_each(|part| hasher.write(part));
+    free_boundary(&parts, hasher.finish())
+}
+
+/// The first boundary from that number on that no part holds.
+fn free_boundary(parts: &[&[u8]], mut number: u64) -> String {
+    loop {
+        let boundary = format!("_000_{number:016x}_");
+        let is_here = |piece: &[u8]| piece == boundary.as_bytes();
+        if !parts
+            .iter()
+            .any(|part| part.windows(boundary.len()).any(is_here))
+        {
+            return boundary;
+        }
+        number = number.wrapping_add(1);
+    }
+}
 
 /// A message with these attachments.
 pub(super) fn build(email: &Email<'_>, attachments: Vec<Blob>) -> String {
@@ -35,7 +58,9 @@ pub(super) fn build(email: &Email<'_>, attachments: Vec<Blob>) -> String {
     let message = if attachments.is_empty() {
         message.singlepart(text)
     } else {
-        let parts = MultiPart::mixed().boundary(BOUNDARY).singlepart(text);
+        let parts = MultiPart::mixed()
+            .boundary(boundary(email, &attachments))
+            .singlepart(text);
         let parts = attachments.into_iter().fold(parts, |parts, blob| {
             let kind = ContentType::parse(&blob.content_type);
             let kind = kind.unwrap_or(ContentType::TEXT_PLAIN);
@@ -106,6 +131,46 @@ mod tests {
         let attached = message.attachment(0).unwrap();
         assert_eq!(attached.attachment_name(), Some("ä.bin"));
         assert_eq!(attached.contents(), [0, 255, 13, 10]);
+    }
+
+    #[test]
+    fn a_message_can_hold_messages_that_the_mock_has_built() {
+        let blob = |data: String| Blob {
+            name: "letter.eml".to_owned(),
+            content_type: "application/octet-stream".to_owned(),
+            data: data.into_bytes(),
+        };
+        let email = |body: String| Email {
+            body: body.into(),
+            ..Email::default()
+        };
+        let mut built = build(&email("text".to_owned()), vec![blob("a file".to_owned())]);
+        for _ in 0..3 {
+            // As a file, and as the text before it.
+            let outer = build(&email(built.clone()), vec![blob(built.clone())]);
+            let message = MessageParser::default().parse(outer.as_bytes()).unwrap();
+            assert_eq!(message.parts.len(), 3, "{outer}");
+            let attached = message.attachment(0).unwrap();
+            assert_eq!(attached.contents(), built.as_bytes());
+            assert_eq!(message.body_text(0).unwrap(), built);
+            built = outer;
+        }
+    }
+
+    #[test]
+    fn a_boundary_that_a_part_holds_is_not_taken() {
+        let boundary = |number: u64| format!("_000_{number:016x}_");
+        let last = format!("--{}\r\n", boundary(u64::MAX));
+        let first = format!("--{}--", boundary(0));
+        for (parts, number, free) in [
+            (vec![], 7, 7),
+            (vec![&*last, &*first], 7, 7),
+            (vec![&*last], u64::MAX, 0),
+            (vec!["text", &*first, &*last], u64::MAX, 1),
+        ] {
+            let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+            assert_eq!(free_boundary(&parts, number), boundary(free));
+        }
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Search and Find: in the mailbox, and in the address list.
 
 use eas::commands::{
-    Conditions, FindAnswer, FindCriterion, FindProperties, FindRequest, FindResponse, FindResult,
-    FoundMessage, GalEntry, ItemData, MailboxQuery, SearchAnswer, SearchProperties, SearchRequest,
-    SearchResult, SearchStore,
+    Body, Conditions, FindAnswer, FindCriterion, FindProperties, FindRequest, FindResponse,
+    FindResult, FoundMessage, GalEntry, ItemData, MailboxQuery, SearchAnswer, SearchProperties,
+    SearchRequest, SearchResult, SearchStore,
 };
 use eas::status::{FindStatus, GlobalStatus, SearchStatus};
 
 use super::bodies::{BODIES_IN_AN_ANSWER, Form};
 use super::{Call, Outcome, Refusal};
+use crate::body::to_text;
 use crate::store::{
     Condition, DRAFTS, Found, MailboxSearch, Operation, SearchQuery, SearchRefusal, StoreReply,
     unix_millis,
@@ -80,9 +81,11 @@ impl Call<'_> {
                 if size(&query) > MAX_QUERY {
                     return self.search_failed(SearchStatus::TooComplex);
                 }
-                let form = Form::of_search(request.body);
-                if !form.is_valid() {
-                    return self.search_failed(SearchStatus::InvalidRequest);
+                let form = Form::of_search(&request);
+                if let Err(status) = form.check() {
+                    return self.search_failed(
+                        status.map_or(SearchStatus::InvalidRequest, SearchStatus::Common),
+                    );
                 }
                 let found = self.found(MailboxSearch {
                     query,
@@ -337,7 +340,8 @@ fn find_result(found: Found) -> FindResult<'static> {
     }
 }
 
-fn preview(text: &str) -> String {
+fn preview(body: &Body<'_>) -> String {
+    let text = to_text(body.body_type, &body.text);
     text.chars().take(FoundMessage::PREVIEW).collect()
 }
 

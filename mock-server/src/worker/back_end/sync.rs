@@ -3,18 +3,23 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use eas::ProtocolVersion;
 use eas::commands::{
-    Change, ClientCommand, CollectionAnswer, CommandResponse, Skipped, SyncAnswer, SyncCollection,
-    SyncRequest,
+    Body, Change, ClientCommand, CollectionAnswer, CommandResponse, Elements, ItemChange, ItemData,
+    Skipped, SyncAnswer, SyncCollection, SyncRequest,
 };
-use eas::status::SyncStatus;
+use eas::status::{GlobalStatus, SyncStatus};
+use eas::wbxml::{air_sync_base, calendar, contacts, contacts2};
 use tokio::time::{Instant, sleep_until};
 
 use super::bodies::{BODIES_IN_AN_ANSWER, Form};
 use super::content::owned;
 use super::{Call, Outcome, Refusal, answers};
+use crate::body::{HTML, PLAIN, notes};
 use crate::lock;
-use crate::store::{ItemCommand, ItemResponse, Operation, StoreReply, SyncOutcome, SyncPart, Told};
+use crate::store::{
+    ItemCommand, ItemResponse, Named, Operation, StoreReply, SyncOutcome, SyncPart, Told,
+};
 use crate::worker::pings::Wake;
 
 /// The window of a Sync that names none (ASCMD 2.2.3.199).
@@ -26,7 +31,7 @@ impl Call<'_> {
     pub(super) async fn sync(&self) -> Outcome {
         self.worker.syncs.fetch_add(1, Ordering::Relaxed);
         let started = Instant::now();
-        let operation = match self.sync_operation()? {
+        let operation = match self.sync_operation().await? {
             Ok(operation) => operation,
             Err(answer) => return self.body(answer.encode(self.version)?),
         };
@@ -84,11 +89,11 @@ impl Call<'_> {
     }
 
     /// What to ask of the store, or what is wrong with the request.
-    fn sync_operation(&self) -> Result<Result<Operation, SyncAnswer<'static>>, Refusal> {
+    async fn sync_operation(&self) -> Result<Result<Operation, SyncAnswer<'static>>, Refusal> {
         if self.body.is_empty() {
             return Ok(Ok(Operation::RepeatSync));
         }
-        let request = SyncRequest::decode(self.body)?;
+        let (request, elements) = self.sync_request().await?;
         if request.collections.is_empty() && !request.partial {
             return Ok(Err(SyncAnswer::failed(SyncStatus::ProtocolError)));
         }
@@ -103,11 +108,15 @@ impl Call<'_> {
             Ok(hang) => hang,
             Err(answer) => return Ok(Err(answer)),
         };
-        let is_wrong = request.collections.iter().any(is_refused);
-        if is_wrong || request.operations() > SyncRequest::MAX_OPERATIONS {
+        let checked: Result<(), SyncStatus> = request.collections.iter().try_for_each(check);
+        if let Err(status) = checked {
+            return Ok(Err(SyncAnswer::failed(status)));
+        }
+        if request.operations() > SyncRequest::MAX_OPERATIONS {
             return Ok(Err(SyncAnswer::failed(SyncStatus::ProtocolError)));
         }
-        let parts = request.collections.iter().map(|part| self.sync_part(part));
+        let parts = request.collections.iter().zip(&elements);
+        let parts = parts.map(|(part, elements)| self.sync_part(part, elements));
         Ok(Ok(Operation::Sync {
             parts: parts.collect::<Result<_, _>>()?,
             window: request
@@ -116,6 +125,32 @@ impl Call<'_> {
             hang,
             partial: request.partial,
         }))
+    }
+
+    /// The request, and the elements that its items name. Items with nothing but elements that all
+    /// classes share are of the class of their folder, which the store knows.
+    async fn sync_request(&self) -> Result<(SyncRequest<'_>, Vec<Vec<Elements>>), Refusal> {
+        let read = SyncRequest::decode_in(self.body, |_| None)?;
+        let unclear: Vec<String> = read
+            .0
+            .collections
+            .iter()
+            .zip(&read.1)
+            .filter(|(part, elements)| part.commands.iter().zip(*elements).any(is_unclear))
+            .map(|(part, _)| part.id.to_string())
+            .collect();
+        if unclear.is_empty() {
+            return Ok(read);
+        }
+        let classes = match self.ask(Operation::Classes(unclear.clone())).await? {
+            StoreReply::Classes(classes) => classes,
+            _ => return Err(Refusal::Status(GlobalStatus::ServerError)),
+        };
+        let class_of = |id: &str| {
+            let place = unclear.iter().position(|one| one == id)?;
+            classes.get(place).copied().flatten()
+        };
+        Ok(SyncRequest::decode_in(self.body, class_of)?)
     }
 
     /// How many seconds a Sync may hang; Status 14 names the nearest value that is accepted.
@@ -153,11 +188,16 @@ impl Call<'_> {
         size.min(self.worker.config.max_window)
     }
 
-    fn sync_part(&self, part: &SyncCollection<'_>) -> Result<SyncPart, Refusal> {
-        let commands = part.commands.iter().map(|command| {
-            let draft = self.draft(command)?;
+    fn sync_part(
+        &self,
+        part: &SyncCollection<'_>,
+        elements: &[Elements],
+    ) -> Result<SyncPart, Refusal> {
+        let commands = part.commands.iter().zip(elements);
+        let commands = commands.map(|(command, elements)| {
+            let draft = self.draft(command, elements)?;
             draft.map_or_else(
-                || item_command(command),
+                || item_command(command, elements, self.version),
                 |draft| Ok(ItemCommand::Draft(Box::new(draft))),
             )
         });
@@ -169,6 +209,7 @@ impl Call<'_> {
             options: part.options.clone(),
             has_conversation_mode: part.conversation_mode.is_some(),
             deletes_as_moves: part.deletes_as_moves.unwrap_or(true),
+            supported: part.supported.as_ref().map(known_elements),
             commands: commands.collect::<Result<_, _>>()?,
         })
     }
@@ -186,17 +227,80 @@ impl Call<'_> {
 }
 
 /// A command of a device as the store gets it.
-pub(in crate::worker) fn item_command(command: &ClientCommand<'_>) -> Result<ItemCommand, Refusal> {
+pub(in crate::worker) fn item_command(
+    command: &ClientCommand<'_>,
+    elements: &Elements,
+    version: ProtocolVersion,
+) -> Result<ItemCommand, Refusal> {
     Ok(match command {
         ClientCommand::Add {
             client_id, data, ..
-        } => ItemCommand::Add(client_id.to_string(), Box::new(owned(data)?)),
+        } => ItemCommand::Add(client_id.to_string(), Box::new(storable(owned(data)?))),
         ClientCommand::Change {
             server_id, change, ..
-        } => ItemCommand::Change(server_id.to_string(), Box::new(owned(change)?)),
+        } => {
+            let change = match owned(change)? {
+                ItemChange::Data(data) => ItemChange::Data(storable(data)),
+                marks => marks,
+            };
+            // From 16.0 on every element of an appointment that is absent stays (MS-ASCAL 3.1.5.3).
+            let is_appointment = matches!(change, ItemChange::Data(ItemData::Calendar(_)));
+            let named = Named {
+                elements: elements.clone(),
+                others_stay: is_appointment && version >= ProtocolVersion::V16_0,
+            };
+            ItemCommand::Change(server_id.to_string(), Box::new(change), named)
+        }
         ClientCommand::Delete { server_id } => ItemCommand::Delete(server_id.to_string()),
         ClientCommand::Fetch { server_id } => ItemCommand::Fetch(server_id.to_string()),
     })
+}
+
+/// An item with nothing of its body but text and type. One whose body the store cannot put into other
+/// forms is [`ItemData::Other`], which the store refuses.
+fn storable(mut data: ItemData<'static>) -> ItemData<'static> {
+    if let Some(body) = notes(&mut data) {
+        if ![PLAIN, HTML].contains(&body.body_type) {
+            return ItemData::Other;
+        }
+        *body = Body {
+            body_type: body.body_type,
+            ..Body::from(std::mem::take(&mut body.text))
+        };
+    }
+    data
+}
+
+/// Whether a command has content, and what it is of cannot be told without its folder.
+fn is_unclear((command, elements): (&ClientCommand<'_>, &Elements)) -> bool {
+    let is_unclear = match command {
+        ClientCommand::Add { data, .. } => *data == ItemData::Other,
+        ClientCommand::Change { change, .. } => {
+            matches!(
+                change,
+                ItemChange::Nothing | ItemChange::Data(ItemData::Other)
+            )
+        }
+        _ => false,
+    };
+    is_unclear && !elements.is_empty()
+}
+
+/// Elements that exist in the classes that have ghosted ones.
+fn known_elements(elements: &Elements) -> Elements {
+    let pages = [
+        contacts::FILE_AS.page(),
+        contacts2::NICK_NAME.page(),
+        calendar::SUBJECT.page(),
+        air_sync_base::BODY.page(),
+    ];
+    let mut known = Elements::default();
+    for tag in elements.iter() {
+        if pages.contains(&tag.page()) && tag.info().is_some() {
+            known.add(tag);
+        }
+    }
+    known
 }
 
 /// The folders of a Sync that found nothing.
@@ -210,21 +314,39 @@ fn watched(outcomes: &[SyncOutcome]) -> Vec<u32> {
         .collect()
 }
 
-/// Whether a collection asks for what no collection has (Status 4): changes with key 0
-/// (ASCMD 2.2.3.84), or options with other values than the specification's.
-fn is_refused(part: &SyncCollection<'_>) -> bool {
+/// The id of the recipient cache, which the mock has not.
+pub(super) const RECIPIENT_CACHE: &str = "RI";
+
+/// Refuses what no collection can be asked for: with key 0 changes (ASCMD 2.2.3.84) and commands, with
+/// another key ghosted elements (ASCMD 2.2.3.179), and options with other values than the specification's.
+fn check(part: &SyncCollection<'_>) -> Result<(), SyncStatus> {
     /// Conflict: the client wins, or the server does (ASCMD 2.2.3.34).
     const CONFLICT: std::ops::RangeInclusive<u8> = 0..=1;
     /// MIMETruncation (ASCMD 2.2.3.111).
     const MIME_TRUNCATION: std::ops::RangeInclusive<u8> = 0..=8;
-    let has_bad_options = part.options.as_ref().is_some_and(|options| {
-        !Form::of_sync(options).is_valid()
-            || options.conflict.is_some_and(|one| !CONFLICT.contains(&one))
-            || options
-                .mime_truncation
-                .is_some_and(|one| !MIME_TRUNCATION.contains(&one))
-    });
-    has_bad_options || (part.sync_key == "0" && part.get_changes == Some(true))
+    let is_wrong = match &*part.sync_key {
+        "0" => part.get_changes == Some(true) || !part.commands.is_empty(),
+        _ => part.supported.is_some(),
+    };
+    if is_wrong {
+        return Err(SyncStatus::ProtocolError);
+    }
+    let Some(options) = &part.options else {
+        return Ok(());
+    };
+    Form::of_sync(options)
+        .check()
+        .map_err(|status| status.map_or(SyncStatus::ProtocolError, SyncStatus::Common))?;
+    let is_wrong = options.conflict.is_some_and(|one| !CONFLICT.contains(&one))
+        || options
+            .mime_truncation
+            .is_some_and(|one| !MIME_TRUNCATION.contains(&one))
+        // ASCMD 2.2.3.103.2
+        || options.max_items.is_some() && part.id != RECIPIENT_CACHE;
+    match is_wrong {
+        true => Err(SyncStatus::ProtocolError),
+        false => Ok(()),
+    }
 }
 
 impl Call<'_> {
@@ -315,24 +437,33 @@ impl Call<'_> {
         body_room: &mut usize,
     ) -> Result<CommandResponse<'static>, Refusal> {
         Ok(match response {
-            ItemResponse::Added(client_id, server_id) => CommandResponse::Add {
+            ItemResponse::Added(client_id, server_id, attachments) => CommandResponse::Add {
                 client_id: client_id.into(),
                 server_id: Some(server_id.into()),
                 status: SyncStatus::Success,
+                attachments,
+            },
+            ItemResponse::Changed(server_id, attachments) => CommandResponse::Change {
+                server_id: server_id.into(),
+                status: SyncStatus::Success,
+                attachments,
             },
             ItemResponse::Done(client_id) => CommandResponse::Add {
                 client_id: client_id.into(),
                 server_id: None,
                 status: SyncStatus::Success,
+                attachments: Vec::new(),
             },
             ItemResponse::NotAdded(client_id, status) => CommandResponse::Add {
                 client_id: client_id.into(),
                 server_id: None,
                 status: SyncStatus::from_code(status),
+                attachments: Vec::new(),
             },
             ItemResponse::NotChanged(server_id, status) => CommandResponse::Change {
                 server_id: server_id.into(),
                 status: SyncStatus::from_code(status),
+                attachments: Vec::new(),
             },
             ItemResponse::NotFetched(server_id, status) => CommandResponse::Fetch {
                 server_id: server_id.into(),
