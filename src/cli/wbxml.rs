@@ -9,6 +9,7 @@ use eas::wbxml::{from_xml, to_xml};
 use super::hexadecimal::{from_base64, from_hex};
 use super::{Exit, print_or_fail};
 use crate::terminal::say;
+use crate::text::{decode, decode_any};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -22,8 +23,8 @@ enum Direction {
     Decode {
         /// File; without one, standard input.
         file: Option<PathBuf>,
-        /// The input is hexadecimal, as in logs: `03016a`, `3 1 6a`, `0x03, 0x01`, `03:01`, or lines of
-        /// a hex dump with offsets.
+        /// The input is hexadecimal, as in logs: `03016a`, `3 1 6a`, `0x03, 0x01`, `03:01`, `"\\x03\\x01"`, or
+        /// lines of a hex dump with offsets, such as those of hexdump, xxd, Wireshark and Format-Hex.
         #[arg(long)]
         hex: bool,
         /// The input is base64.
@@ -44,14 +45,16 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
     let done = match &arguments.direction {
         Direction::Decode { file, hex, base64 } => read(file.as_deref())
             .and_then(|bytes| match (hex, base64) {
-                (true, _) => from_hex(&String::from_utf8_lossy(&bytes)),
-                (_, true) => from_base64(&String::from_utf8_lossy(&bytes)),
+                (true, _) => from_hex(&decode_any(&bytes)),
+                (_, true) => from_base64(&decode_any(&bytes)),
                 _ => Ok(bytes),
             })
-            .and_then(|body| to_xml(&body).map_err(|error| error.to_string()))
+            .and_then(|body| {
+                to_xml(&body).map_err(|error| format!("{error}{}", hint(*hex || *base64, &body)))
+            })
             .map(|xml| print_or_fail(&xml, Exit::Passed)),
         Direction::Encode { file, hex } => read(file.as_deref())
-            .and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()))
+            .and_then(|bytes| decode(&bytes))
             .and_then(|xml| from_xml(&xml).map_err(|error| error.to_string()))
             .map(|body| {
                 if *hex {
@@ -64,6 +67,21 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
         say(&format!("error: {problem}"));
         Exit::Usage
     })
+}
+
+/// What to try if the input is not the bytes but a text that stands for them.
+fn hint(is_text: bool, input: &[u8]) -> &'static str {
+    let is_wbxml = |body: Result<Vec<u8>, String>| body.is_ok_and(|body| to_xml(&body).is_ok());
+    let text = decode_any(input);
+    if is_text {
+        ""
+    } else if is_wbxml(from_hex(&text)) {
+        "; the input is hexadecimal: add --hex"
+    } else if is_wbxml(from_base64(&text)) {
+        "; the input is base64: add --base64"
+    } else {
+        ""
+    }
 }
 
 fn read(file: Option<&Path>) -> Result<Vec<u8>, String> {

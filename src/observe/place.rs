@@ -265,7 +265,7 @@ mod tests {
             }
             file.write_all(&encode("last\r\n")).unwrap();
             let read = read_file(file.path(), None, Format::Perfmon).unwrap();
-            let text = super::super::format::decode(&read.unwrap().1);
+            let text = crate::text::decode_any(&read.unwrap().1);
             let lines: Vec<&str> = text.lines().collect();
             assert_eq!((lines[0], lines[1].len()), ("heading", 998));
             assert_eq!(lines.last(), Some(&"last"));

@@ -351,12 +351,9 @@ impl<'a> Section<'a> {
             }
             /// Below this similarity a suggestion misleads.
             const SIMILAR: f64 = 0.75;
-            let nearest = nearest(name, known.iter().copied());
-            let hint = match nearest {
-                Some((likeness, other)) if likeness >= SIMILAR => {
-                    format!("did you mean `{other}`?")
-                }
-                _ => {
+            let hint = match nearest(name, known.iter().copied(), SIMILAR) {
+                Some(other) => format!("did you mean `{other}`?"),
+                None => {
                     let list: Vec<&str> = known.iter().copied().collect();
                     format!("known here are {}", list.join(", "))
                 }
@@ -419,17 +416,74 @@ fn kind(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// The known name that is most like this one, and how like it is (Jaro–Winkler, 0 to 1). A name that is much longer
-/// than any known one is compared with none, because the comparison takes quadratic time.
+/// The known name that is most like this one, if the two are as similar as `least` (Jaro–Winkler, 0 to 1). A name
+/// that is much longer than any known one is compared with none, because the comparison takes quadratic time.
 pub(super) fn nearest<'a>(
     name: &str,
     known: impl Iterator<Item = &'a str>,
-) -> Option<(f64, &'a str)> {
+    least: f64,
+) -> Option<&'a str> {
     const LONGEST: usize = 100;
     if name.len() > LONGEST {
         return None;
     }
     known
+        .filter(|other| most_similar(name, other) + f64::EPSILON >= least)
         .map(|other| (strsim::jaro_winkler(name, other), other))
         .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(similarity, _)| *similarity >= least)
+        .map(|(_, other)| other)
+}
+
+/// An upper bound of the similarity (Jaro–Winkler) of two names, in linear time: as if all letters that both have
+/// stood in the same order.
+fn most_similar(one: &str, other: &str) -> f64 {
+    /// A letter's counter is its code modulo this; letters that share one only raise the bound.
+    const COUNTERS: usize = 64;
+    /// Letters at the beginning that raise the similarity, and by how much each.
+    const PREFIX: (usize, f64) = (4, 0.1);
+    let mut left = [0_u8; COUNTERS];
+    let at = |letter: char| letter as usize % COUNTERS;
+    let mut length = 0;
+    for letter in one.chars() {
+        left[at(letter)] = left[at(letter)].saturating_add(1);
+        length += 1;
+    }
+    let (mut common, mut other_length) = (0, 0);
+    for letter in other.chars() {
+        other_length += 1;
+        if let Some(fewer) = left[at(letter)].checked_sub(1) {
+            left[at(letter)] = fewer;
+            common += 1;
+        }
+    }
+    if common == 0 {
+        return 0.0;
+    }
+    let common = f64::from(common);
+    let jaro = (common / f64::from(length) + common / f64::from(other_length) + 1.0) / 3.0;
+    let same = one.chars().zip(other.chars()).take(PREFIX.0);
+    let prefix = same.take_while(|(a, b)| a == b).count() as f64;
+    jaro + PREFIX.1 * prefix * (1.0 - jaro)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn the_bound_of_a_similarity_is_never_below_it(
+            one in "[a-e._ü]{0,12}",
+            other in "[a-e._ü]{0,12}",
+        ) {
+            let similarity = strsim::jaro_winkler(&one, &other);
+            proptest::prop_assert!(
+                one.is_empty() || most_similar(&one, &other) >= similarity - 1e-9,
+                "{similarity}"
+            );
+            let nearest = nearest(&one, [&*other].into_iter(), 0.75);
+            proptest::prop_assert_eq!(nearest.is_some(), similarity >= 0.75 && !one.is_empty());
+        }
+    }
 }

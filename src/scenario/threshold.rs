@@ -2,6 +2,7 @@
 //! `pings_cut < 5%`, `stranded.max.recovered < 20`.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -148,7 +149,7 @@ const GAUGES: [&str; 19] = [
 ];
 
 /// Every name a threshold may begin with.
-fn known() -> Vec<String> {
+static KNOWN: LazyLock<Vec<String>> = LazyLock::new(|| {
     let metrics = Metric::ALL.iter().map(|metric| metric.as_str().to_owned());
     let counters = Counter::ALL
         .iter()
@@ -168,6 +169,19 @@ fn known() -> Vec<String> {
         .chain(mails)
         .chain(["failing".to_owned()])
         .collect()
+});
+
+/// Whether a threshold may begin with this name.
+fn is_known(name: &str) -> bool {
+    KNOWN.iter().any(|known| known == name)
+}
+
+/// Why a text is no figure.
+enum Wrong {
+    /// Nothing has this name.
+    Unknown(String),
+    /// In words.
+    Problem(String),
 }
 
 /// Reads a threshold.
@@ -200,6 +214,13 @@ pub fn parse_threshold(text: &str) -> Result<Threshold, String> {
 }
 
 fn figure(text: &str) -> Result<(Figure, Option<PhaseKind>), String> {
+    read_figure(text).map_err(|wrong| match wrong {
+        Wrong::Unknown(name) => unknown(&name),
+        Wrong::Problem(problem) => problem,
+    })
+}
+
+fn read_figure(text: &str) -> Result<(Figure, Option<PhaseKind>), Wrong> {
     let mut name = text.to_owned();
     for (alias, meant) in ALIASES {
         if name == alias || name.starts_with(&format!("{alias}.")) {
@@ -221,21 +242,25 @@ fn figure(text: &str) -> Result<(Figure, Option<PhaseKind>), String> {
         name = rest.to_owned();
     }
     let needs = |example: &str| {
-        format!(
+        Wrong::Problem(format!(
             "`{name}` needs a statistic: p50, p95, p99, p999, mean, max, such as {name}.{example}"
-        )
+        ))
     };
     let none = |figure: Figure| match statistic {
         None => Ok(figure),
-        Some(_) => Err(format!("`{name}` is a count and has no statistic")),
+        Some(_) => Err(Wrong::Problem(format!(
+            "`{name}` is a count and has no statistic"
+        ))),
     };
     let is_level = GAUGES.contains(&name.as_str())
         || is_use(&name)
-        || known().contains(&name) && (name.starts_with("server.") || name.starts_with("tcp."))
+        || is_known(&name) && (name.starts_with("server.") || name.starts_with("tcp."))
         || name.starts_with("custom.");
     let figure = if Metric::parse(&name).is_some() {
         match statistic {
-            Some(Statistic::Last) => Err(format!("`{name}` is a latency and has no last value")),
+            Some(Statistic::Last) => Err(Wrong::Problem(format!(
+                "`{name}` is a latency and has no last value"
+            ))),
             Some(statistic) => Ok(Figure::Latency(name, statistic)),
             None => Err(needs("p95")),
         }
@@ -248,27 +273,30 @@ fn figure(text: &str) -> Result<(Figure, Option<PhaseKind>), String> {
         .filter(|which| MAILS.contains(which))
     {
         if phase.is_some() {
-            return Err("mails are counted for the whole run, not for a phase".to_owned());
+            return Err(Wrong::Problem(
+                "mails are counted for the whole run, not for a phase".to_owned(),
+            ));
         }
         none(Figure::Mails(which.to_owned()))
     } else if is_level {
         match statistic {
-            Some(Statistic::Count) => Err(format!("`{name}` is a level and has no count")),
+            Some(Statistic::Count) => Err(Wrong::Problem(format!(
+                "`{name}` is a level and has no count"
+            ))),
             Some(statistic) => Ok(Figure::Level(name, statistic)),
-            None => Err(format!(
+            None => Err(Wrong::Problem(format!(
                 "`{name}` needs a statistic: p50, mean, max or last, such as {name}.max"
-            )),
+            ))),
         }
     } else {
-        Err(unknown(&name))
+        Err(Wrong::Unknown(name))
     };
     figure.map(|figure| (figure, phase))
 }
 
 fn unknown(name: &str) -> String {
-    let known = known();
     if let Some((rest, last)) = name.rsplit_once('.')
-        && (known.iter().any(|one| one == rest) || figure(rest).is_ok())
+        && (is_known(rest) || read_figure(rest).is_ok())
     {
         let statistics = ["p50", "p95", "p99", "mean", "max", "last", "count"];
         let phases = PhaseKind::ALL.iter().map(|(name, _)| *name);
@@ -282,11 +310,11 @@ fn unknown(name: &str) -> String {
             )
         );
     }
-    match super::reader::nearest(name, known.iter().map(AsRef::as_ref)) {
-        Some((likeness, other)) if likeness >= 0.8 => {
-            format!("unknown figure `{name}`; did you mean `{other}`?")
-        }
-        _ => {
+    /// Below this similarity a suggestion misleads.
+    const SIMILAR: f64 = 0.8;
+    match super::reader::nearest(name, KNOWN.iter().map(AsRef::as_ref), SIMILAR) {
+        Some(other) => format!("unknown figure `{name}`; did you mean `{other}`?"),
+        None => {
             let metrics: Vec<&str> = Metric::ALL.iter().map(|metric| metric.as_str()).collect();
             format!(
                 "unknown figure `{name}`; known are the latencies {}, the counts and gauges of \
@@ -427,6 +455,17 @@ mod tests {
 
     fn read(text: &str) -> Threshold {
         parse_threshold(text).unwrap_or_else(|problem| panic!("{text}: {problem}"))
+    }
+
+    /// Each name before a dot might be a figure; looking at them one after another must not recurse.
+    #[test]
+    fn a_name_of_a_million_parts_is_unknown() {
+        let error = parse_threshold(&format!("{}x < 1", "a.".repeat(1_000_000))).unwrap_err();
+        assert!(
+            error.starts_with("unknown figure `a.a."),
+            "{}",
+            &error[..80]
+        );
     }
 
     #[test]

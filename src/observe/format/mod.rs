@@ -12,14 +12,13 @@ mod net_tcp_connection;
 mod netstat;
 mod perfmon;
 mod sockets;
-mod text;
 mod values;
 
 use crate::measure::Gauges;
 use crate::scenario::Format;
+use crate::text::decode_any as decode;
 
 pub use perfmon::{History, history};
-pub(super) use text::decode;
 pub(super) use values::meant;
 
 /// Which of a server's figures are meant.
