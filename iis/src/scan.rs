@@ -90,7 +90,10 @@ impl<'t> Scan<'t> {
             };
             let scope = match open.last() {
                 Some(parent) => self.scope(*parent, place, attributes),
-                None if place.element == "configuration" => Scope::Configuration,
+                None if place.element == "configuration" => {
+                    self.check(&attributes);
+                    Scope::Configuration
+                }
                 None => return Err(Draft::new(place.offset, place.element, NO_CONFIGURATION)),
             };
             complete &= scope != Scope::Unread;
@@ -281,9 +284,12 @@ impl<'t> Scan<'t> {
         if (has_value || place.element == "clear")
             && let Some(layer) = self.owned(owner)
         {
+            let is_there = attributes.iter().any(|one| one.name == "value");
             for attribute in &attributes {
-                let is_value = has_value && nearest(attribute.name, ["value"]).is_some();
-                if !is_value && !is_anywhere(attribute.name) {
+                // Where there is no value, a misspelt one is a problem of its own.
+                let is_value = attribute.name == "value"
+                    || !is_there && nearest(attribute.name, ["value"]).is_some();
+                if !(has_value && is_value) && !is_anywhere(attribute.name) {
                     layer.unknown_attribute(attribute);
                 }
             }

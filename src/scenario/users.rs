@@ -236,6 +236,15 @@ impl Columns {
     }
 }
 
+/// What stands between the cells: a spreadsheet program writes semicolons where its language has a decimal comma.
+/// No column's name has any of these letters, so the heading decides.
+fn separator(text: &str) -> u8 {
+    let heading = text.lines().next().unwrap_or_default();
+    let count = |letter: &u8| heading.bytes().filter(|byte| byte == letter).count();
+    let most = [b'\t', b';', b','].into_iter().max_by_key(count);
+    most.unwrap_or(b',')
+}
+
 impl UserRows {
     /// Reads a file with a header line that has `user` and may have `password`.
     ///
@@ -249,10 +258,12 @@ impl UserRows {
     }
 
     fn parse(file: &str, text: &str) -> Result<Self, String> {
+        let text = text.trim_start_matches('\u{feff}');
         let mut reader = csv::ReaderBuilder::new()
             .flexible(true)
             .trim(csv::Trim::Headers)
-            .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+            .delimiter(separator(text))
+            .from_reader(text.as_bytes());
         let headers = reader
             .headers()
             .map_err(|error| format!("{file}:1: {error}"))?;
@@ -403,6 +414,25 @@ mod tests {
         let both = certificate("certificate,user\n/c/x.pem,x\n");
         assert_eq!(both.certificate, Path::new("/c/x.pem"));
         assert_eq!(both.key, both.certificate);
+    }
+
+    #[test]
+    fn a_users_file_may_have_commas_semicolons_or_tabs() {
+        let text = "user,password\nanna,\"p,;\"\nbert,x;y\n";
+        let rows = |text: &str| {
+            let rows = UserRows::parse("u.csv", text).unwrap().rows;
+            let rows = rows.into_iter().map(|row| (row.user, row.password));
+            rows.collect::<Vec<_>>()
+        };
+        let expected = rows(text);
+        assert_eq!(expected[1].1.as_deref(), Some("x;y"));
+        for text in [
+            "user;password\nanna;\"p,;\"\nbert;\"x;y\"\n",
+            "user\tpassword\nanna\tp,;\nbert\tx;y\n",
+        ] {
+            assert_eq!(rows(text), expected, "{text}");
+        }
+        assert_eq!(rows("user\na;b\n")[0].0, "a;b");
     }
 
     #[test]

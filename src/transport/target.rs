@@ -146,6 +146,7 @@ impl Target {
             host: host.trim_matches(['[', ']']).to_owned(),
             port: parsed
                 .port_or_known_default()
+                .filter(|port| *port > 0)
                 .ok_or_else(|| fail("it has no port"))?,
             path,
         })
@@ -208,6 +209,17 @@ mod tests {
             ("y", "https://mail.lab.example:444/eas/y"),
             ("../y", "https://mail.lab.example:444/y"),
             ("?a=1", "https://mail.lab.example:444/eas/x?a=1"),
+            // Steps above the root stay at it; a fragment is not sent.
+            ("../../../y", "https://mail.lab.example:444/y"),
+            ("/a/./b/../y", "https://mail.lab.example:444/a/y"),
+            ("y#top", "https://mail.lab.example:444/eas/y"),
+            ("#top", "https://mail.lab.example:444/eas/x?old=1"),
+            ("//other.example", "https://other.example:443/root"),
+            (
+                "HTTPS://Other.Example:8443/y",
+                "https://other.example:8443/y",
+            ),
+            ("https://[::1]/y", "https://[::1]:443/y"),
         ] {
             let there = here.follow(location, "/root").unwrap();
             assert_eq!(there.url(), expected, "{location}");
@@ -226,6 +238,8 @@ mod tests {
             "ftp://mail.lab.example/x",
             "https://a:b@mail.lab.example/x",
             "https://",
+            "https://mail.lab.example:0/x",
+            "https://mail.lab.example:65536/x",
             "not a URL",
         ] {
             assert!(here.follow(location, "/").is_err(), "{location}");

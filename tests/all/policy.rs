@@ -290,6 +290,17 @@ fn what_iis_refuses_in_a_real_configuration_is_found() {
             scheduled("<add value=\"03:00:00\" enabled=\"true\" />"),
             "unknown-setting",
         ),
+        // A misspelt attribute beside the right one.
+        (
+            periodic,
+            scheduled("<add value=\"03:00:00\" valu=\"04:00:00\" />"),
+            "unknown-setting",
+        ),
+        (
+            "<configuration>",
+            "<configuration configSource=\"all.config\">".to_owned(),
+            "config-source",
+        ),
         (
             periodic,
             scheduled("<time value=\"03:00:00\" />"),

@@ -29,6 +29,9 @@ const OTHER_NAMES: &[(&str, State)] = &[
     ("SCHLIESSEND", State::Closing),
     ("LISTEN", State::Listening),
     ("SYN_RCVD", State::SynReceived),
+    // As Microsoft's page on netstat spells them.
+    ("SYN_SEND", State::SynSent),
+    ("TIMED_WAIT", State::TimeWait),
     ("DELETE_TCB", State::Closed),
     // `-q` lists ports that are bound and not connected.
     ("BOUND", State::Closed),
@@ -341,6 +344,12 @@ Aktive Verbindungen
             "ABHOEREN",
         ] {
             assert_eq!(state(word), Some(State::Listening), "{word}");
+        }
+        assert_eq!(state("SYN_SEND"), Some(State::SynSent));
+        assert_eq!(state("TIMED_WAIT"), Some(State::TimeWait));
+        // No capture shows these, so nothing says that they are netstat's.
+        for word in ["ESCUCHANDO", "ÉCOUTE", "NASŁUCHIWANIE", "侦听"] {
+            assert_eq!(state(word), None, "{word}");
         }
         for word in [
             "ABH", "ABHXREN", "HÖREN", "WAR", "?", "", "ÖÖ", "4", "FIN_WAIT",

@@ -9,7 +9,7 @@ use super::super::instance::{W3wp, w3wp};
 use super::super::values::shown;
 use super::super::{FormatError, Gathered, Parsed, Scope, Together, remember, together};
 use super::counters::{COUNTERS, IDS, Instance, PERCENTS, english};
-use super::{BIASES, MARK, time};
+use super::{BIASES, MARK, has_mark, time};
 
 /// A column that is read.
 #[derive(Debug, Clone)]
@@ -66,14 +66,13 @@ impl RowError {
 impl Heading {
     pub(super) fn read(line: usize, text: &str, scope: &Scope) -> Result<Self, FormatError> {
         let is_quoted = text.trim_start().starts_with('"');
-        let separator = if text.matches("\";\"").count() > text.matches("\",\"").count() {
-            ';'
-        } else {
-            ','
-        };
+        let counts = |separator: &char| text.matches(&format!("\"{separator}\"")).count();
+        // Of as many, the last: a heading without counters has none of them.
+        let separator = ['\t', ';', ','].into_iter().max_by_key(counts);
+        let separator = separator.unwrap_or(',');
         let cells = cells(text.trim_start(), separator);
         let first = cells.first().map_or("", String::as_str);
-        if !first.starts_with(MARK) {
+        if !has_mark(first) {
             return Err(FormatError::new(
                 line,
                 format!(

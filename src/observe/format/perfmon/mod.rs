@@ -15,8 +15,14 @@ use crate::measure::Gauges;
 
 /// What every one of these files begins with.
 const MARK: &str = "(PDH-CSV 4.0)";
+/// The same with tabs, of `-f TSV`.
+const TAB_MARK: &str = "(PDH-TSV 4.0)";
 /// Minutes from local time to UTC: at most a day, which is more than any time zone has.
 const BIASES: std::ops::RangeInclusive<i32> = -1440..=1440;
+
+fn has_mark(text: &str) -> bool {
+    [MARK, TAB_MARK].iter().any(|mark| text.starts_with(mark))
+}
 
 /// `03/14/2026 03:00:15.020`, in every language.
 fn time(text: &str) -> Option<DateTime> {
@@ -37,7 +43,7 @@ fn segments(text: &str) -> Result<Vec<Segment<'_>>, FormatError> {
         if line.trim().is_empty() {
             continue;
         }
-        let is_heading = line.trim_start().trim_start_matches('"').starts_with(MARK);
+        let is_heading = has_mark(line.trim_start().trim_start_matches('"'));
         match segments.last_mut() {
             Some(segment) if !is_heading => segment.rows.push((index + 1, line)),
             // The first line is read as the heading even if it is none, so that the message shows it.

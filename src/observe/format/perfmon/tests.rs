@@ -381,4 +381,11 @@ fn what_a_spreadsheet_program_has_saved_again_gets_a_sentence() {
     // Semicolons and quotes together are perfmon's own.
     let semicolons = TEXT.replace("\",\"", "\";\"");
     assert_eq!(gauges(&semicolons), gauges(TEXT));
+    // So are tabs, under a mark of their own (`-f TSV`).
+    let tabs = TEXT.replace("\",\"", "\"\t\"");
+    let tabs = tabs.replace("(PDH-CSV 4.0)", "(PDH-TSV 4.0)");
+    assert_eq!(gauges(&tabs), gauges(TEXT));
+    let past = |text: &str| history(text.as_bytes(), &scope(), None).unwrap();
+    assert_eq!(past(&tabs), past(TEXT));
+    assert_eq!(past(&tabs).rows.len(), 2);
 }
