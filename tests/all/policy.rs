@@ -297,11 +297,6 @@ fn what_iis_refuses_in_a_real_configuration_is_found() {
             "unknown-setting",
         ),
         (
-            "<configuration>",
-            "<configuration configSource=\"all.config\">".to_owned(),
-            "config-source",
-        ),
-        (
             periodic,
             scheduled("<time value=\"03:00:00\" />"),
             "unknown-setting",

@@ -373,6 +373,9 @@ fn what_iis_refuses_is_noted_with_its_place() {
             "6 x Element",
         ]
     );
+    // A misspelt attribute beside the right one; without the right one it is a mistake.
+    let pools = scheduled("<schedule><add value='03:00:00' valu='04:00:00' /></schedule>");
+    assert_eq!(noted(&pools), ["4 add@valu Attribute"]);
     let text = file("<add name='P' />")
         .replace(
             "<applicationPools>",
@@ -381,12 +384,14 @@ fn what_iis_refuses_is_noted_with_its_place() {
         .replace(
             "<system.applicationHost>",
             "<system.applicationHost configSource='x'>",
-        );
+        )
+        .replace("<configuration>", "<configuration configSource='y'>");
     let pool = read_pool("a.config", text.as_bytes(), "P").unwrap();
     let places: Vec<&str> = pool.refused.iter().map(|refused| &*refused.place).collect();
     assert_eq!(
         places,
         [
+            "configuration@configSource",
             "system.applicationHost@configSource",
             "applicationPools@future"
         ]
