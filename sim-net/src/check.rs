@@ -193,3 +193,143 @@ fn check_way(connection: &Connection, side: Side, wrong: &mut impl FnMut(&str)) 
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::{io::AsyncWriteExt, time::Instant};
+
+    use super::*;
+    use crate::{Local, Path, SimListener, SimStream};
+
+    /// A network with a connection that has data under way, one in TIME_WAIT, and one that nobody
+    /// accepted yet.
+    async fn net() -> (SimNet, SimListener, Vec<SimStream>) {
+        let net = SimNet::new(1, Path::default());
+        let at = "10.0.0.2:443".parse().expect("an endpoint");
+        let listener = net.listen(at, 8).expect("free");
+        let local = Local::ephemeral("10.0.0.1".parse().expect("an address"));
+        let connect = || net.connect(local.clone(), at);
+        let mut client = connect().await.expect("connected");
+        let server = listener.accept().await.expect("accepted").0;
+        let closed = connect().await.expect("connected");
+        drop(listener.accept().await.expect("accepted"));
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        drop(closed);
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let waiting = connect().await.expect("connected");
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        client.write_all(b"under way").await.expect("written");
+        (net, listener, vec![client, server, waiting])
+    }
+
+    type Damage = fn(&mut Inner);
+
+    /// Connection 0 is open, 1 is in TIME_WAIT at the server, 2 is queued.
+    const DAMAGES: [(&str, Damage); 14] = [
+        ("sockets were opened", |inner| inner.census.opened += 1),
+        ("counted were", |inner| {
+            let at = "10.0.0.1:1".parse().expect("an endpoint");
+            inner.census.change(at, at, State::Closed, State::LastAck);
+        }),
+        ("is taken towards", |inner| {
+            let at = "10.0.0.1:1".parse().expect("an endpoint");
+            inner.taken.insert(at, at, (0, CLIENT));
+        }),
+        ("sockets have", |inner| {
+            let (local, remote, socket) = inner.taken.iter().next().expect("some");
+            inner.taken.remove(local, remote, socket);
+        }),
+        ("expects a connection that is gone", |inner| {
+            listener(inner).pending.insert(0);
+        }),
+        ("queues a connection that is gone", |inner| {
+            listener(inner).queue.push_back(99);
+        }),
+        ("more than its backlog", |inner| listener(inner).backlog = 0),
+        ("is gone and still known", |inner| {
+            let at = "10.0.0.1:1".parse().expect("an endpoint");
+            let path = Path::default();
+            let gone = Connection::new([at, at], [&path, &path], 1, Instant::now());
+            inner.connections.insert(99, Box::new(gone));
+        }),
+        ("is not planned", |inner| inner.events.clear()),
+        ("events are planned", |inner| {
+            inner.schedule(
+                Instant::now() + crate::System::LINUX.time_wait,
+                0,
+                0,
+                What::Timer,
+            );
+        }),
+        ("somebody waits for it", |inner| {
+            end(inner, 1, SERVER).reader = Some(Waker::noop().clone());
+        }),
+        ("data that nobody will read", |inner| {
+            end(inner, 1, SERVER).received.push(vec![1]);
+        }),
+        ("nothing ends its state", |inner| {
+            end(inner, 1, SERVER).timer = None
+        }),
+        ("bytes are in its window", |inner| {
+            inner.connections.get_mut(&0).expect("open").ways[CLIENT].used += 1;
+        }),
+    ];
+
+    fn listener(inner: &mut Inner) -> &mut crate::listener::Listener {
+        inner.listeners.values_mut().next().expect("one")
+    }
+
+    fn end(inner: &mut Inner, id: Id, side: Side) -> &mut crate::end::End {
+        &mut inner.connections.get_mut(&id).expect("known").ends[side]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sound_network_has_nothing_to_report() {
+        let (net, _listener, _streams) = net().await;
+        assert_eq!(net.check(), [""; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_damage_is_reported() {
+        for (expected, damage) in DAMAGES {
+            let (net, listener, streams) = net().await;
+            damage(&mut net.shared.lock());
+            let found = net.check();
+            assert!(
+                found.iter().any(|found| found.contains(expected)),
+                "{expected:?} is missing in {found:?}"
+            );
+            // What is damaged is not closed.
+            std::mem::forget((net, listener, streams));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn segments_without_an_event_and_timers_without_a_reason_are_reported() {
+        let (net, listener, streams) = net().await;
+        {
+            let mut inner = net.shared.lock();
+            inner.connections.get_mut(&0).expect("open").ways[CLIENT]
+                .segments
+                .clear();
+            end(&mut inner, 0, SERVER).timer = Some((Instant::now(), 0));
+            end(&mut inner, 0, CLIENT).state = State::Closed;
+            inner.connections.get_mut(&0).expect("open").ways[CLIENT].space =
+                Some((Instant::now(), 0));
+        }
+        let found = net.check().join("\n");
+        for expected in [
+            "their event disagree",
+            "a timer runs",
+            "planned for its writer",
+        ] {
+            assert!(
+                found.contains(expected),
+                "{expected:?} is missing in {found}"
+            );
+        }
+        std::mem::forget((net, listener, streams));
+    }
+}

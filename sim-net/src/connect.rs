@@ -195,7 +195,7 @@ impl Inner {
             self.set_state(id, SERVER, State::SynReceived, now);
             Kind::SynAck
         } else {
-            Kind::Rst
+            Kind::Rst { answers: true }
         };
         self.send(id, SERVER, answer, now);
     }

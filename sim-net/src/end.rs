@@ -25,6 +25,14 @@ pub(crate) const fn other(side: Side) -> Side {
     1 - side
 }
 
+/// Longest time that is taken as it is given, a year: clocks and tokio's timers have their limits.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
+/// The moment that is this long after `now`.
+pub(crate) fn after(now: Instant, time: Duration) -> Instant {
+    now + time.min(LONGEST)
+}
+
 /// When an event is due; the number keeps the order of those due at the same time.
 pub(crate) type Key = (Instant, u64);
 
@@ -198,7 +206,8 @@ impl Way {
             *path.latency.start()
         } else {
             random.random_range(path.latency.clone())
-        };
+        }
+        .min(LONGEST);
         self.bandwidth = path.bandwidth.map(|bandwidth| bandwidth.max(1));
         // A value that is no number is no loss.
         self.loss = if path.loss > 0.0 {
@@ -242,7 +251,7 @@ impl Way {
     pub(crate) fn ends_with_rst(&self) -> bool {
         self.segments
             .back()
-            .is_none_or(|last| matches!(last.kind, Kind::Rst))
+            .is_none_or(|last| matches!(last.kind, Kind::Rst { .. }))
     }
 
     /// Space in the receiver's window as the sender knows it.

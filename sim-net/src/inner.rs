@@ -1,7 +1,7 @@
 //! The state of the network, and its events.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt, mem,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,6 +17,7 @@ use crate::{
     end::{CLIENT, Connection, Key, SERVER, Side, other},
     listener::Listener,
     ports::{Census, Taken},
+    segment::Segment,
     trace::{Happened, Trace},
 };
 
@@ -213,27 +214,37 @@ impl Inner {
         if state == State::Closed {
             self.wake(id, side);
             self.taken.remove(local, remote, (id, side));
-            self.purge(id, side);
+            self.purge(id, side, now);
         }
     }
 
-    /// Removes what a closed socket had sent and what it waits for. A RST stays under way.
-    fn purge(&mut self, id: Id, side: Side) {
+    /// Removes what a closed socket had sent and what it waits for.
+    fn purge(&mut self, id: Id, side: Side, now: Instant) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let alone = connection.ends[other(side)].state == State::Closed;
-        for way in [side, other(side)] {
-            if way == side || alone {
-                connection.ways[way].segments.clear();
-                if let Some(event) = connection.ways[way].event.take() {
-                    self.events.remove(&event);
-                }
-            }
-        }
         if let Some(space) = connection.ways[side].space.take() {
             self.events.remove(&space);
         }
+        let removed = self.clear(id, side);
+        if self.state(id, other(side)) == Some(State::Closed) {
+            self.clear(id, other(side));
+        }
+        for segment in removed {
+            self.unanswered(id, other(side), &segment.kind, now);
+        }
+    }
+
+    /// Removes what is under way in a direction.
+    pub(crate) fn clear(&mut self, id: Id, from: Side) -> VecDeque<Segment> {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return VecDeque::new();
+        };
+        let way = &mut connection.ways[from];
+        if let Some(event) = way.event.take() {
+            self.events.remove(&event);
+        }
+        mem::take(&mut way.segments)
     }
 
     /// Removes a connection of which nothing is left.

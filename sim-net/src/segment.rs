@@ -35,7 +35,10 @@ pub(crate) enum Kind {
     /// Confirms a FIN.
     FinAck,
     /// There is no such connection.
-    Rst,
+    Rst {
+        /// Whether it answers a segment, which is sent again if this does not arrive.
+        answers: bool,
+    },
 }
 
 impl Kind {
@@ -56,12 +59,7 @@ impl Kind {
             Self::Data(_) => "DATA",
             Self::Fin => "FIN",
             Self::FinAck => "FIN+ACK",
-            Self::Rst => "RST",
+            Self::Rst { .. } => "RST",
         }
-    }
-
-    /// Whether its sender does without an answer: the other end is who waits.
-    pub(crate) const fn confirms(&self) -> bool {
-        matches!(self, Self::Ack | Self::FinAck)
     }
 }

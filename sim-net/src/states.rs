@@ -1,13 +1,13 @@
 //! What arriving segments and closing programs do: the states of RFC 9293.
 
-use std::{io, mem, time::Duration};
+use std::{io, time::Duration};
 
 use tcp_table::State;
 use tokio::time::Instant;
 
 use crate::{
     config::System,
-    end::{Side, other},
+    end::{Side, after, other},
     inner::{Id, Inner, What},
     segment::Kind,
     trace::Happened,
@@ -27,9 +27,9 @@ impl Inner {
         self.trace(id, to, received, now);
         match (kind, state) {
             (Kind::Syn, _) => self.syn_arrived(id, now),
-            (Kind::Rst, _) => self.reset_arrived(id, to, state, now),
+            (Kind::Rst { .. }, _) => self.reset_arrived(id, to, state, now),
             (Kind::FinAck, State::Closed) => {}
-            (_, State::Closed) => self.send(id, to, Kind::Rst, now),
+            (_, State::Closed) => self.send(id, to, Kind::Rst { answers: true }, now),
             (Kind::SynAck, State::SynSent) => {
                 self.connected(id, to, now);
                 self.send(id, to, Kind::Ack, now);
@@ -136,7 +136,7 @@ impl Inner {
             return;
         };
         let system = self.system(connection.ends[side].local.ip());
-        let key = self.schedule(now + time(system), id, side, What::Timer);
+        let key = self.schedule(after(now, time(system)), id, side, What::Timer);
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.ends[side].timer = Some(key);
         }
@@ -178,19 +178,26 @@ impl Inner {
         };
         let way = &mut connection.ways[side];
         let latency = way.latency;
-        let mut segments = mem::take(&mut way.segments);
-        segments.retain(|segment| !segment.lost && segment.due <= now + latency);
         way.clear_line(now);
-        let alone = connection.ends[other(side)].state == State::Closed;
+        let mut kept = self.clear(id, side);
+        // Behind a gap nothing reaches the peer's program.
+        let arriving = kept
+            .iter()
+            .take_while(|segment| !segment.lost && segment.due <= now + latency)
+            .count();
+        let removed = kept.split_off(arriving);
         self.no_longer_pending(id, side);
         self.set_state(id, side, State::Closed, now);
-        if alone {
+        if self.state(id, other(side)) == Some(State::Closed) {
             return;
         }
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.ways[side].segments = segments;
+            connection.ways[side].segments = kept;
         }
-        self.send(id, side, Kind::Rst, now);
+        self.send(id, side, Kind::Rst { answers: false }, now);
+        for segment in removed {
+            self.unanswered(id, other(side), &segment.kind, now);
+        }
     }
 
     /// Sends FIN, unless that has happened.

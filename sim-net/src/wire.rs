@@ -1,8 +1,9 @@
 //! Segments under way: loss, partitions, sending again.
 
-use std::{io, time::Duration};
+use std::{collections::VecDeque, io, time::Duration};
 
 use rand::Rng;
+use tcp_table::State;
 use tokio::time::Instant;
 
 use crate::{
@@ -68,7 +69,9 @@ impl Inner {
         };
         segment.sent = now;
         segment.lost = blocked
-            || (loss > 0.0 && !matches!(segment.kind, Kind::Rst) && random.random_bool(loss));
+            || (loss > 0.0
+                && !matches!(segment.kind, Kind::Rst { .. })
+                && random.random_bool(loss));
         segment.refused = *forgotten == Some(Forgotten::Reset);
         let len = segment.kind.len();
         let sent = Happened::Sent {
@@ -93,7 +96,9 @@ impl Inner {
             Kind::Syn | Kind::SynAck => SYN_TIMEOUT,
             _ => {
                 let system = self.system(connection.ends[from].local.ip());
-                system.retransmission_timeout + connection.round_trip()
+                system
+                    .retransmission_timeout
+                    .saturating_add(connection.round_trip())
             }
         };
         segment.sent + timeout(first, segment.tries)
@@ -122,11 +127,14 @@ impl Inner {
         };
         let way = &mut connection.ways[from];
         way.event = None;
+        let closed = connection.ends[from].state == State::Closed;
         let Some(first) = way.segments.front_mut() else {
             return;
         };
         if first.lost {
             self.send_again(id, from, now);
+        } else if blocked && closed && !matches!(first.kind, Kind::Rst { .. }) {
+            self.drop_all_but_rst(id, from, now);
         } else if blocked {
             first.lost = true;
             let retry = self.retry_at(id, from, 0);
@@ -137,11 +145,46 @@ impl Inner {
             self.arm(id, from, now);
             if segment.refused {
                 self.refused(id, from, now);
+                self.unanswered(id, other(from), &segment.kind, now);
             } else {
                 self.arrive(id, from, segment.kind, now);
             }
         }
         self.arm(id, from, now);
+    }
+
+    /// An answer will never arrive. Who waits for it sends again what was answered, and learns so how
+    /// things stand.
+    pub(crate) fn unanswered(&mut self, id: Id, waiting: Side, answer: &Kind, now: Instant) {
+        let Some(state) = self.state(id, waiting) else {
+            return;
+        };
+        let again = match (answer, state) {
+            (Kind::Data(_) | Kind::Fin | Kind::Rst { answers: false }, _) => return,
+            (Kind::Syn | Kind::SynAck, _) | (_, State::Closed | State::TimeWait) => return,
+            (_, State::SynReceived) => Kind::SynAck,
+            (_, State::FinWait1 | State::Closing | State::LastAck) => Kind::Fin,
+            (Kind::Rst { .. }, State::SynSent) => Kind::Syn,
+            // What the data was does not matter to a socket that is gone.
+            (Kind::Rst { .. }, _) => Kind::Data(Vec::new()),
+            (Kind::Ack | Kind::FinAck, _) => return,
+        };
+        self.send(id, waiting, again, now);
+    }
+
+    /// A segment was lost that its sender, which is gone, does not send again. The peer's program gets
+    /// nothing of what is behind the gap, but the RST ends the connection all the same.
+    fn drop_all_but_rst(&mut self, id: Id, from: Side, now: Instant) {
+        let (kept, removed): (VecDeque<_>, VecDeque<_>) = self
+            .clear(id, from)
+            .into_iter()
+            .partition(|segment| matches!(segment.kind, Kind::Rst { .. }));
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.ways[from].segments = kept;
+        }
+        for segment in removed {
+            self.unanswered(id, other(from), &segment.kind, now);
+        }
     }
 
     /// The first segment was lost. Sends it again, and the lost ones behind it, too, or gives up.
@@ -153,7 +196,7 @@ impl Inner {
             // The client's timer ends it.
             Kind::Syn => u32::MAX,
             Kind::SynAck => SYN_ACK_RETRIES,
-            Kind::Rst => 0,
+            Kind::Rst { .. } => 0,
             _ => {
                 let host = connection.ends[from].local.ip();
                 self.system(host).retransmissions
@@ -174,14 +217,13 @@ impl Inner {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        match connection.ways[from].segments.pop_front() {
-            Some(segment) if segment.kind.confirms() => {
-                self.fail(id, other(from), io::ErrorKind::TimedOut, now);
-            }
-            Some(segment) if !matches!(segment.kind, Kind::Rst) => {
-                self.fail(id, from, io::ErrorKind::TimedOut, now);
-            }
-            _ => {}
+        let Some(segment) = connection.ways[from].segments.pop_front() else {
+            return;
+        };
+        match segment.kind {
+            Kind::Rst { .. } => self.unanswered(id, other(from), &segment.kind, now),
+            Kind::Ack | Kind::FinAck => self.fail(id, other(from), io::ErrorKind::TimedOut, now),
+            _ => self.fail(id, from, io::ErrorKind::TimedOut, now),
         }
     }
 }

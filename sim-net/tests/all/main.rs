@@ -2,5 +2,9 @@
 
 mod closing;
 mod connecting;
+mod determinism;
+mod faults;
+mod flow;
 mod ports;
+mod random;
 mod support;

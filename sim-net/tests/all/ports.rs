@@ -209,6 +209,17 @@ async fn full_backlog_drops_syns_until_somebody_accepts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn empty_range_has_no_port() {
+    #[expect(clippy::reversed_empty_ranges, reason = "a caller may pass one")]
+    let none = Local {
+        ports: 50001..=50000,
+        ..client()
+    };
+    let full = connect(&net(), none).await;
+    assert_eq!(kind(full.map(|_| 0)), io::ErrorKind::AddrNotAvailable);
+}
+
+#[tokio::test(start_paused = true)]
 async fn families_do_not_mix() {
     let local = Local::ephemeral("::1".parse().expect("an address"));
     let mixed = net().connect(local, server()).await;
