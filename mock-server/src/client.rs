@@ -3,14 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::Method;
+use axum::http::header::CONTENT_TYPE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tower_service::Service as _;
 
 use crate::control::{Clock, ClockMove, Delivered, NewMail, Truth, UserSettings};
 use crate::fault::Fault;
 
 /// A call answers in milliseconds, but a recycle without overlap takes as long as the drain.
 const CALL_LIMIT: Duration = Duration::from_secs(120);
+
+/// Type of the bodies of calls.
+const JSON: &str = "application/json";
 
 /// Why a call had no result.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +69,15 @@ pub fn plain_http() -> reqwest::ClientBuilder {
 #[derive(Debug, Clone)]
 pub struct Control {
     base: String,
-    client: reqwest::Client,
+    way: Way,
+}
+
+/// How calls get to the mock.
+#[derive(Debug, Clone)]
+enum Way {
+    Http(reqwest::Client),
+    /// The API itself, of a mock in this process.
+    InProcess(axum::Router),
 }
 
 type Called<T> = Result<T, ControlError>;
@@ -77,14 +91,59 @@ impl Control {
         let client = plain_http().timeout(CALL_LIMIT).build()?;
         Ok(Self {
             base: base.trim_end_matches('/').to_owned(),
-            client,
+            way: Way::Http(client),
         })
     }
 
-    async fn send(&self, call: &str, request: reqwest::RequestBuilder) -> Called<String> {
-        let answer = request.send().await?;
-        let status = answer.status();
-        let text = answer.text().await?;
+    pub(crate) fn in_process(base: &str, router: axum::Router) -> Self {
+        Self {
+            base: base.to_owned(),
+            way: Way::InProcess(router),
+        }
+    }
+
+    /// The call that a URL of this API means, if it is one and the mock is in this process: nobody listens
+    /// at such a URL.
+    #[must_use]
+    pub fn local_call<'a>(&self, url: &'a str) -> Option<&'a str> {
+        match &self.way {
+            Way::Http(_) => None,
+            Way::InProcess(_) => url.strip_prefix(&self.base)?.strip_prefix('/'),
+        }
+    }
+
+    async fn send(&self, method: Method, call: &str, body: Option<Vec<u8>>) -> Called<String> {
+        let (status, text) = match &self.way {
+            Way::Http(client) => {
+                let mut request = client.request(method, format!("{}/{call}", self.base));
+                if let Some(body) = body {
+                    request = request.header(CONTENT_TYPE, JSON).body(body);
+                }
+                let answer = request.send().await?;
+                (answer.status(), answer.text().await?)
+            }
+            Way::InProcess(router) => {
+                let problem = |problem: String| ControlError::Refused {
+                    call: call.to_owned(),
+                    status: 0,
+                    problem,
+                };
+                let request = axum::http::Request::builder()
+                    .method(method)
+                    .uri(format!("/{call}"))
+                    .header(CONTENT_TYPE, JSON)
+                    .body(axum::body::Body::from(body.unwrap_or_default()))
+                    .map_err(|error| problem(error.to_string()))?;
+                let answer = match router.clone().call(request).await {
+                    Ok(answer) => answer,
+                    Err(never) => match never {},
+                };
+                let status = answer.status();
+                let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await;
+                let bytes = bytes.map_err(|error| problem(error.to_string()))?;
+                (status, String::from_utf8_lossy(&bytes).into_owned())
+            }
+        };
         if status.is_success() {
             return Ok(text);
         }
@@ -95,32 +154,33 @@ impl Control {
         })
     }
 
-    async fn text(&self, call: &str) -> Called<String> {
-        let request = self.client.get(format!("{}/{call}", self.base));
-        self.send(call, request).await
+    /// What a call that only reads answers.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn text(&self, call: &str) -> Called<String> {
+        self.send(Method::GET, call, None).await
     }
 
     async fn post(&self, call: &str) -> Called<()> {
-        let request = self.client.post(format!("{}/{call}", self.base));
-        self.send(call, request).await.map(drop)
+        self.send(Method::POST, call, None).await.map(drop)
     }
 
     async fn json<T: DeserializeOwned>(
         &self,
-        method: reqwest::Method,
+        method: Method,
         call: &str,
         body: Option<&impl Serialize>,
     ) -> Called<T> {
-        let mut request = self.client.request(method, format!("{}/{call}", self.base));
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let text = self.send(call, request).await?;
-        serde_json::from_str(&text).map_err(|error| ControlError::Refused {
+        let unreadable = |error: serde_json::Error, text: &str| ControlError::Refused {
             call: call.to_owned(),
             status: 200,
             problem: format!("{error}: {text}"),
-        })
+        };
+        let body = body.map(serde_json::to_vec).transpose();
+        let body = body.map_err(|error| unreadable(error, ""))?;
+        let text = self.send(method, call, body).await?;
+        serde_json::from_str(&text).map_err(|error| unreadable(error, &text))
     }
 
     /// What really happens inside.
@@ -128,7 +188,7 @@ impl Control {
     /// # Errors
     /// As every call: when the mock cannot be reached or refuses.
     pub async fn truth(&self) -> Called<Truth> {
-        self.json(reqwest::Method::GET, "truth", None::<&()>).await
+        self.json(Method::GET, "truth", None::<&()>).await
     }
 
     /// Sets these faults in place of all before.
@@ -136,8 +196,7 @@ impl Control {
     /// # Errors
     /// As every call.
     pub async fn set_faults(&self, faults: &[Fault]) -> Called<Vec<Fault>> {
-        self.json(reqwest::Method::PUT, "faults", Some(&faults))
-            .await
+        self.json(Method::PUT, "faults", Some(&faults)).await
     }
 
     /// Adds a fault.
@@ -145,8 +204,7 @@ impl Control {
     /// # Errors
     /// As every call.
     pub async fn add_fault(&self, fault: &Fault) -> Called<Vec<Fault>> {
-        self.json(reqwest::Method::POST, "faults", Some(fault))
-            .await
+        self.json(Method::POST, "faults", Some(fault)).await
     }
 
     /// No faults any more.
@@ -154,8 +212,7 @@ impl Control {
     /// # Errors
     /// As every call.
     pub async fn reset_faults(&self) -> Called<Vec<Fault>> {
-        self.json(reqwest::Method::DELETE, "faults", None::<&()>)
-            .await
+        self.json(Method::DELETE, "faults", None::<&()>).await
     }
 
     /// Puts a mail into inboxes.
@@ -163,7 +220,7 @@ impl Control {
     /// # Errors
     /// As every call.
     pub async fn mail(&self, mail: &NewMail) -> Called<Delivered> {
-        self.json(reqwest::Method::POST, "mail", Some(mail)).await
+        self.json(Method::POST, "mail", Some(mail)).await
     }
 
     /// Recycles; returns when the new workers serve.
@@ -171,8 +228,7 @@ impl Control {
     /// # Errors
     /// As every call.
     pub async fn recycle(&self) -> Called<Truth> {
-        self.json(reqwest::Method::POST, "recycle", None::<&()>)
-            .await
+        self.json(Method::POST, "recycle", None::<&()>).await
     }
 
     /// Moves the pool's clock ahead.
@@ -181,7 +237,7 @@ impl Control {
     /// As every call.
     pub async fn advance_clock(&self, advance: Duration) -> Called<Clock> {
         let by = ClockMove { advance };
-        self.json(reqwest::Method::POST, "clock", Some(&by)).await
+        self.json(Method::POST, "clock", Some(&by)).await
     }
 
     /// Changes what the directory says of a user.
@@ -190,7 +246,7 @@ impl Control {
     /// As every call.
     pub async fn set_user(&self, name: &str, settings: &UserSettings) -> Called<UserSettings> {
         let call = format!("users/{name}");
-        self.json(reqwest::Method::PUT, &call, Some(settings)).await
+        self.json(Method::PUT, &call, Some(settings)).await
     }
 
     /// Stops the pool: 503 at once.

@@ -47,7 +47,7 @@ impl PoolClock {
             })?,
         };
         match start {
-            None => Ok(jiff::Timestamp::now().to_zoned(zone)),
+            None => Ok(sim_net::wall_clock::now().to_zoned(zone)),
             Some(text) => {
                 let civil: jiff::civil::DateTime = text.parse().map_err(|_| {
                     format!(

@@ -23,6 +23,7 @@ pub mod fault;
 mod front_door;
 mod headers;
 pub mod link;
+mod machine;
 #[doc(hidden)]
 pub mod play;
 mod process;
@@ -38,6 +39,7 @@ pub use front_door::{
     ANSWERED, Addresses, FrontDoor, ServerAddresses, StartError, WorkerLauncher, openapi,
     unusable_files,
 };
+pub use machine::Machine;
 
 /// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

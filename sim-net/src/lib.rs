@@ -55,6 +55,8 @@ mod stream;
 mod trace;
 mod wire;
 
+pub mod wall_clock;
+
 pub use config::{Host, Local, Path, Ports, Row, System, WINDOW};
 pub use faults::{Forgotten, Pair};
 pub use listener::SimListener;

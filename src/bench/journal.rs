@@ -76,7 +76,7 @@ fn sample_sockets(out: &mut String) -> Result<(), String> {
             uses.set(end, Use::Held);
         }
     }
-    let table = SocketTable::new([groups], uses);
+    let table = SocketTable::new(Arc::new(tcp_table::rows), [groups], uses);
     /// Enough that single ones do not matter.
     const SAMPLES: u32 = 50;
     let began = Instant::now();

@@ -298,6 +298,7 @@ async fn recycle(options: &Options) -> Result<String, String> {
     lock(&rig.seen).reset();
     // When this returns the new worker serves and the old one has begun to drain.
     rig.mock
+        .control()
         .recycle()
         .await
         .map_err(|error| error.to_string())?;

@@ -14,7 +14,7 @@ use crate::fleet::{Fleet, FleetPlan, Pacer};
 use crate::lock::lock;
 use crate::measure::Recorder;
 use crate::observe::{cpu_time, resident_bytes};
-use crate::run::MockProcess;
+use crate::run::RunningMock;
 use crate::scenario::{ActivityPlan, HeartbeatPlan, PingBody, QueryForm, SleepPlan, Wait};
 use crate::transport::{
     Abandon, Answer, Begun, Failure, Lean, LeanFactory, Limits, Network, Origin, RedirectError,
@@ -154,7 +154,7 @@ pub(super) struct Costs {
 }
 
 pub(super) struct Rig {
-    pub(super) mock: MockProcess,
+    pub(super) mock: RunningMock,
     pub(super) recorder: Arc<Recorder>,
     pub(super) seen: Arc<Mutex<Seen>>,
     identities: Vec<Arc<Identity>>,
@@ -194,7 +194,7 @@ impl Rig {
         // The model of garbage collection would measure itself here.
         config.heap.pause_per_mib = Duration::ZERO;
         let text = |error: &dyn std::fmt::Display| error.to_string();
-        let mock = MockProcess::start(&config).await.map_err(|e| text(&e))?;
+        let mock = RunningMock::start(&config).await.map_err(|e| text(&e))?;
         let target = Target::parse(&mock.addresses().url).map_err(|e| text(&e))?;
         let tls = TlsOptions {
             ca_file: mock.ca_file(),

@@ -67,7 +67,7 @@ impl From<&RunError> for Exit {
             | RunError::Metrics { .. } => Self::Usage,
             RunError::Interrupted(Interrupt::Term) => Self::Terminated,
             RunError::Interrupted(_) => Self::Interrupted,
-            RunError::Mock(_) => Self::Internal,
+            RunError::Mock(_) | RunError::Runtime(_) => Self::Internal,
         }
     }
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use mock_server::units::time_scale_text;
-use mock_server::{Addresses, Fault, FrontDoor, MockConfig, Tls, Topology, WorkerLauncher};
+use mock_server::{
+    Addresses, Fault, FrontDoor, Machine, MockConfig, Tls, Topology, WorkerLauncher,
+};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use super::port_file::PortFile;
@@ -327,12 +329,12 @@ async fn run_worker() -> std::io::Result<()> {
     use tokio::net::unix::pipe::{Receiver, Sender};
     let input = Receiver::from_owned_fd(std::io::stdin().as_fd().try_clone_to_owned()?)?;
     let output = Sender::from_owned_fd(std::io::stdout().as_fd().try_clone_to_owned()?)?;
-    mock_server::worker::run(input, output).await
+    mock_server::worker::run(Machine::System, input, output).await
 }
 
 #[cfg(not(unix))]
 async fn run_worker() -> std::io::Result<()> {
-    mock_server::worker::run(tokio::io::stdin(), tokio::io::stdout()).await
+    mock_server::worker::run(Machine::System, tokio::io::stdin(), tokio::io::stdout()).await
 }
 
 pub(super) async fn worker() -> Exit {

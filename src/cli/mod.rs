@@ -13,6 +13,7 @@ mod probe;
 mod report;
 mod run;
 mod schema;
+mod simulate;
 mod wbxml;
 
 use std::process::ExitCode;
@@ -38,6 +39,8 @@ struct Arguments {
 enum Verb {
     /// Play a scenario, report and judge.
     Run(run::Arguments),
+    /// Play a scenario in a simulated world: hours in seconds, the same for the same seed.
+    Simulate(simulate::Arguments),
     /// Read a scenario and print what it will do and needs; contacts nobody.
     Check(check::Arguments),
     /// Play one device's whole life, step by step, and print every request and answer.
@@ -83,6 +86,7 @@ pub fn main() -> ExitCode {
     let exit = runtime.block_on(async {
         match arguments.command {
             Verb::Run(arguments) => run::main(arguments).await,
+            Verb::Simulate(arguments) => simulate::main(&arguments),
             Verb::Check(arguments) => check::main(&arguments),
             Verb::Probe(arguments) => probe::main(*arguments).await,
             Verb::Report(arguments) => report::main(&arguments),

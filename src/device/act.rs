@@ -521,7 +521,7 @@ fn item(class: Class, number: u32) -> ItemData<'static> {
             ..Contact::default()
         }));
     }
-    let now = jiff::Timestamp::now();
+    let now = sim_net::wall_clock::now();
     let at = |hours: i64| {
         let at = now.checked_add(jiff::SignedDuration::from_hours(hours));
         at.unwrap_or(now).strftime("%Y%m%dT%H%M%SZ").to_string()

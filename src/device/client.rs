@@ -8,6 +8,7 @@ use eas::query::{BinaryFields, Query};
 use eas::status::{HttpStatus, Reaction};
 use eas::wbxml::DecodeError;
 use eas::{Command, ProtocolVersion, http};
+use sim_net::wall_clock;
 use tokio::time::Instant;
 
 use super::authorization::{Login, schemes};
@@ -486,7 +487,7 @@ impl<T: Transport> Client<T> {
                 });
                 let retry_after = answer
                     .header("Retry-After")
-                    .and_then(|text| retry_after(text, SystemTime::now()));
+                    .and_then(|text| retry_after(text, wall_clock::now().into()));
                 let location = answer.header(http::LOCATION).map(Into::into);
                 Err(Trouble::Http {
                     status,

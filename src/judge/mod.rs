@@ -16,11 +16,13 @@ pub use digest::{Digest, Digester, Extreme};
 pub use series::{Level, Percentiles, PhaseSummary, merged, summarize};
 pub use statistics::{
     Comparison, Estimate, Recorded, Slope, Waited, compare_medians, compare_quantiles,
-    compare_waits, median, recorded, theil_sen,
+    compare_waits, median, recorded, theil_sen, upper_decile,
 };
 
 /// What came out of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// As it should be.
@@ -63,7 +65,9 @@ pub struct Check {
 const MEASUREMENT: &str = "measurement";
 
 /// All checks together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Every check that was asked passed.

@@ -12,10 +12,12 @@ use lettre::address::Envelope;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use rand::Rng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
+use sim_net::wall_clock;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use mock_server::Control;
 use mock_server::control::NewMail;
 
 use crate::device::{Client, Trouble};
@@ -71,8 +73,8 @@ pub enum Door<T> {
     Eas(Vec<Client<T>>),
     /// An SMTP server of that host and port, without TLS: a relay of the lab.
     Smtp(String, u16),
-    /// The control API of a mock, at that base URL.
-    Control(reqwest::Client, String),
+    /// The control API of a mock.
+    Control(Control),
 }
 
 /// Sender of mail that comes by SMTP.
@@ -121,7 +123,7 @@ pub async fn send_on_schedule<T: Transport + 'static>(
                 .timeout(Some(SMTP_TIMEOUT))
                 .build(),
         ),
-        Door::Control(client, base) => OpenDoor::Control(client, format!("{base}/mail")),
+        Door::Control(control) => OpenDoor::Control(control),
     });
     let mut under_way = JoinSet::new();
     let mut number = 0;
@@ -129,8 +131,9 @@ pub async fn send_on_schedule<T: Transport + 'static>(
         // What is meant to go is entered at its instant, whether or not a sender is free.
         let due = start + plan.schedule.when(number);
         tokio::select! {
-            () = sleep_until(due) => {}
+            biased;
             () = stop.notified() => break,
+            () = sleep_until(due) => {}
         }
         number += 1;
         while under_way.try_join_next().is_some() {}
@@ -159,7 +162,7 @@ enum OpenDoor<T> {
         senders: Mutex<VecDeque<Sender<T>>>,
     },
     Smtp(AsyncSmtpTransport<Tokio1Executor>),
-    Control(reqwest::Client, String),
+    Control(Control),
 }
 
 impl<T: Transport> OpenDoor<T> {
@@ -172,15 +175,14 @@ impl<T: Transport> OpenDoor<T> {
         recorder: &Recorder,
     ) -> Result<(), String> {
         match self {
-            Self::Control(client, url) => {
+            Self::Control(control) => {
                 recorder.mail_sent(marker.id);
                 let mail = NewMail {
                     to: vec![user.to_owned()],
                     subject: marker.to_string(),
                     body: text,
                 };
-                let sent = client.post(url).json(&mail).send().await;
-                let sent = sent.and_then(reqwest::Response::error_for_status);
+                let sent = control.mail(&mail).await;
                 sent.map(drop).map_err(|error| error.to_string())
             }
             Self::Smtp(transport) => {
@@ -319,9 +321,8 @@ impl<T: Transport> Sender<T> {
 
 fn message(marker: Marker, user: &str, from: &str, text: &str, plan: &MailPlan) -> String {
     let domain = &plan.domain;
-    let date =
-        jiff::fmt::rfc2822::to_string(&jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC))
-            .unwrap_or_default();
+    let date = jiff::fmt::rfc2822::to_string(&wall_clock::now().to_zoned(jiff::tz::TimeZone::UTC))
+        .unwrap_or_default();
     format!(
         "From: <{from}>\r\nTo: <{to}>\r\nSubject: {marker}\r\nDate: {date}\r\n\
          Message-ID: <{run:08x}.{user_number}.{number}@{domain}>\r\nMIME-Version: 1.0\r\n\

@@ -4,6 +4,8 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use mock_server::Control;
+
 use crate::command;
 use crate::scenario::{Format, Place};
 use crate::transport::web_client;
@@ -33,25 +35,39 @@ pub(super) enum Fetched {
 pub(super) struct Fetcher {
     place: Place,
     client: reqwest::Client,
+    /// A call of a mock in this process, in place of its URL.
+    call: Option<(Control, String)>,
     /// File, size and time of change when it was last read.
     last: Option<(PathBuf, u64, SystemTime)>,
 }
 
 impl Fetcher {
-    pub(super) fn new(place: Place) -> Result<Self, String> {
+    pub(super) fn new(place: Place, mock: Option<&Control>) -> Result<Self, String> {
         let client = web_client()
             .timeout(URL_LIMIT)
             .build()
             .map_err(|error| error.to_string())?;
+        let call = match &place {
+            Place::Url(url) => mock.and_then(|mock| {
+                let call = mock.local_call(url)?;
+                Some((mock.clone(), call.to_owned()))
+            }),
+            _ => None,
+        };
         Ok(Self {
             place,
             client,
+            call,
             last: None,
         })
     }
 
     /// What is there now, or what is wrong, in words.
     pub(super) async fn fetch(&mut self, format: Format) -> Result<Fetched, String> {
+        if let Some((mock, call)) = &self.call {
+            let text = mock.text(call).await.map_err(|error| error.to_string())?;
+            return Ok(fresh(text.into_bytes()));
+        }
         match &self.place {
             Place::Url(url) => fetch_url(&self.client, url).await.map(fresh),
             Place::Command(line) => command::run(line, COMMAND_LIMIT, MOST).await.map(fresh),

@@ -51,9 +51,12 @@ pub struct SocketGroups {
 /// devices, nothing hangs on them, and the kernel takes more than a microsecond for each.
 const SERVER_ESTABLISHED: u64 = 10;
 
+/// Gives the sockets of a machine that a query asks for; `None` where they cannot be read.
+pub type SocketRows = Arc<dyn Fn(Query) -> Option<Vec<Row>> + Send + Sync>;
+
 /// Reads socket tables.
-#[derive(Debug)]
 pub struct SocketTable {
+    rows: SocketRows,
     servers: Vec<SocketGroups>,
     uses: Arc<PortUses>,
     samples: AtomicU64,
@@ -63,7 +66,11 @@ impl SocketTable {
     /// A reader of those groups, one entry for each server and family of addresses; their counts are
     /// added up. `uses` says what the devices' connections are used for.
     #[must_use]
-    pub fn new(servers: impl IntoIterator<Item = SocketGroups>, uses: Arc<PortUses>) -> Self {
+    pub fn new(
+        rows: SocketRows,
+        servers: impl IntoIterator<Item = SocketGroups>,
+        uses: Arc<PortUses>,
+    ) -> Self {
         let mut distinct: Vec<SocketGroups> = Vec::new();
         for server in servers {
             // Sockets are told apart by port, so two hosts at one port are one entry.
@@ -74,6 +81,7 @@ impl SocketTable {
             }
         }
         Self {
+            rows,
             servers: distinct,
             uses,
             samples: AtomicU64::new(0),
@@ -94,7 +102,7 @@ impl SocketTable {
         let mut devices: Option<Vec<Row>> = None;
         for server in &self.servers {
             let read = |local_port, remote_port, established| {
-                tcp_table::rows(Query {
+                (self.rows)(Query {
                     ipv6: server.ipv6,
                     local_port,
                     remote_port,
@@ -204,7 +212,7 @@ mod tests {
             ipv6: false,
         };
         let uses = Arc::new(PortUses::default());
-        let table = SocketTable::new([groups], Arc::clone(&uses));
+        let table = SocketTable::new(Arc::new(tcp_table::rows), [groups], Arc::clone(&uses));
         let clients: Vec<_> = (0..3)
             .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
             .collect();

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mock_server::Control;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -81,9 +82,10 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Begins to read them. `open` is asked with each reading, so that both tell of the same moment.
+    /// Begins to read them. `open` is asked with each reading, so that both tell of the same moment. `mock`
+    /// is the run's mock, whose figures may have to be read without a network.
     #[must_use]
-    pub fn start(plans: &[SourcePlan], scope: &Scope, open: Open) -> Self {
+    pub fn start(plans: &[SourcePlan], scope: &Scope, open: Open, mock: Option<&Control>) -> Self {
         let mut tasks = JoinSet::new();
         let mut sources = Vec::new();
         for plan in plans {
@@ -94,7 +96,7 @@ impl Sources {
                 stale_after: plan.stale_after,
                 slot: Arc::clone(&slot),
             });
-            match Fetcher::new(plan.place.clone()) {
+            match Fetcher::new(plan.place.clone(), mock) {
                 Ok(fetcher) => {
                     tasks.spawn(read(
                         plan.clone(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mock_server::Control;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -50,13 +51,13 @@ pub enum TriggerError {
     },
 }
 
-/// Triggers a recycle; `control` is the base URL of the mock's control API.
+/// Triggers a recycle; `mock` is the control API of the run's mock.
 ///
 /// # Errors
 /// When the mock, the command or the web hook refuses.
 pub async fn pull(
     trigger: &Trigger,
-    control: Option<&str>,
+    mock: Option<&Control>,
     client: &reqwest::Client,
 ) -> Result<(), TriggerError> {
     match trigger {
@@ -67,13 +68,9 @@ pub async fn pull(
         }
         Trigger::Hook { url, token_env } => call(url, token_env.as_deref(), client).await,
         Trigger::Mock => {
-            let base = control.ok_or_else(|| TriggerError::Mock("there is no mock".to_owned()))?;
-            let call = client
-                .post(format!("{base}/recycle"))
-                .timeout(LIMIT)
-                .send()
-                .await;
-            call.and_then(reqwest::Response::error_for_status)
+            let mock = mock.ok_or_else(|| TriggerError::Mock("there is no mock".to_owned()))?;
+            let recycled = mock.recycle().await;
+            recycled
                 .map(drop)
                 .map_err(|error| TriggerError::Mock(error.to_string()))
         }

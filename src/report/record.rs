@@ -43,6 +43,9 @@ pub struct RunRecord {
     pub started: String,
     /// Seed of all chances; `--seed` repeats them.
     pub seed: u64,
+    /// Whether it was played in a simulated world.
+    #[serde(default)]
+    pub simulated: bool,
     /// Number of the run in mail subjects, in hexadecimal.
     pub run_id: String,
     /// URLs of the target, one for each server.
@@ -111,6 +114,7 @@ impl RunRecord {
             state: RunState::Running,
             started: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             seed,
+            simulated: false,
             run_id: format!("{run_id:08x}"),
             targets,
             plan,

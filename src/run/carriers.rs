@@ -1,15 +1,17 @@
 //! What carries the requests of a run: which transport, fixed when the run begins, and how its
 //! factories are made.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::servers::Servers;
-use super::{MockProcess, RunError};
+use super::world::System;
+use super::{RunError, RunningMock};
 use crate::scenario::{Plan, TargetPlan, TransportKind};
 use crate::transport::{
     Abandon, Answer, Begun, Carrier, ClientCertificate, Detour, Ends, Failure, Lean, LeanFactory,
-    Limits, Network, Origin, Peer, PortUses, RedirectError, Redirects, Request, Reqwest,
-    ReqwestFactory, Target, TlsOptions, Transport,
+    Network, Origin, Peer, PortUses, RedirectError, Redirects, Request, Reqwest, ReqwestFactory,
+    SimulatedNetwork, Target, TlsOptions, Transport,
 };
 
 /// What a factory of transports to one server is made of.
@@ -19,6 +21,8 @@ pub(super) struct Parts<'a> {
     pub(super) carrier: &'a Carrier,
     pub(super) silent: usize,
     pub(super) uses: &'a Arc<PortUses>,
+    /// Addresses of this machine, if the plan names some.
+    pub(super) sources: &'a [IpAddr],
     /// Where connections begin.
     pub(super) ends: &'a Ends,
     /// To all addresses of a name.
@@ -35,9 +39,6 @@ pub(super) trait MakeTransport: Send + Sync + Sized + 'static {
     /// What it makes.
     type Transport: Transport + 'static;
 
-    /// A factory for one server; says what is wrong with its options.
-    fn of(parts: &Parts<'_>) -> Result<Self, String>;
-
     /// A factory of the same transports that show a client's certificate; says what is wrong with it.
     fn presenting(&self, certificate: &ClientCertificate) -> Result<Self, String>;
 
@@ -47,21 +48,6 @@ pub(super) trait MakeTransport: Send + Sync + Sized + 'static {
 
 impl MakeTransport for LeanFactory<Network> {
     type Transport = Lean<Network>;
-
-    fn of(parts: &Parts<'_>) -> Result<Self, String> {
-        let network = Network::new(parts.target.clone(), parts.tls);
-        let network = network.and_then(|network| network.via(parts.detour.clone()));
-        let network = network.map_err(|error| error.to_string())?;
-        Ok(Lean::factory_to(
-            network
-                .with_ends(parts.ends.clone())
-                .spread(parts.is_spread),
-            parts.silent,
-            Limits::default(),
-            Arc::clone(parts.uses),
-            parts.redirects.clone(),
-        ))
-    }
 
     fn presenting(&self, certificate: &ClientCertificate) -> Result<Self, String> {
         Self::presenting(self, certificate).map_err(|error| error.to_string())
@@ -75,25 +61,24 @@ impl MakeTransport for LeanFactory<Network> {
 impl MakeTransport for ReqwestFactory {
     type Transport = Reqwest;
 
-    fn of(parts: &Parts<'_>) -> Result<Self, String> {
-        Reqwest::factory(
-            parts.target,
-            parts.tls,
-            parts.carrier.clone(),
-            parts.silent,
-            Limits::default(),
-            Arc::clone(parts.uses),
-            parts.redirects.clone(),
-        )
-        .map_err(|error| error.to_string())
-    }
-
     fn presenting(&self, _: &ClientCertificate) -> Result<Self, String> {
         Err("client certificates need transport = \"lean\"".to_owned())
     }
 
     fn make_for(&self, _: u32) -> Self::Transport {
         self.make()
+    }
+}
+
+impl MakeTransport for LeanFactory<SimulatedNetwork> {
+    type Transport = Lean<SimulatedNetwork>;
+
+    fn presenting(&self, _: &ClientCertificate) -> Result<Self, String> {
+        Err("a simulated network has no TLS, so no client shows a certificate".to_owned())
+    }
+
+    fn make_for(&self, device: u32) -> Self::Transport {
+        Self::make_for(self, device)
     }
 }
 
@@ -107,15 +92,16 @@ impl AnyFactory {
     /// The servers of a plan over the transport that it names.
     pub(super) fn servers(
         plan: &Plan,
-        mock: Option<&MockProcess>,
+        mock: Option<&RunningMock>,
         seed: u64,
     ) -> Result<Servers<Self>, RunError> {
         Ok(match transport_of(plan) {
             TransportKind::Lean => {
-                Servers::<LeanFactory<Network>>::of(plan, mock, seed)?.map(Self::Lean)
+                Servers::of(&System::<LeanFactory<Network>>::new(), plan, mock, seed)?
+                    .map(Self::Lean)
             }
             TransportKind::Reqwest => {
-                Servers::<ReqwestFactory>::of(plan, mock, seed)?.map(Self::Reqwest)
+                Servers::of(&System::<ReqwestFactory>::new(), plan, mock, seed)?.map(Self::Reqwest)
             }
         })
     }

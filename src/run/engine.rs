@@ -13,7 +13,7 @@ use super::checkpoint::Checkpoints;
 use super::endpoint::Endpoint;
 use super::mock::local_client;
 use super::observers::Observers;
-use super::{Interrupt, MakeTransport, MockProcess, Servers, Unrecorded, accounts};
+use super::{Interrupt, MakeTransport, RunningMock, Servers, Unrecorded, accounts};
 use crate::device::{
     AbandonShares, Abandonment, Behaviour, Client, Flight, Identity, Profile, Record, Refusals,
     device_random,
@@ -77,13 +77,14 @@ pub(super) struct Engine {
     pub(super) record: RunRecord,
     pub(super) files: RunFiles,
     pub(super) recorder: Arc<Recorder>,
-    pub(super) mock: Option<MockProcess>,
+    pub(super) mock: Option<RunningMock>,
     pub(super) observers: Observers,
     pub(super) endpoint: Option<Endpoint>,
     /// Recycles as they are seen.
     pub(super) detector: Detector,
     pub(super) interrupt: watch::Receiver<Interrupt>,
     pub(super) quiet: bool,
+    pub(super) is_simulated: bool,
     pub(super) behaviour: Arc<Behaviour>,
     pub(super) refusals: Arc<Refusals>,
     pub(super) stop_mail: Arc<Notify>,
@@ -200,9 +201,7 @@ impl Engine {
     ) -> Option<(MailPlan, Door<F::Transport>)> {
         let Some(mail) = &plan.mail else { return None };
         let door = match (mail.door, &self.mock) {
-            (MailDoor::Control, Some(mock)) => {
-                Door::Control(local_client(), mock.addresses().control.clone())
-            }
+            (MailDoor::Control, Some(mock)) => Door::Control(mock.control().clone()),
             (MailDoor::Smtp, _) => {
                 let (host, port) = mail.smtp.as_deref().and_then(split_port)?;
                 Door::Smtp(host.to_owned(), port)
@@ -240,15 +239,12 @@ impl Engine {
             .map_or_else(Abandonment::none, abandonment);
         self.behaviour.set_abandonment(chosen);
         if let Some(mock) = &self.mock
-            && let Err(error) = mock.set_faults(&self.faults(phase)).await
+            && let Err(error) = mock.control().set_faults(&self.faults(phase)).await
         {
             self.problem(format!("the mock did not take its faults: {error}"));
         }
         if phase.trigger != Trigger::None {
-            let control = self
-                .mock
-                .as_ref()
-                .map(|mock| mock.addresses().control.clone());
+            let control = self.mock.as_ref().map(|mock| mock.control().clone());
             let (trigger, recorder) = (phase.trigger.clone(), Arc::clone(&self.recorder));
             let pulls = Arc::clone(&self.pulls);
             lock(&pulls).insert(index, None);
@@ -258,7 +254,7 @@ impl Engine {
                     Trigger::Hook { .. } => web_client().build().unwrap_or_else(|_| local_client()),
                     _ => local_client(),
                 };
-                let pulled = recycle::pull(&trigger, control.as_deref(), &client).await;
+                let pulled = recycle::pull(&trigger, control.as_ref(), &client).await;
                 let pulled = pulled.map_err(|error| error.to_string());
                 if let Err(error) = &pulled {
                     recorder.text(error);
@@ -317,8 +313,9 @@ impl Engine {
             let due = self.recorder.start() + Duration::from_secs(self.ticks.into());
             let mut interrupt = self.interrupt.clone();
             tokio::select! {
-                () = sleep_until(due) => {}
+                biased;
                 _ = interrupt.wait_for(|signal| *signal != Interrupt::None) => return End::Interrupted,
+                () = sleep_until(due) => {}
             }
             while background.try_join_next().is_some() {}
             let interval = self.interval(due).await;
@@ -326,7 +323,11 @@ impl Engine {
             if !self.unwritten.is_empty() && self.phase != DRAIN_PHASE {
                 return End::Broken;
             }
-            if self.ticks.is_multiple_of(CHECKPOINT) && !self.checkpoints.is_busy() {
+            // A simulation ends in seconds, and a thread of its own would have a time of its own.
+            if !self.is_simulated
+                && self.ticks.is_multiple_of(CHECKPOINT)
+                && !self.checkpoints.is_busy()
+            {
                 self.checkpoint().await;
             }
             if let Some(mock) = &mut self.mock

@@ -1,11 +1,16 @@
-//! The mock as a process of its own, so that its memory and sockets are not the harness's.
+//! The mock that a run starts: a process of its own, so that its memory and sockets are not the harness's;
+//! in a simulation part of this process.
 
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use mock_server::control::Truth;
-use mock_server::{Addresses, Control, ControlError, Fault, MockConfig, plain_http};
+use mock_server::{
+    Addresses, Control, ControlError, FrontDoor, Machine, MockConfig, Tls, WorkerLauncher,
+    plain_http,
+};
+use sim_net::SimNet;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
@@ -38,18 +43,24 @@ pub(super) fn local_client() -> reqwest::Client {
         .expect("it needs nothing of the system")
 }
 
-/// A mock that was started for this run. It ends when its standard input closes, so it cannot be
-/// left behind, whatever happens to this process.
-#[derive(Debug)]
-pub struct MockProcess {
-    child: Child,
-    _lifeline: ChildStdin,
+/// A mock that was started for this run.
+pub struct RunningMock {
     addresses: Addresses,
     ca: Option<tempfile::NamedTempFile>,
     control: Control,
+    life: Life,
 }
 
-impl MockProcess {
+/// What a mock lives in.
+enum Life {
+    /// A process. It ends when its standard input closes, so it cannot be left behind, whatever happens to
+    /// this process.
+    Process { child: Child, _lifeline: ChildStdin },
+    /// A machine of a simulated network.
+    Simulated(Box<FrontDoor>),
+}
+
+impl RunningMock {
     /// Starts one; it serves when this returns.
     ///
     /// # Errors
@@ -100,11 +111,34 @@ impl MockProcess {
         };
         let control = Control::new(&addresses.control).map_err(|error| fail(error.to_string()))?;
         Ok(Self {
-            child,
-            _lifeline: input,
             addresses,
             ca,
             control,
+            life: Life::Process {
+                child,
+                _lifeline: input,
+            },
+        })
+    }
+
+    /// Starts one on a machine of that network. It speaks no TLS: nobody listens to such a network, and a
+    /// handshake's keys would differ from run to run.
+    ///
+    /// # Errors
+    /// When the configuration is impossible.
+    pub async fn simulated(config: &MockConfig, net: SimNet) -> Result<Self, MockError> {
+        let config = MockConfig {
+            tls: Tls::Off,
+            ..config.clone()
+        };
+        let machine = Machine::Simulated(net);
+        let started = FrontDoor::start_on(machine, config, WorkerLauncher::InProcess).await;
+        let front_door = started.map_err(|error| MockError::Start(error.to_string()))?;
+        Ok(Self {
+            addresses: front_door.addresses().clone(),
+            ca: None,
+            control: front_door.control(),
+            life: Life::Simulated(Box::new(front_door)),
         })
     }
 
@@ -120,17 +154,21 @@ impl MockProcess {
         self.ca.as_ref().map(|file| file.path().to_owned())
     }
 
-    /// Its exit status, if it has ended.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+    /// Its exit status, if it has ended by itself.
+    pub fn ended(&mut self) -> Option<String> {
+        match &mut self.life {
+            Life::Process { child, .. } => {
+                let ended = child.try_wait().ok().flatten();
+                ended.map(|status| status.to_string())
+            }
+            Life::Simulated(_) => None,
+        }
     }
 
-    /// Sets the faults in place of all before.
-    ///
-    /// # Errors
-    /// When the mock does not take them.
-    pub async fn set_faults(&self, faults: &[Fault]) -> Result<(), ControlError> {
-        self.control.set_faults(faults).await.map(drop)
+    /// Its control API.
+    #[must_use]
+    pub const fn control(&self) -> &Control {
+        &self.control
     }
 
     /// What really happens inside.
@@ -141,20 +179,17 @@ impl MockProcess {
         self.control.truth().await
     }
 
-    /// Recycles every server's pool; returns when the new workers serve.
-    ///
-    /// # Errors
-    /// When a new worker does not start.
-    pub async fn recycle(&self) -> Result<(), ControlError> {
-        self.control.recycle().await.map(drop)
-    }
-
     /// Ends it, politely first.
-    pub async fn stop(mut self) {
-        let asked = self.control.shutdown().await;
-        if asked.is_err() || timeout(STOP_LIMIT, self.child.wait()).await.is_err() {
-            // Dead already, or deaf; the child is killed when it is dropped in any case.
-            let _ = self.child.kill().await;
+    pub async fn stop(self) {
+        match self.life {
+            Life::Process { mut child, .. } => {
+                let asked = self.control.shutdown().await;
+                if asked.is_err() || timeout(STOP_LIMIT, child.wait()).await.is_err() {
+                    // Dead already, or deaf; the child is killed when it is dropped in any case.
+                    let _ = child.kill().await;
+                }
+            }
+            Life::Simulated(front_door) => front_door.shutdown().await,
         }
     }
 }

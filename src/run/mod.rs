@@ -13,7 +13,9 @@ mod obstacles;
 mod preflight;
 mod proxy;
 mod servers;
+mod simulate;
 mod tokens;
+mod world;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,12 +24,12 @@ use std::time::Duration;
 
 use mock_server::units::time_scale_text;
 use rand::Rng as _;
+use sim_net::wall_clock;
 use tokio::sync::{Notify, watch};
 
 use crate::device::{Activity, Behaviour, Event, Identity, Profile, Record, Refusals};
 use crate::mail;
 use crate::measure::{Recorder, RunFiles, TimelineError};
-use crate::observe::descriptors;
 use crate::recycle::Detector;
 use crate::report::RunRecord;
 use crate::scenario::{Needs, Plan, ProfilePlan, TargetPlan, TransportKind};
@@ -40,12 +42,14 @@ use carriers::{AnyFactory, MakeTransport, transport_of};
 use checkpoint::Checkpoints;
 use endpoint::Endpoint;
 use engine::Engine;
-pub use mock::{MockError, MockProcess};
+pub use mock::{MockError, RunningMock};
 use observers::Observers;
 pub use obstacles::obstacles;
 pub(crate) use preflight::PATIENCE;
 use preflight::preflight;
 use servers::Servers;
+pub use simulate::{SEED, Simulatable, simulatable, simulate};
+use world::{System, World};
 
 /// What the user chose for this run.
 #[derive(Debug, Clone)]
@@ -125,6 +129,9 @@ pub enum RunError {
     /// The user ended it before its load.
     #[error("interrupted before the load; nothing was measured")]
     Interrupted(Interrupt),
+    /// No thread can be had for a simulation.
+    #[error("cannot start the simulation: {0}")]
+    Runtime(std::io::Error),
     /// The run directory cannot be made.
     #[error("cannot write the run directory: {0}")]
     Files(#[from] TimelineError),
@@ -140,8 +147,14 @@ pub async fn run(
     interrupt: watch::Receiver<Interrupt>,
 ) -> Result<Finished, RunError> {
     match transport_of(&plan) {
-        TransportKind::Lean => run_over::<LeanFactory<Network>>(plan, options, interrupt).await,
-        TransportKind::Reqwest => run_over::<ReqwestFactory>(plan, options, interrupt).await,
+        TransportKind::Lean => {
+            let world = System::<LeanFactory<Network>>::new();
+            run_in(&world, plan, options, interrupt).await
+        }
+        TransportKind::Reqwest => {
+            let world = System::<ReqwestFactory>::new();
+            run_in(&world, plan, options, interrupt).await
+        }
     }
 }
 
@@ -173,22 +186,20 @@ struct Prepared<F> {
     plan: Plan,
     seed: u64,
     endpoint: Option<Endpoint>,
-    mock: Option<MockProcess>,
+    mock: Option<RunningMock>,
     servers: Servers<F>,
     refusals: Arc<Refusals>,
     devices: Vec<(Arc<Identity>, Arc<Profile>)>,
 }
 
 /// Everything up to the load: users, the server, and a look at it.
-async fn prepare<F: MakeTransport>(
+async fn prepare<W: World>(
+    world: &W,
     mut plan: Plan,
     options: &Options,
-) -> Result<Prepared<F>, RunError> {
-    let seed = options
-        .seed
-        .or(plan.seed)
-        .unwrap_or_else(|| rand::rng().random_range(1..=u64::from(u32::MAX)));
-    check_descriptors(&plan)?;
+) -> Result<Prepared<W::Factory>, RunError> {
+    let seed = options.seed.or(plan.seed).unwrap_or_else(|| world.seed());
+    check_descriptors(&plan, world.descriptor_limit())?;
     RunFiles::can_be_made(&options.runs)?;
     let endpoint = endpoint(options.metrics).await?;
     let identities = accounts::identities(&plan).await?;
@@ -201,13 +212,16 @@ async fn prepare<F: MakeTransport>(
     let mock = match &mut plan.target {
         TargetPlan::Mock(config) => {
             config.seed = seed;
-            Some(MockProcess::start(config).await?)
+            Some(world.start_mock(config).await?)
         }
         TargetPlan::Server { .. } => None,
     };
-    let servers = Servers::<F>::of(&plan, mock.as_ref(), seed)?;
-    servers.check_sources().await?;
-    let profiles = profiles(&plan, servers.path(), addresses(&plan, &identities));
+    let servers = Servers::of(world, &plan, mock.as_ref(), seed)?;
+    if !world.is_simulated() {
+        servers.check_sources().await?;
+    }
+    let addresses = addresses(&plan, &identities);
+    let profiles = profiles(&plan, servers.path(), addresses, || world.number());
     let devices: Vec<(Arc<Identity>, Arc<Profile>)> = identities
         .into_iter()
         .map(|identity| {
@@ -227,7 +241,8 @@ async fn prepare<F: MakeTransport>(
     })
 }
 
-async fn run_over<F: MakeTransport>(
+async fn run_in<W: World>(
+    world: &W,
     plan: Plan,
     options: &Options,
     interrupt: watch::Receiver<Interrupt>,
@@ -241,13 +256,20 @@ async fn run_over<F: MakeTransport>(
         refusals,
         devices,
     } = tokio::select! {
-        prepared = prepare::<F>(plan, options) => prepared?,
+        biased;
         signal = interrupted(interrupt.clone()) => return Err(RunError::Interrupted(signal)),
+        prepared = prepare(world, plan, options) => prepared?,
     };
 
-    let started = jiff::Timestamp::now();
-    let run_id: u32 = rand::rng().random();
-    let directory = free_directory(&options.runs, &started, &plan.name);
+    let started = wall_clock::now();
+    let run_id = world.number();
+    let directory = match world.is_simulated() {
+        false => free_directory(&options.runs, &started, &plan.name),
+        true => free_name(
+            &options.runs,
+            format!("simulated-{}-seed-{seed}", plan.name),
+        ),
+    };
     let files = RunFiles::create(&directory)?;
     let users: Vec<u32> = devices.iter().map(|(identity, _)| identity.user).collect();
     let late_after = plan
@@ -255,7 +277,8 @@ async fn run_over<F: MakeTransport>(
         .as_ref()
         .map_or(Duration::ZERO, |mail| mail.late_after);
     let recorder = Arc::new(Recorder::new(run_id, &users, late_after));
-    let record = RunRecord::begun(plan, started, seed, run_id, servers.urls());
+    let mut record = RunRecord::begun(plan, started, seed, run_id, servers.urls());
+    record.simulated = world.is_simulated();
     record.save(&files)?;
     if !options.quiet {
         say(&format!(
@@ -264,7 +287,7 @@ async fn run_over<F: MakeTransport>(
             time_scale_text(record.plan.time_scale())
         ));
     }
-    let observers = Observers::start(&record.plan, &servers, mock.as_ref(), &recorder);
+    let observers = Observers::start(world, &record.plan, &servers, mock.as_ref(), &recorder);
     let engine = Engine {
         record,
         files,
@@ -275,6 +298,7 @@ async fn run_over<F: MakeTransport>(
         detector: Detector::default(),
         interrupt,
         quiet: options.quiet,
+        is_simulated: world.is_simulated(),
         behaviour: Arc::new(Behaviour::default()),
         refusals,
         stop_mail: Arc::new(Notify::new()),
@@ -299,7 +323,13 @@ async fn run_over<F: MakeTransport>(
 
 /// A name that is not taken: two runs may begin in the same second.
 fn free_directory(runs: &Path, started: &jiff::Timestamp, name: &str) -> PathBuf {
-    let name = format!("{}-{name}", started.strftime("%Y%m%dT%H%M%SZ"));
+    free_name(
+        runs,
+        format!("{}-{name}", started.strftime("%Y%m%dT%H%M%SZ")),
+    )
+}
+
+fn free_name(runs: &Path, name: String) -> PathBuf {
     let mut directory = runs.join(&name);
     let mut number = 2;
     while directory.exists() {
@@ -309,11 +339,11 @@ fn free_directory(runs: &Path, started: &jiff::Timestamp, name: &str) -> PathBuf
     directory
 }
 
-fn check_descriptors(plan: &Plan) -> Result<(), RunError> {
+fn check_descriptors(plan: &Plan, limit: Option<u64>) -> Result<(), RunError> {
     let needs = Needs::of(plan);
     let needed = needs.descriptors.max(needs.mock_descriptors);
-    match descriptors() {
-        Some((limit, _)) if limit < needed => Err(RunError::Descriptors { needed, limit }),
+    match limit {
+        Some(limit) if limit < needed => Err(RunError::Descriptors { needed, limit }),
         _ => Ok(()),
     }
 }
@@ -327,7 +357,12 @@ fn addresses(plan: &Plan, identities: &[Arc<Identity>]) -> Arc<[String]> {
 }
 
 /// What the devices of each kind have in common.
-fn profiles(plan: &Plan, path: &str, addresses: Arc<[String]>) -> Vec<Arc<Profile>> {
+fn profiles(
+    plan: &Plan,
+    path: &str,
+    addresses: Arc<[String]>,
+    number: impl Fn() -> u32,
+) -> Vec<Arc<Profile>> {
     let devices = &plan.devices;
     let profile = |kind: &ProfilePlan| Profile {
         path: path.to_owned(),
@@ -351,7 +386,7 @@ fn profiles(plan: &Plan, path: &str, addresses: Arc<[String]>) -> Vec<Arc<Profil
             Arc::new(Activity {
                 plan,
                 addresses,
-                run: rand::rng().random(),
+                run: number(),
             })
         }),
         negotiate: kind.negotiate,
@@ -385,13 +420,14 @@ pub async fn first_device(mut plan: Plan, kind: Option<&str>) -> Result<FirstDev
     let refusals = Arc::new(Refusals::new(1, plan.devices.refusals, 1.0));
     discovery::find_server(&mut plan, &identities, &refusals).await?;
     let mock = match &plan.target {
-        TargetPlan::Mock(config) => Some(MockProcess::start(config).await?),
+        TargetPlan::Mock(config) => Some(RunningMock::start(config).await?),
         TargetPlan::Server { .. } => None,
     };
     let servers = AnyFactory::servers(&plan, mock.as_ref(), plan.seed.unwrap_or_default())?;
     servers.check_sources().await?;
     let addresses = addresses(&plan, &identities);
-    let profile = profiles(&plan, servers.path(), addresses).swap_remove(0);
+    let profile =
+        profiles(&plan, servers.path(), addresses, || rand::rng().random()).swap_remove(0);
     let is_verified = !matches!(plan.target, TargetPlan::Server { insecure: true, .. });
     Ok(FirstDevice {
         identity: identities[0].clone(),
@@ -410,7 +446,7 @@ pub struct FirstDevice {
     pub profile: Arc<Profile>,
     is_verified: bool,
     servers: Servers<AnyFactory>,
-    mock: Option<MockProcess>,
+    mock: Option<RunningMock>,
 }
 
 impl FirstDevice {

@@ -5,27 +5,28 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{MockProcess, Servers};
+use super::world::{Probe, World};
+use super::{RunningMock, Servers};
 use crate::device::State;
 use crate::measure::{Gauges, Recorder};
-use crate::observe::{
-    Census, Estimator, HarnessProbe, Scope, SocketGroups, SocketTable, SourceReport, Sources,
-};
+use crate::observe::{Census, Estimator, Scope, SocketGroups, SocketTable, SourceReport, Sources};
 use crate::scenario::{Plan, SourcePlan};
 
 pub(super) struct Observers {
     sockets: Arc<SocketTable>,
     sources: Sources,
-    harness: HarnessProbe,
+    is_simulated: bool,
+    harness: Probe,
     estimator: Estimator,
     recorder: Arc<Recorder>,
 }
 
 impl Observers {
     pub(super) fn start<F>(
+        world: &impl World,
         plan: &Plan,
         servers: &Servers<F>,
-        mock: Option<&MockProcess>,
+        mock: Option<&RunningMock>,
         recorder: &Arc<Recorder>,
     ) -> Self {
         let mocks = mock.map(|mock| mock.addresses().servers.as_slice());
@@ -68,9 +69,15 @@ impl Observers {
         };
         let census = Arc::clone(recorder);
         Self {
-            sockets: Arc::new(SocketTable::new(groups, servers.uses())),
-            sources: Sources::start(&sources, &scope, Arc::new(move || census.really_open())),
-            harness: HarnessProbe::new(),
+            sockets: Arc::new(SocketTable::new(world.sockets(), groups, servers.uses())),
+            sources: Sources::start(
+                &sources,
+                &scope,
+                Arc::new(move || census.really_open()),
+                mock.map(RunningMock::control),
+            ),
+            is_simulated: world.is_simulated(),
+            harness: world.probe(),
             estimator: Estimator::new(plan.observe.requests_per_ping),
             recorder: Arc::clone(recorder),
         }
@@ -80,7 +87,12 @@ impl Observers {
     pub(super) async fn sample(&mut self, due: Instant) -> Gauges {
         let mut gauges = self.harness.sample(due);
         let sockets = Arc::clone(&self.sockets);
-        let table = tokio::task::spawn_blocking(move || sockets.sample()).await;
+        // A simulated table takes no time, and a simulation has one thread.
+        let table = if self.is_simulated {
+            Ok(sockets.sample())
+        } else {
+            tokio::task::spawn_blocking(move || sockets.sample()).await
+        };
         let (figures, open) = self.sources.sample();
         // Sources come second: where the server is on this machine, both know its sockets.
         gauges.extend(figures);

@@ -4,6 +4,7 @@ use super::accounts::{self, missing_secrets};
 use super::carriers::AnyFactory;
 use super::{RunError, check_descriptors};
 use crate::discover::{DiscoverError, is_address};
+use crate::observe::descriptors;
 use crate::scenario::{Autodiscover, Plan, TargetPlan};
 use crate::transport::check_own_sources;
 
@@ -12,7 +13,12 @@ use crate::transport::check_own_sources;
 #[must_use]
 pub fn obstacles(plan: &Plan) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
-    found.extend(check_descriptors(plan).err().iter().map(text));
+    found.extend(
+        check_descriptors(plan, descriptors().map(|(limit, _)| limit))
+            .err()
+            .iter()
+            .map(text),
+    );
     let missing = missing_secrets(plan);
     let is_whole = missing.is_empty();
     found.extend(missing);

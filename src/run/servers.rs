@@ -11,7 +11,8 @@ use rand::Rng as _;
 use super::accounts::certificates;
 use super::carriers::{AnyFactory, AnyTransport, MakeTransport, Parts};
 use super::proxy::carrier_of;
-use super::{MockProcess, RunError};
+use super::world::World;
+use super::{RunError, RunningMock};
 use crate::device::device_random;
 use crate::scenario::{Dns, Needs, Plan, TargetPlan};
 use crate::transport::{
@@ -113,7 +114,12 @@ impl Servers<AnyFactory> {
 
 impl<F: MakeTransport> Servers<F> {
     /// Those that the plan names, or those of the mock that was started for it.
-    pub(super) fn of(plan: &Plan, mock: Option<&MockProcess>, seed: u64) -> Result<Self, RunError> {
+    pub(super) fn of<W: World<Factory = F>>(
+        world: &W,
+        plan: &Plan,
+        mock: Option<&RunningMock>,
+        seed: u64,
+    ) -> Result<Self, RunError> {
         let way = Way::of(plan, mock)?;
         let sources = plan.devices.sources();
         let uses = Arc::new(PortUses::new(&sources));
@@ -134,12 +140,13 @@ impl<F: MakeTransport> Servers<F> {
         for (number, target) in targets.iter().enumerate() {
             // Pings given up in silence are spread as the devices are.
             let silent = (Needs::silent(plan) as f64 * deal.share_of(number)).ceil() as usize;
-            let factory = F::of(&Parts {
+            let factory = world.factory(&Parts {
                 target,
                 tls: &way.tls,
                 carrier: &way.carrier,
                 silent,
                 uses: &uses,
+                sources: &sources,
                 ends: &ends,
                 is_spread: way.is_spread,
                 detour: &way.detour,
@@ -199,7 +206,7 @@ struct Way {
 }
 
 impl Way {
-    fn of(plan: &Plan, mock: Option<&MockProcess>) -> Result<Self, RunError> {
+    fn of(plan: &Plan, mock: Option<&RunningMock>) -> Result<Self, RunError> {
         Ok(match &plan.target {
             TargetPlan::Server {
                 urls,
@@ -220,7 +227,7 @@ impl Way {
                 let servers = mock.iter().flat_map(|mock| &mock.addresses().servers);
                 Self {
                     urls: servers.map(|server| server.url.clone()).collect(),
-                    tls: plan.devices.tls(mock.and_then(MockProcess::ca_file), false),
+                    tls: plan.devices.tls(mock.and_then(RunningMock::ca_file), false),
                     carrier: Carrier::default(),
                     detour: Detour::default(),
                     weights: Vec::new(),

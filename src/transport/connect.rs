@@ -204,16 +204,9 @@ impl Network {
     ) -> Result<Self, TlsError> {
         let tls = config.map(|config| Tls::new(config, options, &target.host));
         let tls = tls.transpose()?;
-        let default = if target.tls { 443 } else { 80 };
-        let host_header = match (target.host.contains(':'), target.port == default) {
-            (true, true) => format!("[{}]", target.host),
-            (true, false) => format!("[{}]:{}", target.host, target.port),
-            (false, true) => target.host.clone(),
-            (false, false) => format!("{}:{}", target.host, target.port),
-        };
         Ok(Self {
+            host_header: target.host_header(),
             target,
-            host_header,
             tls,
             ends,
             options: options.clone(),

@@ -75,6 +75,17 @@ impl TargetError {
 }
 
 impl Target {
+    /// The value of the Host header.
+    pub(super) fn host_header(&self) -> String {
+        let default = if self.tls { 443 } else { 80 };
+        match (self.host.contains(':'), self.port == default) {
+            (true, true) => format!("[{}]", self.host),
+            (true, false) => format!("[{}]:{}", self.host, self.port),
+            (false, true) => self.host.clone(),
+            (false, false) => format!("{}:{}", self.host, self.port),
+        }
+    }
+
     /// Reads a URL. Without a path it is the EAS one.
     ///
     /// # Errors

@@ -53,10 +53,8 @@ async fn a_hundred_recycles_under_load_lose_no_mail_and_double_none() {
         domain: "lab.example".to_owned(),
         size: (200, 200),
     };
-    let door: Door<Lean<Network>> = Door::Control(
-        mock_server::plain_http().build().unwrap(),
-        mock.addresses().control.clone(),
-    );
+    let door: Door<Lean<Network>> =
+        Door::Control(mock_server::Control::new(&mock.addresses().control).unwrap());
     let mail = tokio::spawn(send_on_schedule(
         plan,
         door,

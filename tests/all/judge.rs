@@ -100,6 +100,29 @@ fn a_pool_that_keeps_what_it_gathered_fails_released_alone() {
     assert_eq!(failed(&checks), ["released"], "{checks:#?}");
 }
 
+/// Between two collections % Time in GC is 0, before the recycle and after it. What the median of either phase
+/// meets is chance.
+#[test]
+fn a_share_of_gc_that_the_baseline_had_now_and_then_is_no_residue() {
+    let judged = |in_baseline: &[f64], after: f64| {
+        let mut timeline = Story::default().timeline();
+        for (second, interval) in timeline.iter_mut().enumerate() {
+            let share = match interval.phase.as_str() {
+                "baseline" => in_baseline[second % in_baseline.len()],
+                "aging" => 0.2,
+                "recovered" => after,
+                _ => continue,
+            };
+            interval.gauges.insert("server.gc_time".to_owned(), share);
+        }
+        let checks = judge(&plan(""), &timeline.into_iter().collect(), 1);
+        failed(&checks).join(", ")
+    };
+    assert_eq!(judged(&[0.0, 0.0, 0.0, 0.05], 0.05), "");
+    assert_eq!(judged(&[0.0, 0.0, 0.0, 0.05], 0.06), "released");
+    assert_eq!(judged(&[0.0], 0.05), "released");
+}
+
 #[test]
 fn devices_that_came_after_the_baseline_are_no_residue() {
     let judged = |residue| {

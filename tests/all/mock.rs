@@ -436,6 +436,7 @@ async fn r11_a_recycle_releases_what_abandoned_pings_left() {
     .await;
     let addresses = mock.addresses();
     let sockets = SocketTable::new(
+        std::sync::Arc::new(tcp_table::rows),
         [SocketGroups {
             target: addresses.listen.port(),
             server_is_local: true,

@@ -68,7 +68,7 @@ async fn a_scrape_that_hangs_refuses_floods_or_answers_html_is_told_and_survived
         source(Place::Path("/no/such/file".into()), Format::Netstat),
         url("/good"),
     ];
-    let mut sources = Sources::start(&plans, &scope(), std::sync::Arc::new(|| 3));
+    let mut sources = Sources::start(&plans, &scope(), std::sync::Arc::new(|| 3), None);
     let parts = [
         "timed out",
         "401",
@@ -100,7 +100,7 @@ async fn a_misspelt_figure_is_told_and_one_of_ones_own_is_not() {
         source(Place::Command(command), Format::Values)
     };
     let plans = [printed("actve_requests 7"), printed("my_figure 7")];
-    let mut sources = Sources::start(&plans, &scope(), std::sync::Arc::new(|| 3));
+    let mut sources = Sources::start(&plans, &scope(), std::sync::Arc::new(|| 3), None);
     eventually("both sources were read", || async {
         let reports = sources.reports();
         reports.iter().all(|report| report.readings > 0)
@@ -155,7 +155,7 @@ async fn what_is_left_out_of_a_text_is_reported_once() {
         ),
         file("rows", case("d7-typeperf-mismatch.csv"), Format::Perfmon),
     ];
-    let mut sources = Sources::start(&plans, &scope(), std::sync::Arc::new(|| 3));
+    let mut sources = Sources::start(&plans, &scope(), std::sync::Arc::new(|| 3), None);
     eventually(
         "every source was read, the command several times",
         || async {

@@ -97,7 +97,7 @@ fn unknown_address() -> String {
 /// An error of the framework that hosts the providers.
 fn refused(refusal: &Refusal, server: usize) -> String {
     let (code, message) = (refusal.code(), refusal.message());
-    let time = jiff::Timestamp::now().strftime("%H:%M:%S%.7f");
+    let time = sim_net::wall_clock::now().strftime("%H:%M:%S%.7f");
     // Exchange's Id is a number of the server's.
     format!(
         "<Error Time=\"{time}\" Id=\"{server}\"><ErrorCode>{code}</ErrorCode>\

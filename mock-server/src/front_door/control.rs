@@ -7,7 +7,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use iis::RecycleReason;
 use serde::Deserialize;
-use tokio::net::TcpListener;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{ObjectBuilder, RefOr, Required, Type};
 use utoipa::{IntoParams, OpenApi};
@@ -121,9 +120,14 @@ fn server_parameter() -> Parameter {
         .build()
 }
 
-pub(super) async fn serve(host: Arc<Host>, listener: TcpListener) {
+/// All calls of the API.
+pub(super) fn router(host: Arc<Host>) -> axum::Router {
     let (router, _) = calls().split_for_parts();
-    if let Err(error) = axum::serve(listener, router.with_state(host)).await {
+    router.with_state(host)
+}
+
+pub(super) async fn serve(host: Arc<Host>, listener: tokio::net::TcpListener) {
+    if let Err(error) = axum::serve(listener, router(host)).await {
         eprintln!("mock: the control API ended: {error}");
     }
 }
@@ -192,7 +196,13 @@ async fn metrics(State(host): Context, Path(which): Path<Which>) -> Response {
         return unknown_server(&host);
     };
     // Reads /proc and the socket tables.
-    match tokio::task::spawn_blocking(move || metrics::render(&server)).await {
+    match server
+        .host
+        .machine
+        .clone()
+        .blocking(move || metrics::render(&server))
+        .await
+    {
         Ok(Ok(text)) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
         Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
@@ -208,7 +218,7 @@ async fn text_of(
     let Some(server) = host.one(which) else {
         return unknown_server(host);
     };
-    match tokio::task::spawn_blocking(move || text(&server)).await {
+    match host.machine.blocking(move || text(&server)).await {
         Ok(text) => text.into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

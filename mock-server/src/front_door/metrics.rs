@@ -10,7 +10,8 @@ use tcp_table::State;
 use super::server::Server;
 use super::was::PoolState;
 use crate::control::{COUNTED_ERRORS, Truth, WorkerCounts, WorkerTruth};
-use crate::process::{self, Memory};
+use crate::machine::Machine;
+use crate::process::Memory;
 
 /// The web site that devices connect to.
 const SITE: &str = "Default Web Site";
@@ -90,7 +91,7 @@ pub(super) fn render(server: &Server) -> prometheus::Result<String> {
     queue_and_site(&mut page, server, &truth);
     workers(&mut page, server, &truth.workers);
     clr(&mut page, &truth.workers);
-    processes(&mut page, &truth.workers);
+    processes(&mut page, &server.host.machine, &truth.workers);
     exchange(&mut page, server, &truth);
     tcp(&mut page, server);
     let collectors = COLLECTORS.map(|name| (vec![label("collector", name)], 1.0));
@@ -277,10 +278,10 @@ fn clr(page: &mut Page, workers: &[WorkerTruth]) {
 }
 
 /// `\Process`; what the system does not tell is absent.
-fn processes(page: &mut Page, workers: &[WorkerTruth]) {
+fn processes(page: &mut Page, machine: &Machine, workers: &[WorkerTruth]) {
     let memory: Vec<(&WorkerTruth, Memory)> = workers
         .iter()
-        .filter_map(|worker| Some((worker, process::memory(worker.pid)?)))
+        .filter_map(|worker| Some((worker, machine.memory(worker.pid, &worker.counts)?)))
         .collect();
     let mut bytes = |name: &str, value: fn(&Memory) -> u64| {
         let series = memory
@@ -293,13 +294,13 @@ fn processes(page: &mut Page, workers: &[WorkerTruth]) {
     bytes("working_set_bytes", |memory| memory.resident);
     bytes("virtual_bytes", |memory| memory.virtual_bytes);
     let handles = workers.iter().filter_map(|worker| {
-        let handles = process::handles(worker.pid)?;
+        let handles = machine.handles(worker.pid, &worker.counts)?;
         Some((process_labels(worker), handles as f64))
     });
     page.add(Gauge, "windows_process_handles", handles);
     let started: Vec<_> = workers
         .iter()
-        .filter_map(|worker| Some((worker, process::threads_and_start(worker.pid)?)))
+        .filter_map(|worker| Some((worker, machine.threads_and_start(worker)?)))
         .collect();
     let threads = started
         .iter()
@@ -376,7 +377,7 @@ fn tcp(page: &mut Page, server: &Server) {
         lifetime.connect_failures + lifetime.port_failures,
     );
     both("connections_active_total", lifetime.connects);
-    if let Some(host) = process::tcp_counters() {
+    if let Some(host) = server.host.machine.tcp_counters() {
         both("connections_reset_total", host.reset);
         both("segments_retransmitted_total", host.retransmitted);
     }

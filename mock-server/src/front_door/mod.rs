@@ -15,7 +15,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -25,6 +24,7 @@ use crate::control::{Delivered, NewMail, Truth};
 use crate::fault::Fault;
 use crate::link::App;
 use crate::lock;
+use crate::machine::{Listening, Machine};
 use crate::store::Message;
 use crate::surfaces::sockets::{Scanner, Scope};
 use crate::worker::address;
@@ -105,9 +105,9 @@ pub struct FrontDoor {
 
 /// The sockets of one server before it serves.
 struct Sockets {
-    clients: TcpListener,
+    clients: Listening,
     client_address: SocketAddr,
-    back_end: TcpListener,
+    back_end: Listening,
     back_end_address: SocketAddr,
 }
 
@@ -133,6 +133,19 @@ impl FrontDoor {
     /// # Errors
     /// When a value is impossible, an address is taken, or a worker does not become ready in time.
     pub async fn start(config: MockConfig, launcher: WorkerLauncher) -> Result<Self, StartError> {
+        Self::start_on(Machine::System, config, launcher).await
+    }
+
+    /// The same on a machine that may be a simulated one. There the control API is not served: who
+    /// simulates calls this type instead.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_on(
+        machine: Machine,
+        config: MockConfig,
+        launcher: WorkerLauncher,
+    ) -> Result<Self, StartError> {
         if let Some(problem) = config.problem() {
             return Err(StartError::Config(problem));
         }
@@ -140,12 +153,11 @@ impl FrontDoor {
             PoolClock::parse_start(config.clock_start.as_deref(), config.time_zone.as_deref())
                 .map_err(StartError::Config)?;
         let (acceptor, ca) = tls::acceptor(&config)?;
-        let control = http::bind(config.control)?;
-        let control_address = local_address(&control, config.control)?;
-        let sockets = bind_all(&config)?;
+        let control = ControlSocket::bind(&machine, config.control)?;
+        let sockets = bind_all(&machine, &config)?;
         let clock = PoolClock::new(start, config.time_scale);
-        let host = Arc::new(Host::new(config, clock));
-        let base = format!("http://{control_address}");
+        let host = Arc::new(Host::new(machine, config, clock));
+        let base = format!("http://{}", control.address);
         let mut servers = Vec::new();
         let mut tasks = JoinSet::new();
         let mut addresses = Vec::new();
@@ -172,7 +184,9 @@ impl FrontDoor {
             servers.push(server);
         }
         host.set_servers(&servers);
-        tasks.spawn(control::serve(Arc::clone(&host), control));
+        if let Some(listener) = control.listener {
+            tasks.spawn(control::serve(Arc::clone(&host), listener));
+        }
         start_pools(&host, &servers, &mut tasks).await?;
         host.set_faults(host.config.faults.clone()).await;
         let first = &addresses[0];
@@ -216,6 +230,13 @@ impl FrontDoor {
             certificate_user: None,
         };
         tokio::spawn(http::serve(Arc::clone(&self.servers[0]), stream, client));
+    }
+
+    /// The control API without a network.
+    #[must_use]
+    pub fn control(&self) -> crate::Control {
+        let router = control::router(Arc::clone(&self.host));
+        crate::Control::in_process(&self.addresses.control, router)
     }
 
     /// What really happens inside.
@@ -270,6 +291,25 @@ impl FrontDoor {
     }
 }
 
+/// Where the control API is served.
+struct ControlSocket {
+    address: SocketAddr,
+    /// None on a simulated machine.
+    listener: Option<tokio::net::TcpListener>,
+}
+
+impl ControlSocket {
+    fn bind(machine: &Machine, asked: SocketAddr) -> Result<Self, StartError> {
+        let listening = http::bind(machine, asked)?;
+        let address = local_address(&listening, asked)?;
+        let listener = match listening {
+            Listening::System(listener) => Some(listener),
+            Listening::Simulated(_) => None,
+        };
+        Ok(Self { address, listener })
+    }
+}
+
 /// Starts every server's workers, and what looks after them.
 async fn start_pools(
     host: &Arc<Host>,
@@ -294,7 +334,7 @@ async fn start_pools(
     Ok(())
 }
 
-fn local_address(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, StartError> {
+fn local_address(listener: &Listening, asked: SocketAddr) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(|source| StartError::Listen {
         address: asked,
         source,
@@ -302,7 +342,7 @@ fn local_address(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr
 }
 
 /// Client and back-end sockets of every server; further servers take the next client ports.
-fn bind_all(config: &MockConfig) -> Result<Vec<Sockets>, StartError> {
+fn bind_all(machine: &Machine, config: &MockConfig) -> Result<Vec<Sockets>, StartError> {
     let count = match config.topology {
         Topology::TwoServers => 2,
         _ => config.servers,
@@ -322,10 +362,10 @@ fn bind_all(config: &MockConfig) -> Result<Vec<Sockets>, StartError> {
         } else {
             asked
         };
-        let clients = http::bind(asked)?;
+        let clients = http::bind(machine, asked)?;
         // Who reaches the back end is believed whatever user it names: nobody from outside may.
         let local = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
-        let back_end = http::bind(local)?;
+        let back_end = http::bind(machine, local)?;
         sockets.push(Sockets {
             client_address: local_address(&clients, asked)?,
             clients,
@@ -352,10 +392,13 @@ fn make_server(
         pool.limits(),
         host.config.logs.as_deref(),
     )?;
-    let scanner = Scanner::new(Scope {
-        client_ports: vec![sockets.client_address.port()],
-        back_end_port: back_end.port(),
-    });
+    let scanner = Scanner::new(
+        host.machine.clone(),
+        Scope {
+            client_ports: vec![sockets.client_address.port()],
+            back_end_port: back_end.port(),
+        },
+    );
     Ok(Arc::new(Server::new(
         Arc::clone(host),
         number,

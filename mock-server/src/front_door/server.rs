@@ -21,7 +21,7 @@ use crate::control::{Truth, UserSettings};
 use crate::fault::{Fault, FaultKind, Faults, MAX_FAULTS, Subject};
 use crate::link::{App, ToWorker, WireAnswer, WireRequest};
 use crate::lock;
-use crate::process;
+use crate::machine::Machine;
 use crate::store::{Announcement, Store};
 use crate::surfaces::sockets::{Scanner, SocketRow};
 use crate::surfaces::{PerfmonSample, PerfmonWorker};
@@ -29,6 +29,7 @@ use crate::worker::guid;
 
 /// What all servers share.
 pub(super) struct Host {
+    pub(super) machine: Machine,
     pub(super) config: MockConfig,
     pub(super) clock: Arc<PoolClock>,
     pub(super) store: Mutex<Store>,
@@ -39,15 +40,16 @@ pub(super) struct Host {
     changing: tokio::sync::Mutex<()>,
     /// Changes with every change of the faults.
     pub(super) faults_changed: watch::Sender<u64>,
-    users: Mutex<std::collections::HashMap<String, UserSettings>>,
+    users: Mutex<BTreeMap<String, UserSettings>>,
     random: Mutex<Xoshiro256PlusPlus>,
     servers: OnceLock<Vec<Weak<Server>>>,
     pub(super) stop: watch::Sender<bool>,
 }
 
 impl Host {
-    pub(super) fn new(config: MockConfig, clock: PoolClock) -> Self {
+    pub(super) fn new(machine: Machine, config: MockConfig, clock: PoolClock) -> Self {
         Self {
+            machine,
             store: Mutex::new(Store::new(&config)),
             faults: Mutex::default(),
             listed: Mutex::default(),
@@ -434,7 +436,7 @@ impl Server {
             self.pool.measure_arrivals();
             let server = Arc::clone(&self);
             // Reads /proc, and may write a file.
-            let sampled = tokio::task::spawn_blocking(move || {
+            let sampled = self.host.machine.blocking(move || {
                 server.records.sampled(&server.perfmon_sample());
             });
             // A sample does not panic.
@@ -446,6 +448,7 @@ impl Server {
         let truth = self.truth();
         let lifetime = self.pool.lifetime();
         let workers = self.pool.workers();
+        let machine = &self.host.machine;
         let workers = workers.iter().map(|worker| {
             let (pid, counts) = (worker.pid(), worker.counts());
             PerfmonWorker {
@@ -454,8 +457,8 @@ impl Server {
                 served: counts.served,
                 gc_percent: counts.gc_share * 100.0,
                 heap_bytes: counts.heap_bytes,
-                private_bytes: process::memory(pid).map(|memory| memory.private),
-                handles: process::handles(pid),
+                private_bytes: machine.memory(pid, &counts).map(|memory| memory.private),
+                handles: machine.handles(pid, &counts),
             }
         });
         PerfmonSample {

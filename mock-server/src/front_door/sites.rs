@@ -31,7 +31,14 @@ pub(super) async fn answer(server: &Arc<Server>, request: &WireRequest) -> Optio
 async fn page(server: &Arc<Server>) -> WireAnswer {
     let config = &server.host.config;
     let range = config.ephemeral_ports.clone();
-    match probe(server.back_end, range, config.port_wait).await {
+    match probe(
+        &server.host.machine,
+        server.back_end,
+        range,
+        config.port_wait,
+    )
+    .await
+    {
         Ok(()) => {
             let text = format!("200 OK<br/>{}\r\n", server_name(server.number));
             plain(server, 200, "text/html", text.into_bytes())

@@ -26,8 +26,8 @@ use std::time::Duration;
 
 use eas::commands::{FolderType, ItemData, Oof};
 use eas::status::GlobalStatus;
+use jiff::Zoned;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 use rand::Rng as _;
 use rand::SeedableRng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -143,7 +143,7 @@ impl Store {
             require_provisioning: config.require_provisioning,
             limits: Limits::new(config),
             random: Xoshiro256PlusPlus::seed_from_u64(config.seed),
-            clock: PoolClock::new(Timestamp::now().to_zoned(TimeZone::UTC), 1.0),
+            clock: PoolClock::new(sim_net::wall_clock::now().to_zoned(TimeZone::UTC), 1.0),
             mails: 0,
         }
     }

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use tcp_table::{Query, Row, State};
 
+use crate::machine::Machine;
+
 /// The process Windows would name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
@@ -62,6 +64,7 @@ impl Scope {
 
 /// Looks at the sockets of the machine again and again.
 pub(crate) struct Scanner {
+    machine: Machine,
     scope: Scope,
     /// Which worker has the socket of an inode. Asking the kernel takes a system call for each
     /// open file of each worker, so it is asked only when a socket without a known owner appears;
@@ -71,8 +74,9 @@ pub(crate) struct Scanner {
 
 impl Scanner {
     /// Looks at the sockets in that scope.
-    pub(crate) fn new(scope: Scope) -> Self {
+    pub(crate) fn new(machine: Machine, scope: Scope) -> Self {
         Self {
+            machine,
             scope,
             owners: HashMap::new(),
         }
@@ -124,7 +128,7 @@ impl Scanner {
                     remote_port,
                     established: true,
                 };
-                found.extend(tcp_table::rows(query).unwrap_or_default());
+                found.extend(self.machine.rows(query).unwrap_or_default());
             }
         }
         found
@@ -244,7 +248,7 @@ mod tests {
             back_end_port: back_end.port(),
         };
         let here = std::process::id();
-        let mut scanner = Scanner::new(scope);
+        let mut scanner = Scanner::new(Machine::System, scope);
         let mut row = |remote: SocketAddr, pids: &[u32]| {
             let rows = scanner.scan(pids);
             let row = rows.iter().find(|row| row.remote == remote);

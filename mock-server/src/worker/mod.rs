@@ -16,6 +16,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::{MockConfig, Topology};
@@ -26,6 +27,7 @@ use crate::link::{
     WireRequest, WorkerStart, send_all,
 };
 use crate::lock;
+use crate::machine::Machine;
 use crate::store::{ItemCommand, Operation, StoreCall, StoreReply, text_size};
 
 pub(crate) use back_end::answers::{IIS, bare, challenges, server_name};
@@ -43,11 +45,14 @@ pub(crate) fn item_command(
     back_end::item_command(command, elements, eas::ProtocolVersion::V14_1).ok()
 }
 
-/// Runs a worker over its two streams until it has drained or the front door is gone.
+/// Runs a worker over its two streams until it has drained or the front door is gone. Requests that it
+/// still has then end with it, and so do they when this future is dropped: that is how a worker in the
+/// same process is killed.
 ///
 /// # Errors
 /// When the streams hold something else than the link's messages.
 pub async fn run(
+    machine: Machine,
     input: impl AsyncRead + Unpin + Send,
     output: impl AsyncWrite + Unpin + Send + 'static,
 ) -> io::Result<()> {
@@ -58,22 +63,25 @@ pub async fn run(
     let (out, queue) = mpsc::channel(MAX_QUEUED);
     let mut sender = tokio::spawn(send_all(queue, output));
     let (drained, mut is_drained) = oneshot::channel();
-    let worker = Arc::new(Worker::new(*start, out, drained));
-    worker.send(ToFrontDoor::Ready {
-        pid: std::process::id(),
-    });
-    let reporter = tokio::spawn(report_counts(Arc::clone(&worker)));
+    let pid = machine.pid(std::process::id(), start.generation);
+    let worker = Arc::new(Worker::new(machine, *start, out, drained));
+    worker.send(ToFrontDoor::Ready { pid });
+    let mut tasks = JoinSet::new();
+    tasks.spawn(report_counts(Arc::clone(&worker)));
     loop {
         let message = tokio::select! {
+            biased;
             message = messages.next() => message?,
             _ = &mut is_drained => break,
             // The front door no longer reads: it is gone.
             _ = &mut sender => break,
+            // Those that have ended are forgotten. The one that reports counts never ends.
+            _ = tasks.join_next() => continue,
         };
         let Some(message) = message else { break };
-        worker.handle(message);
+        worker.handle(message, &mut tasks);
     }
-    reporter.abort();
+    tasks.abort_all();
     // What was counted since the last report.
     worker.send(ToFrontDoor::Counts(worker.counts()));
     worker.send(ToFrontDoor::Drained);
@@ -83,7 +91,6 @@ pub async fn run(
     if !sender.is_finished() {
         let _ = tokio::time::timeout(LAST_WORDS, sender).await;
     }
-    // Requests of a front door that is gone have nobody to answer; they end with this process.
     Ok(())
 }
 
@@ -129,6 +136,7 @@ const INTERNAL_ERROR: u16 = 500;
 
 /// What all requests of the process share.
 struct Worker {
+    machine: Machine,
     config: MockConfig,
     names: Names,
     started: Instant,
@@ -165,6 +173,7 @@ struct Worker {
 
 impl Worker {
     fn new(
+        machine: Machine,
         start: WorkerStart,
         out: mpsc::Sender<ToFrontDoor>,
         drained: oneshot::Sender<()>,
@@ -178,8 +187,10 @@ impl Worker {
             users,
         } = start;
         Self {
+            machine: machine.clone(),
             heap: Heap::new(config.heap),
             outgoing: Outgoing::new(
+                machine,
                 back_end,
                 config.ephemeral_ports.clone(),
                 config.port_wait,
@@ -227,10 +238,12 @@ impl Worker {
         let _ = self.out.try_send(message);
     }
 
-    fn handle(self: &Arc<Self>, message: ToWorker) {
+    fn handle(self: &Arc<Self>, message: ToWorker, tasks: &mut JoinSet<()>) {
         match message {
             ToWorker::Start(_) => {}
-            ToWorker::Request { id, app, request } => self.begin(id, app, request),
+            ToWorker::Request { id, app, request } => {
+                tasks.spawn(self.begin(id, app, request));
+            }
             ToWorker::ClientGone { id, reset } => {
                 if let Some(gone) = lock(&self.requests).remove(&id) {
                     let end = if reset {
@@ -272,12 +285,18 @@ impl Worker {
         }
     }
 
-    fn begin(self: &Arc<Self>, id: u64, app: App, request: WireRequest) {
+    /// Counts a request in; what is returned serves it.
+    fn begin(
+        self: &Arc<Self>,
+        id: u64,
+        app: App,
+        request: WireRequest,
+    ) -> impl Future<Output = ()> + Send + use<> {
         let (gone, is_gone) = oneshot::channel();
         lock(&self.requests).insert(id, gone);
         self.active.fetch_add(1, Ordering::SeqCst);
         let worker = Arc::clone(self);
-        tokio::spawn(async move {
+        async move {
             let warm = worker.started + worker.config.warm_up;
             if Instant::now() < warm {
                 tokio::time::sleep_until(warm).await;
@@ -303,7 +322,7 @@ impl Worker {
             });
             worker.active.fetch_sub(1, Ordering::SeqCst);
             worker.end_if_drained();
-        });
+        }
     }
 
     /// Counts a request that is completed.

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::lock;
+use crate::machine::{Machine, Socket};
 
 /// Where outgoing connections come from. Linux owns all of 127.0.0.0/8, and a second address keeps
 /// the range clear of the ports that clients on this machine use; elsewhere there is one only.
@@ -28,6 +28,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(super) struct Outgoing {
+    machine: Machine,
     back_end: SocketAddr,
     range: RangeInclusive<u16>,
     wait: Duration,
@@ -47,7 +48,7 @@ pub(super) struct Outgoing {
 /// A connection that waits for another request.
 #[derive(Debug)]
 struct Idle {
-    stream: TcpStream,
+    stream: Socket,
     port: OwnedSemaphorePermit,
     since: Instant,
 }
@@ -55,12 +56,14 @@ struct Idle {
 impl Outgoing {
     /// `idle_timeout` is the back end's.
     pub(super) fn new(
+        machine: Machine,
         back_end: SocketAddr,
         range: RangeInclusive<u16>,
         wait: Duration,
         idle_timeout: Duration,
     ) -> Self {
         Self {
+            machine,
             reuse_within: idle_timeout / 2,
             back_end,
             ports: Arc::new(Semaphore::new(range.len())),
@@ -87,7 +90,7 @@ impl Outgoing {
     }
 
     fn is_usable(&self, idle: &Idle) -> bool {
-        idle.since.elapsed() < self.reuse_within && is_open(&idle.stream)
+        idle.since.elapsed() < self.reuse_within && idle.stream.is_silent()
     }
 
     /// Closes idle connections that are not used again, and those that the back end has closed: a
@@ -104,9 +107,11 @@ impl Outgoing {
     pub(super) async fn connect(&self) -> io::Result<Connection<'_>> {
         let end = Instant::now() + self.wait;
         let connected = match timeout_at(end, Arc::clone(&self.ports).acquire_owned()).await {
-            Ok(Ok(port)) => connect_within(self.back_end, &self.range, &self.next, end)
-                .await
-                .map(|stream| (stream, port)),
+            Ok(Ok(port)) => {
+                connect_within(&self.machine, self.back_end, &self.range, &self.next, end)
+                    .await
+                    .map(|stream| (stream, port))
+            }
             _ => Err(exhausted()),
         };
         match connected {
@@ -125,7 +130,7 @@ impl Outgoing {
         }
     }
 
-    fn open(&self, stream: TcpStream, port: OwnedSemaphorePermit) -> Connection<'_> {
+    fn open(&self, stream: Socket, port: OwnedSemaphorePermit) -> Connection<'_> {
         self.open.fetch_add(1, Ordering::Relaxed);
         Connection {
             outgoing: self,
@@ -150,12 +155,6 @@ impl Outgoing {
     }
 }
 
-/// Readable while idle means that the back end has closed it.
-fn is_open(stream: &TcpStream) -> bool {
-    let readable = stream.try_read(&mut [0]);
-    matches!(&readable, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-}
-
 fn exhausted() -> io::Error {
     io::Error::new(
         io::ErrorKind::AddrNotAvailable,
@@ -165,13 +164,14 @@ fn exhausted() -> io::Error {
 
 /// Connects from a port of the range, and looks again until `end` while all are in use.
 async fn connect_within(
+    machine: &Machine,
     to: SocketAddr,
     range: &RangeInclusive<u16>,
     next: &AtomicU64,
     end: Instant,
-) -> io::Result<TcpStream> {
+) -> io::Result<Socket> {
     loop {
-        match connect_once(to, range, next).await {
+        match connect_once(machine, to, range, next).await {
             Err(error)
                 if error.kind() == io::ErrorKind::AddrNotAvailable
                     && Instant::now() + LOOK_AGAIN < end =>
@@ -184,32 +184,22 @@ async fn connect_within(
 }
 
 async fn connect_once(
+    machine: &Machine,
     to: SocketAddr,
     range: &RangeInclusive<u16>,
     next: &AtomicU64,
-) -> io::Result<TcpStream> {
+) -> io::Result<Socket> {
     let count = range.len() as u64;
     for _ in 0..count {
         let offset = next.fetch_add(1, Ordering::Relaxed) % count;
         let port = range.start() + offset as u16;
-        let socket = TcpSocket::new_v4()?;
-        // A port in TIME_WAIT may be taken again, as Windows does for a new remote endpoint.
-        socket.set_reuseaddr(true)?;
-        match socket.bind(SocketAddr::new(SOURCE, port)) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
-            bound => bound?,
-        }
-        match socket.connect(to).await {
+        match machine.connect(SocketAddr::new(SOURCE, port), to).await {
             Err(error)
                 if matches!(
                     error.kind(),
                     io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
                 ) => {}
-            connected => {
-                let stream = connected?;
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
+            connected => return connected,
         }
     }
     Err(exhausted())
@@ -217,12 +207,13 @@ async fn connect_once(
 
 /// Whether another program of the host gets a connection: it takes a port of the same range.
 pub(crate) async fn probe(
+    machine: &Machine,
     to: SocketAddr,
     range: RangeInclusive<u16>,
     wait: Duration,
 ) -> io::Result<()> {
     let next = AtomicU64::new(0);
-    connect_within(to, &range, &next, Instant::now() + wait)
+    connect_within(machine, to, &range, &next, Instant::now() + wait)
         .await
         .map(drop)
 }
@@ -231,11 +222,11 @@ pub(crate) async fn probe(
 #[derive(Debug)]
 pub(super) struct Connection<'a> {
     outgoing: &'a Outgoing,
-    stream: Option<(TcpStream, OwnedSemaphorePermit)>,
+    stream: Option<(Socket, OwnedSemaphorePermit)>,
 }
 
 impl Connection<'_> {
-    pub(super) fn stream(&mut self) -> &mut TcpStream {
+    pub(super) fn stream(&mut self) -> &mut Socket {
         &mut self
             .stream
             .as_mut()

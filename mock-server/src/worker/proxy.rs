@@ -11,8 +11,7 @@ use std::sync::atomic::Ordering;
 
 use eas::Command;
 use eas::query::Query;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::oneshot;
 
 use super::back_end::answers;
@@ -23,6 +22,7 @@ use crate::fault::{Fault, FaultKind, StrandTrigger, Subject};
 use crate::headers::{HeaderLines, RequestHeader};
 use crate::link::{RequestLog, ToFrontDoor, WireAnswer, WireRequest};
 use crate::lock;
+use crate::machine::Socket;
 
 /// Largest answer of the back end: a full window of large mails stays far below.
 const MAX_ANSWER: usize = 24 << 20;
@@ -68,6 +68,7 @@ pub(super) async fn serve(
     let mut failover = worker.failover.subscribe();
     loop {
         tokio::select! {
+            biased;
             answer = read_answer(connection.stream()) => return Some(match answer {
                 Ok(mut answer) => {
                     // One that the back end closes is of no use for another request.
@@ -144,8 +145,7 @@ impl Held {
 /// Never returns: only the end of the process releases what a stranded request holds.
 async fn strand(worker: &Worker, connection: Connection<'_>) -> Infallible {
     let bytes = worker.config.heap.per_stranded;
-    // Filled with something, so that the pages are really there.
-    let memory = vec![0xA5_u8; usize::try_from(bytes).unwrap_or(usize::MAX)];
+    let memory = worker.machine.occupy(bytes);
     worker.heap.retain(bytes);
     worker.stranded.fetch_add(1, Ordering::Relaxed);
     let never = std::future::pending().await;
@@ -168,7 +168,7 @@ fn bad_gateway(worker: &Worker) -> WireAnswer {
     answers::bad_gateway(worker)
 }
 
-async fn write_request(stream: &mut TcpStream, request: &WireRequest) -> io::Result<()> {
+async fn write_request(stream: &mut Socket, request: &WireRequest) -> io::Result<()> {
     let mut head = format!(
         "{} {} HTTP/1.1\r\nHost: backend\r\n",
         request.method, request.uri
@@ -186,11 +186,10 @@ async fn write_request(stream: &mut TcpStream, request: &WireRequest) -> io::Res
 }
 
 /// Waits without a buffer, so that a held Ping costs the worker little more than its socket.
-async fn read_answer(stream: &mut TcpStream) -> io::Result<WireAnswer> {
-    stream.readable().await?;
-    let mut bytes = Vec::with_capacity(CHUNK);
+async fn read_answer(stream: &mut Socket) -> io::Result<WireAnswer> {
+    let mut bytes = Vec::new();
     loop {
-        if stream.read_buf(&mut bytes).await? == 0 {
+        if stream.read_into(&mut bytes, CHUNK).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if bytes.len() > MAX_ANSWER {
@@ -199,7 +198,6 @@ async fn read_answer(stream: &mut TcpStream) -> io::Result<WireAnswer> {
         if let Some(answer) = parse(&bytes)? {
             return Ok(answer);
         }
-        bytes.reserve(CHUNK);
     }
 }
 

@@ -12,7 +12,7 @@ use rand::SeedableRng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::statistics::{
-    Recorded, Waited, compare_quantiles, compare_waits, median, recorded, theil_sen,
+    Recorded, Waited, compare_quantiles, compare_waits, median, recorded, theil_sen, upper_decile,
 };
 use super::{Check, Digest, Outcome, merged};
 use crate::measure::{Counter, Interval, Metric};

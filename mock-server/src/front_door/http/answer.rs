@@ -139,7 +139,7 @@ thread_local! {
 
 /// RFC 1123, GMT.
 fn push_date(head: &mut String) {
-    let now = jiff::Timestamp::now();
+    let now = sim_net::wall_clock::now();
     DATE.with_borrow_mut(|(second, text)| {
         if *second != now.as_second() || text.is_empty() {
             *second = now.as_second();

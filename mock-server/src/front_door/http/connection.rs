@@ -238,6 +238,7 @@ impl<S: ClientStream> Connection<S> {
             let mut answered = pin!(server.answer(app, request, &note, &was_reset));
             loop {
                 tokio::select! {
+                    biased;
                     outcome = &mut answered => break Some(outcome),
                     reset = gone(&mut self.stream, &mut self.ahead) => {
                         was_reset.store(reset, Ordering::Relaxed);
@@ -376,7 +377,6 @@ fn wire_request(head: Head, body: Vec<u8>, certificate_user: Option<String>) -> 
     }
 }
 
-fn unix_micros() -> u128 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |since| since.as_micros())
+fn unix_micros() -> i64 {
+    sim_net::wall_clock::now().as_microsecond()
 }

@@ -1,12 +1,10 @@
 //! Listening sockets.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::{Client, serve};
@@ -15,34 +13,25 @@ use crate::front_door::server::Server;
 use crate::front_door::{StartError, tls};
 use crate::link::App;
 use crate::lock;
+use crate::machine::{Listening, Machine, Socket};
 
-/// Pending connections: a herd after a recycle must not be refused by the kernel (SYN cookies or
-/// drops would add whole seconds to what clients measure).
-const BACKLOG: i32 = 16_384;
 /// After a failed accept, mostly for want of descriptors: at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A client that cannot shake hands by then never will.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
 
-pub(in crate::front_door) fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    let listen = || -> io::Result<TcpListener> {
-        let domain = socket2::Domain::for_address(address);
-        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
-        // A restarted mock must get its port back while old connections are in TIME_WAIT.
-        #[cfg(unix)]
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        TcpListener::from_std(socket.into())
-    };
-    listen().map_err(|source| StartError::Listen { address, source })
+pub(in crate::front_door) fn bind(
+    machine: &Machine,
+    address: SocketAddr,
+) -> Result<Listening, StartError> {
+    let listening = machine.listen(address);
+    listening.map_err(|source| StartError::Listen { address, source })
 }
 
 /// Accepts until the task is ended.
 pub(in crate::front_door) async fn accept(
     server: Arc<Server>,
-    listener: TcpListener,
+    listener: Listening,
     app: App,
     tls: Option<TlsAcceptor>,
 ) {
@@ -55,6 +44,7 @@ pub(in crate::front_door) async fn accept(
             continue;
         }
         tokio::select! {
+            biased;
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     is_failing = false;
@@ -73,9 +63,7 @@ pub(in crate::front_door) async fn accept(
     }
 }
 
-async fn connection(server: Arc<Server>, stream: TcpStream, app: App, tls: Option<TlsAcceptor>) {
-    // Only delays small answers if it fails.
-    let _ = stream.set_nodelay(true);
+async fn connection(server: Arc<Server>, stream: Socket, app: App, tls: Option<TlsAcceptor>) {
     if app == App::FrontEnd {
         server.accepted.fetch_add(1, Ordering::Relaxed);
     }

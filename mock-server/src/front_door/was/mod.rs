@@ -41,8 +41,8 @@ pub enum WorkerLauncher {
         /// Its arguments.
         arguments: Vec<OsString>,
     },
-    /// As tasks of this process, for tests under a paused clock. Such a worker has no sockets of
-    /// its own, and no process id that would tell it apart.
+    /// As tasks of this process, under a paused clock. A worker that is killed ends with all its requests
+    /// and sockets, as a process would.
     InProcess,
 }
 
@@ -300,6 +300,7 @@ pub(super) async fn dispatch(
             start_on_demand(server);
             let mut state = pool.state.subscribe();
             tokio::select! {
+                biased;
                 // Both senders live in the pool.
                 _ = changes.changed() => {}
                 _ = state.wait_for(|state| *state != PoolState::Running) => {}

@@ -37,6 +37,7 @@ pub(in crate::front_door) async fn keep(server: Arc<Server>) {
     };
     loop {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(TICK) => {}
             () = server.pool.attention.notified() => {}
         }
@@ -162,7 +163,7 @@ fn reason(
     if !reads_memory || !(is_on(recycling.memory_kb) || is_on(recycling.private_memory_kb)) {
         return None;
     }
-    let memory = crate::process::memory(worker.pid())?;
+    let memory = server.host.machine.memory(worker.pid(), &worker.counts())?;
     if is_on(recycling.memory_kb) && memory.virtual_bytes >> 10 >= recycling.memory_kb {
         return Some(RecycleReason::Memory);
     }

@@ -387,6 +387,7 @@ fn run(
             tokio::spawn(async move {
                 let reader = read(&server, &handle, output);
                 tokio::select! {
+                    biased;
                     () = reader => {}
                     () = handle.kill.notified() => {}
                 }
@@ -403,16 +404,24 @@ fn run(
             let (here_in, there_out) = tokio::io::duplex(DUPLEX);
             let (there_in, here_out) = tokio::io::duplex(DUPLEX);
             tokio::spawn(send_all(queue, here_out));
-            let task = tokio::spawn(worker::run(there_in, there_out));
+            let task = tokio::spawn(worker::run(
+                server.host.machine.clone(),
+                there_in,
+                there_out,
+            ));
             let (server, handle) = (Arc::clone(server), Arc::clone(handle));
             tokio::spawn(async move {
                 let reader = read(&server, &handle, here_in);
                 tokio::select! {
+                    biased;
                     () = reader => {}
                     () = handle.kill.notified() => {}
                 }
                 task.abort();
+                // Its requests and sockets are gone once the task is.
                 let before = handle.die();
+                server.pool.serving_changed();
+                let _ = task.await;
                 ended(&server, &handle, before);
             });
         }

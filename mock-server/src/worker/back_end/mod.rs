@@ -147,6 +147,7 @@ async fn execute(
         Ok(Some(call)) => {
             let root = root_of(call.query.command);
             let outcome = tokio::select! {
+                biased;
                 outcome = call.run() => outcome,
                 _ = client_gone => return None,
             };

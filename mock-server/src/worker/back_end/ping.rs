@@ -55,6 +55,7 @@ impl Call<'_> {
                 self.is_held();
                 let end = started + Duration::from_secs(heartbeat.into());
                 tokio::select! {
+                    biased;
                     wake = registration.woken(&folders) => {
                         self.poll_tick(started, end).await;
                         // Whatever came until the look is in the answer.

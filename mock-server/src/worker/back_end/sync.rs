@@ -70,6 +70,7 @@ impl Call<'_> {
             self.is_held();
             lock(&self.log).heartbeat = hang;
             tokio::select! {
+                biased;
                 wake = registration.woken(&folders) => {
                     if wake == Wake::Superseded {
                         return Ok(answers::empty(self.worker));

@@ -1,0 +1,168 @@
+//! `easload simulate`.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clap::Args;
+use tokio::sync::watch;
+
+use super::{Exit, check, print_or_fail};
+use crate::judge::Verdict;
+use crate::report::{SeedOutcome, SeedOutcomes, summary_text};
+use crate::run::{Finished, Interrupt, Options, RunError, SEED, simulatable, simulate};
+use crate::scenario::Plan;
+use crate::terminal::say;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Scenario file; without one the embedded `recycle-restores-sync` is simulated.
+    scenario: Option<PathBuf>,
+    /// Seed of all chances, over the scenario's.
+    #[arg(long, env = "EASLOAD_SEED")]
+    seed: Option<u64>,
+    /// Play so many seeds, from --seed on, and print the share of each verdict and check instead of one
+    /// report. No run directory is kept; --seed plays an odd one again.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=MOST_SEEDS))]
+    seeds: Option<u64>,
+    /// Where the run directory is made.
+    #[arg(long, env = "EASLOAD_RUNS", default_value = "runs", value_name = "DIR")]
+    runs: PathBuf,
+    /// A progress line for each simulated second.
+    #[arg(long, short, conflicts_with = "seeds")]
+    verbose: bool,
+    /// Say on standard error how fast the simulation was.
+    #[arg(long)]
+    speed_report: bool,
+}
+
+/// Nobody waits for more.
+const MOST_SEEDS: u64 = 1_000_000;
+
+pub(super) fn main(arguments: &Arguments) -> Exit {
+    let plan = match check::load(arguments.scenario.as_deref()) {
+        Ok(plan) => plan,
+        Err(exit) => return exit,
+    };
+    let simulatable = simulatable(plan);
+    for change in &simulatable.changes {
+        say(&format!("simulated: {change}"));
+    }
+    let seed = arguments.seed.or(simulatable.plan.seed).unwrap_or(SEED);
+    let began = tokio::time::Instant::now();
+    let simulated = simulatable.plan.duration().as_secs_f64();
+    let exit = match arguments.seeds {
+        None => one(arguments, simulatable.plan, seed),
+        Some(count) => many(&simulatable.plan, seed, count),
+    };
+    if arguments.speed_report {
+        let simulated = simulated * arguments.seeds.unwrap_or(1) as f64;
+        let took = began.elapsed().as_secs_f64();
+        say(&format!(
+            "simulated {simulated:.0} s in {took:.1} s, {:.0} times as fast as real time",
+            simulated / took.max(1e-3)
+        ));
+    }
+    exit
+}
+
+/// Plays one seed and prints its report.
+fn one(arguments: &Arguments, plan: Plan, seed: u64) -> Exit {
+    let options = Options {
+        runs: arguments.runs.clone(),
+        seed: Some(seed),
+        quiet: !arguments.verbose,
+        metrics: None,
+    };
+    let finished = match alone(plan, options) {
+        Ok(finished) => finished,
+        Err(error) => {
+            say(&format!("error: {error}"));
+            return Exit::from(&error);
+        }
+    };
+    let record = &finished.record;
+    let exit = record.verdict.map_or(Exit::Inconclusive, Exit::from);
+    let text = format!(
+        "{}Run directory: {}\n",
+        summary_text(record),
+        finished.directory.display()
+    );
+    let exit = print_or_fail(&text, exit);
+    if finished.is_written {
+        exit
+    } else {
+        exit.unwritten()
+    }
+}
+
+/// Plays many seeds, one on each processor at a time, and prints what they gave. Seeds that differ are
+/// inconclusive.
+fn many(plan: &Plan, first: u64, count: u64) -> Exit {
+    let last = first.saturating_add(count - 1);
+    let next = AtomicU64::new(first);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let played: Result<Vec<_>, RunError> = std::thread::scope(|scope| {
+        let play = || {
+            let mut outcomes = Vec::new();
+            loop {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seed > last {
+                    return Ok(outcomes);
+                }
+                outcomes.push(outcome(plan.clone(), seed)?);
+            }
+        };
+        let players: Vec<_> = (0..threads).map(|_| scope.spawn(play)).collect();
+        let played = players.into_iter().map(|player| match player.join() {
+            Ok(outcomes) => outcomes,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        played.collect()
+    });
+    let outcomes: SeedOutcomes = match played {
+        Ok(outcomes) => outcomes.into_iter().flatten().collect(),
+        Err(error) => {
+            say(&format!("error: {error}"));
+            return Exit::from(&error);
+        }
+    };
+    let text = format!(
+        "{} seeds of {}, from {first} to {last}\n{outcomes}",
+        count, plan.name
+    );
+    let exit = outcomes.verdict().map_or(Exit::Inconclusive, Exit::from);
+    print_or_fail(&text, exit)
+}
+
+/// What a seed gives. Its run directory is not kept.
+fn outcome(plan: Plan, seed: u64) -> Result<SeedOutcome, RunError> {
+    let runs = tempfile::tempdir().map_err(RunError::Runtime)?;
+    let options = Options {
+        runs: runs.path().to_owned(),
+        seed: Some(seed),
+        quiet: true,
+        metrics: None,
+    };
+    let record = alone(plan, options)?.record;
+    let checks = record.checks.iter();
+    Ok(SeedOutcome {
+        seed,
+        verdict: record.verdict.unwrap_or(Verdict::Inconclusive),
+        checks: checks
+            .map(|check| (check.name.clone(), check.outcome))
+            .collect(),
+    })
+}
+
+/// One simulation on a thread of its own: its runtime cannot live inside another.
+fn alone(plan: Plan, options: Options) -> Result<Finished, RunError> {
+    let simulation = std::thread::spawn(move || {
+        // Nobody interrupts it: it ends in seconds, and a signal ends the program.
+        let (_signal, interrupt) = watch::channel(Interrupt::None);
+        simulate(plan, &options, interrupt)
+    });
+    match simulation.join() {
+        Ok(finished) => finished,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}

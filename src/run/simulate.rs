@@ -1,0 +1,128 @@
+//! A whole run in a simulated world: devices, mail, mock, recycle, observers, recorder and judge on one
+//! thread under a paused clock. The same plan and seed give the same run.
+
+use std::time::Duration;
+
+use mock_server::MockConfig;
+use sim_net::{Path, SimNet, wall_clock};
+use tokio::sync::watch;
+
+use super::world::Simulated;
+use super::{Finished, Interrupt, Options, RunError, run_in};
+use crate::scenario::{
+    MailDoor, PasswordSource, PhaseKind, Plan, RequestsPerPing, TargetPlan, Trigger, UserNames,
+};
+
+/// When every simulated run begins by its own clock: a Monday morning, 2026-01-05 08:00 UTC, in seconds
+/// since 1970. A fixed time keeps runs of one seed alike.
+const EPOCH: i64 = 1_767_600_000;
+/// Seed of a simulation when neither the command line nor the scenario names one.
+pub const SEED: u64 = 1;
+/// One way through a local network, with the time that both systems need for a segment.
+const LATENCY: std::ops::RangeInclusive<Duration> =
+    Duration::from_micros(500)..=Duration::from_millis(1);
+
+/// A scenario as a simulation can play it, and what was changed for that.
+#[derive(Debug, Clone)]
+pub struct Simulatable {
+    /// The plan, which plays on the mock.
+    pub plan: Plan,
+    /// What differs from the scenario, in sentences.
+    pub changes: Vec<String>,
+}
+
+/// Puts the bundled mock in place of a plan's server; what leads to the outside world goes.
+#[must_use]
+pub fn simulatable(mut plan: Plan) -> Simulatable {
+    let mut changes = Vec::new();
+    let TargetPlan::Server { urls, .. } = &plan.target else {
+        if !plan.observe.sources.is_empty() {
+            plan.observe.sources.clear();
+            changes.push("of [observe], only the mock's own figures are there".to_owned());
+        }
+        return Simulatable { plan, changes };
+    };
+    // A mock has at most that many servers.
+    const MOST: usize = 64;
+    let mut config = MockConfig {
+        servers: urls.len().clamp(1, MOST),
+        ..MockConfig::default()
+    };
+    config.max_devices = config.max_devices.max(plan.devices.count as usize);
+    if let Some(policy) = &plan.policy {
+        config.pool.recycling.time = policy.time;
+        config.pool.recycling.schedule.clone_from(&policy.schedule);
+        config.time_zone.clone_from(&policy.time_zone);
+    }
+    changes.push(format!(
+        "in place of the server there is the bundled mock: {} server(s), versions {}, heartbeats from {} s to \
+         {} s, changes looked for every {} s",
+        config.servers,
+        config.versions.join(", "),
+        config.min_heartbeat.as_secs(),
+        config.max_heartbeat.as_secs(),
+        config.poll_interval.as_secs()
+    ));
+    plan.target = TargetPlan::Mock(Box::new(config));
+    plan.observe.sources.clear();
+    plan.observe.requests_per_ping = RequestsPerPing::Known(2.0);
+    changes.push("the server's figures are the mock's, whatever [observe] names".to_owned());
+    on_the_mock(&mut plan, &mut changes);
+    Simulatable { plan, changes }
+}
+
+/// Accounts, mail and phases of a plan for a real server, as the mock can play them.
+fn on_the_mock(plan: &mut Plan, changes: &mut Vec<String>) {
+    let devices = &mut plan.devices;
+    devices.password = PasswordSource::Mock;
+    devices.token = None;
+    devices.certificate_dir = None;
+    devices.user_names = UserNames::default();
+    if let Some(mail) = &mut plan.mail
+        && mail.door == MailDoor::Smtp
+    {
+        mail.door = MailDoor::Control;
+        changes
+            .push("mail goes straight into the mock's mailboxes instead of over SMTP".to_owned());
+    }
+    let mut strands = false;
+    for phase in &mut plan.phases {
+        if !matches!(phase.trigger, Trigger::None | Trigger::Observe) {
+            phase.trigger = Trigger::Mock;
+        }
+        if phase.kind == PhaseKind::Aging && phase.abandon.is_some() {
+            phase.strand = 1.0;
+            strands = true;
+        }
+    }
+    if strands {
+        changes
+            .push("every Ping that a device abandons while the pool ages is stranded".to_owned());
+    }
+}
+
+/// Plays a plan in a simulated world, on this thread.
+///
+/// # Errors
+/// As [`run`](super::run::run).
+pub fn simulate(
+    plan: Plan,
+    options: &Options,
+    interrupt: watch::Receiver<Interrupt>,
+) -> Result<Finished, RunError> {
+    let seed = options.seed.or(plan.seed).unwrap_or(SEED);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .map_err(RunError::Runtime)?;
+    runtime.block_on(async {
+        let _clock = wall_clock::simulate(jiff::Timestamp::constant(EPOCH, 0));
+        let path = Path {
+            latency: LATENCY,
+            ..Path::default()
+        };
+        let world = Simulated::new(SimNet::new(seed, path), seed);
+        run_in(&world, plan, options, interrupt).await
+    })
+}

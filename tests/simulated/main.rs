@@ -1,0 +1,6 @@
+//! Whole runs in simulated worlds: the same program as in real time, in a fraction of the time, and the same
+//! for the same seed.
+
+mod determinism;
+mod scenarios;
+mod world;

@@ -1,0 +1,167 @@
+//! Every scenario file gives its verdict in simulation, whatever the seed.
+
+use serde_json::Value;
+
+use crate::world::{plan, play};
+
+/// Seeds of each scenario. `EASLOAD_SEEDS` sets another number; `.ci/run` plays twenty.
+fn seeds() -> u64 {
+    /// Enough to see that the seed does not decide, in a minute for all scenarios.
+    const FEW: u64 = 3;
+    match std::env::var("EASLOAD_SEEDS") {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("EASLOAD_SEEDS: expected a number, found `{text}`")),
+        Err(_) => FEW,
+    }
+}
+
+/// What a scenario is to give: the verdict, the checks that fail, and those that pass. Others are not looked
+/// at: a server that nobody can reach has no latencies to judge.
+struct Expected {
+    scenario: &'static str,
+    verdict: &'static str,
+    fail: &'static [&'static str],
+    pass: &'static [&'static str],
+}
+
+const ALL: &[&str] = &[
+    "symptom",
+    "recycle seen",
+    "restored",
+    "released",
+    "cost",
+    "nothing lost",
+];
+const CALM: &[&str] = &["symptom", "recycle seen", "nothing lost"];
+const LEVELS: &[&str] = &["recycle seen", "released", "nothing lost"];
+
+const fn passes(scenario: &'static str, pass: &'static [&'static str]) -> Expected {
+    Expected {
+        scenario,
+        verdict: "passed",
+        fail: &[],
+        pass,
+    }
+}
+
+const fn fails(scenario: &'static str, fail: &'static [&'static str]) -> Expected {
+    Expected {
+        scenario,
+        verdict: "failed",
+        fail,
+        pass: &[],
+    }
+}
+
+const STORIES: &[Expected] = &[
+    passes("recycle-restores-sync.toml", ALL),
+    passes("kb-4337638.toml", ALL),
+    passes("mixed-devices.toml", ALL),
+    passes(
+        "activity.toml",
+        &["symptom", "recycle seen", "restored", "nothing lost"],
+    ),
+    passes("healthy.toml", CALM),
+    passes("two-servers.toml", &["recycle seen", "nothing lost"]),
+    Expected {
+        pass: &["symptom"],
+        ..fails(
+            "stranded-no-recycle.toml",
+            &["recycle seen", "nothing lost"],
+        )
+    },
+];
+
+const SYMPTOMS: &[Expected] = &[
+    passes("symptom-active-requests.toml", LEVELS),
+    passes("symptom-memory.toml", LEVELS),
+    passes("symptom-gc.toml", LEVELS),
+    passes("symptom-ports.toml", LEVELS),
+    passes("symptom-close-wait.toml", LEVELS),
+    passes("symptom-queue-full.toml", LEVELS),
+];
+
+const CONTROLS: &[Expected] = &[
+    fails("control-no-recycle.toml", &["recycle seen"]),
+    fails("control-does-not-help.toml", &["released"]),
+    fails("control-loses-mail.toml", &["nothing lost"]),
+    fails("control-still-slow.toml", &["restored"]),
+    fails("control-slow-recovery.toml", &["cost"]),
+    fails("control-late-for-the-policy.toml", &["recycle seen"]),
+    Expected {
+        scenario: "control-no-symptom.toml",
+        verdict: "inconclusive",
+        fail: &[],
+        pass: &[],
+    },
+];
+
+/// Scenarios whose files are for a server outside, or too large for every test run.
+const OTHERS: &[&str] = &[
+    "exchange-lab.toml",
+    "mixed-5000.toml",
+    "real-server.toml",
+    "sogo-starved.toml",
+];
+
+fn names(record: &Value, outcome: &str) -> Vec<String> {
+    let checks = record["checks"].as_array().unwrap().iter();
+    let wanted = checks.filter(|check| check["outcome"] == outcome);
+    wanted
+        .map(|check| check["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// All wrong outcomes at once, each with its seed.
+fn assert_verdicts(expected: &[Expected]) {
+    let mut wrong = Vec::new();
+    for one in expected {
+        for seed in 1..=seeds() {
+            let record = play(plan(one.scenario), seed).record();
+            let (failed, passed) = (names(&record, "fail"), names(&record, "pass"));
+            let missing: Vec<_> = one
+                .pass
+                .iter()
+                .filter(|name| !passed.iter().any(|passed| passed == *name))
+                .collect();
+            if record["verdict"] != one.verdict || failed != one.fail || !missing.is_empty() {
+                wrong.push(format!(
+                    "{}: {} instead of {}; failed: {failed:?}; expected to pass: {missing:?}; see it with \
+                     `easload simulate scenarios/{} --seed {seed}`",
+                    one.scenario, record["verdict"], one.verdict, one.scenario
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn stories_end_as_they_must() {
+    assert_verdicts(STORIES);
+}
+
+#[test]
+fn each_symptom_ends_with_the_recycle() {
+    assert_verdicts(SYMPTOMS);
+}
+
+#[test]
+fn each_negative_control_fails_exactly_its_check() {
+    assert_verdicts(CONTROLS);
+}
+
+/// A scenario that is in no table is in no test.
+#[test]
+fn every_scenario_file_is_in_a_table() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let tables = [STORIES, SYMPTOMS, CONTROLS];
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let is_played = tables
+            .iter()
+            .any(|table| table.iter().any(|one| one.scenario == name));
+        assert!(is_played || OTHERS.contains(&name.as_str()), "{name}");
+    }
+}

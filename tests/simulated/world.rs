@@ -1,0 +1,54 @@
+//! Plays scenarios in simulated worlds.
+
+use std::path::{Path, PathBuf};
+
+use easload::run::{Finished, Interrupt, Options, simulatable, simulate};
+use easload::scenario::{Plan, parse};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+/// The plan of a scenario file, as a simulation plays it.
+pub(crate) fn plan(name: &str) -> Plan {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("scenarios")
+        .join(name);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let plan = parse(&path.to_string_lossy(), &text).unwrap();
+    simulatable(plan).plan
+}
+
+/// A run that was played, with its directory.
+pub(crate) struct Played {
+    pub(crate) finished: Finished,
+    _runs: TempDir,
+}
+
+impl Played {
+    /// `run.json`, as it was written.
+    pub(crate) fn record(&self) -> Value {
+        let path = self.finished.directory.join("run.json");
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    }
+
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.finished.directory.clone()
+    }
+}
+
+/// Plays a plan with a seed.
+pub(crate) fn play(plan: Plan, seed: u64) -> Played {
+    let runs = tempfile::tempdir().unwrap();
+    let options = Options {
+        runs: runs.path().to_owned(),
+        seed: Some(seed),
+        quiet: true,
+        metrics: None,
+    };
+    let (_signal, interrupt) = watch::channel(Interrupt::None);
+    let finished = simulate(plan, &options, interrupt).unwrap();
+    Played {
+        finished,
+        _runs: runs,
+    }
+}
