@@ -80,10 +80,13 @@ impl Inner {
             lost: segment.lost,
         };
         let arrival = way.transmit(len, now);
-        let retry = self.retry_at(id, from, place);
-        if let Some(connection) = self.connections.get_mut(&id) {
-            let segment = &mut connection.ways[from].segments[place];
-            segment.due = if segment.lost { retry } else { arrival };
+        let segment = &mut way.segments[place];
+        segment.due = arrival;
+        if segment.lost {
+            let retry = self.retry_at(id, from, place);
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.ways[from].segments[place].due = retry;
+            }
         }
         self.trace(id, from, sent, now);
     }
