@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use eas::ProtocolVersion;
 use eas::commands::{
     Appointment, Body, Change, ClientCommand, CollectionAnswer, Contact, Email, ItemChange,
-    ItemData, Note, Oof, SyncAnswer, SyncCollection, SyncRequest, Task,
+    ItemData, Note, Oof, SyncAnswer, SyncCollection, SyncOptions, SyncRequest, Task,
 };
 use eas::status::{GlobalStatus, SyncStatus};
 use eas::wbxml::{Event, Reader, Writer};
@@ -308,13 +308,18 @@ impl Game<'_> {
             }
         }
         let key = known.key.clone();
+        // By turns the client wins, the server does, and the request does not say.
+        let conflict = [Some(0), Some(1), None][self.next as usize % 3];
         let part = SyncPart {
             id: folder.to_string(),
             key: key.clone(),
             window: 5,
             get_changes: true,
             deletes_as_moves: true,
-            options: None,
+            options: Some(SyncOptions {
+                conflict,
+                ..SyncOptions::default()
+            }),
             has_conversation_mode: false,
             supported: None,
             commands: commands.clone(),

@@ -133,7 +133,10 @@ fn request_store<'a>(
                             bodies.push(read_body_preference(reader, option)?);
                         }
                         air_sync_base::BODY_PART_PREFERENCE => {
-                            body_part = Some(read_body_preference(reader, option)?);
+                            let part = read_body_preference(reader, option)?;
+                            if body_part.replace(part).is_some() {
+                                return Err(reader.repeated(element.tag, option.tag));
+                            }
                         }
                         air_sync::MIME_SUPPORT => mime_support = Some(reader.number(option)?),
                         _ => reader.skip(option)?,

@@ -8,7 +8,8 @@ use eas::commands::{AddedAttachment, Class, Elements, ItemChange, ItemData};
 use eas::status::{GlobalStatus, SyncStatus};
 use eas::wbxml::{Tag, air_sync_base};
 
-use super::folder::{Content, Item, Room};
+use super::content::Content;
+use super::folder::{Item, Room};
 use super::mailbox::{Turn, find_number};
 use super::sync::class_of;
 use super::{Blob, DraftId, ItemCommand, ItemResponse, Named, folder_mut, owned, place};

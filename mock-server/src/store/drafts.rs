@@ -8,7 +8,8 @@ use eas::wbxml::{Tag, email};
 use mail_parser::MessageParser;
 
 use super::commands::{Done, Terms, merged};
-use super::folder::{Content, Folder, Item};
+use super::content::Content;
+use super::folder::{Folder, Item};
 use super::limits::is_user_name;
 use super::mailbox::{Turn, find_number};
 use super::{Draft, DraftId, distinct, folder_mut, place, text_of};

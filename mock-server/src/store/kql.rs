@@ -253,7 +253,7 @@ fn one_or(mut parts: Vec<Kql>, several: fn(Vec<Kql>) -> Kql) -> Kql {
 
 #[cfg(test)]
 mod tests {
-    use super::super::folder::Content;
+    use super::super::content::Content;
     use super::*;
     use eas::commands::{Email, ItemData};
 

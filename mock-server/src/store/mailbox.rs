@@ -6,8 +6,9 @@ use eas::commands::{Class, FolderType, ItemChange, ItemData, Oof};
 use eas::status::PingStatus;
 use jiff::Zoned;
 
+use super::content::Content;
 use super::drafts::Outgoing;
-use super::folder::{Content, DeviceNumber, Folder};
+use super::folder::{DeviceNumber, Folder};
 use super::hierarchy::Hierarchy;
 use super::limits::{Limits, MAX_OOF, is_storable, text_size};
 use super::{

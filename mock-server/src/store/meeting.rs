@@ -5,7 +5,8 @@ use std::sync::Arc;
 use eas::commands::{Appointment, ItemData};
 use eas::status::MeetingResponseStatus;
 
-use super::folder::{Content, Item};
+use super::content::Content;
+use super::folder::Item;
 use super::mailbox::Turn;
 use super::{CALENDAR, Reply, find, folder_mut, place};
 

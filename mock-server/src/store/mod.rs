@@ -4,6 +4,7 @@
 
 mod call;
 mod commands;
+mod content;
 mod drafts;
 mod filter;
 mod folder;
@@ -40,7 +41,8 @@ pub(crate) use call::{
     ItemResponse, MailboxSearch, Message, Moved, Named, Operation, Original, Reply, SearchQuery,
     SearchRefusal, StoreCall, StoreReply, SyncOutcome, SyncPart, Told,
 };
-use folder::{Content, DeviceNumber, Folder, Item};
+use content::Content;
+use folder::{DeviceNumber, Folder, Item};
 use hierarchy::Hierarchy;
 pub(crate) use hierarchy::is_user_type;
 use limits::{Limits, MAX_CLIENT_ID};

@@ -6,8 +6,9 @@ use std::collections::HashSet;
 use eas::commands::{Body, ItemData};
 
 use super::call::{Condition, Found, MailboxSearch, SearchQuery, SearchRefusal, StoreReply};
+use super::content::Content;
 use super::find;
-use super::folder::{Content, Folder};
+use super::folder::Folder;
 use super::kql::{Kql, Part};
 use super::limits::MAX_ANSWER;
 use super::mailbox::{Turn, find_number};

@@ -4,6 +4,7 @@
 mod activity;
 mod bodies;
 mod changes;
+mod conflicts;
 mod draft_attachments;
 mod drafts;
 mod faults;

@@ -81,7 +81,7 @@ pub struct Body<'t> {
     pub truncated: bool,
     /// The size of the whole in bytes; absent if it is that of `text`.
     pub estimated_size: Option<u32>,
-    /// The start of the text without marks, if the request asked for it.
+    /// The start of the body in plain text, if the request asked for it; 14.0 and later.
     pub preview: Cow<'t, str>,
 }
 
@@ -125,13 +125,13 @@ impl<'t> Body<'t> {
     }
 
     /// Writes the element of 12.0 and later.
-    pub(super) fn write(&self, writer: &mut Writer) {
+    pub(super) fn write(&self, writer: &mut Writer, version: ProtocolVersion) {
         writer.start(tags::BODY);
-        self.write_fields(writer);
+        self.write_fields(writer, version);
         writer.end();
     }
 
-    fn write_fields(&self, writer: &mut Writer) {
+    fn write_fields(&self, writer: &mut Writer, version: ProtocolVersion) {
         writer
             .number(tags::TYPE, self.body_type)
             .element(tags::ESTIMATED_DATA_SIZE, &self.size_text());
@@ -144,7 +144,7 @@ impl<'t> Body<'t> {
                 Cow::Borrowed(&*self.text)
             });
         }
-        if !self.preview.is_empty() {
+        if !self.preview.is_empty() && version >= ProtocolVersion::V14_0 {
             writer.element(tags::PREVIEW, &self.preview);
         }
     }
@@ -203,11 +203,11 @@ impl<'t> BodyPart<'t> {
     /// `status` of a part that is there.
     pub const SUCCESS: u8 = 1;
 
-    pub(super) fn write(&self, writer: &mut Writer) {
+    pub(super) fn write(&self, writer: &mut Writer, version: ProtocolVersion) {
         writer
             .start(tags::BODY_PART)
             .number(tags::STATUS, self.status);
-        self.body.write_fields(writer);
+        self.body.write_fields(writer, version);
         writer.end();
     }
 
@@ -230,7 +230,7 @@ pub(super) fn write_notes(
         return;
     }
     if version.has_air_sync_base() {
-        body.write(writer);
+        body.write(writer, version);
         return;
     }
     writer.element(old, &body.text);

@@ -210,7 +210,7 @@ impl<'a> Email<'a> {
         if let Some(part) = &self.part
             && version >= ProtocolVersion::V14_1
         {
-            part.write(writer);
+            part.write(writer, version);
         }
         writer.element(
             tags::MESSAGE_CLASS,
@@ -245,13 +245,10 @@ impl<'a> Email<'a> {
             body_type: self.body_type,
             truncated: self.truncated,
             estimated_size: self.estimated_size,
-            preview: match version >= ProtocolVersion::V14_0 {
-                true => Cow::Borrowed(&*self.preview),
-                false => Cow::Borrowed(""),
-            },
+            preview: Cow::Borrowed(&*self.preview),
         };
         if version.has_air_sync_base() {
-            body.write(writer);
+            body.write(writer, version);
             return;
         }
         let (text, size, truncated) = if self.body_type == MIME {

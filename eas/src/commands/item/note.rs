@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use super::body::Body;
 use super::write_texts;
+use crate::ProtocolVersion;
 use crate::wbxml::{DecodeError, Element, Reader, Writer, air_sync_base, notes as tags};
 
 /// The parts of a note that a device keeps; 14.0 and later (MS-ASNOTE 2.2.2).
@@ -22,8 +23,9 @@ impl<'a> Note<'a> {
 
     pub(super) fn write(&self, writer: &mut Writer) {
         writer.element(tags::SUBJECT, &self.subject);
+        // Notes are of 14.0 and later; their body is the same in all versions.
         if self.body != Body::default() {
-            self.body.write(writer);
+            self.body.write(writer, ProtocolVersion::V14_0);
         }
         writer.element(tags::MESSAGE_CLASS, Self::MESSAGE_CLASS);
         write_texts(writer, [(tags::LAST_MODIFIED_DATE, &self.last_modified)]);

@@ -186,7 +186,10 @@ fn fetch<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<Fetch<'a>, Deco
                             fetch.bodies.push(read_body_preference(reader, option)?);
                         }
                         air_sync_base::BODY_PART_PREFERENCE => {
-                            fetch.body_part = Some(read_body_preference(reader, option)?);
+                            let part = read_body_preference(reader, option)?;
+                            if fetch.body_part.replace(part).is_some() {
+                                return Err(reader.repeated(element.tag, option.tag));
+                            }
                         }
                         air_sync::MIME_SUPPORT => {
                             fetch.mime_support = Some(reader.number(option)?);

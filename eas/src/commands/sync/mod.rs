@@ -1,5 +1,7 @@
 mod answer;
+mod options;
 mod request;
 
 pub use answer::{Change, CollectionAnswer, CommandResponse, SyncAnswer};
-pub use request::{ClientCommand, FilterType, SyncCollection, SyncOptions, SyncRequest};
+pub use options::{FilterType, SyncOptions};
+pub use request::{ClientCommand, SyncCollection, SyncRequest};

@@ -58,30 +58,7 @@ impl Call<'_> {
         };
         draft.is_whole = email.body_type == MIME;
         draft.message = self.draft_message(&owned(&**email)?);
-        for change in &email.attachment_changes {
-            match change {
-                AttachmentChange::Add {
-                    client_id,
-                    display_name,
-                    content_type,
-                    content,
-                } => {
-                    let content_type = match &**content_type {
-                        "" => UNKNOWN_TYPE,
-                        named => named,
-                    };
-                    let blob = Blob {
-                        name: display_name.to_string(),
-                        content_type: content_type.to_owned(),
-                        data: content.to_vec(),
-                    };
-                    draft.added.push((client_id.to_string(), blob));
-                }
-                AttachmentChange::Delete { file_reference } => {
-                    draft.removed.push(file_reference.to_string());
-                }
-            }
-        }
+        (draft.added, draft.removed) = attachments(email);
         Ok(draft.message.is_some().then_some(draft))
     }
 
@@ -114,4 +91,33 @@ impl Call<'_> {
         message.email.is_draft = true;
         Some(message)
     }
+}
+
+/// The attachments that a request adds to a draft, with the device's names for them, and the references of
+/// those that it removes.
+fn attachments(email: &Email<'_>) -> (Vec<(String, Blob)>, Vec<String>) {
+    let (mut added, mut removed) = (Vec::new(), Vec::new());
+    for change in &email.attachment_changes {
+        match change {
+            AttachmentChange::Add {
+                client_id,
+                display_name,
+                content_type,
+                content,
+            } => {
+                let content_type = match &**content_type {
+                    "" => UNKNOWN_TYPE,
+                    named => named,
+                };
+                let blob = Blob {
+                    name: display_name.to_string(),
+                    content_type: content_type.to_owned(),
+                    data: content.to_vec(),
+                };
+                added.push((client_id.to_string(), blob));
+            }
+            AttachmentChange::Delete { file_reference } => removed.push(file_reference.to_string()),
+        }
+    }
+    (added, removed)
 }
