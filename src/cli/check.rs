@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::run::Places;
-use super::{Exit, print_or_fail};
+use super::{Exit, meant, print_or_fail};
 use crate::recycle::{Origin, due, outlook};
 use crate::report::plan_text;
 use crate::run::obstacles;
@@ -125,7 +125,12 @@ pub(super) fn load(path: Option<&Path>) -> Result<Plan, Exit> {
                     _ if is_missing => "; expected a scenario file (.toml)",
                     _ => "",
                 };
-                say(&format!("error: {}: {error}{hint}", path.display()));
+                let meant = if is_missing {
+                    meant::scenario(path)
+                } else {
+                    String::new()
+                };
+                say(&format!("error: {}: {error}{hint}{meant}", path.display()));
                 return Err(Exit::Usage);
             }
         },

@@ -6,6 +6,7 @@ mod check;
 mod compare;
 mod exit;
 mod hexadecimal;
+mod meant;
 mod mock;
 mod policy;
 mod port_file;

@@ -146,7 +146,8 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
     let mut record = match RunRecord::load(&arguments.directory) {
         Ok(record) => record,
         Err(error) => {
-            say(&format!("error: {error}"));
+            let meant = super::meant::run(&arguments.directory);
+            say(&format!("error: {error}{meant}"));
             return Exit::Usage;
         }
     };

@@ -680,6 +680,57 @@ fn wbxml_is_decoded_and_encoded() {
     );
 }
 
+#[test]
+fn a_path_that_leaves_something_out_names_what_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let easload = |arguments: &[&str]| {
+        let mut command = Command::new(program());
+        stderr(
+            &command
+                .current_dir(&folder)
+                .args(arguments)
+                .output()
+                .unwrap(),
+        )
+    };
+    let none = "No such file or directory (os error 2)";
+    assert_eq!(
+        easload(&["check", "healthy"]),
+        format!("error: healthy: {none}; expected a scenario file (.toml)\n")
+    );
+    let runs = "error: runs/run.json: No such file or directory (os error 2); expected a run directory, as \
+                `easload run` prints at its end";
+    assert_eq!(easload(&["report", "runs"]), format!("{runs}\n"));
+    std::fs::create_dir(folder.path().join("scenarios")).unwrap();
+    std::fs::write(folder.path().join("scenarios/healthy.toml"), "").unwrap();
+    for name in [
+        "20260101T000000Z-a",
+        "20260314T030000Z-a",
+        "20270101T000000Z-x",
+    ] {
+        let run = folder.path().join("runs").join(name);
+        std::fs::create_dir_all(&run).unwrap();
+        if !name.ends_with('x') {
+            std::fs::write(run.join("run.json"), "{}").unwrap();
+        }
+    }
+    let meant = "; did you mean scenarios/healthy.toml?\n";
+    assert_eq!(
+        easload(&["check", "healthy.toml"]),
+        format!("error: healthy.toml: {none}{meant}")
+    );
+    for command in ["check", "run"] {
+        assert_eq!(
+            easload(&[command, "healthy"]),
+            format!("error: healthy: {none}; expected a scenario file (.toml){meant}")
+        );
+    }
+    assert_eq!(
+        easload(&["report", "runs"]),
+        format!("{runs}; did you mean runs/20260314T030000Z-a?\n")
+    );
+}
+
 /// The forms themselves are tested beside the reader.
 #[test]
 fn wbxml_is_decoded_from_what_logs_contain() {
