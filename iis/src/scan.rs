@@ -287,9 +287,9 @@ impl<'t> Scan<'t> {
             let is_there = attributes.iter().any(|one| one.name == "value");
             for attribute in &attributes {
                 // Where there is no value, a misspelt one is a problem of its own.
-                let is_value = attribute.name == "value"
-                    || !is_there && nearest(attribute.name, ["value"]).is_some();
-                if !(has_value && is_value) && !is_anywhere(attribute.name) {
+                let is_misspelt = || !is_there && nearest(attribute.name, ["value"]).is_some();
+                let is_value = has_value && (attribute.name == "value" || is_misspelt());
+                if !is_value && !is_anywhere(attribute.name) {
                     layer.unknown_attribute(attribute);
                 }
             }
