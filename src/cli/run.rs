@@ -90,6 +90,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         seed: arguments.seed,
         quiet: arguments.quiet,
         metrics: arguments.places.metrics,
+        faults: false,
     };
     let finished = match run(plan, &options, interrupt.clone()).await {
         Ok(finished) => finished,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::sync::watch;
 
 use super::{Exit, check, print_or_fail};
@@ -27,12 +27,23 @@ pub(super) struct Arguments {
     /// Where the run directory is made.
     #[arg(long, env = "EASLOAD_RUNS", default_value = "runs", value_name = "DIR")]
     runs: PathBuf,
+    /// Faults that the seed draws strike server and network beside those of the scenario. What must hold
+    /// all the same is looked at each second; what is broken is a bug of easload.
+    #[arg(long)]
+    faults: Option<Mix>,
     /// A progress line for each simulated second.
     #[arg(long, short, conflicts_with = "seeds")]
     verbose: bool,
     /// Say on standard error how fast the simulation was.
     #[arg(long)]
     speed_report: bool,
+}
+
+/// Faults that a seed draws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mix {
+    /// Of every kind.
+    Any,
 }
 
 /// Nobody waits for more.
@@ -52,7 +63,7 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
     let simulated = simulatable.plan.duration().as_secs_f64();
     let exit = match arguments.seeds {
         None => one(arguments, simulatable.plan, seed),
-        Some(count) => many(&simulatable.plan, seed, count),
+        Some(count) => many(arguments, &simulatable.plan, seed, count),
     };
     if arguments.speed_report {
         let simulated = simulated * arguments.seeds.unwrap_or(1) as f64;
@@ -72,6 +83,7 @@ fn one(arguments: &Arguments, plan: Plan, seed: u64) -> Exit {
         seed: Some(seed),
         quiet: !arguments.verbose,
         metrics: None,
+        faults: arguments.faults.is_some(),
     };
     let finished = match alone(plan, options) {
         Ok(finished) => finished,
@@ -80,6 +92,9 @@ fn one(arguments: &Arguments, plan: Plan, seed: u64) -> Exit {
             return Exit::from(&error);
         }
     };
+    if !finished.broken.is_empty() {
+        return broken(arguments, seed, &finished.broken);
+    }
     let record = &finished.record;
     let exit = record.verdict.map_or(Exit::Inconclusive, Exit::from);
     let text = format!(
@@ -97,9 +112,10 @@ fn one(arguments: &Arguments, plan: Plan, seed: u64) -> Exit {
 
 /// Plays many seeds, one on each processor at a time, and prints what they gave. Seeds that differ are
 /// inconclusive.
-fn many(plan: &Plan, first: u64, count: u64) -> Exit {
+fn many(arguments: &Arguments, plan: &Plan, first: u64, count: u64) -> Exit {
     let last = first.saturating_add(count - 1);
     let next = AtomicU64::new(first);
+    let found = AtomicU64::new(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let played: Result<Vec<_>, RunError> = std::thread::scope(|scope| {
         let play = || {
@@ -109,7 +125,13 @@ fn many(plan: &Plan, first: u64, count: u64) -> Exit {
                 if seed > last {
                     return Ok(outcomes);
                 }
-                outcomes.push(outcome(plan.clone(), seed)?);
+                let faults = arguments.faults.is_some();
+                let (outcome, problems) = outcome(plan.clone(), seed, faults)?;
+                if !problems.is_empty() {
+                    found.fetch_add(1, Ordering::Relaxed);
+                    broken(arguments, seed, &problems);
+                }
+                outcomes.push(outcome);
             }
         };
         let players: Vec<_> = (0..threads).map(|_| scope.spawn(play)).collect();
@@ -130,28 +152,52 @@ fn many(plan: &Plan, first: u64, count: u64) -> Exit {
         "{} seeds of {}, from {first} to {last}\n{outcomes}",
         count, plan.name
     );
-    let exit = outcomes.verdict().map_or(Exit::Inconclusive, Exit::from);
+    let exit = match found.into_inner() {
+        0 if arguments.faults.is_some() => Exit::Passed,
+        0 => outcomes.verdict().map_or(Exit::Inconclusive, Exit::from),
+        _ => Exit::Internal,
+    };
     print_or_fail(&text, exit)
 }
 
+/// Tells what a seed has found, and how to see it again.
+fn broken(arguments: &Arguments, seed: u64, problems: &[String]) -> Exit {
+    for problem in problems {
+        say(&format!("seed {seed}: {problem}"));
+    }
+    let mut again = String::from("easload simulate");
+    if let Some(scenario) = &arguments.scenario {
+        again.push_str(&format!(" {}", scenario.display()));
+    }
+    if arguments.faults.is_some() {
+        again.push_str(" --faults any");
+    }
+    say(&format!(
+        "seed {seed}: this is a bug of easload; see it again with `{again} --seed {seed}`"
+    ));
+    Exit::Internal
+}
+
 /// What a seed gives. Its run directory is not kept.
-fn outcome(plan: Plan, seed: u64) -> Result<SeedOutcome, RunError> {
+fn outcome(plan: Plan, seed: u64, faults: bool) -> Result<(SeedOutcome, Vec<String>), RunError> {
     let runs = tempfile::tempdir().map_err(RunError::Runtime)?;
     let options = Options {
         runs: runs.path().to_owned(),
         seed: Some(seed),
         quiet: true,
         metrics: None,
+        faults,
     };
-    let record = alone(plan, options)?.record;
+    let Finished { record, broken, .. } = alone(plan, options)?;
     let checks = record.checks.iter();
-    Ok(SeedOutcome {
+    let outcome = SeedOutcome {
         seed,
         verdict: record.verdict.unwrap_or(Verdict::Inconclusive),
         checks: checks
             .map(|check| (check.name.clone(), check.outcome))
             .collect(),
-    })
+    };
+    Ok((outcome, broken))
 }
 
 /// One simulation on a thread of its own: its runtime cannot live inside another.

@@ -64,8 +64,9 @@ impl Fleet {
         let mut devices = std::mem::take(&mut *lock(&self.devices));
         let end = Instant::now() + drain;
         tokio::select! {
-            () = sleep_until(end) => {}
+            biased;
             () = async { while devices.join_next().await.is_some() {} } => {}
+            () = sleep_until(end) => {}
         }
         devices.shutdown().await;
     }

@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mock_server::Fault;
+use sim_net::SimNet;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::checkpoint::Checkpoints;
 use super::endpoint::Endpoint;
+use super::fault_mix;
+use super::invariants::Invariants;
 use super::mock::local_client;
 use super::observers::Observers;
 use super::{Interrupt, MakeTransport, RunningMock, Servers, Unrecorded, accounts};
@@ -84,7 +87,8 @@ pub(super) struct Engine {
     pub(super) detector: Detector,
     pub(super) interrupt: watch::Receiver<Interrupt>,
     pub(super) quiet: bool,
-    pub(super) is_simulated: bool,
+    /// What a simulated world adds.
+    pub(super) simulation: Option<Simulation>,
     pub(super) behaviour: Arc<Behaviour>,
     pub(super) refusals: Arc<Refusals>,
     pub(super) stop_mail: Arc<Notify>,
@@ -107,10 +111,39 @@ pub(super) struct Engine {
     pub(super) unwritten: Vec<Interval>,
 }
 
+/// What a run has in a simulated world.
+pub(super) struct Simulation {
+    pub(super) invariants: Arc<Invariants>,
+    pub(super) net: SimNet,
+    /// Whether faults strike that the seed draws.
+    pub(super) faults: bool,
+}
+
+impl Simulation {
+    /// When all that a run has is closed, no socket has an owner any more.
+    async fn at_end(&self) {
+        /// Longer than any FIN is under way.
+        const LAST_SEGMENTS: Duration = Duration::from_secs(1);
+        sleep(LAST_SEGMENTS).await;
+        let rows = self.net.rows().into_iter();
+        let left = rows.filter(|row| row.owned).map(|row| {
+            format!(
+                "a socket is left when the run ends: {} to {}, {}",
+                row.local,
+                row.remote,
+                row.state.netstat()
+            )
+        });
+        self.invariants.at_end(left.collect());
+    }
+}
+
 /// A run that has ended, and whether all of it is in its directory.
 pub(super) struct Played {
     pub(super) record: RunRecord,
     pub(super) is_written: bool,
+    /// Broken invariants.
+    pub(super) broken: Vec<String>,
 }
 
 /// What became of each phase's trigger.
@@ -139,7 +172,10 @@ impl Engine {
         let mut senders = self.senders(&plan, &devices, &servers);
         let flights = flights(&plan.phases, self.recorder.start());
         self.behaviour.announce(flights);
-        let record: Arc<dyn Record> = Arc::clone(&self.recorder) as Arc<dyn Record>;
+        let record: Arc<dyn Record> = match &self.simulation {
+            Some(simulation) => Arc::clone(&simulation.invariants) as Arc<dyn Record>,
+            None => Arc::clone(&self.recorder) as Arc<dyn Record>,
+        };
         let fleet = Fleet::start(
             FleetPlan {
                 devices,
@@ -152,6 +188,12 @@ impl Engine {
             move |device| servers.transport(device as usize),
         );
         let mut background = JoinSet::new();
+        if let (Some(simulation), Some(mock)) = (&self.simulation, &self.mock)
+            && simulation.faults
+        {
+            let (net, control) = (simulation.net.clone(), mock.control().clone());
+            background.spawn(fault_mix::play(self.record.seed, net, control));
+        }
         let mut end = End::Complete;
         let mut mail_runs = false;
         for (index, phase) in plan.phases.iter().enumerate() {
@@ -324,7 +366,7 @@ impl Engine {
                 return End::Broken;
             }
             // A simulation ends in seconds, and a thread of its own would have a time of its own.
-            if !self.is_simulated
+            if self.simulation.is_none()
                 && self.ticks.is_multiple_of(CHECKPOINT)
                 && !self.checkpoints.is_busy()
             {
@@ -381,6 +423,12 @@ impl Engine {
         let gauges = self.observers.sample(due).await;
         self.look_at_policy(gauges.get("server.worker_started").copied());
         let interval = self.recorder.interval(&self.phase, gauges);
+        if let Some(simulation) = &self.simulation {
+            let contradictions = simulation.net.check();
+            simulation
+                .invariants
+                .second(&interval.ledger, contradictions);
+        }
         let before = self.detector.found().len();
         self.detector.push(&interval);
         // With its worker, the pool lost whatever Pings it may have held for nobody.
@@ -584,9 +632,15 @@ impl Engine {
         if let Some(mock) = self.mock.take() {
             mock.stop().await;
         }
+        let mut broken = Vec::new();
+        if let Some(simulation) = &self.simulation {
+            simulation.at_end().await;
+            broken = simulation.invariants.broken();
+        }
         Played {
             record: self.record,
             is_written,
+            broken,
         }
     }
 }

@@ -7,6 +7,8 @@ mod checkpoint;
 mod discovery;
 mod endpoint;
 mod engine;
+mod fault_mix;
+mod invariants;
 mod mock;
 mod observers;
 mod obstacles;
@@ -41,7 +43,8 @@ pub use carriers::AnyTransport;
 use carriers::{AnyFactory, MakeTransport, transport_of};
 use checkpoint::Checkpoints;
 use endpoint::Endpoint;
-use engine::Engine;
+use engine::{Engine, Simulation};
+use invariants::Invariants;
 pub use mock::{MockError, RunningMock};
 use observers::Observers;
 pub use obstacles::obstacles;
@@ -62,6 +65,8 @@ pub struct Options {
     pub quiet: bool,
     /// Where OpenMetrics are served during the run.
     pub metrics: Option<SocketAddr>,
+    /// In a simulation, faults that the seed draws strike beside those of the scenario.
+    pub faults: bool,
 }
 
 /// A signal from the user.
@@ -84,6 +89,8 @@ pub struct Finished {
     pub directory: PathBuf,
     /// Whether record and timeline are there, whole. If not, `record.problems` says why.
     pub is_written: bool,
+    /// What was not as it must be whatever the server does: bugs of easload, which a simulation finds.
+    pub broken: Vec<String>,
 }
 
 /// Why a run did not begin. One that has begun always has a record.
@@ -277,6 +284,15 @@ async fn run_in<W: World>(
         .as_ref()
         .map_or(Duration::ZERO, |mail| mail.late_after);
     let recorder = Arc::new(Recorder::new(run_id, &users, late_after));
+    let simulation = world.net().map(|net| Simulation {
+        invariants: Arc::new(Invariants::new(
+            &users,
+            Arc::clone(&refusals),
+            Arc::clone(&recorder) as Arc<dyn Record>,
+        )),
+        net,
+        faults: options.faults,
+    });
     let mut record = RunRecord::begun(plan, started, seed, run_id, servers.urls());
     record.simulated = world.is_simulated();
     record.save(&files)?;
@@ -298,7 +314,7 @@ async fn run_in<W: World>(
         detector: Detector::default(),
         interrupt,
         quiet: options.quiet,
-        is_simulated: world.is_simulated(),
+        simulation,
         behaviour: Arc::new(Behaviour::default()),
         refusals,
         stop_mail: Arc::new(Notify::new()),
@@ -318,6 +334,7 @@ async fn run_in<W: World>(
         record: played.record,
         directory,
         is_written: played.is_written,
+        broken: played.broken,
     })
 }
 

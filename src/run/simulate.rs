@@ -7,6 +7,7 @@ use mock_server::MockConfig;
 use sim_net::{Path, SimNet, wall_clock};
 use tokio::sync::watch;
 
+use super::fault_mix;
 use super::world::Simulated;
 use super::{Finished, Interrupt, Options, RunError, run_in};
 use crate::scenario::{
@@ -111,6 +112,10 @@ pub fn simulate(
     interrupt: watch::Receiver<Interrupt>,
 ) -> Result<Finished, RunError> {
     let seed = options.seed.or(plan.seed).unwrap_or(SEED);
+    let mut plan = plan;
+    if options.faults {
+        fault_mix::spread(&mut plan);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)

@@ -48,9 +48,14 @@ pub(super) trait World: Send + Sync + 'static {
     /// A number that tells this run, or a part of it, from every other.
     fn number(&self) -> u32;
 
+    /// The network, if it is a simulated one.
+    fn net(&self) -> Option<SimNet> {
+        None
+    }
+
     /// Whether this is a simulated world.
     fn is_simulated(&self) -> bool {
-        false
+        self.net().is_some()
     }
 }
 
@@ -220,7 +225,7 @@ impl World for Simulated {
         crate::lock::lock(&self.random).random()
     }
 
-    fn is_simulated(&self) -> bool {
-        true
+    fn net(&self) -> Option<SimNet> {
+        Some(self.net.clone())
     }
 }

@@ -44,9 +44,11 @@ pub(crate) fn play(plan: Plan, seed: u64) -> Played {
         seed: Some(seed),
         quiet: true,
         metrics: None,
+        faults: false,
     };
     let (_signal, interrupt) = watch::channel(Interrupt::None);
     let finished = simulate(plan, &options, interrupt).unwrap();
+    assert_eq!(finished.broken, [""; 0], "seed {seed}");
     Played {
         finished,
         _runs: runs,
