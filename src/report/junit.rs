@@ -28,6 +28,9 @@ pub fn junit(record: &RunRecord) -> Result<String, String> {
         suite.set_timestamp(started);
     }
     suite.add_property(("seed", record.seed.to_string().as_str()));
+    if record.simulated {
+        suite.add_property(("simulated", "true"));
+    }
     suite.add_property(("devices", record.plan.devices.count.to_string().as_str()));
     suite.add_property(("targets", record.targets.join(" ").as_str()));
     for check in &record.checks {

@@ -16,6 +16,9 @@ use crate::text::whole;
 /// describes it.
 pub const SCHEMA_VERSION: u32 = 6;
 
+/// Stands before what a simulated run reports.
+pub(super) const SIMULATED: &str = "simulated: ";
+
 /// How a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

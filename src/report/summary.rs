@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::RunRecord;
+use super::record::{RunRecord, SIMULATED};
 use crate::judge::{Outcome, Verdict};
 use crate::measure::Metric;
 
@@ -11,9 +11,13 @@ use crate::measure::Metric;
 pub fn summary_markdown(record: &RunRecord) -> String {
     let verdict = record.verdict.map_or("no verdict", Verdict::as_str);
     let mut out = format!(
-        "### easload: {verdict}\n\n`{}`, {} devices, seed {}, {}\n\n\
+        "### easload: {verdict}\n\n{}`{}`, {} devices, seed {}, {}\n\n\
          | check | outcome | why |\n| --- | --- | --- |\n",
-        record.plan.name, record.plan.devices.count, record.seed, record.started
+        if record.simulated { SIMULATED } else { "" },
+        record.plan.name,
+        record.plan.devices.count,
+        record.seed,
+        record.started
     );
     for check in &record.checks {
         let outcome = match check.outcome {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::plan::{UNVERIFIED, servers};
-use super::record::{RunRecord, RunState};
+use super::record::{RunRecord, RunState, SIMULATED};
 use crate::judge::{Outcome, PhaseSummary, Verdict};
 use crate::measure::{Counter, Interval, Metric};
 use crate::scenario::{Action, RequestsPerPing, TargetPlan};
@@ -88,7 +88,8 @@ pub fn summary_text(record: &RunRecord) -> String {
     };
     let _ = writeln!(
         out,
-        "target {}{}, {} devices, started {}, seed {}",
+        "{}target {}{}, {} devices, started {}, seed {}",
+        if record.simulated { SIMULATED } else { "" },
         servers(&record.targets, weights),
         if is_verified { "" } else { UNVERIFIED },
         record.plan.devices.count,

@@ -512,7 +512,10 @@ impl Engine {
         }
         let length = self.record.plan.duration();
         self.record.due = recycle::due(&policy, origin, length);
-        say(&recycle::outlook(&policy, origin, &self.record.due, length));
+        // A simulation is over before anybody has read it.
+        if self.simulation.is_none() {
+            say(&recycle::outlook(&policy, origin, &self.record.due, length));
+        }
     }
 
     /// Ends the mail and waits for what is under way.
