@@ -1,9 +1,8 @@
-//! Every scenario file, played by the built program; the run directory; the verdict's negative
-//! control.
+//! The stories that only real processes and sockets can tell, played by the built program; the run
+//! directory; the verdict's negative control. `tests/simulated` plays every scenario file.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::process::{Command, Output};
 
 use easload::measure::Timeline;
 use serde_json::Value;
@@ -20,8 +19,6 @@ fn folder() -> PathBuf {
 
 /// Two at a time: they wait more than they work, but more loads on two cores measure each other.
 static PLAYING: Semaphore = Semaphore::const_new(2);
-/// One group at a time: the start of one is seen in what is judged of another.
-static GROUP: Mutex<()> = Mutex::new(());
 
 /// Waits for a place among those that play.
 fn turn() -> SemaphorePermit<'static> {
@@ -179,76 +176,6 @@ fn a8_a_recycle_restores_sync_and_the_server_s_levels() {
     );
 }
 
-/// Every kind of device on every version, moving about, a third of them in a tunnel during the recycle:
-/// the story and what is lost (nothing) stay the same.
-#[test]
-fn a_mixed_population_that_roams_loses_nothing() {
-    let (output, runs) = play(Some("mixed-devices.toml"));
-    assert_ends_with(&output, 0);
-    let record = record(&directory(runs.path()));
-    assert_all_pass(&record);
-    // A third of 500 are in the tunnel, and all come back by new connections.
-    assert!(level(&record, "recycle", "devices.away", "max") >= 150.0);
-    assert!(count(&record, "recycle", "connects") >= 150);
-    assert!(count(&record, "baseline", "hanging_syncs") > 100);
-}
-
-/// Users at work: the verdict is the same, every answer is right, and what one device of a user does
-/// takes no mail from the other.
-#[test]
-fn users_at_work_lose_nothing_and_are_answered_right() {
-    let (output, runs) = play(Some("activity.toml"));
-    assert_ends_with(&output, 0);
-    let record = record(&directory(runs.path()));
-    for check in ["symptom", "recycle seen", "restored", "nothing lost"] {
-        assert_eq!(outcome(&record, check), "pass", "{check}");
-    }
-    let acts = |name: &str| -> u64 {
-        let phases = record["phases"].as_array().unwrap();
-        let counts = phases.iter().map(|phase| phase["counts"][name].as_u64());
-        counts.map(Option::unwrap_or_default).sum()
-    };
-    for action in [
-        "send",
-        "reply",
-        "forward",
-        "read",
-        "flag",
-        "delete",
-        "move",
-        "calendar",
-        "contact",
-        "attachment",
-        "search",
-    ] {
-        assert!(acts(&format!("act_{action}")) > 10, "{action}");
-    }
-    assert_eq!(acts("malformed"), 0);
-}
-
-#[test]
-fn a_healthy_server_passes_and_stays_flat() {
-    let (output, runs) = play(Some("healthy.toml"));
-    assert_ends_with(&output, 0);
-    let record = record(&directory(runs.path()));
-    assert_matches_schema(&record);
-    assert_eq!(outcome(&record, "symptom"), "pass");
-    assert_eq!(outcome(&record, "recycle seen"), "pass");
-    assert_eq!(outcome(&record, "nothing lost"), "pass");
-    // The five curves of kb_4337638, all flat.
-    for (gauge, noise) in [
-        ("server.active_requests", 100.0),
-        ("server.private_bytes", f64::from(30 << 20)),
-        ("server.gc_time", 0.1),
-        ("tcp.outgoing.ports", 100.0),
-        ("tcp.outgoing.close_wait", 40.0),
-    ] {
-        let before = level(&record, "baseline", gauge, "median");
-        let aged = level(&record, "aging", gauge, "last");
-        assert!(aged < before + noise, "{gauge}: {before} → {aged}");
-    }
-}
-
 /// The negative control of the whole product: the worker dies of it, and stays dead.
 #[test]
 fn without_a_recycle_nobody_can_connect_and_the_verdict_is_failed() {
@@ -304,114 +231,6 @@ fn kb_4337638_shows_five_curves_that_rise_and_fall_at_the_recycle() {
     assert!(level(&record, "aging", "tcp.outgoing.ports", "last") > 1650.0);
     assert!(count(&record, "aging", "http_errors") > 500);
     assert_eq!(count(&record, "recovered", "http_errors"), 0);
-}
-
-/// Each scenario shows its symptom, and none of the others but the Active Requests of what strands.
-/// All play at once, so that latencies and with them the verdict are not judged here: levels are.
-#[test]
-fn each_symptom_can_be_had_alone() {
-    const NAMES: [&str; 6] = [
-        "active-requests",
-        "memory",
-        "gc",
-        "ports",
-        "close-wait",
-        "queue-full",
-    ];
-    let _group = GROUP.lock().unwrap_or_else(PoisonError::into_inner);
-    let _turn = turn();
-    let playing: Vec<_> = NAMES
-        .iter()
-        .map(|name| {
-            let runs = tempfile::tempdir().unwrap();
-            let scenario = format!("symptom-{name}.toml");
-            let mut command = command(Some(&scenario), runs.path());
-            command.stdout(Stdio::piped()).stderr(Stdio::piped());
-            (name, command.spawn().unwrap(), runs)
-        })
-        .collect();
-    for (name, child, runs) in playing {
-        let output = child.wait_with_output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        println!("{text}");
-        let record = record(&directory(runs.path()));
-        for check in ["recycle seen", "released", "nothing lost"] {
-            assert_eq!(outcome(&record, check), "pass", "{name}: {check}");
-        }
-        let grown = |gauge| {
-            level(&record, "aging", gauge, "last") - level(&record, "baseline", gauge, "median")
-        };
-        let shown = [
-            (
-                "memory",
-                grown("server.private_bytes") > f64::from(40 << 20),
-            ),
-            ("gc", grown("server.gc_time") > 0.08),
-            ("close-wait", grown("tcp.outgoing.close_wait") > 100.0),
-            (
-                "queue-full",
-                level(&record, "aging", "server.queue", "max") >= 10.0,
-            ),
-        ];
-        for (symptom, is_shown) in shown {
-            assert_eq!(is_shown, symptom == *name, "{symptom} in {name}");
-        }
-        assert!(grown("server.active_requests") > 80.0, "{name}");
-        let refused = count(&record, "aging", "http_errors") > 20;
-        assert_eq!(refused, matches!(*name, "ports" | "queue-full"), "{name}");
-        // What 80 held Pings need and no more: a request in the front end and one in the back end, a
-        // port for each. The baseline is no measure: where all play at once, devices are late in it.
-        for (gauge, needed) in [
-            ("server.active_requests", 160.0),
-            ("tcp.outgoing.ports", 80.0),
-        ] {
-            let after = level(&record, "recovered", gauge, "median");
-            assert!(after < 1.1 * needed, "{name}: {gauge} {after}");
-        }
-    }
-}
-
-/// Each negative control fails exactly the check that it is for, and the verdict with it. All play at
-/// once: what they show is far from any bound.
-#[test]
-fn each_negative_control_fails_exactly_its_check() {
-    const CONTROLS: [(&str, &[&str], &str); 7] = [
-        ("no-recycle", &["recycle seen"], "failed"),
-        ("does-not-help", &["released"], "failed"),
-        ("loses-mail", &["nothing lost"], "failed"),
-        ("still-slow", &["restored"], "failed"),
-        ("slow-recovery", &["cost"], "failed"),
-        ("late-for-the-policy", &["recycle seen"], "failed"),
-        ("no-symptom", &[], "inconclusive"),
-    ];
-    let _group = GROUP.lock().unwrap_or_else(PoisonError::into_inner);
-    let _turn = turn();
-    let playing: Vec<_> = CONTROLS
-        .iter()
-        .map(|control| {
-            let runs = tempfile::tempdir().unwrap();
-            let scenario = format!("control-{}.toml", control.0);
-            let mut command = command(Some(&scenario), runs.path());
-            command.stdout(Stdio::piped()).stderr(Stdio::piped());
-            (control, command.spawn().unwrap(), runs)
-        })
-        .collect();
-    for ((name, failing, verdict), child, runs) in playing {
-        let output = child.wait_with_output().unwrap();
-        println!("{}", String::from_utf8_lossy(&output.stdout));
-        let record = record(&directory(runs.path()));
-        let checks = record["checks"].as_array().unwrap();
-        let failed: Vec<&str> = checks
-            .iter()
-            .filter(|check| check["outcome"] == "fail")
-            .map(|check| check["name"].as_str().unwrap())
-            .collect();
-        assert_eq!(failed, *failing, "{name}");
-        if failing.is_empty() {
-            assert_eq!(outcome(&record, "symptom"), "no_data", "{name}");
-        }
-        assert_eq!(record["verdict"], *verdict, "{name}");
-    }
 }
 
 /// Two front doors behind one target list: each recycles by itself, and never both at once.

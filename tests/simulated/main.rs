@@ -2,5 +2,7 @@
 //! for the same seed.
 
 mod determinism;
+mod faults;
+mod levels;
 mod scenarios;
 mod world;

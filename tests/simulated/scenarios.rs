@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
+use crate::levels::look;
 use crate::world::{plan, play};
 
 /// Seeds of each scenario. `EASLOAD_SEEDS` sets another number; `.ci/run` plays twenty.
-fn seeds() -> u64 {
+pub(crate) fn seeds() -> u64 {
     /// Enough to see that the seed does not decide, in a minute for all scenarios.
     const FEW: u64 = 3;
     match std::env::var("EASLOAD_SEEDS") {
@@ -119,6 +120,10 @@ fn assert_verdicts(expected: &[Expected]) {
     for one in expected {
         for seed in 1..=seeds() {
             let record = play(plan(one.scenario), seed).record();
+            if let Some(look) = look(one.scenario) {
+                println!("{}, seed {seed}", one.scenario);
+                look(one.scenario, &record);
+            }
             let (failed, passed) = (names(&record, "fail"), names(&record, "pass"));
             let missing: Vec<_> = one
                 .pass

@@ -36,15 +36,24 @@ impl Played {
     }
 }
 
-/// Plays a plan with a seed.
+/// Plays a plan with a seed. Panics with each invariant that is broken.
 pub(crate) fn play(plan: Plan, seed: u64) -> Played {
+    play_in(plan, seed, false)
+}
+
+/// The same with faults that the seed draws.
+pub(crate) fn play_with_faults(plan: Plan, seed: u64) -> Played {
+    play_in(plan, seed, true)
+}
+
+fn play_in(plan: Plan, seed: u64, faults: bool) -> Played {
     let runs = tempfile::tempdir().unwrap();
     let options = Options {
         runs: runs.path().to_owned(),
         seed: Some(seed),
         quiet: true,
         metrics: None,
-        faults: false,
+        faults,
     };
     let (_signal, interrupt) = watch::channel(Interrupt::None);
     let finished = simulate(plan, &options, interrupt).unwrap();

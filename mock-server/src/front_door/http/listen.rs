@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::{Client, serve};
@@ -28,7 +29,7 @@ pub(in crate::front_door) fn bind(
     listening.map_err(|source| StartError::Listen { address, source })
 }
 
-/// Accepts until the task is ended.
+/// Accepts until the task is ended. Its connections end with it.
 pub(in crate::front_door) async fn accept(
     server: Arc<Server>,
     listener: Listening,
@@ -37,6 +38,7 @@ pub(in crate::front_door) async fn accept(
 ) {
     let mut faults = server.host.faults_changed.subscribe();
     let mut is_failing = false;
+    let mut connections = JoinSet::new();
     loop {
         if app == App::FrontEnd && lock(&server.host.faults).has(FaultKind::HangAccept) {
             // The sender lives in the host, which this task keeps.
@@ -48,7 +50,7 @@ pub(in crate::front_door) async fn accept(
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     is_failing = false;
-                    tokio::spawn(connection(Arc::clone(&server), stream, app, tls.clone()));
+                    connections.spawn(connection(Arc::clone(&server), stream, app, tls.clone()));
                 }
                 Err(error) => {
                     // Once for each time without descriptors, and not ten times a second.
@@ -58,6 +60,7 @@ pub(in crate::front_door) async fn accept(
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
+            _ = connections.join_next(), if !connections.is_empty() => {}
             _ = faults.changed() => {}
         }
     }
