@@ -117,7 +117,9 @@ impl Machine {
         match self {
             Self::System => process::memory(pid),
             Self::Simulated(_) => {
-                let private = SIMULATED_BASE + counts.heap_bytes;
+                // As in a process: what the heap model calls young is never really allocated.
+                let lives = counts.heap_bytes.saturating_sub(counts.young_bytes);
+                let private = SIMULATED_BASE + lives;
                 Some(Memory {
                     private,
                     resident: private,
