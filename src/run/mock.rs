@@ -51,11 +51,17 @@ pub struct RunningMock {
     life: Life,
 }
 
+/// A mock's process.
+struct Process {
+    child: Child,
+    _lifeline: ChildStdin,
+}
+
 /// What a mock lives in.
 enum Life {
     /// A process. It ends when its standard input closes, so it cannot be left behind, whatever happens to
     /// this process.
-    Process { child: Child, _lifeline: ChildStdin },
+    Process(Box<Process>),
     /// A machine of a simulated network.
     Simulated(Box<FrontDoor>),
 }
@@ -114,10 +120,10 @@ impl RunningMock {
             addresses,
             ca,
             control,
-            life: Life::Process {
+            life: Life::Process(Box::new(Process {
                 child,
                 _lifeline: input,
-            },
+            })),
         })
     }
 
@@ -157,8 +163,8 @@ impl RunningMock {
     /// Its exit status, if it has ended by itself.
     pub fn ended(&mut self) -> Option<String> {
         match &mut self.life {
-            Life::Process { child, .. } => {
-                let ended = child.try_wait().ok().flatten();
+            Life::Process(process) => {
+                let ended = process.child.try_wait().ok().flatten();
                 ended.map(|status| status.to_string())
             }
             Life::Simulated(_) => None,
@@ -182,7 +188,8 @@ impl RunningMock {
     /// Ends it, politely first.
     pub async fn stop(self) {
         match self.life {
-            Life::Process { mut child, .. } => {
+            Life::Process(process) => {
+                let mut child = process.child;
                 let asked = self.control.shutdown().await;
                 if asked.is_err() || timeout(STOP_LIMIT, child.wait()).await.is_err() {
                     // Dead already, or deaf; the child is killed when it is dropped in any case.
