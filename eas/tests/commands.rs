@@ -689,6 +689,11 @@ fn item() -> BoxedStrategy<ItemData<'static>> {
 
 /// A change of marks that marks nothing, and one of the whole content without content, are written
 /// as nothing, so none are generated.
+/// An item that is not empty: an empty one counts as absent where it is optional.
+fn known_item() -> impl Strategy<Value = ItemData<'static>> {
+    item().prop_filter("an empty item", |item| *item != ItemData::Other)
+}
+
 fn item_change() -> impl Strategy<Value = ItemChange<'static>> {
     prop_oneof![
         (any::<bool>(), maybe(flag())).prop_map(|(read, flag)| ItemChange::Email {
@@ -788,7 +793,7 @@ fn added() -> impl Strategy<Value = Vec<AddedAttachment<'static>>> {
 
 fn command_response() -> impl Strategy<Value = CommandResponse<'static>> {
     prop_oneof![
-        (text(), maybe(text()), sync_status(), added()).prop_map(
+        (text(), maybe(filled()), sync_status(), added()).prop_map(
             |(client_id, server_id, status, attachments)| CommandResponse::Add {
                 client_id,
                 server_id,
@@ -805,7 +810,7 @@ fn command_response() -> impl Strategy<Value = CommandResponse<'static>> {
         }),
         (text(), sync_status())
             .prop_map(|(server_id, status)| CommandResponse::Delete { server_id, status }),
-        (text(), sync_status(), maybe(item())).prop_map(|(server_id, status, data)| {
+        (text(), sync_status(), maybe(known_item())).prop_map(|(server_id, status, data)| {
             CommandResponse::Fetch {
                 server_id,
                 status,
@@ -845,7 +850,12 @@ fn collection_answer() -> impl Strategy<Value = CollectionAnswer<'static>> {
 }
 
 fn fetch() -> impl Strategy<Value = Fetch<'static>> {
-    let ids = (maybe(text()), maybe(text()), maybe(text()), maybe(text()));
+    let ids = (
+        maybe(filled()),
+        maybe(filled()),
+        maybe(filled()),
+        maybe(filled()),
+    );
     let options = any::<(Option<(u32, u32)>, Option<u8>)>();
     (text(), ids, few(body_preference()), options).prop_map(|(store, ids, bodies, options)| {
         let (range, mime_support) = options;
@@ -867,8 +877,8 @@ fn fetch() -> impl Strategy<Value = Fetch<'static>> {
 fn fetched_content() -> impl Strategy<Value = FetchedContent<'static>> {
     let bytes = proptest::collection::vec(any::<u8>(), 0..20).prop_map(Cow::<[u8]>::Owned);
     prop_oneof![
-        item().prop_map(FetchedContent::Item),
-        (text(), bytes, maybe(text()), any::<Option<u32>>()).prop_map(
+        known_item().prop_map(FetchedContent::Item),
+        (text(), bytes, maybe(filled()), any::<Option<u32>>()).prop_map(
             |(content_type, data, range, total)| FetchedContent::Attachment {
                 content_type,
                 data,
@@ -882,10 +892,10 @@ fn fetched_content() -> impl Strategy<Value = FetchedContent<'static>> {
 fn fetch_answer() -> impl Strategy<Value = FetchAnswer<'static>> {
     (
         item_operations_status(),
-        maybe(text()),
-        maybe(text()),
-        maybe(text()),
-        maybe(text()),
+        maybe(filled()),
+        maybe(filled()),
+        maybe(filled()),
+        maybe(filled()),
         maybe(class()),
         maybe(fetched_content()),
     )
@@ -916,7 +926,7 @@ fn oof() -> impl Strategy<Value = Oof<'static>> {
         proptest::sample::select(&OofAudience::ALL[..]),
         any::<bool>(),
         text(),
-        text(),
+        filled(),
     )
         .prop_map(|(audience, enabled, reply, body_type)| OofMessage {
             audience,

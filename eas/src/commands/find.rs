@@ -171,7 +171,7 @@ impl<'a> Search<'a> {
                 tags::OPTIONS => {
                     while let Some(option) = reader.child(element)? {
                         match option.tag {
-                            tags::RANGE => range = Some(reader.range(option)?),
+                            tags::RANGE => range = reader.optional(option, Reader::range)?,
                             tags::DEEP_TRAVERSAL => deep = reader.flag(option)?,
                             _ => reader.skip(option)?,
                         }
@@ -196,8 +196,8 @@ fn mailbox_query<'a>(
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             tags::FREE_TEXT => free_text = Some(reader.text(element)?),
-            air_sync::CLASS => class = Some(reader.text(element)?),
-            air_sync::COLLECTION_ID => collection_id = Some(reader.text(element)?),
+            air_sync::CLASS => class = reader.optional(element, Reader::text)?,
+            air_sync::COLLECTION_ID => collection_id = reader.optional(element, Reader::text)?,
             _ => reader.skip(element)?,
         }
     }
@@ -345,16 +345,18 @@ impl<'a> FindResult<'a> {
         let mut properties = None;
         while let Some(element) = reader.child(parent)? {
             match element.tag {
-                air_sync::CLASS => class = Some(reader.text(element)?),
-                air_sync::SERVER_ID => server_id = Some(reader.text(element)?),
-                air_sync::COLLECTION_ID => collection_id = Some(reader.text(element)?),
+                air_sync::CLASS => class = reader.optional(element, Reader::text)?,
+                air_sync::SERVER_ID => server_id = reader.optional(element, Reader::text)?,
+                air_sync::COLLECTION_ID => {
+                    collection_id = reader.optional(element, Reader::text)?
+                }
                 tags::PROPERTIES if is_gal_entry(reader, element)? => {
                     let entry = GalEntry::read(reader, element)?;
                     properties = Some(FindProperties::Gal(Box::new(entry)));
                 }
                 tags::PROPERTIES => {
-                    let message = FoundMessage::read(reader, element)?;
-                    properties = Some(FindProperties::Item(Box::new(message)));
+                    let message = reader.optional(element, FoundMessage::read)?;
+                    properties = message.map(|message| FindProperties::Item(Box::new(message)));
                 }
                 _ => reader.skip(element)?,
             }
@@ -484,7 +486,7 @@ impl<'a> FindAnswer<'a> {
         while let Some(element) = reader.child(root)? {
             match element.tag {
                 tags::STATUS => status = reader.optional(element, Reader::number)?,
-                tags::RESPONSE => response = Some(FindResponse::read(&mut reader, element)?),
+                tags::RESPONSE => response = reader.optional(element, FindResponse::read)?,
                 _ => reader.skip(element)?,
             }
         }

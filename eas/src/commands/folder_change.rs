@@ -305,7 +305,11 @@ fn encode_answer(
 }
 
 fn decode_answer(body: &[u8], root: Tag) -> Result<(FolderChangeStatus, Fields<'_>), DecodeError> {
-    let (fields, reader) = Fields::read(body, root)?;
+    let (mut fields, reader) = Fields::read(body, root)?;
+    // A request needs them, so they count there even if they are empty.
+    for optional in [&mut fields.sync_key, &mut fields.server_id] {
+        *optional = optional.take().filter(|text| !text.trim().is_empty());
+    }
     let status = fields
         .status
         .ok_or_else(|| reader.missing(root, tags::STATUS))?;

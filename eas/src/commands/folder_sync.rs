@@ -177,7 +177,7 @@ impl<'a> FolderSyncAnswer<'a> {
         while let Some(element) = reader.child(root)? {
             match element.tag {
                 tags::STATUS => status = reader.optional(element, Reader::number)?,
-                tags::SYNC_KEY => answer.sync_key = Some(reader.text(element)?),
+                tags::SYNC_KEY => answer.sync_key = reader.optional(element, Reader::text)?,
                 tags::CHANGES => answer.changes(&mut reader, element)?,
                 _ => reader.skip(element)?,
             }
@@ -213,7 +213,9 @@ fn folder<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<Folder<'a>, De
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             tags::SERVER_ID => server_id = Some(reader.text(element)?),
-            tags::PARENT_ID => parent_id = reader.text(element)?,
+            tags::PARENT_ID => {
+                parent_id = reader.optional(element, Reader::text)?.unwrap_or(parent_id);
+            }
             tags::DISPLAY_NAME => display_name = reader.text(element)?,
             tags::TYPE => {
                 let number = reader.optional(element, Reader::number)?;

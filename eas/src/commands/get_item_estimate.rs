@@ -110,15 +110,19 @@ fn request_collection<'a>(
         match element.tag {
             air_sync::SYNC_KEY => sync_key = Some(reader.text(element)?),
             tags::COLLECTION_ID => id = Some(reader.text(element)?),
-            tags::CLASS => class = Some(reader.parse(element, "a class", Class::parse)?),
-            air_sync::FILTER_TYPE => filter = Some(FilterType(reader.number(element)?)),
+            tags::CLASS => class = reader.optional(element, estimate_class)?,
+            air_sync::FILTER_TYPE => filter = reader.optional(element, Reader::number)?,
             air_sync::OPTIONS => {
                 while let Some(option) = reader.child(element)? {
                     match option.tag {
-                        air_sync::FILTER_TYPE => filter = Some(FilterType(reader.number(option)?)),
-                        air_sync::MAX_ITEMS => max_items = Some(reader.number(option)?),
+                        air_sync::FILTER_TYPE => {
+                            filter = reader.optional(option, Reader::number)?
+                        }
+                        air_sync::MAX_ITEMS => {
+                            max_items = reader.optional(option, Reader::number)?
+                        }
                         air_sync::CLASS => {
-                            class = Some(reader.parse(option, "a class", Class::parse)?);
+                            class = reader.optional(option, estimate_class)?;
                         }
                         _ => reader.skip(option)?,
                     }
@@ -133,9 +137,13 @@ fn request_collection<'a>(
         sync_key,
         id,
         class,
-        filter,
+        filter: filter.map(FilterType),
         max_items,
     })
+}
+
+fn estimate_class(reader: &mut Reader<'_>, element: Element) -> Result<Class, DecodeError> {
+    reader.parse(element, "a class", Class::parse)
 }
 
 /// What a server estimates for one collection.
@@ -228,7 +236,7 @@ fn estimate<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<Estimate<'a>
             tags::COLLECTION => {
                 while let Some(field) = reader.child(element)? {
                     match field.tag {
-                        tags::COLLECTION_ID => id = Some(reader.text(field)?),
+                        tags::COLLECTION_ID => id = reader.optional(field, Reader::text)?,
                         tags::ESTIMATE => count = reader.optional(field, Reader::number)?,
                         _ => reader.skip(field)?,
                     }

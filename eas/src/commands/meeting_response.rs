@@ -114,7 +114,7 @@ fn reply<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<MeetingReply<'a
             }
             tags::COLLECTION_ID => collection = Some(reader.text(element)?),
             tags::REQUEST_ID => request = Some(reader.text(element)?),
-            tags::INSTANCE_ID => instance_id = Some(reader.text(element)?),
+            tags::INSTANCE_ID => instance_id = reader.optional(element, Reader::text)?,
             _ => reader.skip(element)?,
         }
     }
@@ -206,7 +206,7 @@ fn result<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<MeetingResult<
         match element.tag {
             tags::REQUEST_ID => request_id = reader.text(element)?,
             tags::STATUS => status = reader.optional(element, Reader::number)?,
-            tags::CALENDAR_ID => calendar_id = Some(reader.text(element)?),
+            tags::CALENDAR_ID => calendar_id = reader.optional(element, Reader::text)?,
             _ => reader.skip(element)?,
         }
     }

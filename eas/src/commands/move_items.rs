@@ -161,7 +161,7 @@ fn response<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<MoveResponse
         match element.tag {
             tags::SRC_MSG_ID => item = reader.text(element)?,
             tags::STATUS => status = reader.optional(element, Reader::number)?,
-            tags::DST_MSG_ID => new_id = Some(reader.text(element)?),
+            tags::DST_MSG_ID => new_id = reader.optional(element, Reader::text)?,
             _ => reader.skip(element)?,
         }
     }

@@ -128,7 +128,10 @@ impl<'a> OofRequest<'a> {
                     reader.skip(element)?;
                     request = Some(Self::Get);
                 }
-                tags::SET => request = Some(Self::Set(Oof::read(reader, element)?)),
+                tags::SET => {
+                    let set = reader.optional(element, Oof::read)?;
+                    request = set.map(Self::Set).or(request);
+                }
                 _ => reader.skip(element)?,
             }
         }
@@ -202,7 +205,10 @@ impl<'a> Oof<'a> {
         while let Some(element) = reader.child(parent)? {
             match element.tag {
                 tags::OOF_STATE => {
-                    oof.state = reader.choice(element, "0, 1 or 2", OofState::from_code)?;
+                    let state = reader.optional(element, |reader, element| {
+                        reader.choice(element, "0, 1 or 2", OofState::from_code)
+                    })?;
+                    oof.state = state.unwrap_or_default();
                 }
                 tags::START_TIME => oof.start = reader.optional(element, Reader::text)?,
                 tags::END_TIME => oof.end = reader.optional(element, Reader::text)?,
@@ -226,9 +232,13 @@ fn message<'a>(
             .into_iter()
             .find(|audience| audience.tag() == element.tag);
         match element.tag {
-            tags::ENABLED => enabled = reader.flag(element)?,
+            tags::ENABLED => {
+                enabled = reader.optional(element, Reader::flag)?.unwrap_or_default();
+            }
             tags::REPLY_MESSAGE => reply = reader.text(element)?,
-            tags::BODY_TYPE => body_type = reader.text(element)?,
+            tags::BODY_TYPE => {
+                body_type = reader.optional(element, Reader::text)?.unwrap_or(body_type);
+            }
             _ => {
                 audience = applies.or(audience);
                 reader.skip(element)?;

@@ -202,7 +202,9 @@ impl<'a> PingAnswer<'a> {
                 tags::STATUS => status = reader.optional(element, Reader::number)?,
                 tags::FOLDERS => {
                     while let Some(folder) = reader.child(element)? {
-                        answer.folders.push(reader.text(folder)?);
+                        answer
+                            .folders
+                            .extend(reader.optional(folder, Reader::text)?);
                     }
                 }
                 tags::MAX_FOLDERS => {

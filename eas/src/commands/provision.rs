@@ -125,8 +125,9 @@ impl<'a> ProvisionRequest<'a> {
                 tags::REMOTE_WIPE => {
                     while let Some(child) = reader.child(element)? {
                         if child.tag == tags::STATUS {
-                            let status = reader.choice(child, "1 or 2", among(1..=2))?;
-                            request.wipe_status = Some(status);
+                            request.wipe_status = reader.optional(child, |reader, child| {
+                                reader.choice(child, "1 or 2", among(1..=2))
+                            })?;
                         } else {
                             reader.skip(child)?;
                         }
@@ -159,15 +160,16 @@ fn policy_request<'a>(
     let (mut policy_type, mut key, mut status) = (None, None, None);
     while let Some(element) = reader.child(parent)? {
         match element.tag {
-            tags::POLICY_TYPE => policy_type = Some(reader.text(element)?),
+            tags::POLICY_TYPE => policy_type = reader.optional(element, Reader::text)?,
             tags::POLICY_KEY => key = reader.optional(element, policy_key)?,
             tags::STATUS => {
-                status = Some(reader.choice(element, "a number from 1 to 4", among(1..=4))?);
+                status = reader.optional(element, |reader, element| {
+                    reader.choice(element, "a number from 1 to 4", among(1..=4))
+                })?;
             }
             _ => reader.skip(element)?,
         }
     }
-    let policy_type = policy_type.filter(|text| !text.is_empty());
     let policy_type = policy_type.ok_or_else(|| reader.missing(parent.tag, tags::POLICY_TYPE))?;
     let acknowledgement = match (key, status) {
         (Some(key), Some(status)) => Some((key, status)),
@@ -320,7 +322,7 @@ fn policy_answer<'a>(
             tags::POLICY_KEY => policy.key = reader.optional(element, policy_key)?,
             // The type comes first, as the schema orders it.
             tags::DATA if policy.policy_type == POLICY_TYPE_2_5 => {
-                policy.text = Some(reader.text(element)?);
+                policy.text = reader.optional(element, Reader::text)?;
             }
             tags::DATA => {
                 while let Some(document) = reader.child(element)? {
@@ -347,7 +349,8 @@ fn policy_document<'a>(
         if LISTS.contains(&setting.tag) {
             reader.skip(setting)?;
         } else {
-            settings.push((setting.tag, reader.text(setting)?));
+            let text = reader.optional(setting, Reader::text)?;
+            settings.extend(text.map(|text| (setting.tag, text)));
         }
     }
     Ok(())

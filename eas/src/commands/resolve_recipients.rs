@@ -18,8 +18,8 @@ pub struct ResolveRecipientsRequest<'a> {
 pub struct Availability<'a> {
     /// Its begin.
     pub start: Cow<'a, str>,
-    /// Its end.
-    pub end: Cow<'a, str>,
+    /// Its end; seven days after its begin if absent (ASCMD 2.2.3.61.1).
+    pub end: Option<Cow<'a, str>>,
 }
 
 impl<'a> ResolveRecipientsRequest<'a> {
@@ -37,10 +37,11 @@ impl<'a> ResolveRecipientsRequest<'a> {
             writer
                 .start(tags::OPTIONS)
                 .start(tags::AVAILABILITY)
-                .element(tags::START_TIME, &availability.start)
-                .element(tags::END_TIME, &availability.end)
-                .end()
-                .end();
+                .element(tags::START_TIME, &availability.start);
+            if let Some(end) = &availability.end {
+                writer.element(tags::END_TIME, end);
+            }
+            writer.end().end();
         }
         writer.end();
         writer.finish()
@@ -63,7 +64,7 @@ impl<'a> ResolveRecipientsRequest<'a> {
                 tags::OPTIONS => {
                     while let Some(option) = reader.child(element)? {
                         if option.tag == tags::AVAILABILITY {
-                            request.availability = Some(availability(&mut reader, option)?);
+                            request.availability = reader.optional(option, availability)?;
                         } else {
                             reader.skip(option)?;
                         }
@@ -87,14 +88,14 @@ fn availability<'a>(
     let (mut start, mut end) = (None, None);
     while let Some(element) = reader.child(parent)? {
         match element.tag {
-            tags::START_TIME => start = Some(reader.text(element)?),
-            tags::END_TIME => end = Some(reader.text(element)?),
+            tags::START_TIME => start = reader.optional(element, Reader::text)?,
+            tags::END_TIME => end = reader.optional(element, Reader::text)?,
             _ => reader.skip(element)?,
         }
     }
     Ok(Availability {
         start: start.ok_or_else(|| reader.missing(parent.tag, tags::START_TIME))?,
-        end: end.ok_or_else(|| reader.missing(parent.tag, tags::END_TIME))?,
+        end,
     })
 }
 
@@ -247,7 +248,7 @@ fn recipient<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<Recipient<'
             tags::DISPLAY_NAME => recipient.display_name = reader.text(element)?,
             tags::EMAIL_ADDRESS => recipient.email = reader.text(element)?,
             tags::AVAILABILITY => {
-                recipient.availability = Some(recipient_availability(reader, element)?);
+                recipient.availability = reader.optional(element, recipient_availability)?;
             }
             _ => reader.skip(element)?,
         }
@@ -263,7 +264,7 @@ fn recipient_availability<'a>(
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             tags::STATUS => status = reader.optional(element, Reader::number)?,
-            tags::MERGED_FREE_BUSY => merged_free_busy = Some(reader.text(element)?),
+            tags::MERGED_FREE_BUSY => merged_free_busy = reader.optional(element, Reader::text)?,
             _ => reader.skip(element)?,
         }
     }

@@ -126,19 +126,24 @@ fn request_store<'a>(
             tags::OPTIONS => {
                 while let Some(option) = reader.child(element)? {
                     match option.tag {
-                        tags::RANGE => range = reader.range(option)?,
+                        tags::RANGE => {
+                            range = reader.optional(option, Reader::range)?.unwrap_or(range);
+                        }
                         tags::REBUILD_RESULTS => rebuild = reader.flag(option)?,
                         tags::DEEP_TRAVERSAL => deep = reader.flag(option)?,
                         air_sync_base::BODY_PREFERENCE => {
-                            bodies.push(read_body_preference(reader, option)?);
+                            bodies.extend(reader.optional(option, read_body_preference)?);
                         }
                         air_sync_base::BODY_PART_PREFERENCE => {
-                            let part = read_body_preference(reader, option)?;
-                            if body_part.replace(part).is_some() {
+                            let part = reader.optional(option, read_body_preference)?;
+                            if part.is_some() && body_part.is_some() {
                                 return Err(reader.repeated(element.tag, option.tag));
                             }
+                            body_part = part.or(body_part);
                         }
-                        air_sync::MIME_SUPPORT => mime_support = Some(reader.number(option)?),
+                        air_sync::MIME_SUPPORT => {
+                            mime_support = reader.optional(option, Reader::number)?;
+                        }
                         _ => reader.skip(option)?,
                     }
                 }
@@ -346,10 +351,10 @@ fn result<'a>(
     let (mut long_id, mut collection_id, mut class, mut properties) = (None, None, None, None);
     while let Some(element) = reader.child(parent)? {
         match element.tag {
-            tags::LONG_ID => long_id = Some(reader.text(element)?),
-            air_sync::COLLECTION_ID => collection_id = Some(reader.text(element)?),
+            tags::LONG_ID => long_id = reader.optional(element, Reader::text)?,
+            air_sync::COLLECTION_ID => collection_id = reader.optional(element, Reader::text)?,
             air_sync::CLASS => class = Class::parse(&reader.text(element)?),
-            tags::PROPERTIES => properties = Some(SearchProperties::read(reader, element)?),
+            tags::PROPERTIES => properties = reader.optional(element, SearchProperties::read)?,
             _ => reader.skip(element)?,
         }
     }

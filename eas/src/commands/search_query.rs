@@ -59,9 +59,11 @@ impl<'a> Conditions<'a> {
     /// Consumes an element if it is a condition; whether it is one.
     fn read(&mut self, reader: &mut Reader<'a>, element: Element) -> Result<bool, DecodeError> {
         match element.tag {
-            tags::FREE_TEXT => self.free_text.push(reader.text(element)?),
-            tags::GREATER_THAN => self.received_after = Some(compared_time(reader, element)?),
-            tags::LESS_THAN => self.received_before = Some(compared_time(reader, element)?),
+            tags::FREE_TEXT => self
+                .free_text
+                .extend(reader.optional(element, Reader::text)?),
+            tags::GREATER_THAN => self.received_after = reader.optional(element, compared_time)?,
+            tags::LESS_THAN => self.received_before = reader.optional(element, compared_time)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -80,7 +82,7 @@ fn compared_time<'a>(
                 has_property = true;
                 reader.skip(element)?;
             }
-            tags::VALUE => value = Some(reader.text(element)?),
+            tags::VALUE => value = reader.optional(element, Reader::text)?,
             _ => reader.skip(element)?,
         }
     }
@@ -140,9 +142,13 @@ impl<'a> MailboxQuery<'a> {
     fn and(&mut self, reader: &mut Reader<'a>, parent: Element) -> Result<(), DecodeError> {
         while let Some(element) = reader.child(parent)? {
             match element.tag {
-                air_sync::CLASS => self.classes.push(reader.text(element)?),
-                air_sync::COLLECTION_ID => self.collection_ids.push(reader.text(element)?),
-                tags::CONVERSATION_ID => self.conversation_id = Some(reader.bytes(element)?),
+                air_sync::CLASS => self.classes.extend(reader.optional(element, Reader::text)?),
+                air_sync::COLLECTION_ID => self
+                    .collection_ids
+                    .extend(reader.optional(element, Reader::text)?),
+                tags::CONVERSATION_ID => {
+                    self.conversation_id = reader.optional(element, Reader::bytes)?
+                }
                 tags::OR => self.or(reader, element)?,
                 _ if self.all.read(reader, element)? => {}
                 tag => {

@@ -118,9 +118,9 @@ fn source<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<SmartSource<'a
     let (mut folder_id, mut item_id, mut long_id) = (None, None, None);
     while let Some(element) = reader.child(parent)? {
         match element.tag {
-            tags::FOLDER_ID => folder_id = Some(reader.text(element)?),
-            tags::ITEM_ID => item_id = Some(reader.text(element)?),
-            tags::LONG_ID => long_id = Some(reader.text(element)?),
+            tags::FOLDER_ID => folder_id = reader.optional(element, Reader::text)?,
+            tags::ITEM_ID => item_id = reader.optional(element, Reader::text)?,
+            tags::LONG_ID => long_id = reader.optional(element, Reader::text)?,
             _ => reader.skip(element)?,
         }
     }

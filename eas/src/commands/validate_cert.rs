@@ -52,7 +52,10 @@ impl<'a> ValidateCertRequest<'a> {
                 tags::CERTIFICATES => {
                     read_list(&mut reader, element, &mut request.certificates)?;
                 }
-                tags::CHECK_CRL => request.check_crl = reader.flag(element)?,
+                tags::CHECK_CRL => {
+                    let check = reader.optional(element, Reader::flag)?;
+                    request.check_crl = check.unwrap_or_default();
+                }
                 _ => reader.skip(element)?,
             }
         }
@@ -71,7 +74,7 @@ fn read_list<'a>(
 ) -> Result<(), DecodeError> {
     while let Some(element) = reader.child(parent)? {
         if element.tag == tags::CERTIFICATE {
-            list.push(reader.text(element)?);
+            list.extend(reader.optional(element, Reader::text)?);
         } else {
             reader.skip(element)?;
         }

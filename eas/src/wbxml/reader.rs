@@ -640,15 +640,23 @@ impl<'a> Reader<'a> {
         read: impl FnOnce(&mut Self, Element) -> Result<T, DecodeError>,
     ) -> Result<Option<T>, DecodeError> {
         let mut ahead = self.clone();
-        if ahead.is_empty(element)? {
+        if ahead.pass_if_empty(element)? {
             *self = ahead;
             return Ok(None);
         }
         read(self, element).map(Some)
     }
 
+    /// Whether an element holds nothing but white space. Consumes nothing.
+    ///
+    /// # Errors
+    /// When the document is broken at the beginning of the element.
+    pub fn is_empty(&self, element: Element) -> Result<bool, DecodeError> {
+        self.clone().pass_if_empty(element)
+    }
+
     /// Whether an element holds nothing but white space. Consumes it if so.
-    fn is_empty(&mut self, element: Element) -> Result<bool, DecodeError> {
+    fn pass_if_empty(&mut self, element: Element) -> Result<bool, DecodeError> {
         if !element.has_content {
             return Ok(true);
         }

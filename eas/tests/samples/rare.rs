@@ -292,7 +292,7 @@ fn people() -> Vec<Named> {
         to: vec!["load".into(), "load1@lab.example".into()],
         availability: Some(Availability {
             start: "2026-03-14T03:00:00.000Z".into(),
-            end: "2026-03-14T05:00:00.000Z".into(),
+            end: Some("2026-03-14T05:00:00.000Z".into()),
         }),
     };
     let resolved = ResolveRecipientsAnswer {

@@ -59,10 +59,18 @@ pub(in crate::commands) fn read_body_preference(
     let mut body = BodyPreference::default();
     while let Some(field) = reader.child(parent)? {
         match field.tag {
-            tags::TYPE => body.body_type = reader.number(field)?,
-            tags::TRUNCATION_SIZE => body.truncation_size = Some(reader.number(field)?),
-            tags::ALL_OR_NONE => body.all_or_none = reader.flag(field)?,
-            tags::PREVIEW => body.preview = Some(reader.number(field)?),
+            tags::TYPE => {
+                let body_type = reader.optional(field, Reader::number)?;
+                body.body_type = body_type.unwrap_or(PLAIN_TEXT);
+            }
+            tags::TRUNCATION_SIZE => {
+                body.truncation_size = reader.optional(field, Reader::number)?
+            }
+            tags::ALL_OR_NONE => {
+                let all_or_none = reader.optional(field, Reader::flag)?;
+                body.all_or_none = all_or_none.unwrap_or_default();
+            }
+            tags::PREVIEW => body.preview = reader.optional(field, Reader::number)?,
             _ => reader.skip(field)?,
         }
     }

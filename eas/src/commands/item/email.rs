@@ -169,7 +169,10 @@ impl<'a> Flag<'a> {
                 }
                 tags::FLAG_TYPE => flag.flag_type = reader.text(field)?,
                 tags::COMPLETE_TIME | tasks::DATE_COMPLETED => {
-                    flag.completed = reader.text(field)?;
+                    let completed = reader.text(field)?;
+                    if !completed.is_empty() {
+                        flag.completed = completed;
+                    }
                 }
                 _ => reader.skip(field)?,
             }
@@ -270,6 +273,7 @@ impl<'a> Email<'a> {
         let mut email = Box::<Self>::default();
         let mut seen = Seen::default();
         while let Some(element) = reader.child(parent)? {
+            let is_given = !reader.is_empty(element)?;
             match element.tag {
                 tags::READ => {
                     if let Some(read) = reader.optional(element, Reader::flag)? {
@@ -327,7 +331,7 @@ impl<'a> Email<'a> {
                     email.preview = body.preview;
                 }
                 air_sync_base::BODY_PART => {
-                    email.part = Some(Box::new(BodyPart::read(reader, element)?));
+                    email.part = reader.optional(element, BodyPart::read)?.map(Box::new);
                 }
                 _ if email.read_old_body(reader, element)? => {}
                 // Marks that are not kept: categories, the last verb.
@@ -336,7 +340,7 @@ impl<'a> Email<'a> {
                     continue;
                 }
             }
-            seen.message = true;
+            seen.message |= is_given;
         }
         let length = email.body.len();
         email.estimated_size = email
@@ -354,8 +358,10 @@ impl<'a> Email<'a> {
         match element.tag {
             tags::BODY => self.body = reader.text(element)?,
             tags::MIME_DATA => {
-                self.body = reader.text(element)?;
-                self.body_type = MIME;
+                if let Some(body) = reader.optional(element, Reader::text)? {
+                    self.body = body;
+                    self.body_type = MIME;
+                }
             }
             tags::BODY_SIZE | tags::MIME_SIZE => {
                 self.estimated_size = reader.optional(element, Reader::number)?;

@@ -74,7 +74,7 @@ impl<'a> FetchedContent<'a> {
         let (mut range, mut total) = (None, None);
         while let Some(element) = reader.child(parent)? {
             match element.tag {
-                tags::RANGE => range = Some(reader.text(element)?),
+                tags::RANGE => range = reader.optional(element, Reader::text)?,
                 tags::TOTAL => total = reader.optional(element, Reader::number)?,
                 tags::DATA => data = reader.base64(element)?,
                 air_sync_base::CONTENT_TYPE => content_type = reader.text(element)?,
@@ -274,15 +274,21 @@ impl<'a> ItemOperationsAnswer<'a> {
         while let Some(element) = reader.child(parent)? {
             match element.tag {
                 tags::STATUS => status = reader.optional(element, Reader::number)?,
-                air_sync::COLLECTION_ID => fetch.collection_id = Some(reader.text(element)?),
-                air_sync::SERVER_ID => fetch.server_id = Some(reader.text(element)?),
-                search::LONG_ID => fetch.long_id = Some(reader.text(element)?),
+                air_sync::COLLECTION_ID => {
+                    fetch.collection_id = reader.optional(element, Reader::text)?
+                }
+                air_sync::SERVER_ID => fetch.server_id = reader.optional(element, Reader::text)?,
+                search::LONG_ID => fetch.long_id = reader.optional(element, Reader::text)?,
                 air_sync_base::FILE_REFERENCE => {
-                    fetch.file_reference = Some(reader.text(element)?);
+                    fetch.file_reference = reader.optional(element, Reader::text)?;
                 }
                 air_sync::CLASS => fetch.class = Class::parse(&reader.text(element)?),
-                tags::CONVERSATION_ID => conversation_id = Some(reader.bytes(element)?),
-                tags::PROPERTIES => fetch.content = Some(FetchedContent::read(reader, element)?),
+                tags::CONVERSATION_ID => {
+                    conversation_id = reader.optional(element, Reader::bytes)?
+                }
+                tags::PROPERTIES => {
+                    fetch.content = reader.optional(element, FetchedContent::read)?
+                }
                 _ => reader.skip(element)?,
             }
         }

@@ -175,15 +175,20 @@ fn fetch<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<Fetch<'a>, Deco
     while let Some(element) = reader.child(parent)? {
         match element.tag {
             tags::STORE => store = Some(reader.text(element)?),
-            air_sync::COLLECTION_ID => fetch.collection_id = Some(reader.text(element)?),
-            air_sync::SERVER_ID => fetch.server_id = Some(reader.text(element)?),
-            search::LONG_ID => fetch.long_id = Some(reader.text(element)?),
-            air_sync_base::FILE_REFERENCE => fetch.file_reference = Some(reader.text(element)?),
+            air_sync::COLLECTION_ID => {
+                fetch.collection_id = reader.optional(element, Reader::text)?
+            }
+            air_sync::SERVER_ID => fetch.server_id = reader.optional(element, Reader::text)?,
+            search::LONG_ID => fetch.long_id = reader.optional(element, Reader::text)?,
+            air_sync_base::FILE_REFERENCE => {
+                fetch.file_reference = reader.optional(element, Reader::text)?
+            }
             tags::OPTIONS => {
                 while let Some(option) = reader.child(element)? {
                     match option.tag {
                         air_sync_base::BODY_PREFERENCE => {
-                            fetch.bodies.push(read_body_preference(reader, option)?);
+                            let body = reader.optional(option, read_body_preference)?;
+                            fetch.bodies.extend(body);
                         }
                         air_sync_base::BODY_PART_PREFERENCE => {
                             let part = read_body_preference(reader, option)?;
@@ -192,9 +197,9 @@ fn fetch<'a>(reader: &mut Reader<'a>, parent: Element) -> Result<Fetch<'a>, Deco
                             }
                         }
                         air_sync::MIME_SUPPORT => {
-                            fetch.mime_support = Some(reader.number(option)?);
+                            fetch.mime_support = reader.optional(option, Reader::number)?;
                         }
-                        tags::RANGE => fetch.range = Some(reader.range(option)?),
+                        tags::RANGE => fetch.range = reader.optional(option, Reader::range)?,
                         _ => reader.skip(option)?,
                     }
                 }

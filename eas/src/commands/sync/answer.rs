@@ -353,7 +353,7 @@ fn response<'a>(
                 status = code.map(SyncStatus::from_code);
             }
             tags::APPLICATION_DATA if command.tag == tags::FETCH => {
-                data = Some(ItemData::read(reader, element)?);
+                data = reader.optional(element, ItemData::read)?;
             }
             tags::APPLICATION_DATA => attachments = AddedAttachment::read_all(reader, element)?,
             _ => reader.skip(element)?,
@@ -362,6 +362,8 @@ fn response<'a>(
     let status = status.ok_or_else(|| reader.missing(command.tag, tags::STATUS))?;
     if command.tag == tags::ADD {
         let client_id = client_id.ok_or_else(|| reader.missing(tags::ADD, tags::CLIENT_ID))?;
+        // Only here it is optional.
+        let server_id = server_id.filter(|id| !id.trim().is_empty());
         return Ok(Some(CommandResponse::Add {
             client_id,
             server_id,

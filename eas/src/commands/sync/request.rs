@@ -166,9 +166,11 @@ impl<'a> SyncRequest<'a> {
                         elements.push(read.1);
                     }
                 }
-                tags::WAIT => request.wait = Some(reader.number(element)?),
-                tags::HEARTBEAT_INTERVAL => request.heartbeat = Some(reader.number(element)?),
-                tags::WINDOW_SIZE => request.window_size = Some(window(&mut reader, element)?),
+                tags::WAIT => request.wait = reader.optional(element, Reader::number)?,
+                tags::HEARTBEAT_INTERVAL => {
+                    request.heartbeat = reader.optional(element, Reader::number)?
+                }
+                tags::WINDOW_SIZE => request.window_size = reader.optional(element, window)?,
                 tags::PARTIAL => request.partial = reader.flag(element)?,
                 _ => reader.skip(element)?,
             }
@@ -288,10 +290,14 @@ fn request_collection<'a>(
             tags::SYNC_KEY => sync_key = Some(reader.text(element)?),
             tags::COLLECTION_ID => id = Some(reader.text(element)?),
             tags::SUPPORTED => collection.supported = Some(supported(reader, element)?),
-            tags::DELETES_AS_MOVES => collection.deletes_as_moves = Some(reader.flag(element)?),
+            tags::DELETES_AS_MOVES => {
+                collection.deletes_as_moves = reader.optional(element, Reader::flag)?
+            }
             tags::GET_CHANGES => collection.get_changes = Some(reader.flag(element)?),
-            tags::WINDOW_SIZE => collection.window_size = Some(window(reader, element)?),
-            tags::CONVERSATION_MODE => collection.conversation_mode = Some(reader.flag(element)?),
+            tags::WINDOW_SIZE => collection.window_size = reader.optional(element, window)?,
+            tags::CONVERSATION_MODE => {
+                collection.conversation_mode = reader.optional(element, Reader::flag)?
+            }
             tags::OPTIONS => {
                 let (options, is_sms) = request_options(reader, element)?;
                 let place = match is_sms {

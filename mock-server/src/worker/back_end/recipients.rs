@@ -23,6 +23,8 @@ const MOST_AVAILABILITIES: usize = MOST_NAMES;
 /// longest time that Exchange's availability service looks at.
 const SHORTEST: SignedDuration = SignedDuration::from_mins(30);
 const LONGEST: SignedDuration = SignedDuration::from_hours(62 * 24);
+/// A request without EndTime asks for seven days (MS-ASCMD 2.2.3.61.1).
+const DEFAULT_PERIOD: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 impl Call<'_> {
     pub(super) async fn resolve_recipients(&self) -> Outcome {
@@ -144,7 +146,10 @@ impl Call<'_> {
 /// Begin and end of a time that free and busy times can be asked for.
 fn period(asked: &Availability<'_>) -> Option<(Timestamp, Timestamp)> {
     let start: Timestamp = asked.start.trim().parse().ok()?;
-    let end: Timestamp = asked.end.trim().parse().ok()?;
+    let end: Timestamp = match &asked.end {
+        Some(end) => end.trim().parse().ok()?,
+        None => start.checked_add(DEFAULT_PERIOD).ok()?,
+    };
     let length = end.duration_since(start);
     (SHORTEST..=LONGEST)
         .contains(&length)
@@ -171,9 +176,21 @@ mod tests {
         ] {
             let asked = Availability {
                 start: start.into(),
-                end: end.into(),
+                end: Some(end.into()),
             };
             assert_eq!(period(&asked).is_some(), is_good, "{start} to {end}");
         }
+    }
+
+    #[test]
+    fn a_period_without_an_end_is_seven_days() {
+        let asked = |start: &'static str| Availability {
+            start: start.into(),
+            end: None,
+        };
+        let (start, end) = period(&asked("2026-03-01T00:00:00.000Z")).unwrap();
+        assert_eq!(end.duration_since(start), SignedDuration::from_hours(168));
+        assert_eq!(period(&asked("noon")), None);
+        assert_eq!(period(&asked("9999-12-30T00:00:00.000Z")), None);
     }
 }
