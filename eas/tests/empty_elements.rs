@@ -40,6 +40,11 @@ const MEANINGFUL: &[(&str, &[&str], &str)] = &[
         "empty means TRUE (MS-ASCMD 2.2.3.84)",
     ),
     (
+        "ResolveRecipients",
+        &["ResolveRecipients:Availability"],
+        "it must hold StartTime (MS-ASCMD 2.2.3.176.1), or a Status in an answer",
+    ),
+    (
         "Sync",
         &["AirSync:Options"],
         "options replace those that the server keeps; empty ones are the default ones",

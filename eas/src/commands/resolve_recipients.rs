@@ -64,7 +64,7 @@ impl<'a> ResolveRecipientsRequest<'a> {
                 tags::OPTIONS => {
                     while let Some(option) = reader.child(element)? {
                         if option.tag == tags::AVAILABILITY {
-                            request.availability = reader.optional(option, availability)?;
+                            request.availability = Some(availability(&mut reader, option)?);
                         } else {
                             reader.skip(option)?;
                         }

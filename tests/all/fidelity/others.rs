@@ -320,6 +320,13 @@ async fn resolve_recipients_answers_free_and_busy_times() {
             .await;
         assert_eq!(refused.statuses(), ["5"], "{end}");
     }
+    // Without an end the time is seven days (MS-ASCMD 2.2.3.61.1).
+    let open = "<Options><Availability><StartTime>2026-03-14T11:00:00.000Z</StartTime></Availability></Options>";
+    let answer = phone
+        .request("ResolveRecipients", &resolve("busy1", open))
+        .await;
+    let digits = text_of(&answer.xml(), "Availability/MergedFreeBusy");
+    assert_eq!(digits, format!("22{}", "0".repeat(7 * 48 - 2)));
     // Sixty names with two users each: free and busy times for one hundred of them.
     let (mut longer, _) = Phone::ready(&mock, "load10").await;
     let many = vec!["load"; 60].join("</To><To>");

@@ -1,6 +1,7 @@
 //! Well-formed WBXML with wrong elements or values gets the command's own status, or 103 if it has none
 //! (MS-ASCMD 2.2.2). Only a body that cannot be decoded gets 102.
 
+mod empty;
 mod requests;
 
 use eas::wbxml::from_xml;

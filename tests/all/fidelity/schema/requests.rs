@@ -275,8 +275,6 @@ pub(super) const REFUSED: &[Refused] = &[
             "<To/>",
             "<To>load1</To><Options><Availability/></Options>",
             "<To>load1</To><Options><Availability><StartTime>2026-03-14T00:00:00.000Z</StartTime>
-             </Availability></Options>",
-            "<To>load1</To><Options><Availability><StartTime>2026-03-14T00:00:00.000Z</StartTime>
              <EndTime>noon</EndTime></Availability></Options>",
             "<To>load1</To><Options><Availability><StartTime>noon</StartTime>
              <EndTime>2026-03-14T00:00:00.000Z</EndTime></Availability></Options>",
