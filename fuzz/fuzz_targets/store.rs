@@ -1,5 +1,6 @@
-//! Any bytes as commands of several devices against the mock's store: everything that is stored can be sent,
-//! every device converges to the same mailbox, and no answer is Status 110.
+//! Any bytes as commands of several devices against the mock's back end and its store, as requests and
+//! answers in WBXML: everything that is stored can be sent, every device converges to the same mailbox, no
+//! message is delivered or sent twice, and no answer is Status 110.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -226,6 +226,11 @@ impl Store {
         self.clock.advance(by);
     }
 
+    /// Now, as the mailboxes have it.
+    pub(crate) fn now(&self) -> Zoned {
+        self.clock.now()
+    }
+
     /// Now, as a message has it (ASDTYPE 2.7.2).
     fn now_text(&self) -> String {
         text_of(&self.clock.now())

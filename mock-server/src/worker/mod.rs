@@ -1,5 +1,6 @@
 //! The worker: w3wp.exe of MSExchangeSyncAppPool in miniature.
 
+mod alone;
 mod back_end;
 mod heap;
 mod identity;
@@ -28,22 +29,15 @@ use crate::link::{
 };
 use crate::lock;
 use crate::machine::Machine;
-use crate::store::{ItemCommand, Operation, StoreCall, StoreReply, text_size};
+use crate::store::{Operation, StoreCall, StoreReply, text_size};
 
+pub(crate) use alone::Alone;
 pub(crate) use back_end::answers::{IIS, bare, challenges, server_name};
 use back_end::answers::{Names, plain};
 use heap::Heap;
 pub(crate) use identity::{DOMAIN, address, authenticate, basic_user, local_part};
 use outgoing::Outgoing;
 use pings::Pings;
-
-/// A command of a device as the store gets it, for [`crate::play`].
-pub(crate) fn item_command(
-    command: &eas::commands::ClientCommand<'_>,
-    elements: &eas::commands::Elements,
-) -> Option<ItemCommand> {
-    back_end::item_command(command, elements, eas::ProtocolVersion::V14_1).ok()
-}
 
 /// Runs a worker over its two streams until it has drained or the front door is gone. Requests that it
 /// still has then end with it, and so do they when this future is dropped: that is how a worker in the

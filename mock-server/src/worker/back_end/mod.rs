@@ -36,8 +36,6 @@ use crate::link::{App, RequestLog, ToFrontDoor, WireAnswer, WireRequest};
 use crate::lock;
 use crate::store::{Operation, StoreReply};
 
-pub(super) use sync::item_command;
-
 /// The commands of this mock, in the order of MS-ASHTTP's example, but for Find.
 const COMMANDS: &str = "Sync,SendMail,SmartForward,SmartReply,GetAttachment,FolderSync,FolderCreate,\
                         FolderDelete,FolderUpdate,MoveItems,GetItemEstimate,MeetingResponse,Search,\

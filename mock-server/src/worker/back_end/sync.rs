@@ -228,7 +228,7 @@ impl Call<'_> {
 }
 
 /// A command of a device as the store gets it.
-pub(in crate::worker) fn item_command(
+fn item_command(
     command: &ClientCommand<'_>,
     elements: &Elements,
     version: ProtocolVersion,
