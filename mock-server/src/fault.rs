@@ -230,6 +230,14 @@ impl Fault {
                 "{name}: expected texts of at most {MAX_TEXT} bytes"
             ));
         }
+        // A location travels without them; nobody has such a name.
+        let scope = [&self.user, &self.device, &self.command];
+        let is_control = |text: &String| text.contains(char::is_control);
+        if scope.into_iter().flatten().any(is_control) {
+            return Some(format!(
+                "{name}: expected user, device and command without control characters"
+            ));
+        }
         let given = [
             ("delay", self.delay.is_some()),
             ("status", self.status.is_some()),

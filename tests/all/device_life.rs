@@ -952,7 +952,7 @@ async fn a_fleet_lives_for_hours_in_memory() {
         sleep(Duration::from_secs(10)).await;
     }
     mock.unprovision();
-    mock.change_hierarchy();
+    mock.change_hierarchy().unwrap();
     mock.set_faults(Vec::new()).await;
     sleep(Duration::from_secs(900)).await;
     let busy = recorder.interval("busy", Gauges::new());

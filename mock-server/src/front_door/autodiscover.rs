@@ -8,7 +8,7 @@ use quick_xml::reader::NsReader;
 use super::server::Server;
 use super::sites::{front_end_headers, plain};
 use crate::link::{WireAnswer, WireRequest};
-use crate::worker::{DOMAIN, authenticate, bare, challenges};
+use crate::worker::{DOMAIN, authenticate, bare, challenges, decoded};
 
 /// Namespace of a request.
 const REQUEST: &str =
@@ -64,7 +64,11 @@ pub(super) fn answer(server: &Server, request: &WireRequest) -> WireAnswer {
         return bare(401, headers);
     };
     let url = super::url(config, server.records.address());
-    let response = match address(&request.body) {
+    let body = match decoded(request) {
+        Ok(body) => body,
+        Err(status) => return plain(server, status, "text/plain", Vec::new()),
+    };
+    let response = match address(&body) {
         Ok(address) if is_local(&address) => found(&user, &address, &url),
         Ok(_) => unknown_address(),
         Err(refusal) => refused(&refusal, server.number),

@@ -419,10 +419,15 @@ async fn start_pool(State(host): Context, Path(which): Path<Which>) -> Response 
 }
 
 /// Adds a folder to every mailbox.
-#[utoipa::path(post, path = "/hierarchy-change", responses((status = 204, description = "Done")))]
-async fn hierarchy_change(State(host): Context) -> StatusCode {
-    host.change_hierarchy();
-    StatusCode::NO_CONTENT
+#[utoipa::path(post, path = "/hierarchy-change", responses(
+    (status = 204, description = "Done"),
+    (status = 422, description = "How many mailboxes have no room for a folder", body = String),
+))]
+async fn hierarchy_change(State(host): Context) -> Response {
+    match host.change_hierarchy() {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(problem) => (StatusCode::UNPROCESSABLE_ENTITY, problem).into_response(),
+    }
 }
 
 /// Makes every device provision again.

@@ -273,8 +273,11 @@ impl FrontDoor {
     }
 
     /// Adds a folder to every mailbox.
-    pub fn change_hierarchy(&self) {
-        self.host.change_hierarchy();
+    ///
+    /// # Errors
+    /// When a mailbox has as many folders as it may have (`max_folders`). The others get one.
+    pub fn change_hierarchy(&self) -> Result<(), String> {
+        self.host.change_hierarchy()
     }
 
     /// Makes every device provision again.

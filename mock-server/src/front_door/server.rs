@@ -92,9 +92,18 @@ impl Host {
         }
     }
 
-    pub(super) fn change_hierarchy(&self) {
-        let announcements = lock(&self.store).change_hierarchy();
+    /// Adds a folder to every mailbox. An error says how many mailboxes cannot take one.
+    pub(super) fn change_hierarchy(&self) -> Result<(), String> {
+        let (announcements, full) = lock(&self.store).change_hierarchy();
         self.announce(&announcements);
+        if full == 0 {
+            return Ok(());
+        }
+        Err(format!(
+            "expected mailboxes of fewer than {} folders (`max_folders`): {full} of {} got no folder",
+            self.config.max_folders,
+            full + announcements.len()
+        ))
     }
 
     pub(super) fn all_faults(&self) -> Vec<Fault> {
@@ -151,7 +160,8 @@ impl Host {
     fn happen_once(&self, kind: FaultKind) {
         match kind {
             FaultKind::Unprovision => lock(&self.store).unprovision(),
-            FaultKind::HierarchyChange => self.change_hierarchy(),
+            // A fault happens to the mailboxes that it can happen to.
+            FaultKind::HierarchyChange => drop(self.change_hierarchy()),
             FaultKind::LoseSyncState => lock(&self.store).lose_sync_state(),
             FaultKind::KillWorker => {
                 for server in self.servers() {
@@ -258,8 +268,10 @@ impl Host {
 
     /// Changes what the directory says of a user; `false` if it cannot list the user.
     pub(super) fn set_user(&self, user: &str, settings: UserSettings) -> bool {
+        // Also in a domain, which is left out.
+        let has_control = user.contains(char::is_control);
         let user = crate::worker::local_part(user);
-        if !lock(&self.store).set_user(&user, settings) {
+        if has_control || !lock(&self.store).set_user(&user, settings) {
             return false;
         }
         lock(&self.users).insert(user.clone(), settings);

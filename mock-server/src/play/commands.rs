@@ -254,7 +254,9 @@ impl Game<'_> {
                 range: SearchRequest::DEFAULT_RANGE,
                 rebuild: true,
                 deep: true,
-                body: None,
+                bodies: Vec::new(),
+                body_part: None,
+                mime_support: None,
             };
             let body = self.request(device, Command::Search, request.encode())?;
             let answer = read(SearchAnswer::decode(&body))?;

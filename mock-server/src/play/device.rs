@@ -100,8 +100,8 @@ impl Summary {
             }
             ItemData::Calendar(one) => format!("{}|{}", one.subject, one.location),
             ItemData::Contact(one) => format!("{}|{}", one.first_name, one.last_name),
-            ItemData::Task(one) => format!("{}|{}", one.subject, one.body),
-            ItemData::Note(one) => format!("{}|{}", one.subject, one.body),
+            ItemData::Task(one) => format!("{}|{}", one.subject, one.body.text),
+            ItemData::Note(one) => format!("{}|{}", one.subject, one.body.text),
             _ => String::new(),
         };
         Self {
@@ -224,6 +224,7 @@ impl Known {
                             client_id: name,
                             server_id,
                             status,
+                            ..
                         } if name == client_id => Some((server_id, *status)),
                         _ => None,
                     });

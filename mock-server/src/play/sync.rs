@@ -3,8 +3,8 @@
 use eas::Command;
 use eas::ProtocolVersion;
 use eas::commands::{
-    Appointment, ClientCommand, Contact, Email, FolderSyncAnswer, FolderSyncRequest, ItemChange,
-    ItemData, Note, SyncAnswer, SyncCollection, SyncRequest, Task,
+    Appointment, Body, ClientCommand, Contact, Email, FolderSyncAnswer, FolderSyncRequest,
+    ItemChange, ItemData, Note, SyncAnswer, SyncCollection, SyncRequest, Task,
 };
 use eas::status::{FolderSyncStatus, SyncStatus};
 
@@ -102,9 +102,9 @@ impl Game<'_> {
             let (data, send) = self.draft(device);
             (ItemChange::Data(data), send)
         } else {
-            let change = match self.content(folder) {
+            let change = match self.filled_content(folder) {
                 ItemData::Email(email) => ItemChange::Email {
-                    read: Some(email.body.is_empty()),
+                    read: Some(email.body == email.subject),
                     flag: None,
                 },
                 data => ItemChange::Data(data),
@@ -153,37 +153,22 @@ impl Game<'_> {
     }
 
     pub(super) fn content(&mut self, folder: u32) -> ItemData<'static> {
-        let (one, other) = (self.text(), self.text());
-        let (subject, body) = (one.into(), other.into());
-        match folder {
-            1 => ItemData::Calendar(Box::new(Appointment {
-                subject,
-                location: body,
-                ..Appointment::default()
-            })),
-            6 => ItemData::Contact(Box::new(Contact {
-                first_name: subject,
-                last_name: body,
-                ..Contact::default()
-            })),
-            7 => ItemData::Task(Box::new(Task {
-                subject,
-                body,
-                ..Task::default()
-            })),
-            8 => ItemData::Note(Box::new(Note {
-                subject,
-                body,
-                ..Note::default()
-            })),
-            _ => ItemData::Email(Box::new(Email {
-                subject,
-                body,
-                ..Email::default()
-            })),
-        }
+        let texts = (self.text(), self.text());
+        item_of(folder, texts)
     }
 
+    /// Without empty texts: an element that a Change does not name may stay (MS-ASCMD 2.2.3.24).
+    fn filled_content(&mut self, folder: u32) -> ItemData<'static> {
+        let texts = (self.text(), self.text());
+        let filled = |text: String| {
+            if text.is_empty() {
+                "-".to_owned()
+            } else {
+                text
+            }
+        };
+        item_of(folder, (filled(texts.0), filled(texts.1)))
+    }
     /// The request of a device; the last one again if its answer was lost.
     fn to_send(
         &mut self,
@@ -314,4 +299,36 @@ fn take(known: &mut Known, mut answer: SyncAnswer<'_>, sent: &Sent) -> Played<bo
 
 pub(super) fn is_mail(folder: u32) -> bool {
     matches!(folder, 2..=5 | super::FIRST_MADE..)
+}
+
+/// An item of the class of a folder with two texts.
+fn item_of(folder: u32, (one, other): (String, String)) -> ItemData<'static> {
+    let (subject, body) = (one.into(), other.into());
+    match folder {
+        1 => ItemData::Calendar(Box::new(Appointment {
+            subject,
+            location: body,
+            ..Appointment::default()
+        })),
+        6 => ItemData::Contact(Box::new(Contact {
+            first_name: subject,
+            last_name: body,
+            ..Contact::default()
+        })),
+        7 => ItemData::Task(Box::new(Task {
+            subject,
+            body: Body::from(body),
+            ..Task::default()
+        })),
+        8 => ItemData::Note(Box::new(Note {
+            subject,
+            body: Body::from(body),
+            ..Note::default()
+        })),
+        _ => ItemData::Email(Box::new(Email {
+            subject,
+            body,
+            ..Email::default()
+        })),
+    }
 }

@@ -74,6 +74,8 @@ pub enum Operation {
     Search(Box<MailboxSearch>),
     /// Search in the address list.
     SearchAddresses(String),
+    /// The user of that name, or the users whose names hold that text.
+    ResolveName(String),
     /// ResolveRecipients: free and busy times of a user, whoever asks.
     FreeBusy {
         /// The user.

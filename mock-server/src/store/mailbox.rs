@@ -128,9 +128,10 @@ impl<'a> Turn<'a> {
                 };
                 StoreReply::Done
             }
-            // The last three are for all mailboxes, and answered before.
+            // The last four are for all mailboxes, and answered before.
             Operation::CheckPolicy
             | Operation::SearchAddresses(_)
+            | Operation::ResolveName(_)
             | Operation::FreeBusy { .. }
             | Operation::Deliver { .. } => StoreReply::Done,
         })

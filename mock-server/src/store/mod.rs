@@ -236,17 +236,20 @@ impl Store {
         text_of(&self.clock.now())
     }
 
-    /// Adds a folder to every mailbox that can take one.
-    pub(crate) fn change_hierarchy(&mut self) -> Vec<Announcement> {
+    /// Adds a folder to every mailbox that can take one; with the number of those that cannot.
+    pub(crate) fn change_hierarchy(&mut self) -> (Vec<Announcement>, usize) {
         let mut announcements = Vec::new();
+        let mut full = 0;
         for (user, mailbox) in &mut self.mailboxes {
             if mailbox.add_project(self.limits.folders) {
                 let user = user.clone();
                 announcements.push(Announcement::Hierarchy { user, by: None });
+            } else {
+                full += 1;
             }
             mailbox.tidy(&self.limits);
         }
-        announcements
+        (announcements, full)
     }
 
     /// Forgets every policy key.
@@ -276,6 +279,9 @@ impl Store {
         let limits = self.limits;
         if let Operation::SearchAddresses(text) = &call.operation {
             return (Ok(self.addresses(text)), Vec::new());
+        }
+        if let Operation::ResolveName(name) = &call.operation {
+            return (Ok(self.resolve(name)), Vec::new());
         }
         if let Operation::FreeBusy { user, start, end } = &call.operation {
             let folders = self.mailboxes.get(user).map(|mailbox| &*mailbox.folders);
@@ -421,6 +427,16 @@ impl Store {
             (id, items.collect())
         });
         contents.collect()
+    }
+
+    /// The user of that name, which is nobody else's although other names may contain it. Only a text that is
+    /// no whole name is looked for in all names.
+    fn resolve(&self, name: &str) -> StoreReply {
+        let name = name.to_lowercase();
+        if self.mailboxes.contains_key(&name) {
+            return StoreReply::Addresses(vec![name]);
+        }
+        self.addresses(&name)
     }
 
     /// Users whose name holds that text; all mailboxes there are make up the address list.

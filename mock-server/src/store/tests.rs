@@ -261,8 +261,10 @@ fn users_devices_folders_and_settings_are_bounded() {
     assert_eq!(check(&mut store, "a", "one"), None);
     assert_eq!(check(&mut store, "a", "two"), None);
     assert_eq!(check(&mut store, "a", "three"), Some(177));
-    assert_eq!(store.change_hierarchy().len(), 2, "the ninth folder");
-    assert_eq!(store.change_hierarchy().len(), 0);
+    let (announcements, full) = store.change_hierarchy();
+    assert_eq!((announcements.len(), full), (2, 0), "the ninth folder");
+    let (announcements, full) = store.change_hierarchy();
+    assert_eq!((announcements.len(), full), (0, 2));
     assert_eq!(store.mailboxes["a"].folders.len(), 9);
 
     let set = |store: &mut Store, user: &str| store.set_user(user, UserSettings::default());
@@ -271,6 +273,28 @@ fn users_devices_folders_and_settings_are_bounded() {
     for name in ["", "nul\0", &"x".repeat(65)] {
         assert!(!set(&mut store, name), "{name:?}");
         assert_eq!(store.deliver(&names(&[name]), message("x")).len(), 0);
+    }
+}
+
+/// A whole name needs no search through all names.
+#[test]
+fn a_whole_name_is_resolved_to_its_user_and_a_part_to_all_that_hold_it() {
+    let mut store = store(|_| {});
+    store.deliver(&names(&["load1", "load10", "visitor"]), message("x"));
+    let phone = Phone::new("load1", "one");
+    for (name, expected) in [
+        ("load1", &["load1"][..]),
+        ("LOAD1", &["load1"]),
+        ("load", &["load1", "load10"]),
+        ("oad10", &["load10"]),
+        ("nobody", &[]),
+        ("", &["load1", "load10", "visitor"]),
+    ] {
+        let reply = phone.call(&mut store, Operation::ResolveName(name.to_owned()));
+        let Ok(StoreReply::Addresses(users)) = reply else {
+            panic!("{name}: {reply:?}");
+        };
+        assert_eq!(users, expected, "{name}");
     }
 }
 

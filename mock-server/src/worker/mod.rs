@@ -34,6 +34,7 @@ use crate::store::{Operation, StoreCall, StoreReply, text_size};
 pub(crate) use alone::Alone;
 pub(crate) use back_end::answers::{IIS, bare, challenges, server_name};
 use back_end::answers::{Names, plain};
+pub(crate) use back_end::coding::decoded;
 use heap::Heap;
 pub(crate) use identity::{DOMAIN, address, authenticate, basic_user, local_part};
 use outgoing::Outgoing;

@@ -307,7 +307,7 @@ async fn replies_quote_and_forwards_carry_attachments() {
     mock.shutdown().await;
 }
 
-const MEETING: &str = "To: <load1@lab.example>\r\nSubject: Lunch\r\nMIME-Version: 1.0\r\n\
+pub(super) const MEETING: &str = "To: <load1@lab.example>\r\nSubject: Lunch\r\nMIME-Version: 1.0\r\n\
     Content-Type: text/calendar; method=REQUEST; charset=utf-8\r\n\r\nBEGIN:VCALENDAR\r\nVERSION:2.0\r\n\
     METHOD:REQUEST\r\nBEGIN:VEVENT\r\nUID:{81412D3C-2A24-4E9D-B20E-11F7BBE92799}\r\n\
     DTSTAMP:20260313T030000Z\r\nDTSTART:20260314T110000Z\r\nDTEND:20260314T120000Z\r\nSUMMARY:Lunch\r\n\

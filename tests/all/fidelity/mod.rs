@@ -4,6 +4,7 @@
 mod activity;
 mod bodies;
 mod changes;
+mod checklist;
 mod conflicts;
 mod draft_attachments;
 mod drafts;
@@ -15,6 +16,7 @@ mod headers;
 mod hostile;
 mod http_sys;
 mod item_bodies;
+mod limits;
 mod logins;
 mod options;
 mod oracles;

@@ -166,6 +166,49 @@ async fn compressed_request_bodies_are_read() {
     mock.shutdown().await;
 }
 
+/// Autodiscover reads them likewise, with the same bound.
+#[tokio::test]
+async fn compressed_autodiscover_requests_are_read() {
+    const SCHEMA: &str = "http://schemas.microsoft.com/exchange/autodiscover/mobilesync";
+    let mock = mock(|_| {}).await;
+    let (mut phone, _) = Phone::ready(&mock, "load1").await;
+    let plain = format!(
+        "<?xml version=\"1.0\"?><Autodiscover xmlns=\"{SCHEMA}/requestschema/2006\"><Request>\
+         <EMailAddress>load1@lab.example</EMailAddress><AcceptableResponseSchema>\
+         {SCHEMA}/responseschema/2006</AcceptableResponseSchema></Request></Autodiscover>"
+    )
+    .into_bytes();
+    let good = gzip(&plain);
+    let truncated = good[..good.len() - 1].to_vec();
+    let bomb = gzip(&vec![b' '; (10_240 << 10) + 1]);
+    for (coding, body, status) in [
+        ("identity", &plain, 200),
+        ("gzip", &good, 200),
+        ("X-GZIP", &good, 200),
+        ("gzip", &plain, 400),
+        ("gzip", &truncated, 400),
+        ("gzip", &bomb, 404),
+        ("br", &good, 415),
+    ] {
+        let authorization = basic("load1", "secret");
+        let head = format!(
+            "POST /autodiscover/autodiscover.xml HTTP/1.1\r\nHost: {HOST}\r\n{authorization}\
+             Content-Type: text/xml\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        phone.raw.send(&[head.as_bytes(), body].concat()).await;
+        let answer = phone.raw.answer().await;
+        assert_eq!(answer.status, status, "{coding}: {answer:?}");
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(
+            text.contains("<Type>MobileSync</Type>"),
+            status == 200,
+            "{coding}: {text}"
+        );
+    }
+    mock.shutdown().await;
+}
+
 /// Mail of the control API looks like mail of a sender.
 #[tokio::test]
 async fn delivered_mail_has_a_sender_a_recipient_and_a_time() {

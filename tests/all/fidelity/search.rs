@@ -444,6 +444,23 @@ async fn find_searches_the_address_list() {
         text_of(&found, "Properties/EmailAddress"),
         "load1@lab.example"
     );
+    // A page that does not begin with the first, and one behind the last.
+    for (range, expected, addresses) in [
+        ("1-1", Some("1-1"), &["load2@lab.example"][..]),
+        ("1-9", Some("1-1"), &["load2@lab.example"]),
+        ("2-9", None, &[]),
+    ] {
+        let page = phone.request("Find", &gal("load", range)).await.xml();
+        assert_eq!(texts_of(&page, "Status"), ["1", "1"], "{range}");
+        assert_eq!(
+            texts_of(&page, "Properties/EmailAddress"),
+            addresses,
+            "{range}"
+        );
+        let found: Vec<String> = expected.map(str::to_owned).into_iter().collect();
+        assert_eq!(texts_of(&page, "Response/Range"), found, "{range}");
+        assert_eq!(text_of(&page, "Response/Total"), "2", "{range}");
+    }
     let nobody = phone.request("Find", &gal("nobody", "0-9")).await.xml();
     assert_eq!(text_of(&nobody, "Response/Total"), "0");
     mock.shutdown().await;

@@ -112,10 +112,12 @@ pub(super) fn request_options(
     let mut is_sms = false;
     while let Some(element) = reader.child(parent)? {
         match element.tag {
-            tags::FILTER_TYPE => options.filter = Some(FilterType(reader.number(element)?)),
+            tags::FILTER_TYPE => {
+                options.filter = reader.optional(element, Reader::number)?.map(FilterType);
+            }
             tags::TRUNCATION => {
-                let step: u8 = reader.number(element)?;
-                if let Some(size) = TRUNCATION_STEPS.get(usize::from(step)) {
+                let step: Option<u8> = reader.optional(element, Reader::number)?;
+                if let Some(size) = step.and_then(|step| TRUNCATION_STEPS.get(usize::from(step))) {
                     options.bodies.push(BodyPreference {
                         truncation_size: Some(*size),
                         ..BodyPreference::default()
@@ -123,7 +125,8 @@ pub(super) fn request_options(
                 }
             }
             air_sync_base::BODY_PREFERENCE => {
-                options.bodies.push(read_body_preference(reader, element)?);
+                let body = reader.optional(element, read_body_preference)?;
+                options.bodies.extend(body);
             }
             tags::CLASS => {
                 let class = reader.text(element)?;
@@ -131,15 +134,20 @@ pub(super) fn request_options(
                 options.class = Class::parse(&class);
             }
             air_sync_base::BODY_PART_PREFERENCE => {
-                let part = read_body_preference(reader, element)?;
-                if options.body_part.replace(part).is_some() {
+                let part = reader.optional(element, read_body_preference)?;
+                if part.is_some() && options.body_part.is_some() {
                     return Err(reader.repeated(parent.tag, element.tag));
                 }
+                options.body_part = part.or(options.body_part);
             }
-            tags::MAX_ITEMS => options.max_items = Some(reader.number(element)?),
-            tags::CONFLICT => options.conflict = Some(reader.number(element)?),
-            tags::MIME_SUPPORT => options.mime_support = Some(reader.number(element)?),
-            tags::MIME_TRUNCATION => options.mime_truncation = Some(reader.number(element)?),
+            tags::MAX_ITEMS => options.max_items = reader.optional(element, Reader::number)?,
+            tags::CONFLICT => options.conflict = reader.optional(element, Reader::number)?,
+            tags::MIME_SUPPORT => {
+                options.mime_support = reader.optional(element, Reader::number)?
+            }
+            tags::MIME_TRUNCATION => {
+                options.mime_truncation = reader.optional(element, Reader::number)?
+            }
             _ => reader.skip(element)?,
         }
     }

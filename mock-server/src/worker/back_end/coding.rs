@@ -10,7 +10,7 @@ use crate::link::{MAX_BODY, WireRequest};
 
 /// A body as it was before it was coded, or the HTTP status that refuses it. A body that was not coded is
 /// bounded by the front door, one that was coded is bounded here.
-pub(super) fn decoded(request: &WireRequest) -> Result<Cow<'_, [u8]>, u16> {
+pub(crate) fn decoded(request: &WireRequest) -> Result<Cow<'_, [u8]>, u16> {
     /// As the front door answers a body above its bound.
     const TOO_LARGE: u16 = 404;
     let body = &request.body;

@@ -57,7 +57,17 @@ impl Call<'_> {
 
     /// Users whose name holds that text.
     pub(super) async fn users(&self, text: &str) -> Result<Vec<String>, Refusal> {
-        let operation = Operation::SearchAddresses(text.to_owned());
+        self.addresses(Operation::SearchAddresses(text.to_owned()))
+            .await
+    }
+
+    /// The user of that name, or the users whose names hold that text.
+    pub(super) async fn resolved(&self, name: &str) -> Result<Vec<String>, Refusal> {
+        self.addresses(Operation::ResolveName(name.to_owned()))
+            .await
+    }
+
+    async fn addresses(&self, operation: Operation) -> Result<Vec<String>, Refusal> {
         Ok(match self.ask(operation).await? {
             StoreReply::Addresses(users) => users,
             _ => Vec::new(),

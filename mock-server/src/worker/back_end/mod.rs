@@ -2,7 +2,7 @@
 
 pub(super) mod answers;
 mod bodies;
-mod coding;
+pub(super) mod coding;
 mod content;
 mod directory;
 mod drafts;

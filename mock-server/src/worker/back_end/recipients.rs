@@ -1,5 +1,7 @@
 //! ResolveRecipients and ValidateCert.
 
+use std::collections::HashMap;
+
 use eas::commands::{
     Availability, Recipient, RecipientAvailability, ResolveRecipientsAnswer,
     ResolveRecipientsRequest, ResolvedRecipients, Skipped, ValidateCertAnswer, ValidateCertRequest,
@@ -39,17 +41,16 @@ impl Call<'_> {
         }
         let mut responses = Vec::with_capacity(request.to.len());
         let mut left = MOST_AVAILABILITIES;
+        // A name that is asked for again is not looked for again.
+        let mut resolved: HashMap<String, Vec<String>> = HashMap::new();
         for to in request.to {
             let mut recipients = Vec::new();
-            let name = local_part(&to);
-            let mut users = self.users(&name).await?;
-            // The whole name of a user is nobody else's, though other names contain it.
-            if let Some(index) = users
-                .iter()
-                .position(|user| user.eq_ignore_ascii_case(&name))
-            {
-                users = vec![users.swap_remove(index)];
-            }
+            let name = local_part(&to).to_lowercase();
+            let users = match resolved.get(&name) {
+                Some(users) => Vec::clone(users),
+                None => self.resolved(&name).await?,
+            };
+            resolved.insert(name, users.clone());
             for user in users {
                 recipients.push(self.recipient(user, period, &mut left).await?);
             }

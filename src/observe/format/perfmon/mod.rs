@@ -63,8 +63,9 @@ fn segments(text: &str) -> Result<Vec<Segment<'_>>, FormatError> {
     Ok(segments)
 }
 
-/// The last row. One without values says that what was counted has gone: an old worker's column stays,
-/// and must not be read for ever.
+/// The last row of the newest part. One without values says that what was counted has gone: an old
+/// worker's column stays, and must not be read for ever. A newest part without rows says that there is no
+/// sample yet: the rows before it are those of a collection that has ended.
 pub(super) fn parse(text: &str, scope: &Scope) -> Result<Parsed, FormatError> {
     let segments = segments(text)?;
     let complete = text.ends_with('\n');
@@ -87,11 +88,17 @@ pub(super) fn parse(text: &str, scope: &Scope) -> Result<Parsed, FormatError> {
             }
             is_last_line = false;
         }
-        is_last_line = false;
+        let problem = if number == 0 {
+            "expected rows with values; none is there yet"
+        } else {
+            "the newest heading has no row with values yet; the rows before it belong to an earlier \
+             collection"
+        };
+        return Err(FormatError::new(segment.line, problem));
     }
-    let first = segments.first().map_or(1, |segment| segment.line);
+    // Only headings that are being written; the first one is never passed over.
     Err(FormatError::new(
-        first,
+        1,
         "expected rows with values; none is there yet",
     ))
 }

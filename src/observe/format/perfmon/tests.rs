@@ -39,9 +39,43 @@ fn german_names_and_a_heading_in_the_middle() {
         \"\\\\EX01\\Prozess(w3wp)\\Private Bytes\",\
         \"\\\\EX01\\Prozessor(_Total)\\Prozessorzeit (%)\"\r\n";
     let row = "\"03/14/2026 03:00:00.015\",\"1000\",\"25\"\r\n";
-    let found = gauges(&format!("{heading}{row}{heading}"));
+    let found = gauges(&format!("{heading}{row}{heading}{row}"));
     assert_eq!(found["server.private_bytes"], 1000.0);
     assert_eq!(found["server.cpu"], 0.25);
+}
+
+/// A collection that was started again has written its heading. The rows before it are old.
+#[test]
+fn a_newest_heading_without_rows_says_that_there_is_no_sample_yet() {
+    let (heading, rest) = TEXT.split_once("\r\n").unwrap();
+    let (first, second) = rest.split_once("\r\n").unwrap();
+    let message = |text: &str| parse(text, &scope()).unwrap_err().to_string();
+    let expected = "line 4: the newest heading has no row with values yet; the rows before it belong to an \
+                    earlier collection";
+    for newest in [
+        format!("{heading}\r\n"),
+        format!("{heading}\r\n\r\n"),
+        // Without the end of its line it may still be whole.
+        heading.to_owned(),
+        // The first row is being written.
+        format!("{heading}\r\n\"03/14/2026 03:0"),
+        format!("{heading}\r\nExiting, please wait...\r\n"),
+    ] {
+        assert_eq!(message(&format!("{TEXT}{newest}")), expected, "{newest:?}");
+    }
+    // The first heading of a file has its own sentence.
+    assert_eq!(
+        message(&format!("{heading}\r\n")),
+        "line 1: expected rows with values; none is there yet"
+    );
+    // With its first row the newest part counts, whatever the rows before it say.
+    let found = gauges(&format!("{TEXT}{heading}\r\n{first}\r\n"));
+    assert_eq!(found["server.active_requests"], 1823.0);
+    let found = gauges(&format!("{heading}\r\n{first}\r\n{heading}\r\n{second}"));
+    assert_eq!(found["server.active_requests"], 1837.0);
+    // Half of a heading names no counter yet, so the rows before it are the newest.
+    let found = gauges(&format!("{TEXT}\"(PDH-CSV 4.0) (W. Eu"));
+    assert_eq!(found["server.active_requests"], 1837.0);
 }
 
 #[test]
