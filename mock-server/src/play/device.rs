@@ -100,8 +100,8 @@ impl Summary {
             }
             ItemData::Calendar(one) => format!("{}|{}", one.subject, one.location),
             ItemData::Contact(one) => format!("{}|{}", one.first_name, one.last_name),
-            ItemData::Task(one) => format!("{}|{}", one.subject, one.body.text),
-            ItemData::Note(one) => format!("{}|{}", one.subject, one.body.text),
+            ItemData::Task(one) => one.subject.to_string(),
+            ItemData::Note(one) => one.subject.to_string(),
             _ => String::new(),
         };
         Self {
