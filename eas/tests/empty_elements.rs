@@ -46,6 +46,32 @@ const MEANINGFUL: &[(&str, &[&str], &str)] = &[
     ),
     (
         "Sync",
+        &[
+            "AirSync:Supported",
+            "Contacts:JobTitle",
+            "Contacts:CompanyName",
+        ],
+        "Supported names elements by their presence; an empty one names none (MS-ASCMD 2.2.3.179)",
+    ),
+    (
+        "",
+        &["AirSyncBase:Type"],
+        "required in a preference: one that has nothing else is empty without it",
+    ),
+    (
+        "Sync",
+        &[
+            "AirSyncBase:Add",
+            "AirSyncBase:Delete",
+            "AirSyncBase:ClientId",
+            "AirSyncBase:Content",
+            "AirSyncBase:DisplayName",
+            "AirSyncBase:FileReference",
+        ],
+        "required in a change of attachments: the item without them is refused",
+    ),
+    (
+        "Sync",
         &["AirSync:Options"],
         "options replace those that the server keeps; empty ones are the default ones",
     ),

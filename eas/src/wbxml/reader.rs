@@ -640,23 +640,15 @@ impl<'a> Reader<'a> {
         read: impl FnOnce(&mut Self, Element) -> Result<T, DecodeError>,
     ) -> Result<Option<T>, DecodeError> {
         let mut ahead = self.clone();
-        if ahead.pass_if_empty(element)? {
+        if ahead.is_empty(element)? {
             *self = ahead;
             return Ok(None);
         }
         read(self, element).map(Some)
     }
 
-    /// Whether an element holds nothing but white space. Consumes nothing.
-    ///
-    /// # Errors
-    /// When the document is broken at the beginning of the element.
-    pub fn is_empty(&self, element: Element) -> Result<bool, DecodeError> {
-        self.clone().pass_if_empty(element)
-    }
-
     /// Whether an element holds nothing but white space. Consumes it if so.
-    fn pass_if_empty(&mut self, element: Element) -> Result<bool, DecodeError> {
+    fn is_empty(&mut self, element: Element) -> Result<bool, DecodeError> {
         if !element.has_content {
             return Ok(true);
         }

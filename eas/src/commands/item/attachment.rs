@@ -219,17 +219,21 @@ impl<'a> AddedAttachment<'a> {
                 continue;
             }
             while let Some(attachment) = reader.child(element)? {
-                let mut one = Self::default();
-                while let Some(field) = reader.child(attachment)? {
-                    match field.tag {
-                        air_sync_base::CLIENT_ID => one.client_id = reader.text(field)?,
-                        air_sync_base::FILE_REFERENCE => one.file_reference = reader.text(field)?,
-                        _ => reader.skip(field)?,
-                    }
-                }
-                all.push(one);
+                all.extend(reader.optional(attachment, Self::read)?);
             }
         }
         Ok(all)
+    }
+
+    fn read(reader: &mut Reader<'a>, parent: Element) -> Result<Self, DecodeError> {
+        let mut one = Self::default();
+        while let Some(field) = reader.child(parent)? {
+            match field.tag {
+                air_sync_base::CLIENT_ID => one.client_id = reader.text(field)?,
+                air_sync_base::FILE_REFERENCE => one.file_reference = reader.text(field)?,
+                _ => reader.skip(field)?,
+            }
+        }
+        Ok(one)
     }
 }

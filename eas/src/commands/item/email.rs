@@ -273,7 +273,6 @@ impl<'a> Email<'a> {
         let mut email = Box::<Self>::default();
         let mut seen = Seen::default();
         while let Some(element) = reader.child(parent)? {
-            let is_given = !reader.is_empty(element)?;
             match element.tag {
                 tags::READ => {
                     if let Some(read) = reader.optional(element, Reader::flag)? {
@@ -340,7 +339,7 @@ impl<'a> Email<'a> {
                     continue;
                 }
             }
-            seen.message |= is_given;
+            seen.message = true;
         }
         let length = email.body.len();
         email.estimated_size = email
