@@ -10,6 +10,7 @@ use super::{Worker, back_end};
 use crate::config::MockConfig;
 use crate::link::{App, ToFrontDoor, WireAnswer, WireRequest, WorkerStart};
 use crate::lock;
+use crate::machine::Machine;
 use crate::store::Store;
 
 /// Messages of one request that wait for the loop: a question to the store, and what the front door would
@@ -38,7 +39,7 @@ impl Alone {
         };
         Self {
             store,
-            worker: Worker::new(start, out, drained),
+            worker: Worker::new(Machine::System, start, out, drained),
             queue,
         }
     }
