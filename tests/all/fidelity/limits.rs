@@ -340,14 +340,10 @@ async fn control_characters_are_refused_or_come_through() {
             key = read.collections[0].sync_key.to_string();
         }
     }
-    // Not a time at all, and one beyond every calendar.
+    // Not a time at all.
     for advance in ["a\0", "", "-1h"] {
         let (status, _) = call(&mock, "POST", "clock", &json!({"advance": advance})).await;
         assert_eq!(status, 422, "{advance:?}");
-    }
-    for _ in 0..3 {
-        let (status, _) = call(&mock, "POST", "clock", &json!({"advance": "5000000h"})).await;
-        assert_eq!(status, 200);
     }
     assert_eq!(phone.folder_sync("0").await.statuses(), ["1"]);
     mock.shutdown().await;
