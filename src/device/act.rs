@@ -484,7 +484,8 @@ fn is_the_devices(trouble: &Trouble) -> bool {
         | Trouble::Body(_)
         | Trouble::Renew
         | Trouble::Token(_)
-        | Trouble::Stopped => return false,
+        | Trouble::Stopped
+        | Trouble::Unproven => return false,
     };
     matches!(
         reaction,

@@ -1,7 +1,7 @@
 //! Single commands: what goes into a request, and what an answer means before its body is read.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use eas::commands::{SendMailAnswer, SendMailRequest, Skipped};
 use eas::query::{BinaryFields, Query};
@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::authorization::{Login, schemes};
 use super::event::{Event, FailureClass, Record};
-use super::guard::{Outcome, Refusals};
+use super::guard::{Admitted, Kind, Outcome, Refusals};
+use super::meaning::{is_web_page, retry_after, shows_login};
 use super::profile::{Identity, Profile};
 use super::route::Route;
 use super::trouble::Trouble;
@@ -25,39 +26,9 @@ use crate::transport::{
 /// Locale of a base64 query: American English, as in the examples of MS-ASHTTP.
 const LOCALE: u16 = 0x0409;
 
-/// Longest pause a server may ask for: an hour, the longest heartbeat. More would park a device
-/// for the rest of a run.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
-
-/// How long the server asks to wait: seconds, or until an HTTP date (RFC 9110 10.2.3). `now` is the
-/// wall clock, which such a date belongs to. Zero or a time that has passed asks for nothing: the
-/// device then waits as after any failure.
-fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
-    let text = text.trim();
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let wait = if is_number {
-        // More digits than fit are more than the bound.
-        Duration::from_secs(text.parse().unwrap_or(u64::MAX))
-    } else {
-        let date = httpdate::parse_http_date(text).ok()?;
-        date.duration_since(now).ok()?
-    };
-    (!wait.is_zero()).then(|| wait.min(MAX_RETRY_AFTER))
-}
-
-/// Whether the answer to a command is a web page. What OPTIONS says is in its headers, and an
-/// attachment may be a page.
-fn is_web_page(command: Option<Command>, answer: &Answer) -> bool {
-    if matches!(command, None | Some(Command::GetAttachment)) || answer.body.is_empty() {
-        return false;
-    }
-    // Some servers name that type for want of a better one, so WBXML counts as what it is.
-    let is_wbxml = (1..=3).contains(&answer.body[0]);
-    let is_named = answer
-        .header("Content-Type")
-        .is_some_and(http::is_html_type);
-    http::is_html(&answer.body) || (is_named && !is_wbxml)
-}
+/// The server's close of a kept connection and a request cross within a round trip. A server that ends the connection
+/// later may have looked at the request.
+const CROSSING: Duration = Duration::from_secs(1);
 
 /// A device as far as single commands go.
 pub struct Client<T> {
@@ -141,11 +112,14 @@ impl<T: Transport> Client<T> {
     }
 
     /// Waits for the next request's turn, and gives the Authorization header for it, if it has one.
-    pub(super) async fn authorize(&mut self, held: bool) -> Result<Option<Arc<str>>, Trouble> {
+    pub(super) async fn authorize(&mut self, kind: Kind) -> Result<Option<Arc<str>>, Trouble> {
         let identity = Arc::clone(&self.identity);
         self.settle(Outcome::Lost);
-        let admitted = self.refusals.admit(identity.user, held).await;
-        self.admitted = admitted.ok_or(Trouble::Stopped)?;
+        self.admitted = match self.refusals.admit(identity.user, kind).await {
+            Admitted::Login(number) => number,
+            Admitted::ProveFirst => return Err(Trouble::Unproven),
+            Admitted::Stopped => return Err(Trouble::Stopped),
+        };
         match self.login.header(&identity.authorization).await {
             Ok(header) => {
                 if header.is_new {
@@ -172,7 +146,7 @@ impl<T: Transport> Client<T> {
     /// When there is no token, or the user is stopped.
     pub(crate) async fn fetch_token(&mut self) -> Result<(), Trouble> {
         if self.identity.authorization.tokens().is_some() {
-            self.authorize(false).await?;
+            self.authorize(Kind::Answered).await?;
             self.settle(Outcome::Unsent);
         }
         Ok(())
@@ -192,7 +166,10 @@ impl<T: Transport> Client<T> {
             FailureKind::Connect(_) => failure.sent.is_none(),
             // A server closes a kept connection without a look at the request that crosses the close. One
             // that ends it while the request is being written may have refused what it had got.
-            kind => failure.reused && failure.sent.is_some() && kind.is_disconnect(),
+            kind => {
+                let crosses = failure.sent.is_some_and(|sent| sent.elapsed() < CROSSING);
+                failure.reused && crosses && kind.is_disconnect()
+            }
         };
         self.settle(if is_unsent {
             Outcome::Unsent
@@ -249,15 +226,14 @@ impl<T: Transport> Client<T> {
         self.record.record(self.identity.device, event);
     }
 
-    /// Sends a command; the answer is fetched with [`receive`](Self::receive). `held` says that the
-    /// server is meant to keep it.
+    /// Sends a command; the answer is fetched with [`receive`](Self::receive).
     pub(super) async fn send(
         &mut self,
         command: Command,
         body: &[u8],
-        held: bool,
+        kind: Kind,
     ) -> Result<(), Trouble> {
-        self.send_query(&self.query(command), body, held).await
+        self.send_query(&self.query(command), body, kind).await
     }
 
     /// What every request's query says. Nothing is saved in Sent Items: a copy would look like a mail
@@ -273,7 +249,7 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    async fn send_query(&mut self, query: &Query, body: &[u8], held: bool) -> Result<(), Trouble> {
+    async fn send_query(&mut self, query: &Query, body: &[u8], kind: Kind) -> Result<(), Trouble> {
         let profile = Arc::clone(&self.profile);
         let command = query.command;
         let sends_mail = matches!(
@@ -299,7 +275,7 @@ impl<T: Transport> Client<T> {
             })
         };
         let path = with_query(self.route.path(&profile.path), &query);
-        let authorization = self.authorize(held).await?;
+        let authorization = self.authorize(kind).await?;
         let cookies = self.route.cookies(&path);
         let mut headers = Vec::new();
         headers.extend(authorization.as_deref().map(|text| ("Authorization", text)));
@@ -324,7 +300,7 @@ impl<T: Transport> Client<T> {
             path: &path,
             headers: &headers,
             body,
-            held,
+            held: kind.is_held(),
         };
         let begun = self.transport.begin(request).await;
         self.begun(Some(command), begun)
@@ -369,7 +345,7 @@ impl<T: Transport> Client<T> {
 
     /// Sends a command and waits for its answer.
     pub(super) async fn call(&mut self, command: Command, body: &[u8]) -> Result<Answer, Trouble> {
-        self.send(command, body, false).await?;
+        self.send(command, body, Kind::Answered).await?;
         let deadline = Instant::now() + self.profile.request_timeout;
         self.receive(command, deadline, false).await
     }
@@ -380,7 +356,7 @@ impl<T: Transport> Client<T> {
         query: &Query,
         body: &[u8],
     ) -> Result<Answer, Trouble> {
-        self.send_query(query, body, false).await?;
+        self.send_query(query, body, Kind::Answered).await?;
         let deadline = Instant::now() + self.profile.request_timeout;
         self.receive(query.command, deadline, false).await
     }
@@ -455,12 +431,9 @@ impl<T: Transport> Client<T> {
                 Err(Trouble::Body(text.to_owned()))
             }
             HttpStatus::Ok => {
-                // Some servers answer OPTIONS to anybody, which says nothing of the password.
+                self.settle(shows_login(command, &answer));
                 if command.is_some() {
-                    self.settle(Outcome::Accepted);
                     self.route.arrived();
-                } else {
-                    self.settle(Outcome::Discovered);
                 }
                 Ok(answer)
             }
@@ -589,30 +562,4 @@ impl<T> Drop for Client<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_read_as_seconds_and_as_http_date() {
-        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
-        let seconds = |seconds| Some(Duration::from_secs(seconds));
-        for (text, expected) in [
-            ("30", seconds(30)),
-            (" 3600 ", seconds(3600)),
-            ("3601", seconds(3600)),
-            ("99999999999999999999999", seconds(3600)),
-            ("Sun, 06 Nov 1994 08:50:07 GMT", seconds(30)),
-            ("Sunday, 06-Nov-94 08:50:07 GMT", seconds(30)),
-            ("Sun Nov  6 08:50:07 1994", seconds(30)),
-            ("Fri, 31 Dec 1999 23:59:59 GMT", seconds(3600)),
-            ("Sun, 06 Nov 1994 08:49:37 GMT", None),
-            ("Sun, 06 Nov 1994 08:49:36 GMT", None),
-            ("0", None),
-            ("-1", None),
-            ("soon", None),
-            ("", None),
-        ] {
-            assert_eq!(retry_after(text, now), expected, "{text}");
-        }
-    }
-}
+mod tests;

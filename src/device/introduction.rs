@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::client::Client;
 use super::event::Event;
+use super::guard::Kind;
 use super::trouble::Trouble;
 use crate::scenario::QueryForm;
 use crate::transport::{Method, Request, Transport};
@@ -24,7 +25,7 @@ impl<T: Transport> Client<T> {
     /// When there is no answer, or not that of an EAS server.
     pub async fn options(&mut self) -> Result<OptionsAnswer, Trouble> {
         let profile = Arc::clone(&self.profile);
-        let authorization = self.authorize(false).await?;
+        let authorization = self.authorize(Kind::Answered).await?;
         let path = self.route.path(&profile.path).to_owned();
         let cookies = self.route.cookies(&path);
         let mut headers = Vec::new();

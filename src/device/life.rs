@@ -228,7 +228,7 @@ impl<T: Transport> Life<T> {
         }
     }
 
-    async fn folder_sync(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn folder_sync(&mut self) -> Result<(), Trouble> {
         const COMMAND: Command = Command::FolderSync;
         self.client.tell(Event::HierarchyFetched);
         let request = FolderSyncRequest {
@@ -463,7 +463,10 @@ impl<T: Transport> Life<T> {
     /// at once.
     fn reaction(&mut self, trouble: &Trouble) -> Option<(Reaction, Option<Duration>)> {
         // A renewal happens once for each token, and a stopped user's device is about to end.
-        if matches!(trouble, Trouble::Renew | Trouble::Stopped) {
+        if matches!(
+            trouble,
+            Trouble::Renew | Trouble::Stopped | Trouble::Unproven
+        ) {
             return None;
         }
         self.failures = self.failures.saturating_add(1);
@@ -485,7 +488,9 @@ impl<T: Transport> Life<T> {
                 ..
             } => (status.reaction(), *retry_after),
             Trouble::Status(_, reaction) => (*reaction, None),
-            Trouble::Token(_) | Trouble::Renew | Trouble::Stopped => (Reaction::RetryLater, None),
+            Trouble::Token(_) | Trouble::Renew | Trouble::Stopped | Trouble::Unproven => {
+                (Reaction::RetryLater, None)
+            }
             Trouble::Body(_) => {
                 self.client.transport.abandon(Abandon::Fin);
                 (Reaction::RetryLater, None)

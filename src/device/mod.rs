@@ -18,6 +18,7 @@ mod heartbeat;
 mod introduction;
 mod letter;
 mod life;
+mod meaning;
 mod profile;
 mod rehearsal;
 mod route;
@@ -30,8 +31,8 @@ pub use authorization::{Authorization, Fetching, NoToken, Token, TokenSource, To
 pub use client::Client;
 pub use desk::Activity;
 pub use event::{Event, FailureClass, PingEnd, Record, State};
-pub(crate) use guard::Outcome;
 pub use guard::Refusals;
+pub(crate) use guard::{Admitted, Kind, Outcome};
 pub use life::Life;
 pub use profile::{
     AbandonShares, Abandonment, Behaviour, Flight, Identity, Profile, device_random,

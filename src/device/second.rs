@@ -12,8 +12,9 @@ use rand::Rng as _;
 use tokio::time::Instant;
 
 use super::event::{Event, PingEnd, Record};
-use super::guard::{Outcome, Refusals};
+use super::guard::{Kind, Outcome, Refusals};
 use super::life::{Life, Step};
+use super::meaning::shows_login;
 use super::profile::{Fate, NetworkLoss};
 use super::trouble::Trouble;
 use super::waiting::{Held, Hold, expired};
@@ -69,7 +70,7 @@ impl<T: Transport> Life<T> {
             is_open: true,
         };
         open.tell(Event::SecondPing { open: true });
-        let held = match self.send_held().await {
+        let held = match self.send_held(Kind::HeldOnly).await {
             Ok(held) => held,
             Err(trouble) => {
                 older.abandon(Abandon::Fin);
@@ -83,7 +84,7 @@ impl<T: Transport> Life<T> {
             hangs: held.command == Command::Sync,
         });
         let limit = Duration::from_secs(held.seconds.into()) + grace;
-        let fate = self.fate(again, limit, false);
+        let fate = self.fate(held, again, limit, false);
         let deadline = again + fate.map_or(limit, |fate| fate.after);
         let hold = Hold::new(&self.client, again, limit);
         let answer = {
@@ -154,7 +155,7 @@ impl Older {
     fn ended(&mut self, answer: Result<Answer, Failure>) {
         let age = self.sent.elapsed();
         let outcome = match &answer {
-            Ok(answer) if answer.status == 200 => Outcome::Accepted,
+            Ok(answer) if answer.status == 200 => shows_login(Some(Command::Ping), answer),
             Ok(answer) if answer.status == 401 => Outcome::Refused,
             Ok(_) => Outcome::Answered,
             Err(_) => Outcome::Lost,

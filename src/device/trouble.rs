@@ -31,6 +31,8 @@ pub enum Trouble {
     Token(String),
     /// Nothing was sent: the user is stopped after refused logins.
     Stopped,
+    /// Nothing was sent: a request that is answered immediately has to prove the user's password first.
+    Unproven,
 }
 
 /// Whether an answer to OPTIONS with that status shows that there is no ActiveSync server. A refusal of one

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::beside::Waited;
 use super::client::Client;
 use super::event::{Event, PingEnd, Record, State};
+use super::guard::{DECIDED, Kind};
 use super::life::{Life, Step};
 use super::profile::{Fate, NetworkLoss};
 use super::second::asks_again;
@@ -84,7 +85,17 @@ impl<T: Transport> Life<T> {
             // Whether the fleet or the user was stopped meanwhile is asked before the next.
             return Ok(Step::Wait);
         }
-        let held = Box::pin(self.send_held()).await?;
+        let held = match Box::pin(self.send_held(Kind::Held)).await {
+            Err(Trouble::Unproven) => {
+                Box::pin(self.prove()).await?;
+                if self.watched.iter().any(|folder| folder.stale) {
+                    return Ok(Step::Sync);
+                }
+                // Once is enough: other devices may have taken the places meanwhile.
+                Box::pin(self.send_held(Kind::HeldOnly)).await?
+            }
+            sent => sent?,
+        };
         self.enter(State::Holding);
         let sent = Instant::now();
         let gap = self.due.map(|due| sent.saturating_duration_since(due));
@@ -93,7 +104,7 @@ impl<T: Transport> Life<T> {
             hangs: held.command == Command::Sync,
         });
         let limit = Duration::from_secs(held.seconds.into()) + self.client.profile.grace;
-        let fate = self.fate(sent, limit, held.command == Command::Ping);
+        let fate = self.fate(held, sent, limit, held.command == Command::Ping);
         let deadline = sent + fate.map_or(limit, |fate| fate.after);
         // Dropping the future here, when the run ends, counts the Ping as open.
         let hold = Hold::new(&self.client, sent, limit);
@@ -180,7 +191,13 @@ impl<T: Transport> Life<T> {
 
     /// What the network does to the request sent then, or `again` the device itself, whichever comes
     /// first.
-    pub(super) fn fate(&mut self, sent: Instant, limit: Duration, again: bool) -> Option<Fate> {
+    pub(super) fn fate(
+        &mut self,
+        held: Held,
+        sent: Instant,
+        limit: Duration,
+        again: bool,
+    ) -> Option<Fate> {
         let drawn = self.behaviour.fate(&mut self.random);
         let forgotten = self.client.profile.nat_timeout.map(|after| Fate {
             after,
@@ -192,22 +209,39 @@ impl<T: Transport> Life<T> {
         let again = again.then(|| self.loses_track(limit)).flatten();
         let fates = [drawn, forgotten, self.absence(sent), again];
         let fates = fates.into_iter().flatten();
-        fates
-            .filter(|fate| fate.after < limit)
-            .min_by_key(|fate| fate.after)
+        let mut fate = fates.min_by_key(|fate| fate.after)?;
+        if fate.after < limit {
+            fate.after = self.earliest_end(held, fate.after);
+        }
+        Some(fate).filter(|fate| fate.after < limit)
     }
 
-    pub(super) async fn send_held(&mut self) -> Result<Held, Trouble> {
+    /// When the device may give the request up that wants to after that time. The guard against lock-outs can make it wait
+    /// until the server has decided about the login.
+    pub(super) fn earliest_end(&self, held: Held, after: Duration) -> Duration {
+        let user = self.client.identity.user;
+        let may = after >= DECIDED || self.client.refusals.may_give_up(user, held.login);
+        if may { after } else { DECIDED }
+    }
+
+    /// Fetches the folders, because the answer shows whether the password is right. Phones do so too when they come back
+    /// to a network.
+    async fn prove(&mut self) -> Result<(), Trouble> {
+        self.enter(State::Syncing);
+        self.folder_sync().await
+    }
+
+    pub(super) async fn send_held(&mut self, kind: Kind) -> Result<Held, Trouble> {
         let hangs =
             self.client.profile.wait == Wait::Sync && self.client.version.has_hanging_sync();
         if hangs {
-            self.send_hanging_sync().await
+            self.send_hanging_sync(kind).await
         } else {
-            self.send_ping().await
+            self.send_ping(kind).await
         }
     }
 
-    async fn send_ping(&mut self) -> Result<Held, Trouble> {
+    async fn send_ping(&mut self, kind: Kind) -> Result<Held, Trouble> {
         let seconds = self.heartbeat.seconds();
         let (says_heartbeat, says_folders) = match self.client.profile.ping_body {
             PingBody::Full => (true, true),
@@ -228,7 +262,7 @@ impl<T: Transport> Life<T> {
         };
         let command = Command::Ping;
         let body = request.encode()?;
-        self.client.send(command, &body, true).await?;
+        self.client.send(command, &body, kind).await?;
         Ok(Held {
             command,
             seconds,
@@ -238,7 +272,7 @@ impl<T: Transport> Life<T> {
     }
 
     /// Once the server has it cached, an empty body says the same again (ASCMD 2.2.1.21).
-    async fn send_hanging_sync(&mut self) -> Result<Held, Trouble> {
+    async fn send_hanging_sync(&mut self, kind: Kind) -> Result<Held, Trouble> {
         let asked = i32::try_from(self.heartbeat.seconds()).unwrap_or(i32::MAX);
         let (wait, heartbeat, seconds) = if self.client.version.has_sync_heartbeat() {
             (None, Some(asked), asked)
@@ -261,7 +295,7 @@ impl<T: Transport> Life<T> {
         // an empty request would be answered from those, without the items that were lost.
         self.cached.sync = false;
         let command = Command::Sync;
-        self.client.send(command, &body, true).await?;
+        self.client.send(command, &body, kind).await?;
         Ok(Held {
             command,
             seconds: u32::try_from(seconds).unwrap_or(0),

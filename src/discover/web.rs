@@ -8,8 +8,8 @@ use tokio::time::{Instant, timeout};
 
 use super::services::{Service, resolver, services};
 use crate::transport::{
-    Answer, Carrier, Lean, Limits, Method, Network, PortUses, Proxy, Redirects, Request, Reqwest,
-    Target, TlsOptions, Transport,
+    Answer, Carrier, FailureKind, Lean, Limits, Method, Network, PortUses, Proxy, Redirects,
+    Request, Reqwest, Target, TlsOptions, Transport,
 };
 
 /// An answer that takes longer does not come: Exchange gives one within a second or two.
@@ -40,6 +40,11 @@ pub trait Web: Send {
     /// Sends a request and waits for its answer; follows no redirect. The error is in words.
     fn ask(&mut self, ask: Ask<'_>) -> impl Future<Output = Result<Answer, String>> + Send;
 
+    /// Whether the server may have got the request that failed last.
+    fn was_sent(&self) -> bool {
+        true
+    }
+
     /// The hosts that DNS names for a service (SRV), best first. The error is in words.
     fn services(
         &mut self,
@@ -52,6 +57,7 @@ pub struct Internet {
     tls: TlsOptions,
     proxy: Option<Proxy>,
     uses: Arc<PortUses>,
+    was_sent: bool,
 }
 
 impl Internet {
@@ -62,6 +68,7 @@ impl Internet {
             tls,
             proxy: None,
             uses: Arc::default(),
+            was_sent: false,
         }
     }
 
@@ -73,7 +80,11 @@ impl Internet {
     }
 }
 
-async fn call(mut transport: impl Transport, ask: Ask<'_>) -> Result<Answer, String> {
+async fn call(
+    mut transport: impl Transport,
+    ask: Ask<'_>,
+    was_sent: &mut bool,
+) -> Result<Answer, String> {
     let request = Request {
         method: ask.method,
         path: ask.path,
@@ -82,18 +93,30 @@ async fn call(mut transport: impl Transport, ask: Ask<'_>) -> Result<Answer, Str
         held: false,
     };
     let begun = transport.begin(request).await;
-    begun.map_err(|failure| failure.to_string())?;
-    let answer = transport.answer(Instant::now() + LIMIT).await;
-    answer.map_err(|failure| failure.to_string())
+    let answer = match begun {
+        Ok(_) => transport.answer(Instant::now() + LIMIT).await,
+        Err(failure) => Err(failure),
+    };
+    answer.map_err(|failure| {
+        *was_sent = failure.sent.is_some() || !matches!(failure.kind, FailureKind::Connect(_));
+        failure.to_string()
+    })
 }
 
 impl Web for Internet {
     async fn ask(&mut self, ask: Ask<'_>) -> Result<Answer, String> {
         let uses = Arc::clone(&self.uses);
+        self.was_sent = false;
+        let was_sent = &mut self.was_sent;
         if self.proxy.is_none() {
             let network = Network::new(ask.target.clone(), &self.tls);
             let network = network.map_err(|error| error.to_string())?;
-            return call(Lean::factory(network, 0, LIMITS, uses).make(), ask).await;
+            return call(
+                Lean::factory(network, 0, LIMITS, uses).make(),
+                ask,
+                was_sent,
+            )
+            .await;
         }
         let carrier = Carrier {
             proxy: self.proxy.clone(),
@@ -102,7 +125,11 @@ impl Web for Internet {
         let nowhere = Redirects::default();
         let factory = Reqwest::factory(ask.target, &self.tls, carrier, 0, LIMITS, uses, nowhere);
         let factory = factory.map_err(|error| error.to_string())?;
-        call(factory.make(), ask).await
+        call(factory.make(), ask, was_sent).await
+    }
+
+    fn was_sent(&self) -> bool {
+        self.was_sent
     }
 
     async fn services(&mut self, service: &str) -> Result<Vec<Service>, String> {

@@ -244,6 +244,7 @@ pub(crate) fn explain(trouble: &Trouble) -> String {
         Trouble::Body(text) | Trouble::Token(text) => text.clone(),
         Trouble::Renew => "the token was refused".to_owned(),
         Trouble::Stopped => "the user is stopped after refused logins".to_owned(),
+        Trouble::Unproven => "the user's password is unproven".to_owned(),
     }
 }
 

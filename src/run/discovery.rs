@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::RunError;
 use super::proxy::proxy;
-use crate::device::{Identity, Outcome, Refusals};
+use crate::device::{Admitted, Identity, Kind, Outcome, Refusals};
 use crate::discover::{Ask, DiscoverError, Internet, Question, Service, Web, discover};
 use crate::scenario::{Autodiscover, Plan, TargetPlan};
 use crate::terminal::say;
@@ -23,17 +23,24 @@ impl<W: Web> Web for Guarded<W> {
         if !logs_in {
             return self.inner.ask(ask).await;
         }
-        let Some(login) = self.refusals.admit(self.user, false).await else {
+        let admitted = self.refusals.admit(self.user, Kind::Answered).await;
+        let Admitted::Login(login) = admitted else {
             return Err("not asked: the user has been refused too often".to_owned());
         };
         let answer = self.inner.ask(ask).await;
         // A web site may answer anybody, so no answer proves the password.
         let outcome = match &answer {
             Ok(answer) if answer.status == 401 => Outcome::Refused,
-            Ok(_) | Err(_) => Outcome::Answered,
+            Ok(_) => Outcome::Answered,
+            Err(_) if self.inner.was_sent() => Outcome::Lost,
+            Err(_) => Outcome::Unsent,
         };
         self.refusals.settle(self.user, login, outcome);
         answer
+    }
+
+    fn was_sent(&self) -> bool {
+        self.inner.was_sent()
     }
 
     async fn services(&mut self, service: &str) -> Result<Vec<Service>, String> {
@@ -93,5 +100,74 @@ pub(super) async fn find_server(
             url: format!("Autodiscover for {address}"),
             problem: error.to_string(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::transport::{ConnectionEnd, LocalEnd, Method, Target, Timing};
+
+    /// Every request ends so; a failure says whether the request was sent.
+    struct Ends(Result<u16, bool>);
+
+    impl Web for Ends {
+        async fn ask(&mut self, _: Ask<'_>) -> Result<Answer, String> {
+            let timing = Timing {
+                sent: Instant::now(),
+                local: LocalEnd::default(),
+                reused: false,
+                connect: None,
+                tls: None,
+                first_byte: Duration::ZERO,
+                total: Duration::ZERO,
+            };
+            let answer =
+                |status| Answer::from_parts(status, &[], Vec::new(), timing, ConnectionEnd::Kept);
+            self.0.map(answer).map_err(|_| "failed".to_owned())
+        }
+
+        async fn services(&mut self, _: &str) -> Result<Vec<Service>, String> {
+            Ok(Vec::new())
+        }
+
+        fn was_sent(&self) -> bool {
+            self.0.is_err_and(|was_sent| was_sent)
+        }
+    }
+
+    #[tokio::test]
+    async fn autodiscover_counts_its_logins() {
+        let target = Target::parse("https://a.example").unwrap();
+        for (headers, ends, counted) in [
+            (&[("Authorization", "x")][..], Ok(401), (1, 0, false)),
+            // Any web site may answer so.
+            (&[("Authorization", "x")], Ok(200), (0, 0, false)),
+            (&[("Authorization", "x")], Ok(503), (0, 0, false)),
+            (&[("Authorization", "x")], Err(true), (0, 1, false)),
+            (&[("Authorization", "x")], Err(false), (0, 0, false)),
+            (&[], Ok(401), (0, 0, false)),
+            (&[], Err(true), (0, 0, false)),
+        ] {
+            let refusals = Arc::new(Refusals::new(1, 3, 1.0));
+            let mut web = Guarded {
+                inner: Ends(ends),
+                refusals: Arc::clone(&refusals),
+                user: 0,
+            };
+            let ask = Ask {
+                method: Method::Post,
+                target: &target,
+                path: "/",
+                headers,
+                body: "",
+            };
+            let _ = web.ask(ask).await;
+            assert_eq!(refusals.counted(0), counted, "{headers:?} {ends:?}");
+        }
     }
 }

@@ -166,7 +166,7 @@ fn unusable(trouble: &Trouble, is_tls: bool) -> Option<String> {
             format!("{text}{}", advice(&failure.kind, is_tls))
         }
         Trouble::Body(text) | Trouble::Token(text) => text.clone(),
-        Trouble::Renew | Trouble::Stopped => return None,
+        Trouble::Renew | Trouble::Stopped | Trouble::Unproven => return None,
         // One user's refusal or a busy server is the run's business.
         Trouble::Http { status, .. } if !is_no_server(*status) => return None,
         Trouble::Http { status, .. } => format!("OPTIONS was answered with HTTP {status}"),

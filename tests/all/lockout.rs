@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use easload::device::{
-    Authorization, Behaviour, Client, Event, Fetching, Identity, Profile, Record, Refusals, Token,
-    TokenSource, Tokens,
+    AbandonShares, Abandonment, Authorization, Behaviour, Client, Event, Fetching, Identity,
+    Profile, Record, Refusals, Token, TokenSource, Tokens,
 };
 use easload::fleet::{Fleet, FleetPlan, Pacer};
 use easload::mail::{Door, MailPlan, Schedule, send_on_schedule};
@@ -40,6 +40,8 @@ struct Gate {
     is_open: bool,
     /// A refusal takes so long.
     delay: Duration,
+    /// A login page is the answer instead of a refusal.
+    is_page: bool,
     /// Each login of each user, in the order of arrival: whether it was refused.
     logins: Mutex<BTreeMap<u32, Vec<bool>>>,
 }
@@ -119,13 +121,16 @@ impl<T: Transport> Transport for Guarded<T> {
             first_byte: due - sent,
             total: due - sent,
         };
-        Ok(Answer::from_parts(
-            401,
-            &[],
-            Vec::new(),
-            timing,
-            ConnectionEnd::Kept,
-        ))
+        let (status, body) = if self.gate.is_page {
+            (
+                200,
+                b"<html><form action=\"/login\"></form></html>".to_vec(),
+            )
+        } else {
+            (401, Vec::new())
+        };
+        let end = ConnectionEnd::Kept;
+        Ok(Answer::from_parts(status, &[], body, timing, end))
     }
 
     fn another(&self) -> Self {
@@ -370,6 +375,142 @@ async fn passwords_of_all_users_that_change_in_mid_run_cost_each_at_most_the_lim
     }
 }
 
+/// Every Ping is given up before a slow refusal comes.
+fn impatient() -> Abandonment {
+    Abandonment {
+        share: 1.0,
+        after: Duration::from_millis(100)..=Duration::from_millis(900),
+        how: AbandonShares {
+            fin: 1.0,
+            rst: 1.0,
+            silence: 1.0,
+        },
+        away: Duration::ZERO..=Duration::from_millis(500),
+    }
+}
+
+/// Devices give all Pings up, so that they do not see the refusals of these.
+#[tokio::test(start_paused = true)]
+async fn a_password_that_changes_while_pings_are_abandoned_costs_the_limit() {
+    for delay in DELAYS {
+        for limit in [1, LIMIT] {
+            for all in [false, true] {
+                let gate = Gate {
+                    delay,
+                    ..Gate::default()
+                };
+                let mut lab = Lab::new(gate, 1, limit, |_| ()).await;
+                lab.devices.truncate(3 * USERS as usize);
+                lab.behaviour.set_abandonment(impatient());
+                let fleet = lab.fleet(50.0);
+                sleep(Duration::from_secs(20)).await;
+                assert!(lab.refusals.stopped().is_empty());
+                lab.gate.refuse(if all { 0..USERS } else { 7..8 });
+                sleep(Duration::from_secs(60)).await;
+                let refused = lab.gate.refused();
+                assert!(
+                    refused.values().all(|count| *count <= limit as usize),
+                    "{delay:?} {limit}: {refused:?}"
+                );
+                if all {
+                    assert!(lab.refusals.are_all_stopped(), "{delay:?} {limit}");
+                } else {
+                    // Logins given up before the change count too, and the server accepted them.
+                    let users: Vec<u32> = refused.keys().copied().collect();
+                    assert_eq!(users, [7], "{delay:?} {limit}");
+                    assert_eq!(lab.refusals.stopped(), [7]);
+                }
+                fleet.stop(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// One device of each user logs in when the passwords of all have changed. A fifth of the users goes on to its limit.
+#[tokio::test(start_paused = true)]
+async fn passwords_of_all_users_that_change_cost_a_fifth_the_limit_and_the_others_one_login() {
+    for delay in DELAYS {
+        let gate = Gate {
+            delay,
+            ..Gate::default()
+        };
+        let mut lab = Lab::new(gate, 1, LIMIT, |_| ()).await;
+        lab.devices.truncate(USERS as usize);
+        let fleet = lab.fleet(50.0);
+        sleep(Duration::from_secs(60)).await;
+        lab.gate.refuse(0..USERS);
+        lab.deliver_to_all();
+        sleep(Duration::from_secs(400)).await;
+        let refused: Vec<usize> = lab.gate.refused().into_values().collect();
+        // Refusals without delay come before the other users send.
+        let users = if delay.is_zero() {
+            MOST
+        } else {
+            USERS as usize
+        };
+        assert_eq!(refused.len(), users, "{delay:?} {refused:?}");
+        let at_limit = refused.iter().filter(|count| **count == LIMIT as usize);
+        assert_eq!(at_limit.count(), MOST, "{delay:?} {refused:?}");
+        let total: usize = refused.iter().sum();
+        assert_eq!(
+            total,
+            MOST * LIMIT as usize + users - MOST,
+            "{delay:?} {refused:?}"
+        );
+        assert!(lab.refusals.are_all_stopped());
+        fleet.stop(Duration::from_secs(1)).await;
+    }
+}
+
+/// Pings that two devices of each user abandon in a minute, with a guard of that limit.
+async fn abandoned(limit: u32) -> u64 {
+    let mut lab = Lab::new(Gate::default(), 1, limit, |_| ()).await;
+    lab.devices.truncate(2 * USERS as usize);
+    lab.behaviour.set_abandonment(impatient());
+    let fleet = lab.fleet(10.0);
+    sleep(Duration::from_secs(60)).await;
+    lab.recorder.interval("before", Gauges::new());
+    sleep(Duration::from_secs(60)).await;
+    let interval = lab.recorder.interval("abandoning", Gauges::new());
+    fleet.stop(Duration::from_secs(1)).await;
+    interval.count(Counter::PingsAbandoned)
+}
+
+/// Two devices of each user abandon every Ping, and no mail comes. A server that answers FolderSync lets them go
+/// on at nearly their own pace. With a limit of one, a Ping lasts until the server has decided about it.
+#[tokio::test(start_paused = true)]
+async fn abandoning_devices_keep_their_pace_at_a_server_that_answers() {
+    let (free, bound) = (abandoned(1000).await, abandoned(LIMIT).await);
+    assert!(free > 2500, "{free}");
+    assert!(bound * 100 >= free * 95, "{bound} of {free}");
+    let one = abandoned(1).await;
+    assert!(
+        one * 8 < free && one > u64::from(USERS) * 8,
+        "{one} of {free}"
+    );
+}
+
+/// A proxy that answers with a login page has not accepted the password: one login of a user at a time is under way,
+/// and no later refusal is excused.
+#[tokio::test(start_paused = true)]
+async fn a_login_page_proves_no_password() {
+    let gate = Gate {
+        delay: Duration::from_secs(1),
+        is_page: true,
+        ..Gate::default()
+    };
+    let lab = Lab::new(gate, 1, LIMIT, |profile| profile.negotiate = false).await;
+    lab.gate.refuse(0..USERS);
+    let fleet = lab.fleet(1000.0);
+    sleep(Duration::from_secs(30)).await;
+    assert!(lab.refusals.stopped().is_empty());
+    let logins: Vec<usize> = lab.gate.refused().into_values().collect();
+    // Four users may try at a time, each for a second.
+    let total: usize = logins.iter().sum();
+    assert!((100..=124).contains(&total), "{logins:?}");
+    fleet.stop(Duration::from_secs(1)).await;
+}
+
 struct Deaf;
 
 impl Record for Deaf {
@@ -407,7 +548,7 @@ async fn senders_of_mail_and_devices_share_the_limit() {
             )
         });
         let plan = MailPlan {
-            schedule: Schedule::per_second(10.0),
+            schedule: Schedule::per_second(2.0),
             users: (0..USERS)
                 .map(|user| (user, format!("load{user:04}")))
                 .collect(),
