@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncWriteExt as _, ReadBuf};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::io::ReadBuf;
+use tokio::time::{Instant, timeout_at};
 
 use crate::lock::lock;
 
@@ -23,6 +23,7 @@ use super::redirect::{MAX_PLACES, RedirectError, Redirects};
 use super::stream::Stream;
 use super::target::Target;
 use super::tls::TlsError;
+use super::writing::{Written, write};
 use super::{
     Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, LocalEnd, Method, Origin,
     PortUses, Request, Timing, Transport, Use,
@@ -30,10 +31,6 @@ use super::{
 
 /// Bytes read at once. Most answers fit in one read; a full window of mail takes several.
 const READ_BUFFER: usize = 16 << 10;
-
-/// A peer that takes no more of a request for so long is gone: the largest mail passes a slow
-/// mobile network in less.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BUFFER]);
@@ -144,6 +141,8 @@ struct Pending {
     tls_us: Option<u32>,
     reused: bool,
     is_options: bool,
+    /// The beginning of an answer that came before all of the request was written.
+    early: Option<Box<Vec<u8>>>,
 }
 
 /// Makes transports that share connector and limits.
@@ -282,8 +281,8 @@ impl<C: Connect> Transport for Lean<C> {
                 reused,
             });
         };
-        let sent = match write(&mut connection.stream, &head).await {
-            Ok(sent) => sent,
+        let Written { sent, early } = match write(&mut connection.stream, &head).await {
+            Ok(written) => written,
             Err(kind) => {
                 self.close();
                 return Err(Failure {
@@ -302,6 +301,7 @@ impl<C: Connect> Transport for Lean<C> {
             tls_us: tls.map(|handshake| micros(handshake.took)),
             reused,
             is_options,
+            early: early.map(Box::new),
         });
         Ok(Begun {
             connect: connect_us.map(|us| Duration::from_micros(us.into())),
@@ -310,21 +310,24 @@ impl<C: Connect> Transport for Lean<C> {
     }
 
     async fn answer(&mut self, deadline: Instant) -> Result<Answer, Failure> {
-        let (Some(connection), Some(pending)) = (&mut self.connection, &self.pending) else {
+        let (Some(connection), Some(pending)) = (&mut self.connection, &mut self.pending) else {
             return Err(Failure {
                 kind: FailureKind::ClosedWithoutAnswer,
                 sent: None,
                 reused: false,
             });
         };
-        let fail = |kind| Failure {
-            kind,
-            sent: Some(pending.sent),
-            reused: pending.reused,
-        };
+        let early = pending.early.take();
+        let is_early = early.is_some();
+        let (sent, reused) = (Some(pending.sent), pending.reused);
+        let fail = |kind| Failure { kind, sent, reused };
         // Only this future lives while a Ping is held; the parser comes after the first byte.
-        let Ok(first) = timeout_at(deadline, read_some(&mut connection.stream)).await else {
-            return Err(fail(FailureKind::TimedOut { received: 0 }));
+        let first = match early {
+            Some(early) => Ok(*early),
+            None => match timeout_at(deadline, read_some(&mut connection.stream)).await {
+                Ok(first) => first,
+                Err(_) => return Err(fail(FailureKind::TimedOut { received: 0 })),
+            },
         };
         let rest = Box::pin(receive(
             connection,
@@ -333,7 +336,14 @@ impl<C: Connect> Transport for Lean<C> {
             deadline,
             &self.shared.limits,
         ));
-        let result = rest.await.map_err(fail);
+        let mut result = rest.await.map_err(fail);
+        // The server waits for the rest of the request, and would take another one for it.
+        if let Ok(answer) = &mut result
+            && is_early
+            && answer.end == ConnectionEnd::Kept
+        {
+            answer.end = ConnectionEnd::ClosedByUs;
+        }
         match &result {
             Ok(answer) if answer.end == ConnectionEnd::Kept => {
                 self.pending = None;
@@ -397,27 +407,6 @@ impl<C: Connect> Transport for Lean<C> {
     }
 }
 
-/// Writes a request, and says when the last piece of it began to be handed over: the system may run a
-/// server on this machine, to its answer, before the writer goes on.
-async fn write<S: Stream>(stream: &mut S, request: &[u8]) -> Result<Instant, FailureKind> {
-    let written = async {
-        stream.write_all(request).await?;
-        stream.flush().await
-    };
-    let mut written = Box::pin(timeout(WRITE_TIMEOUT, written));
-    let mut sent = Instant::now();
-    let outcome = poll_fn(|context| {
-        sent = Instant::now();
-        written.as_mut().poll(context)
-    })
-    .await;
-    match outcome {
-        Ok(Ok(())) => Ok(sent),
-        Ok(Err(error)) => Err(FailureKind::from_io(&error)),
-        Err(_) => Err(FailureKind::TimedOut { received: 0 }),
-    }
-}
-
 /// Bytes that were read; none at the end of the stream.
 type Chunk = std::io::Result<Vec<u8>>;
 
@@ -467,7 +456,7 @@ async fn receive<S: Stream>(
 
 /// Reads what there is, through the thread's buffer, which is borrowed only inside one poll: a
 /// waiting device has none.
-async fn read_some<S: Stream>(stream: &mut S) -> Chunk {
+pub(super) async fn read_some<S: Stream>(stream: &mut S) -> Chunk {
     poll_fn(|context| {
         BUFFER.with_borrow_mut(|buffer| {
             let mut buffer = ReadBuf::new(buffer);

@@ -25,6 +25,7 @@ mod stream;
 mod target;
 mod tls;
 mod uses;
+mod writing;
 
 use std::future::Future;
 use std::time::Duration;

@@ -527,6 +527,49 @@ async fn lean_passes_the_contract() {
     suite(&MakeLean).await;
 }
 
+/// A server refuses a large request before it has read all of it, and reads no more, closes or resets.
+#[tokio::test]
+async fn lean_reads_an_answer_that_comes_while_the_request_is_written() {
+    let body = vec![b'x'; 32 << 20];
+    for status in [401, 413] {
+        for (then, end) in [
+            (Do::Hold, ConnectionEnd::ClosedByUs),
+            (Do::Close, ConnectionEnd::ClosedByUs),
+            (Do::Reset, ConnectionEnd::ClosedByUs),
+        ] {
+            let refused = format!("HTTP/1.1 {status} x\r\nContent-Length: 2\r\n\r\nno");
+            let good = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+            let scripts = vec![
+                vec![text(&refused), then.clone()],
+                vec![Do::Read, text(good), Do::Hold],
+            ];
+            let mut transport = MakeLean.make(raw_server(scripts).await);
+            let request = Request {
+                method: Method::Post,
+                body: &body,
+                ..GET
+            };
+            transport.begin(request).await.unwrap();
+            let answer = transport.answer(Instant::now() + SOON).await.unwrap();
+            assert_eq!((answer.status, &answer.body[..]), (status, &b"no"[..]));
+            assert_eq!(answer.end, end, "{then:?}");
+            assert!(!transport.is_connected());
+            // The rest of the request is not taken for the next one.
+            let answer = call(&mut transport).await.unwrap();
+            assert_eq!((answer.status, answer.timing.reused), (200, false));
+        }
+    }
+    // Without an answer, it is a failure.
+    let mut transport = MakeLean.make(raw_server(vec![vec![Do::Reset]]).await);
+    let request = Request {
+        method: Method::Post,
+        body: &body,
+        ..GET
+    };
+    let failure = transport.begin(request).await.unwrap_err();
+    assert_eq!((failure.kind, failure.sent), (FailureKind::Reset, None));
+}
+
 #[tokio::test]
 async fn reqwest_passes_the_contract() {
     suite(&MakeReqwest).await;
