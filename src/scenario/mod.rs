@@ -337,6 +337,7 @@ impl Plan {
             );
         }
         warnings.extend(self.too_many_devices());
+        warnings.extend(self.few_refusals());
         warnings.extend(self.too_many_requests());
         let longest = self.devices.profiles.iter().filter_map(|kind| kind.sleep);
         let longest = longest.map(|sleep| sleep.asleep.1).max();
@@ -364,6 +365,18 @@ impl Plan {
             ));
         }
         warnings
+    }
+
+    /// What the guard against lock-outs costs users with many devices.
+    fn few_refusals(&self) -> Option<String> {
+        let devices = self.devices.count.div_ceil(self.devices.users.max(1));
+        let refusals = self.devices.refusals;
+        (devices > refusals).then(|| {
+            format!(
+                "a user has {devices} devices and devices.refusals = {refusals}: when all of them reconnect at the same \
+                 moment, they send {refusals} at a time, up to 5 s apart (docs/devices.md, Refused logins)"
+            )
+        })
     }
 
     /// What is wrong if a user has more devices than the target lets him have. Their ids are the same

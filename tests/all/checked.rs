@@ -131,6 +131,36 @@ fn check_warns_of_everything_that_makes_a_run_refuse() {
     assert!(!folder.path().join("new.xml").exists());
 }
 
+#[test]
+fn check_says_what_the_limit_of_refused_logins_costs_users_with_many_devices() {
+    let folder = tempfile::tempdir().unwrap();
+    for (count, refusals, expected) in [
+        (2, 1, None),
+        (4, 1, Some("they send 1 at a time, up to 5 s apart")),
+        (4, 2, None),
+        (6, 2, Some("a user has 3 devices and devices.refusals = 2")),
+        (6, 3, None),
+        (8, 3, Some("they send 3 at a time, up to 5 s apart")),
+    ] {
+        let devices = format!(
+            "refusals = {refusals}\nuser = \"load####\"\npassword_env = \"EASLOAD_TEST_PASSWORD\""
+        );
+        let text = against("[target]\nurl = \"http://127.0.0.1:9\"", &devices)
+            .replace("count = 2", &format!("count = {count}"));
+        std::fs::write(folder.path().join("s.toml"), text).unwrap();
+        let checked = said(&easload(&["check", "s.toml"], folder.path()));
+        let warnings: Vec<&str> = checked
+            .lines()
+            .filter(|line| line.starts_with("warning   "))
+            .collect();
+        assert_eq!(warnings.len(), usize::from(expected.is_some()), "{checked}");
+        let is_right = warnings
+            .iter()
+            .all(|line| expected.is_some_and(|part| line.contains(part)));
+        assert!(is_right, "{checked}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn check_leaves_a_dangling_symlink_as_it_is() {
