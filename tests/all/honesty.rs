@@ -446,6 +446,117 @@ fn a_server_that_was_seen_is_not_called_unseen() {
     );
 }
 
+/// A scenario with a recycle that the mock is told to do, and a phase before it.
+fn with_recycle(baseline: &str) -> String {
+    format!(
+        "name = \"t\"\n[mock]\nmin_heartbeat = \"1s\"\n[devices]\ncount = 4\nheartbeat = \"2s\"\n\
+         ramp = \"100ms\"\n[[phase]]\nkind = \"baseline\"\nduration = \"{baseline}\"\n\
+         [[phase]]\nkind = \"recycle\"\nduration = \"2s\"\ntrigger = \"mock\"\n\
+         [checks]\nsymptom = \"any\"\n"
+    )
+}
+
+/// Reads until a line contains that, and gives all that was read.
+fn read_until(lines: &mut impl std::io::BufRead, part: &str) -> String {
+    let mut said = String::new();
+    while !said.contains(part) {
+        assert_ne!(lines.read_line(&mut said).unwrap(), 0, "{part}\n{said}");
+    }
+    said
+}
+
+/// The line of the report about the recycle.
+fn recycle_line(report: &str) -> &str {
+    let line = report.lines().find(|line| line.contains("  recycle seen"));
+    line.unwrap_or_else(|| panic!("{report}"))
+}
+
+#[cfg(unix)]
+#[test]
+fn a_recycle_whose_phase_was_not_reached_is_not_judged() {
+    let lab = Lab::new(HOLDS);
+    std::fs::write(lab.path("s.toml"), with_recycle("600s")).unwrap();
+    let mut child = lab.run().spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    read_until(&mut lines, "run directory ");
+    let killed = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+    let mut said = String::new();
+    lines.read_to_string(&mut said).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{printed}\n{said}");
+    let line = recycle_line(&printed);
+    let because =
+        "not judged, because the recycle phase was not triggered: the run ended before this phase";
+    assert!(
+        line.starts_with("  no data") && line.contains(because),
+        "{line}"
+    );
+    // The interrupt is the reason, and not the trigger.
+    assert!(!printed.contains("Problem: the run ended"), "{printed}");
+    let failed = &lab.record()["failed_triggers"];
+    let expected = serde_json::json!([{"phase": 1, "problem": "the run ended before this phase"}]);
+    assert_eq!(*failed, expected);
+}
+
+/// The mock cannot start a new worker, because the program is gone.
+#[cfg(unix)]
+#[test]
+fn a_mock_that_does_not_recycle_makes_a_run_inconclusive_with_its_error_first() {
+    let lab = Lab::new(HOLDS);
+    std::fs::write(lab.path("s.toml"), with_recycle("4s")).unwrap();
+    let copy = lab.path("easload");
+    std::fs::copy(program(), &copy).unwrap();
+    let mut child = Command::new(&copy)
+        .arg("run")
+        .arg(lab.path("s.toml"))
+        .arg("--runs")
+        .arg(lab.path("runs"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    read_until(&mut lines, "run directory ");
+    std::fs::remove_file(&copy).unwrap();
+    let mut said = String::new();
+    lines.read_to_string(&mut said).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(5), "{printed}\n{said}");
+    let problem =
+        "the mock did not recycle: the mock's control API: recycle: 500: cannot start the worker: ";
+    let first = printed.split("Problem: ").nth(1).unwrap_or_default();
+    assert!(first.starts_with(problem), "{printed}\n{said}");
+    let because = format!("not judged, because the recycle phase was not triggered: {problem}");
+    let line = recycle_line(&printed);
+    assert!(
+        line.starts_with("  no data") && line.contains(&because),
+        "{line}"
+    );
+    assert!(!printed.contains("no recycle was seen"), "{printed}");
+}
+
+/// A mock ends with its run, and its exporter is not read any more. A source that really fails is named.
+#[test]
+fn the_end_of_a_mock_is_no_failure_of_its_exporter() {
+    let source = "[[observe.source]]\nurl = \"http://127.0.0.1:9/metrics\"\n";
+    for (more, is_told) in [("", false), (source, true)] {
+        let lab = Lab::new(HOLDS);
+        std::fs::write(lab.path("s.toml"), scenario(HOLDS) + more).unwrap();
+        let output = lab.run().output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned()
+            + &String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("stopping the devices"), "{said}");
+        for part in ["cannot be read", "onnection refused"] {
+            assert_eq!(said.contains(part), is_told, "{part}\n{said}");
+        }
+    }
+}
+
 #[test]
 fn a_run_without_a_ramp_phase_has_one_of_0_seconds() {
     let lab = Lab::new(HOLDS);

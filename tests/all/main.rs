@@ -21,6 +21,7 @@ mod judge_statistics;
 mod kills;
 mod kinds;
 mod lockout;
+mod logins;
 mod mock;
 #[cfg(target_os = "linux")]
 mod mock_files;
