@@ -41,10 +41,12 @@ impl Game<'_> {
     fn catch_up(&mut self, device: usize, folder: u32) -> Played<bool> {
         for count in 0..ROUNDS {
             let before = self.devices[device].folders.get(&folder);
+            // A request whose answer was lost goes out again first. It may not ask for changes.
+            let is_repeated = before.is_some_and(|known| known.unanswered.is_some());
             let before = before.map(|known| (known.key.clone(), known.has_new_options));
             self.sync(device, folder)?;
             let after = self.devices[device].folders.get(&folder);
-            if before == after.map(|known| (known.key.clone(), false)) {
+            if !is_repeated && before == after.map(|known| (known.key.clone(), false)) {
                 return Ok(count > 0);
             }
         }

@@ -204,3 +204,16 @@ fn a_short_input_is_a_short_game() {
         .count();
     assert_eq!(followed, 1);
 }
+
+/// Found by fuzzing.
+#[test]
+fn games_that_once_failed_pass() {
+    for commands in [
+        &[
+            0x7c, 0x00, 0x3a, 0x3f, 0x2b, 0xf8, 0x42, 0x01, 0x2b, 0xf8, 0x42,
+        ][..],
+        b"|\0\0\0\x0042\0:?1+\xf8B\x04\x8d\x01",
+    ] {
+        assert_eq!(play(commands), Ok(()), "{commands:?}");
+    }
+}
