@@ -1,5 +1,7 @@
 //! FolderSync and Sync of a device.
 
+use std::collections::BTreeSet;
+
 use eas::Command;
 use eas::ProtocolVersion;
 use eas::commands::{
@@ -52,9 +54,12 @@ impl Game<'_> {
 
     fn commands(&mut self, device: usize, folder: u32) -> Vec<(ClientCommand<'static>, Deed)> {
         let mut commands = Vec::new();
+        let mut named = BTreeSet::new();
         for _ in 0..self.pick(4) {
             let kind = self.pick(4);
+            // An answer names the item and not the command, so a request has one command for each.
             let item = self.item(device, folder);
+            let item = item.filter(|item| named.insert(item.clone()));
             commands.push(match (kind, item) {
                 (0, _) | (_, None) => self.add(device, folder),
                 (1, Some(item)) => self.change(device, folder, item),

@@ -213,6 +213,11 @@ fn games_that_once_failed_pass() {
             0x7c, 0x00, 0x3a, 0x3f, 0x2b, 0xf8, 0x42, 0x01, 0x2b, 0xf8, 0x42,
         ][..],
         b"|\0\0\0\x0042\0:?1+\xf8B\x04\x8d\x01",
+        // A Change that is refused, and a Delete of the same item.
+        &[
+            8, 5, 0, 0, 0, 10, 0, 0, 9, 0, 0, 9, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+            74, 0, 0, 3, 1, 0, 0, 0, 10, 0, 1,
+        ],
     ] {
         assert_eq!(play(commands), Ok(()), "{commands:?}");
     }
