@@ -175,7 +175,7 @@ impl Game<'_> {
         item_of(folder, (filled(texts.0), filled(texts.1)))
     }
     /// The request of a device; the last one again if its answer was lost.
-    fn to_send(
+    fn request_to_send(
         &mut self,
         device: usize,
         folder: u32,
@@ -227,7 +227,7 @@ impl Game<'_> {
         wanted: Wanted,
         is_lost: bool,
     ) -> Played<bool> {
-        let Some(sent) = self.to_send(device, folder, commands, wanted)? else {
+        let Some(sent) = self.request_to_send(device, folder, commands, wanted)? else {
             return Ok(false);
         };
         let body = self.send_bytes(device, Command::Sync, sent.body.clone())?;
