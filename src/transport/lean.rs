@@ -142,6 +142,10 @@ struct Pending {
     reused: bool,
     is_options: bool,
     /// The beginning of an answer that came before all of the request was written.
+    #[expect(
+        clippy::box_collection,
+        reason = "each waiting device has room for this: one word in place of three"
+    )]
     early: Option<Box<Vec<u8>>>,
 }
 

@@ -180,8 +180,7 @@ async fn play(trial: Trial) -> Server {
     // Devices of users that wait for others have no end; without a change of passwords there are none.
     assert!(trial.changes || ended.is_ok(), "{trial:?}");
     drop(refusals);
-    let server = std::mem::take(&mut *lock(&server));
-    server
+    std::mem::take(&mut *lock(&server))
 }
 
 fn trials(is_honest: bool, changes: bool) -> impl Iterator<Item = Trial> {
