@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     /// Seed of all chances, over the scenario's.
     #[arg(long, env = "EASLOAD_SEED")]
     seed: Option<u64>,
-    /// Play so many seeds, from --seed on, and print the share of each verdict and check instead of one
+    /// Play this number of seeds, from --seed on, and print the share of each verdict and check instead of one
     /// report. No run directory is kept; --seed plays an odd one again.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=MOST_SEEDS))]
     seeds: Option<u64>,

@@ -97,7 +97,7 @@ impl Outside {
         if !step.next.more {
             step.take_new(folder, view, room, filter);
         }
-        // Nobody is told of what the device itself deletes, and of what is gone before it was told of.
+        // A device is not told of what it deletes itself, or of what was deleted before it was told of it.
         for number in folder.deleted(view.known, step.next.known) {
             step.items.remove(&number);
         }

@@ -343,7 +343,7 @@ proptest! {
 /// What random programs found.
 #[test]
 fn programs_that_once_failed() {
-    // The NAT refused the answer to the FIN, and the client waited for it for ever.
+    // The NAT refused the answer to the FIN. The client waited for it without end.
     play(vec![Step::ShutDown(0), Step::Forget(0, true)], 0, None);
     // The NAT refused the RST that answered the server's FIN.
     let steps = vec![Step::ShutDown(5), Step::Forget(2, true), Step::ShutDown(4)];
