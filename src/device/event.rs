@@ -90,6 +90,8 @@ pub enum PingEnd {
     Cut,
     /// A gateway lost the server while the Ping was held (HTTP 502).
     Lost,
+    /// A gateway's own timeout was over while the Ping was held (HTTP 408 or 504).
+    TimedOut,
     /// The device gave it up for the next request, which would have ended it.
     Interrupted,
     /// The run ended first.

@@ -501,7 +501,11 @@ impl<T: Transport> Life<T> {
             (false, _) => {
                 let end = match &trouble {
                     Trouble::Transport(_) => PingEnd::Cut,
-                    Trouble::Http { status, .. } if status.code() == 502 => PingEnd::Lost,
+                    Trouble::Http { status, .. } => match status.code() {
+                        502 => PingEnd::Lost,
+                        408 | 504 => PingEnd::TimedOut,
+                        _ => PingEnd::Status(0),
+                    },
                     _ => PingEnd::Status(0),
                 };
                 // A kept connection that had been closed before says nothing of the heartbeat.
@@ -509,7 +513,8 @@ impl<T: Transport> Life<T> {
                     &trouble,
                     Trouble::Transport(failure) if failure.reused && failure.kind.is_disconnect()
                 ) && held.is_at_once(age);
-                if matches!(end, PingEnd::Cut | PingEnd::Lost) && !was_closed {
+                let by_network = matches!(end, PingEnd::Cut | PingEnd::Lost | PingEnd::TimedOut);
+                if by_network && !was_closed {
                     self.heartbeat.failed(&self.client.profile.heartbeat);
                 }
                 self.client.tell(Event::PingEnded { end, age });

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use crate::measure::{Counter, Gauges, Interval, Latency, LedgerCounts};
-use crate::recycle::{Detector, Due, FailedTrigger, Recycle};
-use crate::scenario::PhaseKind;
+use crate::recycle::{Detector, Due, FailedTrigger, Seen};
 
 /// Intervals that a phase keeps. When they are full, neighbours are put together: a day then has
 /// intervals of some minutes, which are as many as the statistics need.
@@ -17,8 +16,8 @@ const MOST: usize = 128;
 pub struct Digest {
     /// Intervals in order: of a second, or of as many as a long phase asks for.
     pub intervals: Vec<Interval>,
-    /// Recycles after the ramp, in which workers may still start.
-    pub recycles: Vec<Recycle>,
+    /// Recycles after the ramp, and what only looks like them.
+    pub seen: Seen,
     /// The busiest second of each phase: phase → counter → count.
     pub peaks: BTreeMap<String, BTreeMap<String, u64>>,
     /// Largest and last value of each gauge: phase → gauge.
@@ -58,10 +57,6 @@ pub struct Digester {
 impl Digester {
     /// Takes the next interval in.
     pub fn push(&mut self, interval: Interval) {
-        let is_ramp = interval.phase == PhaseKind::Ramp.as_str();
-        if is_ramp {
-            self.detector = Detector::default();
-        }
         self.detector.push(&interval);
         self.extremes(&interval);
         self.digest.ledger = interval.ledger;
@@ -123,7 +118,7 @@ impl Digester {
     #[must_use]
     pub fn done(mut self) -> Digest {
         self.flush();
-        self.digest.recycles = self.detector.found().to_vec();
+        self.digest.seen = self.detector.seen();
         self.digest
     }
 }

@@ -9,6 +9,7 @@ mod statistics;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::recycle::Recycle;
 use crate::scenario::{PhaseKind, Plan};
 
 pub use compare::{Change, Changes, Ratio, Row, Side, compare, differences};
@@ -105,6 +106,12 @@ impl Verdict {
             Self::Inconclusive => "INCONCLUSIVE",
         }
     }
+}
+
+/// Recycles of a run, as the checks see them.
+#[must_use]
+pub fn recycles(plan: &Plan, digest: &Digest) -> Vec<Recycle> {
+    checks::recycles(plan, digest)
 }
 
 /// Judges a run. `seed` fixes the bootstrap's chances, so the same run gets the same verdict.

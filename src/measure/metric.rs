@@ -54,6 +54,9 @@ names! {
         Gap = "gap",
         /// Age of Pings whose connection ended without an answer.
         CutAge = "cut_age",
+        /// Age of Pings that were answered too early: before their heartbeat though nothing had changed, or
+        /// by a gateway (HTTP 408, 502, 504).
+        EarlyAge = "early_age",
     }
 }
 
@@ -66,6 +69,8 @@ names! {
         HttpErrors = "http_errors",
         /// Answers with HTTP 503.
         Unavailable = "http_503",
+        /// Answers with HTTP 502: a gateway has lost its server.
+        BadGateway = "http_502",
         /// Refused credentials.
         Refused = "refused",
         /// Bearer tokens fetched.
@@ -122,6 +127,8 @@ names! {
         PingsCut = "pings_cut",
         /// Pings that a gateway answered with 502: its server went away.
         PingsLost = "pings_lost",
+        /// Pings that a gateway answered with 408 or 504: a timeout of its own was over.
+        PingsTimedOut = "pings_timed_out",
         /// Pings that ended because their device sent another.
         PingsSuperseded = "pings_superseded",
         /// Pings answered before their heartbeat though nothing had changed.

@@ -337,8 +337,10 @@ impl Recorder {
         shard.count(Counter::Answers);
         if http_status != 200 {
             shard.count(Counter::HttpErrors);
-            if http_status == 503 {
-                shard.count(Counter::Unavailable);
+            match http_status {
+                502 => shard.count(Counter::BadGateway),
+                503 => shard.count(Counter::Unavailable),
+                _ => {}
             }
             count_bounded(&mut lock(&self.statuses), format!("HTTP {http_status}"));
             return;
@@ -357,6 +359,7 @@ impl Recorder {
                 const EARLY: f64 = -0.010;
                 if overshoot < EARLY {
                     shard.count(Counter::PingsEarly);
+                    shard.latency(Metric::EarlyAge, age.as_secs_f64());
                 } else {
                     shard.latency(Metric::Overshoot, overshoot);
                 }
@@ -366,7 +369,14 @@ impl Recorder {
             PingEnd::Interrupted => Counter::PingsOther,
             PingEnd::Superseded => Counter::PingsSuperseded,
             PingEnd::Status(_) => Counter::PingsOther,
-            PingEnd::Lost => Counter::PingsLost,
+            PingEnd::Lost => {
+                shard.latency(Metric::EarlyAge, age.as_secs_f64());
+                Counter::PingsLost
+            }
+            PingEnd::TimedOut => {
+                shard.latency(Metric::EarlyAge, age.as_secs_f64());
+                Counter::PingsTimedOut
+            }
             PingEnd::Abandoned { left } => {
                 let end = self.start.elapsed().as_secs_f64() + left;
                 *lock(&self.given_up).entry(end.max(0.0) as u64).or_default() += 1;

@@ -6,6 +6,6 @@ mod due;
 pub mod policy;
 mod trigger;
 
-pub use detect::{Detector, Recycle, Sign, detect};
+pub use detect::{Detector, Recycle, Seen, Sign, detect};
 pub use due::{Due, Origin, due, outlook};
 pub use trigger::{FailedTrigger, TriggerError, pull};

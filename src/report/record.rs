@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::judge::{Check, Digest, Digester, PhaseSummary, Verdict, judge, summarize};
+use crate::judge::{Check, Digest, Digester, PhaseSummary, Verdict, judge, recycles, summarize};
 use crate::measure::{RunFiles, Timeline, TimelineError, Totals, Unwritten};
 use crate::observe::SourceReport;
 use crate::recycle::{Due, FailedTrigger, Recycle};
@@ -141,7 +141,7 @@ impl RunRecord {
         digest.failed_triggers.clone_from(&self.failed_triggers);
         let digest = &digest;
         self.phases = summarize(digest);
-        self.recycles.clone_from(&digest.recycles);
+        self.recycles = recycles(&self.plan, digest);
         self.checks = judge(&self.plan, digest, self.seed);
         let verdict = Verdict::of(&self.checks);
         // A run that was cut short, or whose recycle was not triggered, proves failures, but no success.

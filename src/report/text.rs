@@ -229,7 +229,7 @@ fn latencies(out: &mut String, phases: &[PhaseSummary]) {
 }
 
 fn counts(out: &mut String, phases: &[PhaseSummary]) {
-    const SHOWN: [(Counter, &str); 23] = [
+    const SHOWN: [(Counter, &str); 26] = [
         (Counter::PingsSent, "Pings sent"),
         (Counter::HangingSyncs, "… hanging Syncs"),
         (Counter::PingsExpired, "… expired"),
@@ -237,6 +237,9 @@ fn counts(out: &mut String, phases: &[PhaseSummary]) {
         (Counter::PingsAbandoned, "… abandoned"),
         (Counter::PingsSuperseded, "… superseded"),
         (Counter::PingsCut, "… cut"),
+        (Counter::PingsLost, "… answered 502 by a gateway"),
+        (Counter::PingsTimedOut, "… answered 408 or 504 by a gateway"),
+        (Counter::PingsEarly, "… answered early"),
         (Counter::PingsOverdue, "… overdue"),
         (Counter::Syncs, "Syncs"),
         (Counter::Connects, "connections"),

@@ -429,10 +429,8 @@ impl Engine {
                 .invariants
                 .second(&interval.ledger, contradictions);
         }
-        let before = self.detector.found().len();
-        self.detector.push(&interval);
         // With its worker, the pool lost whatever Pings it may have held for nobody.
-        if self.detector.found().len() > before {
+        if self.detector.push(&interval) {
             self.recorder.forget_given_up();
         }
         if !self.quiet {

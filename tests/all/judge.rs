@@ -634,6 +634,22 @@ fn look_alikes_are_told_apart() {
     };
     assert!(cut_at(100_000).contains("proxy"), "{}", cut_at(100_000));
     assert!(cut_at(20_000_000).contains("not reproduced"));
+    // A gateway that answers 504 at its timeout, and a server that ends Pings early.
+    for counter in [Counter::PingsTimedOut, Counter::PingsEarly] {
+        let early = symptom(&|interval| {
+            let mut ages = Histogram::<u64>::new(3).unwrap();
+            ages.record_n(20_000_000, 10).unwrap();
+            interval.counts.insert(counter.as_str().to_owned(), 10);
+            interval.latencies.insert(
+                Metric::EarlyAge.as_str().to_owned(),
+                Latency::of(&ages).unwrap(),
+            );
+        });
+        assert!(
+            early.contains("ends Pings after a time of its own"),
+            "{early}"
+        );
+    }
 }
 
 #[test]

@@ -300,6 +300,17 @@ async fn an_adaptive_device_finds_what_the_network_lets_pass() {
     let lived = aosp(never).live(2 * HOUR).await;
     assert_eq!(heartbeats(&lived)[..6], [470, 650, 830, 650, 650, 650]);
 
+    // A gateway's timeout is a failure of the network; the server's own error is none.
+    for (status, then) in [(408, 650), (502, 650), (504, 650), (500, 830)] {
+        let answered = vec![((Command::Ping, 3), Reply::Http(status, &[]))];
+        let lived = aosp(answered).live(2 * HOUR).await;
+        assert_eq!(
+            heartbeats(&lived)[..4],
+            [470, 650, 830, then],
+            "HTTP {status}"
+        );
+    }
+
     // A gateway that forgets after ten minutes: silence, a wait in vain, and one step down for good.
     let mut forgetful = aosp(Vec::new());
     forgetful.profile = changed(|profile| {

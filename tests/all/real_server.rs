@@ -104,7 +104,7 @@ fn nothing_is_lost_on_sogo_and_a_starved_one_is_cured_by_a_recycle() {
         assert!(text.contains(&format!("  pass     {check}")), "{check}");
     }
     assert!(
-        text.contains("held Pings at once"),
+        text.contains("a gateway lost the server under "),
         "the recycle is seen from outside"
     );
     assert!(

@@ -12,14 +12,13 @@ impl Bench<'_> {
             .plan
             .phase(PhaseKind::Recycle)
             .is_some_and(|phase| phase.trigger != Trigger::None);
-        let seen = self.recycles();
         if !planned && self.plan.checks.recycle != Expectation::Expected {
             return check.skip("no recycle was asked for");
         }
         if let Some(why) = self.without_recycle() {
             return check.skip(why);
         }
-        let Some(first) = seen.first() else {
+        let Some(first) = self.planned_recycle() else {
             return if planned {
                 check.no_data("no recycle was seen whose cost could be told")
             } else {

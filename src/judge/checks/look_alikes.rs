@@ -42,8 +42,9 @@ impl Bench<'_> {
         })
     }
 
-    /// Pings end without an answer, all at the same age: something between device and server ends
-    /// what is silent for so long. A recycle cuts Pings of every age.
+    /// Pings end before their heartbeat, all at the same age: something between device and server ends
+    /// what is silent for so long, without an answer or with 408, 502 or 504, or the server itself does. A
+    /// recycle ends Pings of every age.
     fn timeout_in_between(&self) -> Option<LookAlike> {
         /// Fewer are no pattern.
         const MIN_PINGS: u64 = 10;
@@ -52,7 +53,9 @@ impl Bench<'_> {
         /// Share of Pings that must end so.
         const SHARE: f64 = 0.2;
         let aging = self.of(PhaseKind::Aging);
-        let ages = merged(aging.iter().copied(), Metric::CutAge);
+        let mut ages = merged(aging.iter().copied(), Metric::CutAge);
+        // The sum resizes itself, so adding cannot fail.
+        let _ = ages.add(merged(aging.iter().copied(), Metric::EarlyAge));
         let ended: u64 = aging
             .iter()
             .map(|interval| {
@@ -68,15 +71,35 @@ impl Bench<'_> {
             ages.value_at_quantile(0.9) as f64,
         );
         (high - low <= SPREAD * middle).then(|| LookAlike {
-            name: "a proxy, balancer or firewall ends Pings after a time of its own",
+            name: "a proxy, balancer, firewall or the server ends Pings after a time of its own",
             evidence: format!(
-                "{} Pings ended without an answer at an age of {} (80 % of them between {} and {})",
+                "{} Pings ended before their heartbeat at an age of {} (80 % of them between {} and {}): {}",
                 ages.len(),
                 time(middle),
                 time(low),
-                time(high)
+                time(high),
+                Self::early_ends(&aging)
             ),
         })
+    }
+
+    /// How Pings ended before their heartbeat.
+    fn early_ends(intervals: &[&Interval]) -> String {
+        let kinds = [
+            (Counter::PingsCut, "without an answer"),
+            (Counter::PingsTimedOut, "with HTTP 408 or 504"),
+            (Counter::PingsLost, "with HTTP 502"),
+            (
+                Counter::PingsEarly,
+                "with the answer that nothing has changed",
+            ),
+        ];
+        let sum = |counter| -> u64 { intervals.iter().map(|one| one.count(counter)).sum() };
+        let seen = kinds.iter().filter(|(counter, _)| sum(*counter) > 0);
+        let seen: Vec<String> = seen
+            .map(|(counter, how)| format!("{} {how}", sum(*counter)))
+            .collect();
+        seen.join(", ")
     }
 
     /// KB 2711053: a pool at 100 % of the processor, Active Requests flat.

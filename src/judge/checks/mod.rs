@@ -4,6 +4,7 @@ mod cost;
 mod look_alikes;
 mod measurement;
 mod recovery;
+mod recycle_seen;
 mod symptom;
 mod thresholds;
 mod unanswered;
@@ -19,6 +20,7 @@ use crate::measure::{Counter, Interval, Metric};
 use crate::recycle::{FailedTrigger, Recycle};
 use crate::scenario::{Expectation, PhaseKind, Plan, TargetPlan, Trigger, format_duration};
 use crate::text::{times, whole};
+pub(super) use recycle_seen::recycles;
 use unanswered::NOTICED;
 pub(super) use unanswered::{failing, requests};
 
@@ -50,6 +52,7 @@ pub(super) struct Bench<'a> {
     digest: &'a Digest,
     intervals: &'a [Interval],
     seed: u64,
+    recycles: Vec<Recycle>,
 }
 
 impl<'a> Bench<'a> {
@@ -59,6 +62,7 @@ impl<'a> Bench<'a> {
             digest,
             intervals: &digest.intervals,
             seed,
+            recycles: recycles(plan, digest),
         }
     }
 
@@ -85,8 +89,8 @@ impl<'a> Bench<'a> {
     }
 
     /// Recycles after the ramp, in which workers may still start.
-    fn recycles(&self) -> &'a [Recycle] {
-        &self.digest.recycles
+    fn recycles(&self) -> &[Recycle] {
+        &self.recycles
     }
 
     /// Why nothing can be said of what a recycle did, if one should have been and was not.
@@ -127,18 +131,18 @@ impl<'a> Bench<'a> {
         let kind = phase.map_or("missing", |phase| phase.kind.as_str());
         format!("the {kind} phase was not triggered: {}", failed.problem)
     }
+}
 
-    fn start_of(&self, kind: PhaseKind) -> Option<f64> {
-        let position = self
-            .intervals
-            .iter()
-            .position(|interval| interval.phase == kind.as_str())?;
-        Some(
-            position
-                .checked_sub(1)
-                .map_or(0.0, |before| self.intervals[before].t),
-        )
-    }
+/// When the first phase of a kind begins.
+fn start_of(intervals: &[Interval], kind: PhaseKind) -> Option<f64> {
+    let first = intervals
+        .iter()
+        .position(|interval| interval.phase == kind.as_str())?;
+    Some(
+        first
+            .checked_sub(1)
+            .map_or(0.0, |before| intervals[before].t),
+    )
 }
 
 fn worse_of(a: Outcome, b: Outcome) -> Outcome {
