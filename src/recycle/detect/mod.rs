@@ -194,6 +194,12 @@ impl Detector {
     }
 
     fn add(&mut self, t: f64, sign: Sign, ages: &Ages) {
+        // An outage is told of when it is over. One that a known recycle ended is what it was for.
+        let ended_by_it =
+            |last: &Found| last.recycle.is_known() && t + SECONDS_TOGETHER < last.recycle.t;
+        if self.found.last().is_some_and(ended_by_it) {
+            return;
+        }
         let starts = sign.is_beginning();
         let same_kind =
             |other: &Sign| std::mem::discriminant(other) == std::mem::discriminant(&sign);
@@ -218,7 +224,9 @@ impl Detector {
         let is_outside = sign.is_outside();
         match self.found.last_mut() {
             Some(last) if belongs => {
-                last.recycle.stages.push((t, sign));
+                let stages = &mut last.recycle.stages;
+                let place = stages.partition_point(|(at, _)| *at <= t);
+                stages.insert(place, (t, sign));
                 last.recycle.t = last.recycle.t.min(t);
             }
             // The end of what began before anybody looked.

@@ -210,6 +210,29 @@ fn requests_of_any_kind_show_that_a_gateway_lost_its_server() {
     assert_eq!(signs(&cut), [[Sign::CutRequests(17)]]);
 }
 
+/// A pool without ports fails until it is recycled. The outage is what the recycle ended.
+#[test]
+fn an_outage_that_a_known_recycle_ends_is_not_its_beginning() {
+    let story = |first: u32| {
+        let mut all = seconds(60, |t| match t {
+            30 | 31 | 32 | 33 if t >= first => vec![(Counter::BadGateway, 40)],
+            _ => Vec::new(),
+        });
+        for one in &mut all {
+            let recycles = if one.t < 34.0 { 0.0 } else { 1.0 };
+            one.gauges.insert("server.recycles".to_owned(), recycles);
+        }
+        all
+    };
+    assert_eq!(signs(&story(30)), [[Sign::Counter]]);
+    let found = detect(&story(33));
+    assert_eq!((found.len(), found[0].t), (1, 33.0));
+    assert_eq!(
+        found[0].stages,
+        [(33.0, Sign::LostRequests(40)), (34.0, Sign::Counter)]
+    );
+}
+
 #[test]
 fn connections_that_are_refused_for_a_moment_show_a_restart_and_for_longer_an_outage() {
     let refused = |until: u32| {
