@@ -215,7 +215,7 @@ fn requests_of_any_kind_show_that_a_gateway_lost_its_server() {
 fn an_outage_that_a_known_recycle_ends_is_not_its_beginning() {
     let story = |first: u32| {
         let mut all = seconds(60, |t| match t {
-            30 | 31 | 32 | 33 if t >= first => vec![(Counter::BadGateway, 40)],
+            30..=33 if t >= first => vec![(Counter::BadGateway, 40)],
             _ => Vec::new(),
         });
         for one in &mut all {
