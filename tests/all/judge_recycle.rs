@@ -10,13 +10,14 @@ use crate::story::{SCENARIO, Story};
 /// When the recycle phase of the story begins.
 const START: u32 = 50;
 
-/// The story as it is seen without any figure of the server, with what is changed in each second.
+/// The story without any figure of the server, with good answers in each second and what `change` adds.
 fn from_outside(change: impl Fn(u32, &mut Interval)) -> Vec<Interval> {
     let mut timeline = Story::default().timeline();
     for interval in &mut timeline {
         interval
             .gauges
             .retain(|name, _| !name.starts_with("server."));
+        add(interval, Counter::Answers, 80);
         change(interval.t as u32, interval);
     }
     timeline
@@ -53,6 +54,7 @@ fn requests_that_a_gateway_answers_502_show_the_recycle() {
         from_outside(|t, interval| {
             if t == START + 2 {
                 add(interval, Counter::BadGateway, 55);
+                add(interval, Counter::HttpErrors, 55);
                 add(interval, Counter::PingsLost, 2);
             }
         }),
@@ -61,8 +63,30 @@ fn requests_that_a_gateway_answers_502_show_the_recycle() {
     assert_eq!(check.outcome, Outcome::Pass, "{check:#?}");
     assert_eq!(
         check.figures,
-        ["at 52 s a gateway lost the server under 55 requests at once"]
+        [
+            "at 52 s a gateway lost the server under 55 requests at once",
+            "at 53 s (+1 s) the server answers again"
+        ]
     );
+}
+
+/// A pool without ports fails until it is recycled. Seen from outside, the recycle is when the server answers
+/// again.
+#[test]
+fn an_outage_that_ends_in_the_recycle_phase_shows_the_recycle() {
+    let outage = |seconds: std::ops::Range<u32>| {
+        from_outside(move |t, interval| {
+            if seconds.contains(&t) {
+                for counter in [Counter::BadGateway, Counter::HttpErrors, Counter::Answers] {
+                    add(interval, counter, 80);
+                }
+            }
+        })
+    };
+    let check = recycle_seen(outage(START - 4..START), OBSERVED);
+    assert_eq!(check.outcome, Outcome::Pass, "{check:#?}");
+    let check = recycle_seen(outage(START - 9..START - 5), OBSERVED);
+    assert_eq!(check.outcome, Outcome::Fail, "{check:#?}");
 }
 
 /// The listen queue of a server that is reloaded survives, so that few requests are cut.
@@ -124,6 +148,14 @@ fn a_recycle_that_cannot_be_seen_from_outside_is_no_data_and_not_a_failure() {
     });
     let check = recycle_seen(counted, TRIGGERED);
     assert_eq!(check.outcome, Outcome::Fail, "{check:#?}");
+    // A total may be that of a gateway, which counts on.
+    let total = from_outside(|t, interval| {
+        let total = f64::from(1000 + t);
+        let name = "server.requests_total".to_owned();
+        interval.gauges.insert(name, total);
+    });
+    let check = recycle_seen(total, TRIGGERED);
+    assert_eq!(check.outcome, Outcome::NoData, "{check:#?}");
 }
 
 /// Pings that a proxy ends, each at the same age, with what else happens.
@@ -164,6 +196,19 @@ fn pings_that_a_proxy_ends_are_no_recycle_and_do_not_hide_one() {
              ended as well: a timeout, not a recycle"
         ]
     );
+    // A timeout and recycles at fixed intervals look alike, so that no recycle is not proven either.
+    let absent = |counted: bool| {
+        let mut timeline = behind_a_proxy(false);
+        for interval in timeline.iter_mut().filter(|_| counted) {
+            interval.gauges.insert("server.recycles".to_owned(), 3.0);
+        }
+        let text = format!("{SCENARIO}\n[checks]\nrecycle = \"absent\"\n");
+        let plan = parse("synthetic.toml", &text).unwrap();
+        let checks = judge(&plan, &timeline.into_iter().collect(), 1);
+        crate::story::outcome(&checks, "recycle seen")
+    };
+    assert_eq!(absent(false), Outcome::NoData);
+    assert_eq!(absent(true), Outcome::Pass);
     for trigger in [TRIGGERED, OBSERVED] {
         let check = recycle_seen(behind_a_proxy(true), trigger);
         assert_eq!(check.outcome, Outcome::Pass, "{check:#?}");

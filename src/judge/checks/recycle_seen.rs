@@ -3,6 +3,10 @@
 use super::*;
 use crate::recycle::Sign;
 
+/// What to do where nothing shows a recycle from outside.
+const KNOW: &str =
+    "an [[observe.source]] with the pool's recycles or the start of its worker would tell";
+
 /// Recycles of the run: those that show by themselves and, if there is none in the recycle phase, the one
 /// that shows only because it is known when it was triggered.
 pub(in crate::judge) fn recycles(plan: &Plan, digest: &Digest) -> Vec<Recycle> {
@@ -59,9 +63,9 @@ impl Window {
     fn after_trigger(&self, digest: &Digest) -> Option<Recycle> {
         /// A restart takes some seconds.
         const SOON: f64 = 10.0;
-        /// So long before the trigger tells what is usual.
+        /// The seconds before the trigger that tell what is usual.
         const BEFORE: f64 = 60.0;
-        /// One or two may be anything.
+        /// Fewer requests may end by chance.
         const LEAST: f64 = 3.0;
         /// Standard deviations beyond what is usual, for events that come in clusters of two.
         const DEVIATIONS: f64 = 4.0;
@@ -134,6 +138,12 @@ impl Bench<'_> {
             (_, true) if !can_be_seen => {
                 check.no_data("neither the server nor a held Ping was seen")
             }
+            (Expectation::Absent, true) if !timeouts.is_empty() && !self.intervals.iter().any(tells_of_recycles) =>
+            {
+                check.no_data(format!(
+                    "Pings ended together at one age, by a timeout or by recycles at fixed intervals; {KNOW}"
+                ))
+            }
             (Expectation::Absent, true) => check.pass("no recycle was seen, and none should be"),
             (Expectation::Absent, false) => check.fail("a recycle was seen though none should be"),
             (_, _) if self.plan.checks.by_policy && !seen.is_empty() => self.by_policy(check),
@@ -165,10 +175,8 @@ impl Bench<'_> {
     /// Why a recycle may have happened in its phase though nothing shows it; `None` where it would have
     /// shown.
     fn hidden(&self, window: &Window) -> Option<String> {
-        /// A server that is started again cuts what is open, and fewer are no burst.
+        /// Fewer open requests are no burst when a restart cuts them all.
         const MIN_OPEN: f64 = 5.0;
-        const KNOW: &str =
-            "an [[observe.source]] with the pool's recycles or the start of its worker would tell";
         if window.intervals(self.digest).any(tells_of_recycles) {
             return None;
         }
@@ -258,13 +266,13 @@ impl Bench<'_> {
     }
 }
 
-/// Whether the server's own figures would show a recycle.
+/// Whether the server's own figures would show a recycle. A total of requests alone may be that of a gateway,
+/// which is not recycled.
 fn tells_of_recycles(interval: &Interval) -> bool {
     let by_name = [
         "server.recycles",
         "server.workers_created",
         "server.worker_started",
-        "server.requests_total",
     ];
     by_name.iter().any(|name| interval.gauge(name).is_some())
         || interval

@@ -1,5 +1,7 @@
 //! Recycles seen in the timeline, whoever triggered them, with the time of each stage.
 
+mod figures;
+mod outages;
 mod sign;
 mod usual;
 
@@ -8,6 +10,8 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+use figures::{Falling, Rising};
+use outages::{Failures, Outages};
 pub use sign::{Recycle, Sign};
 use usual::{Ages, MIN_BURST, Usual};
 
@@ -32,8 +36,8 @@ fn server_of(worker: &str) -> &str {
 pub struct Seen {
     /// Recycles, in order.
     pub recycles: Vec<Recycle>,
-    /// What looks like one, but ended Pings at an age at which others of the run ended too, as the timeout
-    /// of a proxy does; in order.
+    /// Bursts in which Pings ended at an age at which others of the run ended too, as by the timeout of a
+    /// proxy; in order.
     pub timeouts: Vec<Recycle>,
 }
 
@@ -65,6 +69,14 @@ struct Open {
     requests: f64,
 }
 
+/// A sign, when it was seen, and the ages of the Pings that ended with it.
+#[derive(Debug)]
+struct Told {
+    t: f64,
+    sign: Sign,
+    ages: Ages,
+}
+
 /// A recycle, with the ages of the Pings that ended with it.
 #[derive(Debug)]
 struct Found {
@@ -78,16 +90,23 @@ impl Detector {
     pub fn push(&mut self, interval: &Interval) -> bool {
         let before = self.found.len();
         let is_ramp = interval.phase == PhaseKind::Ramp.as_str();
-        let mut signs = self.by_server(interval);
-        let ended = self.by_requests(interval, is_ramp);
+        let signs = self.by_server(interval);
         let ages = Ages::of(interval);
+        let ended = self.by_requests(interval, &ages, is_ramp);
         self.ages.add(&ages);
         if !is_ramp {
-            signs.extend(ended);
             // A worker goes when its last requests have ended.
-            signs.sort_by_key(|(_, sign)| matches!(sign, Sign::OldWorkerGone(_)));
-            for (t, sign) in signs {
-                self.add(t, sign, &ages);
+            let (gone, begun): (Vec<_>, Vec<_>) = signs
+                .into_iter()
+                .partition(|(_, sign)| matches!(sign, Sign::OldWorkerGone(_)));
+            let by_server = |(t, sign)| Told {
+                t,
+                sign,
+                ages: Ages::default(),
+            };
+            let begun = begun.into_iter().map(by_server);
+            for told in begun.chain(ended).chain(gone.into_iter().map(by_server)) {
+                self.add(told);
             }
         }
         let begins = self.found.len() > before;
@@ -116,10 +135,8 @@ impl Detector {
         let known = |pid: &&String| self.servers.contains(server_of(pid));
         let new = workers.difference(&self.workers).filter(known).cloned();
         signs.extend(new.map(|pid| (t, Sign::NewWorker(pid))));
-        if self
-            .created
-            .seldom_rose(t, interval.gauge("server.workers_created"), 0.0)
-        {
+        let created = interval.gauge("server.workers_created");
+        if self.created.seldom_rose(t, created, 0.0) {
             signs.push((t, Sign::WorkerCreated));
         }
         /// The start is often computed from an age in whole seconds.
@@ -147,57 +164,81 @@ impl Detector {
     }
 
     /// What became of the requests that were open.
-    fn by_requests(&mut self, interval: &Interval, is_ramp: bool) -> Vec<(f64, Sign)> {
+    fn by_requests(&mut self, interval: &Interval, ages: &Ages, is_ramp: bool) -> Vec<Told> {
         let t = interval.t;
         let count = |counter| interval.count(counter);
         let cut_requests = count(Counter::Closed) + count(Counter::Resets);
         let early = count(Counter::PingsEarly);
         let cut = count(Counter::PingsCut);
+        let answered = count(Counter::Answers) > count(Counter::HttpErrors);
+        let [lost, refused] = [
+            (Counter::BadGateway, count(Counter::PingsLost)),
+            (Counter::ConnectFailures, 0),
+        ]
+        .map(|(counter, pings)| Failures {
+            t,
+            requests: count(counter),
+            pings,
+            ages,
+            answered,
+        });
         let open = self.open.replace(Open {
             pings: interval.gauge("devices.holding").unwrap_or(0.0),
             requests: interval.open_requests(),
         });
-        let lost = [count(Counter::BadGateway), count(Counter::PingsLost)];
-        let refused = [count(Counter::ConnectFailures), 0];
         let Some(open) = open.filter(|_| !is_ramp) else {
             self.cut_pings.learn(cut);
             self.cut_requests.learn(cut_requests);
             self.early_pings.learn(early);
-            self.lost.usual.learn(lost[0]);
-            self.refused.usual.learn(refused[0]);
+            self.lost.learn(&lost);
+            self.refused.learn(&refused);
             return Vec::new();
         };
-        let mut signs = Vec::new();
+        let now = |sign| Told {
+            t,
+            sign,
+            ages: ages.clone(),
+        };
+        let mut told = Vec::new();
         // Both learn, whatever the other says.
         let by_pings = self.cut_pings.is_burst(cut, open.pings);
         let by_requests = self.cut_requests.is_burst(cut_requests, open.requests);
         if by_pings {
-            signs.push((t, Sign::CutPings(cut)));
+            told.push(now(Sign::CutPings(cut)));
         } else if by_requests {
-            signs.push((t, Sign::CutRequests(cut_requests)));
+            told.push(now(Sign::CutRequests(cut_requests)));
         }
         if self.early_pings.is_burst(early, open.pings) {
-            signs.push((t, Sign::EarlyPings(early)));
+            told.push(now(Sign::EarlyPings(early)));
         }
-        if let Some(over) = self.lost.push(t, lost, open.requests) {
+        if let Some(over) = self.lost.push(&lost, open.requests) {
             let sign = if over.pings >= MIN_BURST {
                 Sign::LostPings(over.pings)
             } else {
                 Sign::LostRequests(over.requests)
             };
-            signs.push((over.first, sign));
+            told.extend(over.told(sign));
         }
-        if let Some(over) = self.refused.push(t, refused, open.requests) {
-            signs.push((over.first, Sign::Refused(over.requests)));
+        if let Some(over) = self.refused.push(&refused, open.requests) {
+            let sign = Sign::Refused(over.requests);
+            told.extend(over.told(sign));
         }
-        signs
+        told
     }
 
-    fn add(&mut self, t: f64, sign: Sign, ages: &Ages) {
-        // An outage is told of when it is over. One that a known recycle ended is what it was for.
+    fn add(&mut self, Told { t, sign, ages }: Told) {
+        // An outage is known only when it is over. If the server's figures show a recycle that came later, the
+        // outage is the symptom that this recycle ended, and not a part of it.
         let ended_by_it =
             |last: &Found| last.recycle.is_known() && t + SECONDS_TOGETHER < last.recycle.t;
         if self.found.last().is_some_and(ended_by_it) {
+            return;
+        }
+        if sign == Sign::Back {
+            // It ends the outage before it, and begins nothing.
+            if let Some(last) = self.found.last_mut() {
+                last.recycle.enter(t, sign);
+            }
             return;
         }
         let starts = sign.is_beginning();
@@ -223,12 +264,7 @@ impl Detector {
             });
         let is_outside = sign.is_outside();
         match self.found.last_mut() {
-            Some(last) if belongs => {
-                let stages = &mut last.recycle.stages;
-                let place = stages.partition_point(|(at, _)| *at <= t);
-                stages.insert(place, (t, sign));
-                last.recycle.t = last.recycle.t.min(t);
-            }
+            Some(last) if belongs => last.recycle.enter(t, sign),
             // The end of what began before anybody looked.
             _ if matches!(sign, Sign::OldWorkerGone(_)) => return,
             _ => self.found.push(Found {
@@ -242,7 +278,7 @@ impl Detector {
         if let Some(last) = self.found.last_mut()
             && is_outside
         {
-            last.ages.add(ages);
+            last.ages.add(&ages);
         }
     }
 
@@ -252,7 +288,7 @@ impl Detector {
         let mut seen = Seen::default();
         for found in &self.found {
             let recycle = &found.recycle;
-            let last = recycle.stages.last().map_or(recycle.t, |(t, _)| *t);
+            let last = recycle.last_failure();
             if self.is_timeout(found) {
                 seen.timeouts.push(recycle.clone());
             } else if recycle.is_known() || last - recycle.t <= MOMENT {
@@ -260,102 +296,6 @@ impl Detector {
             }
         }
         seen
-    }
-}
-
-/// A figure that rises when something happens.
-#[derive(Debug, Default)]
-struct Rising {
-    before: Option<f64>,
-    /// When it rose last, and before that.
-    rose: [Option<f64>; 2],
-}
-
-impl Rising {
-    /// Takes a reading in; whether it is above the last one by more than `grain`.
-    fn rose(&mut self, now: Option<f64>, grain: f64) -> bool {
-        let rose = matches!((self.before, now), (Some(before), Some(now)) if now > before + grain);
-        self.before = now.or(self.before);
-        rose
-    }
-
-    /// The same, but not of a figure that rises again and again: a server that starts worker processes as
-    /// it needs them is not recycled by that.
-    fn seldom_rose(&mut self, t: f64, now: Option<f64>, grain: f64) -> bool {
-        /// Rises so near to each other are its habit.
-        const SELDOM: f64 = 120.0;
-        if !self.rose(now, grain) {
-            return false;
-        }
-        let often = self.rose[1].is_some_and(|rose| t - rose <= SELDOM);
-        self.rose = [Some(t), self.rose[0]];
-        !often
-    }
-}
-
-/// A total that falls when its process is new.
-#[derive(Debug, Default)]
-struct Falling {
-    before: Option<f64>,
-    /// When it fell, and from where.
-    fell: Option<(f64, f64)>,
-}
-
-impl Falling {
-    /// Takes a reading in; when it fell, if it stayed below. One wrong reading is no new process.
-    fn fell(&mut self, t: f64, now: Option<f64>) -> Option<f64> {
-        let now = now?;
-        let confirmed = self.fell.take().filter(|(_, from)| now < *from);
-        if confirmed.is_none()
-            && let Some(before) = self.before
-            && now < before
-        {
-            self.fell = Some((t, before));
-        }
-        self.before = Some(now);
-        confirmed.map(|(t, _)| t)
-    }
-}
-
-/// Seconds in which many requests fail in a way in which they fail while a server is started again.
-#[derive(Debug, Default)]
-struct Outages {
-    usual: Usual,
-    now: Option<Outage>,
-}
-
-/// Such seconds that follow each other.
-#[derive(Debug, Clone, Copy)]
-struct Outage {
-    first: f64,
-    last: f64,
-    requests: u64,
-    pings: u64,
-}
-
-impl Outages {
-    /// Takes in how many requests, and held Pings among them, failed so in a second; gives an outage that is
-    /// over and was as short as a recycle's. A server that has no ports left fails for as long as nobody
-    /// recycles it.
-    fn push(&mut self, t: f64, [requests, pings]: [u64; 2], open: f64) -> Option<Outage> {
-        /// New processes take some seconds.
-        const SHORT: f64 = 5.0;
-        /// Then it is over.
-        const QUIET: f64 = 5.0;
-        if self.usual.is_burst(requests, open) {
-            let outage = self.now.get_or_insert(Outage {
-                first: t,
-                last: t,
-                requests: 0,
-                pings: 0,
-            });
-            outage.last = t;
-            outage.requests += requests;
-            outage.pings += pings;
-            return None;
-        }
-        let over = self.now.take_if(|outage| t - outage.last >= QUIET)?;
-        (over.last - over.first <= SHORT).then_some(over)
     }
 }
 

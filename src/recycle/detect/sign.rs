@@ -36,7 +36,9 @@ pub enum Sign {
     LostRequests(u64),
     /// The server refused connections for some seconds, and then took them again.
     Refused(u64),
-    /// Few requests ended in these ways, but right after the recycle was triggered, and not before.
+    /// After such seconds the server answers again.
+    Back,
+    /// Few requests ended in these ways, but right after the recycle was triggered, and more than before.
     AfterTrigger(u64),
     /// A worker process has gone.
     OldWorkerGone(String),
@@ -65,6 +67,7 @@ impl Sign {
                 | Self::LostPings(_)
                 | Self::LostRequests(_)
                 | Self::Refused(_)
+                | Self::Back
                 | Self::AfterTrigger(_)
         )
     }
@@ -104,6 +107,7 @@ impl fmt::Display for Sign {
                 formatter,
                 "the server refused {count} connections, and then took them again"
             ),
+            Self::Back => formatter.write_str("the server answers again"),
             Self::AfterTrigger(count) => write!(
                 formatter,
                 "{count} requests were cut, lost or refused right after the trigger, more than before it"
@@ -149,13 +153,31 @@ impl Recycle {
         cut.sum()
     }
 
+    /// Enters a stage in its place.
+    pub(super) fn enter(&mut self, t: f64, sign: Sign) {
+        let place = self.stages.partition_point(|(at, _)| *at <= t);
+        self.stages.insert(place, (t, sign));
+        self.t = self.t.min(t);
+    }
+
+    /// When the last of its stages was seen. Only then does the server answer again.
+    pub(super) fn last_failure(&self) -> f64 {
+        let failures = self.stages.iter().rev();
+        failures
+            .filter(|(_, sign)| *sign != Sign::Back)
+            .map(|(t, _)| *t)
+            .next()
+            .unwrap_or(self.t)
+    }
+
     /// Whether the server itself showed its beginning.
     pub(super) fn is_known(&self) -> bool {
         self.stages.iter().any(|(_, sign)| sign.is_beginning())
     }
 
-    /// Whether it happened between two times. The server's own figures say when it began; what is seen
-    /// from outside may come after something else that looked alike.
+    /// Whether it happened between two times. The server's own figures say when it began. What is seen from
+    /// outside may follow something else that looked alike, or be an outage that the recycle ended, so any of
+    /// its stages counts.
     #[must_use]
     pub fn is_within(&self, from: f64, to: f64) -> bool {
         let within = |t: f64| (from..=to).contains(&t);

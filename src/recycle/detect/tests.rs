@@ -21,10 +21,12 @@ fn interval(t: f64, gauges: &[(&str, f64)], cut: u64) -> Interval {
     interval
 }
 
-/// Seconds with 100 held Pings and what else is told of each.
+/// Seconds with 100 held Pings, one good answer and the counts that `of` gives for each second.
 fn seconds(last: u32, of: impl Fn(u32) -> Vec<(Counter, u64)>) -> Vec<Interval> {
     let second = |t: u32| {
         let mut one = interval(t.into(), &[("devices.holding", 100.0)], 0);
+        let answers = Counter::Answers.as_str().to_owned();
+        one.counts.insert(answers, 1);
         for (counter, count) in of(t) {
             one.counts.insert(counter.as_str().to_owned(), count);
         }
@@ -95,6 +97,10 @@ fn each_sign_alone_is_enough() {
 fn a_short_outage_behind_a_gateway_is_a_recycle_and_a_long_one_is_not() {
     let second = |t: u32, lost: u64| {
         let mut one = interval(t.into(), &[("devices.holding", 100.0)], 0);
+        one.counts
+            .insert(Counter::Answers.as_str().to_owned(), lost + 3);
+        one.counts
+            .insert(Counter::HttpErrors.as_str().to_owned(), lost);
         for counter in [Counter::PingsLost, Counter::BadGateway] {
             one.counts.insert(counter.as_str().to_owned(), lost);
         }
@@ -105,7 +111,7 @@ fn a_short_outage_behind_a_gateway_is_a_recycle_and_a_long_one_is_not() {
             .map(|t| second(t, if lost.contains(&t) { 40 } else { 0 }))
             .collect()
     };
-    assert_eq!(signs(&with(20..22)), [[Sign::LostPings(80)]]);
+    assert_eq!(signs(&with(20..22)), [[Sign::LostPings(80), Sign::Back]]);
     assert_eq!(detect(&with(20..22))[0].t, 20.0);
     assert_eq!(detect(&with(20..40)), []);
     assert_eq!(detect(&with(20..60)), []);
@@ -196,8 +202,8 @@ fn requests_of_any_kind_show_that_a_gateway_lost_its_server() {
             _ => Vec::new(),
         })
     };
-    assert_eq!(signs(&lost(27, 1)), [[Sign::LostRequests(54)]]);
-    assert_eq!(signs(&lost(27, 14)), [[Sign::LostPings(28)]]);
+    assert_eq!(signs(&lost(27, 1)), [[Sign::LostRequests(54), Sign::Back]]);
+    assert_eq!(signs(&lost(27, 14)), [[Sign::LostPings(28), Sign::Back]]);
     assert_eq!(detect(&lost(4, 4)), []);
     let cut = seconds(60, |t| match t {
         30 => vec![
@@ -224,12 +230,16 @@ fn an_outage_that_a_known_recycle_ends_is_not_its_beginning() {
         }
         all
     };
-    assert_eq!(signs(&story(30)), [[Sign::Counter]]);
+    assert_eq!(signs(&story(30)), [[Sign::Counter, Sign::Back]]);
     let found = detect(&story(33));
     assert_eq!((found.len(), found[0].t), (1, 33.0));
     assert_eq!(
         found[0].stages,
-        [(33.0, Sign::LostRequests(40)), (34.0, Sign::Counter)]
+        [
+            (33.0, Sign::LostRequests(40)),
+            (34.0, Sign::Counter),
+            (34.0, Sign::Back)
+        ]
     );
 }
 
@@ -241,7 +251,13 @@ fn connections_that_are_refused_for_a_moment_show_a_restart_and_for_longer_an_ou
             _ => Vec::new(),
         })
     };
-    assert_eq!(signs(&refused(33)), [[Sign::Refused(120)]]);
+    assert_eq!(signs(&refused(33)), [[Sign::Refused(120), Sign::Back]]);
+    // A server that takes no connection afterwards, because nobody tries or nothing answers.
+    let mut silent = refused(33);
+    for one in silent.iter_mut().filter(|one| one.t >= 30.0) {
+        one.counts.remove(Counter::Answers.as_str());
+    }
+    assert_eq!(detect(&silent), []);
     assert_eq!(detect(&refused(50)), []);
 }
 
@@ -321,7 +337,12 @@ fn figures_of_a_values_source_show_a_new_process() {
     let fell = with("server.requests_total", &total);
     assert_eq!(signs(&fell), [[Sign::TotalFell]]);
     assert_eq!(detect(&fell)[0].t, 30.0);
-    // One wrong reading, and a reading that is missing.
+    // A wrong reading that a slow source repeats, one wrong reading, and one that is missing.
+    let repeated = |t: u32| match t {
+        30..40 => 0.0,
+        _ => f64::from(1000 + t),
+    };
+    assert_eq!(detect(&with("server.requests_total", &repeated)), []);
     let wrong = |t: u32| if t == 30 { 0.0 } else { f64::from(1000 + t) };
     assert_eq!(detect(&with("server.requests_total", &wrong)), []);
     let missing = |t: u32| {
@@ -332,6 +353,15 @@ fn figures_of_a_values_source_show_a_new_process() {
         }
     };
     assert_eq!(detect(&with("server.requests_total", &missing)), []);
+    // A counter that is read as nothing for a while has not risen when it is back.
+    let gap = |t: u32| if (30..33).contains(&t) { 0.0 } else { 3.0 };
+    for name in [
+        "server.recycles",
+        "server.workers_created",
+        "server.worker_started",
+    ] {
+        assert_eq!(detect(&with(name, &gap)), [], "{name}");
+    }
     let created = |t: u32| if t < 30 { 3.0 } else { 4.0 };
     let created = with("server.workers_created", &created);
     assert_eq!(signs(&created), [[Sign::WorkerCreated]]);
@@ -355,4 +385,26 @@ fn two_recycles_that_only_pings_show_are_two() {
         found.iter().map(|one| one.t).collect::<Vec<_>>(),
         [40.0, 47.0]
     );
+}
+
+/// A gateway whose timeout is over answers 502 as well, to each Ping at the same age.
+#[test]
+fn pings_that_a_gateway_loses_again_and_again_at_one_age_are_the_work_of_a_timeout() {
+    let herd = |t: u32| {
+        if t % 15 == 8 && t > 10 {
+            vec![(Counter::BadGateway, 60), (Counter::PingsLost, 60)]
+        } else {
+            Vec::new()
+        }
+    };
+    let mut all = seconds(100, herd);
+    for one in &mut all {
+        let mut ages = hdrhistogram::Histogram::<u64>::new(3).unwrap();
+        ages.record_n(15_000_000, one.count(Counter::PingsLost))
+            .unwrap();
+        let latency = Latency::of(&ages);
+        one.latencies
+            .extend(latency.map(|latency| (Metric::EarlyAge.as_str().to_owned(), latency)));
+    }
+    assert_eq!(detect(&all), []);
 }

@@ -5,19 +5,20 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::measure::{Interval, Metric};
 
-/// Share of what is open that must end in a second; a network that loses single connections stays far below.
+/// Share of the open requests that end in the second of a burst. A network that loses single connections
+/// stays far below.
 const BURST: f64 = 0.1;
-/// The same while it is not known what is usual.
+/// The same while fewer than [`SETTLED`] seconds were seen.
 const UNSETTLED_BURST: f64 = 0.5;
-/// Seconds after which it is known.
+/// Seconds that tell what is usual.
 const SETTLED: usize = 5;
-/// And at least so many: of three devices one is no burst.
+/// Least number of requests in a burst: one of three devices is none.
 pub(super) const MIN_BURST: u64 = 5;
 /// Seconds that are remembered: longer than most timeouts of proxies, after which their devices come again.
 const REMEMBERED: usize = 60;
-/// A burst has more than so many times what the busiest second had.
+/// A burst exceeds the busiest of the remembered seconds by this factor.
 const TIMES: f64 = 2.0;
-/// And is so many standard deviations beyond the mean of a Poisson process.
+/// A burst exceeds the mean of the remembered seconds by so many standard deviations of a Poisson process.
 const DEVIATIONS: f64 = 5.0;
 
 /// How many of something there are in a second while nothing is recycled.
@@ -35,7 +36,7 @@ impl Usual {
         self.recent.push_back(count);
     }
 
-    /// Takes a second in; whether `count` of so many that are open are a burst.
+    /// Takes a second in. Returns whether `count` endings are a burst, where `open` requests were open.
     pub(super) fn is_burst(&mut self, count: u64, open: f64) -> bool {
         let share = if self.recent.len() < SETTLED {
             UNSETTLED_BURST
@@ -58,7 +59,7 @@ impl Usual {
     }
 }
 
-/// Ages at which Pings ended that should not have ended: how many of which.
+/// Ages of Pings that ended too early: how many of each age.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ages {
     /// By class, each as wide as [`CLASS`].
@@ -111,8 +112,8 @@ impl Ages {
         (self.around(class) as f64 >= ALIKE * self.all() as f64).then_some(class)
     }
 
-    /// Whether these ended by a timeout: nearly all at one age, at which others of the run, in
-    /// `all_of_run`, ended as well. A recycle ends Pings of every age, and once.
+    /// Whether a timeout ended these Pings: nearly all ended at one age, and as many others of the run, which
+    /// are in `all_of_run`, ended at this age too. A recycle ends Pings of every age.
     pub(super) fn are_a_timeout(&self, all_of_run: &Self) -> bool {
         let Some(class) = self.common() else {
             return false;
