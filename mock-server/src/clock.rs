@@ -100,7 +100,26 @@ impl PoolClock {
         *advanced = advanced.saturating_add(by).min(LONGEST);
     }
 
+    /// How long a stretch of pool time really takes.
+    pub(crate) fn really(&self, pool_time: Duration) -> Duration {
+        Duration::try_from_secs_f64(pool_time.as_secs_f64() / self.scale).unwrap_or(Duration::MAX)
+    }
+
     pub(crate) const fn scale(&self) -> f64 {
         self.scale
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pool_time_really_takes_its_scale_s_share() {
+        let clock = |scale| PoolClock::new(Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC), scale);
+        let day = Duration::from_secs(86_400);
+        assert_eq!(clock(1.0).really(day), day);
+        assert_eq!(clock(43_200.0).really(day), Duration::from_secs(2));
+        assert_eq!(clock(0.0).really(day), Duration::MAX);
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use sim_net::{Local, SimListener, SimNet, SimStream, wall_clock};
+use sim_net::{Local, Ports, SimListener, SimNet, SimStream, wall_clock};
 use tcp_table::{Query, Row, State};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -37,6 +37,27 @@ pub enum Machine {
     System,
     /// On a machine of that network, under tokio's paused clock. Its workers are tasks.
     Simulated(SimNet),
+}
+
+/// How many sockets are in each state, in the order of [`State::ALL`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SocketCounts {
+    /// Those with IPv4 addresses.
+    pub ipv4: [u32; State::ALL.len()],
+    /// Those with IPv6 addresses.
+    pub ipv6: [u32; State::ALL.len()],
+}
+
+impl SocketCounts {
+    fn of(&mut self, ipv6: bool) -> &mut [u32; State::ALL.len()] {
+        if ipv6 { &mut self.ipv6 } else { &mut self.ipv4 }
+    }
+
+    /// Those of both families.
+    #[must_use]
+    pub fn all(&self) -> [u32; State::ALL.len()] {
+        std::array::from_fn(|state| self.ipv4[state] + self.ipv6[state])
+    }
 }
 
 impl Machine {
@@ -97,6 +118,34 @@ impl Machine {
         match self {
             Self::System => tcp_table::rows(query),
             Self::Simulated(net) => Some(simulated_rows(net, query)),
+        }
+    }
+
+    /// How many sockets that a query asks for are in each state. On a simulated machine this costs the same
+    /// however many there are, unless both ports are given.
+    #[must_use]
+    pub fn counts(&self, query: Query) -> Option<SocketCounts> {
+        match self {
+            Self::System => {
+                let mut counts = SocketCounts::default();
+                for row in tcp_table::rows(query)? {
+                    counts.of(row.local.is_ipv6())[row.state as usize] += 1;
+                }
+                Some(counts)
+            }
+            Self::Simulated(net) => {
+                let mut counts = SocketCounts::default();
+                let of_family = counts.of(query.ipv6);
+                *of_family = net.counts(Ports {
+                    local: query.local_port,
+                    remote: query.remote_port,
+                    ipv6: Some(query.ipv6),
+                });
+                if !query.established {
+                    of_family[State::Established as usize] = 0;
+                }
+                Some(counts)
+            }
         }
     }
 
@@ -179,14 +228,17 @@ impl Machine {
 }
 
 fn simulated_rows(net: &SimNet, query: Query) -> Vec<Row> {
-    let rows = net.rows().into_iter();
-    let wanted = rows.filter(|row| {
+    let rows = if query.established {
+        net.rows()
+    } else {
+        net.rows_but_established()
+    };
+    let wanted = rows.into_iter().filter(|row| {
         row.local.is_ipv6() == query.ipv6
             && query.local_port.is_none_or(|port| row.local.port() == port)
             && query
                 .remote_port
                 .is_none_or(|port| row.remote.port() == port)
-            && (query.established || row.state != State::Established)
     });
     let rows = wanted.map(|row| Row {
         state: row.state,

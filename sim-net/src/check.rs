@@ -4,10 +4,11 @@ use tcp_table::State;
 
 use crate::{
     config::Ports,
+    connections::{Audit, Audited},
     end::{CLIENT, Connection, Key, SERVER, Side, other},
     inner::{Event, Id, Inner, What},
     net::SimNet,
-    ports::Counts,
+    ports::{Counts, index},
 };
 
 impl SimNet {
@@ -18,6 +19,21 @@ impl SimNet {
     pub fn check(&self) -> Vec<String> {
         self.shared.with(|inner, _| inner.check())
     }
+
+    /// As [`SimNet::check`], of what has changed since the last call: connections that were touched, and the
+    /// sums over all. Takes time with the number of changes, so a simulation can afford it each second.
+    #[must_use]
+    pub fn check_changes(&self) -> Vec<String> {
+        self.shared.with(|inner, _| {
+            let found = inner.check_changes();
+            if found.is_empty() {
+                return found;
+            }
+            // Says more of what is wrong with the sums.
+            let all = inner.check();
+            if all.is_empty() { found } else { all }
+        })
+    }
 }
 
 impl Inner {
@@ -27,43 +43,95 @@ impl Inner {
         self.check_ports(&mut found);
         self.check_listeners(&mut found);
         let mut events = 0;
-        for (id, connection) in &self.connections {
-            if connection.ends.iter().all(crate::end::End::gone) {
-                found.push(format!("connection {id} is gone and still known"));
-            }
-            for side in [CLIENT, SERVER] {
-                let mut wrong = |what: &str| {
-                    let end = &connection.ends[side];
-                    found.push(format!(
-                        "connection {id}, end {} in {}: {what}",
-                        end.local,
-                        end.state.netstat()
-                    ));
-                };
-                check_end(connection, side, &mut wrong);
-                check_way(connection, side, &mut wrong);
-                events += self.check_events(*id, connection, side, &mut wrong);
-            }
+        for (id, connection) in self.connections.iter() {
+            events += self.check_connection(id, connection, &mut found);
         }
+        self.check_number_of_events(events, &mut found);
+        found
+    }
+
+    fn check_changes(&mut self) -> Vec<String> {
+        let mut found = Vec::new();
+        for id in self.connections.take_touched() {
+            let Some(connection) = self.connections.get(&id) else {
+                continue;
+            };
+            let events = self.check_connection(id, connection, &mut found);
+            let states = [CLIENT, SERVER].map(|side| connection.ends[side].state);
+            for side in [CLIENT, SERVER] {
+                let (local, remote) = (connection.ends[side].local, connection.remote(side));
+                let is_open = connection.ends[side].state != State::Closed;
+                if is_open && self.taken.get(local, remote) != Some((id, side)) {
+                    found.push(format!("connection {id}, end {local}: it has no port"));
+                }
+            }
+            self.connections.audited(id, Audited { states, events });
+        }
+        let Audit { counts, events } = *self.connections.audit();
+        let sockets: u32 = counts.iter().sum();
+        if self.taken.len() != sockets as usize {
+            let taken = self.taken.len();
+            found.push(format!("{sockets} sockets have {taken} ports"));
+        }
+        self.check_number_of_events(events, &mut found);
+        self.check_sums(counts, &mut found);
+        self.check_listeners(&mut found);
+        found
+    }
+
+    /// Looks at one connection; returns how many events it knows of.
+    fn check_connection(&self, id: Id, connection: &Connection, found: &mut Vec<String>) -> usize {
+        if connection.ends.iter().all(crate::end::End::gone) {
+            found.push(format!("connection {id} is gone and still known"));
+        }
+        let mut events = 0;
+        for side in [CLIENT, SERVER] {
+            let mut wrong = |what: &str| {
+                let end = &connection.ends[side];
+                found.push(format!(
+                    "connection {id}, end {} in {}: {what}",
+                    end.local,
+                    end.state.netstat()
+                ));
+            };
+            check_end(connection, side, &mut wrong);
+            check_way(connection, side, &mut wrong);
+            events += self.check_events(id, connection, side, &mut wrong);
+        }
+        events
+    }
+
+    fn check_number_of_events(&self, events: usize, found: &mut Vec<String>) {
         if events != self.events.len() {
             found.push(format!(
                 "{} events are planned, connections know {events}",
                 self.events.len()
             ));
         }
-        found
     }
 
     fn check_counts(&self, found: &mut Vec<String>) {
         let mut counts = Counts::default();
-        for row in self.rows() {
-            counts[crate::ports::index(row.state)] += 1;
+        for (_, connection) in self.connections.iter() {
+            for end in connection
+                .ends
+                .iter()
+                .filter(|end| end.state != State::Closed)
+            {
+                counts[index(end.state)] += 1;
+            }
         }
+        self.check_sums(counts, found);
+    }
+
+    /// `counts` are those of all connections.
+    fn check_sums(&self, mut counts: Counts, found: &mut Vec<String>) {
+        counts[index(State::Listening)] += self.listeners.len() as u32;
         let known = self.counts(Ports::default());
         if counts != known {
             found.push(format!("states are {counts:?}, counted were {known:?}"));
         }
-        let listening = counts[crate::ports::index(State::Listening)];
+        let listening = counts[index(State::Listening)];
         let open = u64::from(counts.iter().sum::<u32>() - listening);
         let (opened, closed) = (self.census.opened, self.census.closed);
         if opened != closed + open {
@@ -88,8 +156,8 @@ impl Inner {
         }
         let sockets = self
             .connections
-            .values()
-            .flat_map(|connection| &connection.ends)
+            .iter()
+            .flat_map(|(_, connection)| &connection.ends)
             .filter(|end| end.state != State::Closed)
             .count();
         if taken != sockets {
@@ -289,18 +357,32 @@ mod tests {
     async fn sound_network_has_nothing_to_report() {
         let (net, _listener, _streams) = net().await;
         assert_eq!(net.check(), [""; 0]);
+        assert_eq!(net.check_changes(), [""; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_of_changes_looks_at_connections_that_were_touched() {
+        let (net, listener, streams) = net().await;
+        assert_eq!(net.check_changes(), [""; 0]);
+        assert_eq!(net.shared.lock().connections.take_touched(), [0; 0]);
+        end(&mut net.shared.lock(), 0, SERVER).finished = true;
+        end(&mut net.shared.lock(), 0, CLIENT).finished = true;
+        assert_eq!(net.shared.lock().connections.take_touched(), [0]);
+        std::mem::forget((net, listener, streams));
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_damage_is_reported() {
         for (expected, damage) in DAMAGES {
             let (net, listener, streams) = net().await;
+            assert_eq!(net.check_changes(), [""; 0]);
             damage(&mut net.shared.lock());
-            let found = net.check();
-            assert!(
-                found.iter().any(|found| found.contains(expected)),
-                "{expected:?} is missing in {found:?}"
-            );
+            for found in [net.check(), net.check_changes()] {
+                assert!(
+                    found.iter().any(|found| found.contains(expected)),
+                    "{expected:?} is missing in {found:?}"
+                );
+            }
             // What is damaged is not closed.
             std::mem::forget((net, listener, streams));
         }

@@ -121,11 +121,13 @@ pub struct Row {
     pub owned: bool,
 }
 
-/// Selects sockets by their ports. The default selects all.
+/// Selects sockets by their ports and family. The default selects all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ports {
     /// Only those with this port on this side.
     pub local: Option<u16>,
     /// Only those with this port on the other side.
     pub remote: Option<u16>,
+    /// Only those of IPv6, or only those of IPv4.
+    pub ipv6: Option<bool>,
 }

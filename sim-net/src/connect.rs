@@ -37,7 +37,7 @@ impl Inner {
         if self.listeners.contains_key(&at) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
-        self.census.listen(at.port(), true);
+        self.census.listen(at, true);
         self.listeners.insert(
             at,
             Listener {
@@ -54,7 +54,7 @@ impl Inner {
         let Some(listener) = self.listeners.remove(&at) else {
             return;
         };
-        self.census.listen(at.port(), false);
+        self.census.listen(at, false);
         self.retired.extend(listener.wakers);
         for id in listener.pending.into_iter().chain(listener.queue) {
             if let Some(connection) = self.connections.get_mut(&id) {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     config::{Path, WINDOW},
+    connections::Audited,
     faults::Forgotten,
     segment::{Kind, Segment},
 };
@@ -47,6 +48,10 @@ pub(crate) struct Connection {
     pub(crate) forgotten: Option<Forgotten>,
     /// Draws latencies and losses.
     pub(crate) random: Xoshiro256PlusPlus,
+    /// Whether it may have changed since the last check.
+    pub(crate) touched: bool,
+    /// What the last check found.
+    pub(crate) audited: Audited,
 }
 
 /// One end: a socket.
@@ -274,6 +279,8 @@ impl Connection {
             ways: paths.map(|path| Way::new(path, now, &mut random)),
             forgotten: None,
             random,
+            touched: false,
+            audited: Audited::default(),
         }
     }
 

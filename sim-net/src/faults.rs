@@ -51,8 +51,10 @@ impl SimNet {
     /// connections that exist, too. Segments that are under way arrive as they would have.
     pub fn set_path(&self, from: Host, to: Host, path: Path) {
         self.shared.with(|inner, _| {
-            for connection in inner.connections.values_mut() {
-                let connection = &mut **connection;
+            for id in inner.connections.ids() {
+                let Some(connection) = inner.connections.get_mut(&id) else {
+                    continue;
+                };
                 for side in [CLIENT, SERVER] {
                     let [here, there] = [side, other(side)].map(|end| connection.ends[end].local);
                     if here.ip() == from && there.ip() == to {
@@ -117,7 +119,7 @@ impl Inner {
                     server: connection.ends[SERVER].local,
                 })
             })
-            .map(|(id, _)| *id)
+            .map(|(id, _)| id)
             .collect()
     }
 }

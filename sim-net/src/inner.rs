@@ -13,10 +13,11 @@ use tokio::time::Instant;
 
 use crate::{
     config::{Host, Path, System},
+    connections::Connections,
     driver::{self, Driver, Need},
-    end::{CLIENT, Connection, Key, SERVER, Side, other},
+    end::{CLIENT, Key, SERVER, Side, other},
     listener::Listener,
-    ports::{Census, Taken},
+    ports::{Census, Socket, Taken},
     segment::Segment,
     trace::{Happened, Trace},
 };
@@ -50,10 +51,12 @@ pub(crate) enum What {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) seed: u64,
-    pub(crate) connections: BTreeMap<Id, Box<Connection>>,
+    pub(crate) connections: Connections,
     pub(crate) next_id: Id,
     pub(crate) listeners: BTreeMap<SocketAddr, Listener>,
     pub(crate) events: BTreeMap<Key, Event>,
+    /// Sockets that are neither connected nor closed. There are few, since they leave these states soon.
+    pub(crate) unsettled: BTreeSet<Socket>,
     next_event: u64,
     pub(crate) taken: Taken,
     pub(crate) census: Census,
@@ -84,10 +87,11 @@ impl Shared {
     pub(crate) fn new(seed: u64, path: Path) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Inner {
             seed,
-            connections: BTreeMap::new(),
+            connections: Connections::default(),
             next_id: 0,
             listeners: BTreeMap::new(),
             events: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
             next_event: 0,
             taken: Taken::default(),
             census: Census::default(),
@@ -206,10 +210,15 @@ impl Inner {
             self.events.remove(&timer);
         }
         self.census.change(end.local, remote, before, state);
-        if before == State::Closed {
-            self.taken.insert(end.local, remote, (id, side));
-        }
         let local = end.local;
+        if before == State::Closed {
+            self.taken.insert(local, remote, (id, side));
+        }
+        if matches!(state, State::Established | State::Closed) {
+            self.unsettled.remove(&(id, side));
+        } else {
+            self.unsettled.insert((id, side));
+        }
         self.trace(id, side, Happened::State(state), now);
         if state == State::Closed {
             self.wake(id, side);

@@ -45,6 +45,7 @@ mod bytes;
 mod check;
 mod config;
 mod connect;
+mod connections;
 mod driver;
 mod end;
 mod faults;

@@ -6,7 +6,7 @@ use tcp_table::State;
 
 use crate::{
     config::{Host, Local, Path, Ports, Row, System},
-    end::{CLIENT, SERVER},
+    end::{CLIENT, Connection, SERVER, Side},
     inner::{Inner, Shared},
     listener::SimListener,
     ports::{Counts, index},
@@ -73,6 +73,12 @@ impl SimNet {
         self.shared.with(|inner, _| inner.rows())
     }
 
+    /// As [`SimNet::rows`], without connected ones (ESTABLISHED). Costs no more with more of those.
+    #[must_use]
+    pub fn rows_but_established(&self) -> Vec<Row> {
+        self.shared.with(|inner, _| inner.rows_but_established())
+    }
+
     /// Sockets in each state, in the order of [`State::ALL`]. Costs no more with more sockets,
     /// unless both ports are given.
     #[must_use]
@@ -95,26 +101,27 @@ impl SimNet {
 
 impl Inner {
     pub(crate) fn rows(&self) -> Vec<Row> {
-        let listening = self.listeners.keys().map(|at| Row {
+        let connected = self.connections.iter();
+        let ends = connected
+            .flat_map(|(_, connection)| [CLIENT, SERVER].map(|side| row(connection, side)));
+        self.listening()
+            .chain(ends.filter(|row| row.state != State::Closed))
+            .collect()
+    }
+
+    fn rows_but_established(&self) -> Vec<Row> {
+        let ends = self.unsettled.iter();
+        let ends = ends.filter_map(|(id, side)| Some(row(self.connections.get(id)?, *side)));
+        self.listening().chain(ends).collect()
+    }
+
+    fn listening(&self) -> impl Iterator<Item = Row> {
+        self.listeners.keys().map(|at| Row {
             state: State::Listening,
             local: *at,
             remote: SocketAddr::new(at.ip(), 0),
             owned: true,
-        });
-        let connected = self.connections.values().flat_map(|connection| {
-            [CLIENT, SERVER].map(|side| {
-                let end = &connection.ends[side];
-                Row {
-                    state: end.state,
-                    local: end.local,
-                    remote: connection.remote(side),
-                    owned: end.owned(),
-                }
-            })
-        });
-        listening
-            .chain(connected.filter(|row| row.state != State::Closed))
-            .collect()
+        })
     }
 
     pub(crate) fn counts(&self, ports: Ports) -> Counts {
@@ -123,11 +130,22 @@ impl Inner {
             for row in self.rows() {
                 if ports.local.is_none_or(|port| row.local.port() == port)
                     && ports.remote.is_none_or(|port| row.remote.port() == port)
+                    && ports.ipv6.is_none_or(|ipv6| row.local.is_ipv6() == ipv6)
                 {
                     counts[index(row.state)] += 1;
                 }
             }
             counts
         })
+    }
+}
+
+fn row(connection: &Connection, side: Side) -> Row {
+    let end = &connection.ends[side];
+    Row {
+        state: end.state,
+        local: end.local,
+        remote: connection.remote(side),
+        owned: end.owned(),
     }
 }

@@ -24,14 +24,15 @@ pub(crate) struct Taken {
     /// After which port the search goes on, for each local address. Ports are used in turn, as
     /// systems do, so that one that was just released is used late.
     last: BTreeMap<IpAddr, u16>,
+    /// Sockets that are taken.
+    len: usize,
 }
 
 impl Taken {
     pub(crate) fn insert(&mut self, local: SocketAddr, remote: SocketAddr, socket: Socket) {
-        self.towards
-            .entry((local.ip(), remote))
-            .or_default()
-            .insert(local.port(), socket);
+        let ports = self.towards.entry((local.ip(), remote)).or_default();
+        let before = ports.insert(local.port(), socket);
+        self.len += usize::from(before.is_none());
     }
 
     /// Removes a socket, unless another has taken its place.
@@ -41,6 +42,7 @@ impl Taken {
             && ports.get(&local.port()) == Some(&socket)
         {
             ports.remove(&local.port());
+            self.len -= 1;
             if ports.is_empty() {
                 self.towards.remove(&key);
             }
@@ -52,6 +54,11 @@ impl Taken {
             .get(&(local.ip(), remote))
             .and_then(|ports| ports.get(&local.port()))
             .copied()
+    }
+
+    /// How many sockets there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.len
     }
 
     /// All sockets with their addresses.
@@ -88,7 +95,8 @@ impl Taken {
         let none = BTreeMap::new();
         let ports = self.towards.get(&(local.address, remote)).unwrap_or(&none);
         let all = local.ports.len();
-        let full = !local.ports.is_empty() && ports.range(local.ports.clone()).count() == all;
+        // Counting takes a while with thousands of sockets, and a range is rarely full.
+        let full = all > 0 && ports.len() >= all && ports.range(local.ports.clone()).count() == all;
         let free = if full {
             None
         } else {
@@ -105,12 +113,15 @@ impl Taken {
 /// Sockets in each state, in the order of [`State::ALL`].
 pub(crate) type Counts = [u32; State::ALL.len()];
 
+/// Counts of sockets by family: IPv4 first.
+type Families = [Counts; 2];
+
 /// Counts of sockets.
 #[derive(Debug, Default)]
 pub(crate) struct Census {
-    all: Counts,
-    local: BTreeMap<u16, Counts>,
-    remote: BTreeMap<u16, Counts>,
+    all: Families,
+    local: BTreeMap<u16, Families>,
+    remote: BTreeMap<u16, Families>,
     /// Sockets that were made.
     pub(crate) opened: u64,
     /// Sockets that are gone.
@@ -128,39 +139,46 @@ impl Census {
     ) {
         self.opened += u64::from(before == State::Closed);
         self.closed += u64::from(after == State::Closed);
-        change(&mut self.all, before, after);
-        change_at(&mut self.local, local.port(), before, after);
-        change_at(&mut self.remote, remote.port(), before, after);
+        self.count(local, remote.port(), before, after);
     }
 
     /// A program begins or ends listening.
-    pub(crate) fn listen(&mut self, port: u16, begins: bool) {
+    pub(crate) fn listen(&mut self, at: SocketAddr, begins: bool) {
         let (before, after) = if begins {
             (State::Closed, State::Listening)
         } else {
             (State::Listening, State::Closed)
         };
-        change(&mut self.all, before, after);
-        change_at(&mut self.local, port, before, after);
-        change_at(&mut self.remote, 0, before, after);
+        self.count(at, 0, before, after);
+    }
+
+    fn count(&mut self, local: SocketAddr, remote: u16, before: State, after: State) {
+        let family = usize::from(local.is_ipv6());
+        change(&mut self.all[family], before, after);
+        for (counts, port) in [(&mut self.local, local.port()), (&mut self.remote, remote)] {
+            let entry = counts.entry(port).or_default();
+            change(&mut entry[family], before, after);
+            if after == State::Closed && *entry == Families::default() {
+                counts.remove(&port);
+            }
+        }
     }
 
     /// Counts by at most one port; `None` if both are asked for.
     pub(crate) fn counts(&self, ports: Ports) -> Option<Counts> {
-        match (ports.local, ports.remote) {
-            (None, None) => Some(self.all),
-            (Some(port), None) => Some(self.local.get(&port).copied().unwrap_or_default()),
-            (None, Some(port)) => Some(self.remote.get(&port).copied().unwrap_or_default()),
-            (Some(_), Some(_)) => None,
-        }
-    }
-}
-
-fn change_at(counts: &mut BTreeMap<u16, Counts>, port: u16, before: State, after: State) {
-    let entry = counts.entry(port).or_default();
-    change(entry, before, after);
-    if after == State::Closed && *entry == Counts::default() {
-        counts.remove(&port);
+        let of =
+            |counts: &BTreeMap<u16, Families>, port| counts.get(&port).copied().unwrap_or_default();
+        let [ipv4, ipv6] = match (ports.local, ports.remote) {
+            (None, None) => self.all,
+            (Some(port), None) => of(&self.local, port),
+            (None, Some(port)) => of(&self.remote, port),
+            (Some(_), Some(_)) => return None,
+        };
+        Some(match ports.ipv6 {
+            Some(true) => ipv6,
+            Some(false) => ipv4,
+            None => std::array::from_fn(|state| ipv4[state] + ipv6[state]),
+        })
     }
 }
 

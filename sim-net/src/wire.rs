@@ -60,7 +60,7 @@ impl Inner {
             random,
             forgotten,
             ..
-        } = &mut **connection;
+        } = connection;
         let blocked = separated || *forgotten == Some(Forgotten::Vanish);
         let way = &mut ways[from];
         let loss = way.loss;

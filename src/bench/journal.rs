@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mock_server::Machine;
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::time::Instant;
@@ -76,7 +77,7 @@ fn sample_sockets(out: &mut String) -> Result<(), String> {
             uses.set(end, Use::Held);
         }
     }
-    let table = SocketTable::new(Arc::new(tcp_table::rows), [groups], uses);
+    let table = SocketTable::new(Machine::System, [groups], uses);
     /// Enough that single ones do not matter.
     const SAMPLES: u32 = 50;
     let began = Instant::now();

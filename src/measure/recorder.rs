@@ -1,8 +1,8 @@
 //! Takes events in from all devices and gives one [`Interval`] a second out.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -77,6 +77,33 @@ fn histogram() -> Histogram<u64> {
     Histogram::new(DIGITS).unwrap_or_else(|_| unreachable!("{DIGITS} digits are allowed"))
 }
 
+/// A metric's latencies of all shards, which have none of it afterwards.
+fn taken(shards: &mut [MutexGuard<'_, Shard>], metric: Metric) -> Option<Latency> {
+    let histograms = shards.iter_mut();
+    let histograms = histograms.map(|shard| &mut shard.histograms[metric as usize]);
+    let mut filled: Vec<_> = histograms.filter(|one| !one.is_empty()).collect();
+    let (first, others) = filled.split_first_mut()?;
+    for other in others {
+        // Both resize themselves, so adding cannot fail.
+        let _ = first.add(&**other);
+        other.reset();
+    }
+    let latency = Latency::of(first);
+    first.reset();
+    latency
+}
+
+/// How many shards serve the threads of this runtime: one is enough for one thread.
+fn shards() -> usize {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    if matches!(flavor, Ok(RuntimeFlavor::CurrentThread)) {
+        1
+    } else {
+        SHARDS
+    }
+}
+
 /// The recorder of a run.
 pub struct Recorder {
     start: Instant,
@@ -124,7 +151,7 @@ impl Recorder {
         census[State::Off as usize].store(devices.len() as i64, Ordering::Relaxed);
         Self {
             start: Instant::now(),
-            shards: (0..SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
+            shards: (0..shards()).map(|_| Mutex::new(Shard::new())).collect(),
             census,
             second_pings: AtomicI64::new(0),
             acting: AtomicI64::new(0),
@@ -215,20 +242,18 @@ impl Recorder {
     /// Ends an interval. `gauges` come from elsewhere; the fleet's own are added.
     pub fn interval(&self, phase: &str, mut gauges: Gauges) -> Interval {
         let mut counts = [0_u64; Counter::ALL.len()];
-        let mut merged: Vec<Histogram<u64>> = Metric::ALL.iter().map(|_| histogram()).collect();
-        for shard in &self.shards {
-            let mut shard = lock(shard);
+        let mut shards: Vec<_> = self.shards.iter().map(lock).collect();
+        for shard in &mut shards {
             for (sum, count) in counts.iter_mut().zip(&mut shard.counts) {
                 *sum += std::mem::take(count);
             }
-            for (sum, histogram) in merged.iter_mut().zip(&mut shard.histograms) {
-                if !histogram.is_empty() {
-                    // Both resize themselves, so adding cannot fail.
-                    let _ = sum.add(&*histogram);
-                    histogram.reset();
-                }
-            }
         }
+        let latencies = Metric::ALL.iter().filter_map(|metric| {
+            let latency = taken(&mut shards, *metric)?;
+            Some((metric.as_str().to_owned(), latency))
+        });
+        let latencies = latencies.collect();
+        drop(shards);
         for state in State::ALL {
             gauges.insert(
                 format!("devices.{}", state.as_str()),
@@ -246,12 +271,6 @@ impl Recorder {
             .iter()
             .zip(counts)
             .filter(|(_, count)| *count > 0);
-        let latencies = Metric::ALL
-            .iter()
-            .zip(&merged)
-            .filter_map(|(metric, histogram)| {
-                Some((metric.as_str().to_owned(), Latency::of(histogram)?))
-            });
         // JSON has no infinity, and a line that cannot be read costs the whole run.
         gauges.retain(|_, value| value.is_finite());
         for value in gauges.values_mut() {
@@ -264,7 +283,7 @@ impl Recorder {
             counts: counts
                 .map(|(counter, count)| (counter.as_str().to_owned(), count))
                 .collect(),
-            latencies: latencies.collect(),
+            latencies,
             gauges,
             ledger,
         }
@@ -429,7 +448,7 @@ impl Record for Recorder {
         if self.census(device, &event) {
             return;
         }
-        let mut shard = lock(&self.shards[device as usize % SHARDS]);
+        let mut shard = lock(&self.shards[device as usize % self.shards.len()]);
         match event {
             Event::State { .. } | Event::SecondPing { .. } | Event::Acting { .. } => {}
             Event::Begun(begun) => {

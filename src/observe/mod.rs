@@ -11,6 +11,6 @@ mod stranded;
 
 pub use format::{FormatError, History, SERVER_GAUGES, Scope, Together, history, parse, together};
 pub use process::{HarnessProbe, cpu_time, descriptors, resident_bytes};
-pub use sockets::{Group, SocketGroups, SocketRows, SocketTable};
+pub use sockets::{Group, SocketGroups, SocketTable};
 pub use source::{Open, SourceReport, Sources};
 pub use stranded::{Basis, Census, Estimate, Estimator};

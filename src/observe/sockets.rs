@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use mock_server::Machine;
 use tcp_table::{Query, Row, State};
 
 use super::super::measure::Gauges;
@@ -51,23 +52,20 @@ pub struct SocketGroups {
 /// devices, nothing hangs on them, and the kernel takes more than a microsecond for each.
 const SERVER_ESTABLISHED: u64 = 10;
 
-/// Gives the sockets of a machine that a query asks for; `None` where they cannot be read.
-pub type SocketRows = Arc<dyn Fn(Query) -> Option<Vec<Row>> + Send + Sync>;
-
 /// Reads socket tables.
 pub struct SocketTable {
-    rows: SocketRows,
+    machine: Machine,
     servers: Vec<SocketGroups>,
     uses: Arc<PortUses>,
     samples: AtomicU64,
 }
 
 impl SocketTable {
-    /// A reader of those groups, one entry for each server and family of addresses; their counts are
+    /// A reader of those groups on that machine, one entry for each server and family of addresses; their counts are
     /// added up. `uses` says what the devices' connections are used for.
     #[must_use]
     pub fn new(
-        rows: SocketRows,
+        machine: Machine,
         servers: impl IntoIterator<Item = SocketGroups>,
         uses: Arc<PortUses>,
     ) -> Self {
@@ -81,7 +79,7 @@ impl SocketTable {
             }
         }
         Self {
-            rows,
+            machine,
             servers: distinct,
             uses,
             samples: AtomicU64::new(0),
@@ -101,27 +99,25 @@ impl SocketTable {
         let with_server = number.is_multiple_of(SERVER_ESTABLISHED);
         let mut devices: Option<Vec<Row>> = None;
         for server in &self.servers {
-            let read = |local_port, remote_port, established| {
-                (self.rows)(Query {
-                    ipv6: server.ipv6,
-                    local_port,
-                    remote_port,
-                    established,
-                })
+            let query = |local_port, remote_port, established| Query {
+                ipv6: server.ipv6,
+                local_port,
+                remote_port,
+                established,
             };
             let target = Some(server.target);
-            if let Some(rows) = read(None, target, false) {
+            if let Some(rows) = self.machine.rows(query(None, target, false)) {
                 devices.get_or_insert_default().extend(rows);
             }
             if server.server_is_local
-                && let Some(rows) = read(target, None, with_server)
+                && let Some(counts) = self.machine.counts(query(target, None, with_server))
             {
-                add(&mut gauges, Group::Server, &count(&rows), with_server);
+                add(&mut gauges, Group::Server, &counts.all(), with_server);
             }
             if server.back_end.is_some()
-                && let Some(rows) = read(None, server.back_end, true)
+                && let Some(counts) = self.machine.counts(query(None, server.back_end, true))
             {
-                add(&mut gauges, Group::Outgoing, &count(&rows), true);
+                add(&mut gauges, Group::Outgoing, &counts.all(), true);
             }
         }
         if let Some(rows) = devices {
@@ -167,14 +163,6 @@ impl SocketTable {
 
 type Counts = [u32; State::ALL.len()];
 
-fn count(rows: &[Row]) -> Counts {
-    let mut counts = [0; State::ALL.len()];
-    for row in rows {
-        counts[row.state as usize] += 1;
-    }
-    counts
-}
-
 /// `complete`: connected sockets were looked at.
 fn add(gauges: &mut Gauges, group: Group, counts: &Counts, complete: bool) {
     let mut ports = 0.0;
@@ -212,7 +200,7 @@ mod tests {
             ipv6: false,
         };
         let uses = Arc::new(PortUses::default());
-        let table = SocketTable::new(Arc::new(tcp_table::rows), [groups], Arc::clone(&uses));
+        let table = SocketTable::new(Machine::System, [groups], Arc::clone(&uses));
         let clients: Vec<_> = (0..3)
             .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
             .collect();

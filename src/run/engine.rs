@@ -134,7 +134,8 @@ impl Simulation {
                 row.state.netstat()
             )
         });
-        self.invariants.at_end(left.collect());
+        self.invariants
+            .at_end(left.chain(self.net.check()).collect());
     }
 }
 
@@ -424,7 +425,7 @@ impl Engine {
         self.look_at_policy(gauges.get("server.worker_started").copied());
         let interval = self.recorder.interval(&self.phase, gauges);
         if let Some(simulation) = &self.simulation {
-            let contradictions = simulation.net.check();
+            let contradictions = simulation.net.check_changes();
             simulation
                 .invariants
                 .second(&interval.ledger, contradictions);

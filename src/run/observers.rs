@@ -69,7 +69,7 @@ impl Observers {
         };
         let census = Arc::clone(recorder);
         Self {
-            sockets: Arc::new(SocketTable::new(world.sockets(), groups, servers.uses())),
+            sockets: Arc::new(SocketTable::new(world.machine(), groups, servers.uses())),
             sources: Sources::start(
                 &sources,
                 &scope,

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::carriers::{MakeTransport, Parts};
 use super::mock::{MockError, RunningMock};
 use crate::measure::Gauges;
-use crate::observe::{HarnessProbe, SocketRows, descriptors};
+use crate::observe::{HarnessProbe, descriptors};
 use crate::transport::{
     Lean, LeanFactory, Limits, Network, Reqwest, ReqwestFactory, SimulatedNetwork,
 };
@@ -33,8 +33,8 @@ pub(super) trait World: Send + Sync + 'static {
         config: &MockConfig,
     ) -> impl Future<Output = Result<RunningMock, MockError>> + Send;
 
-    /// The sockets of the machine that the run is on.
-    fn sockets(&self) -> SocketRows;
+    /// The machine that the run is on.
+    fn machine(&self) -> Machine;
 
     /// What the run reads of its own process.
     fn probe(&self) -> Probe;
@@ -142,8 +142,8 @@ impl<F: OverSystem> World for System<F> {
         RunningMock::start(config).await
     }
 
-    fn sockets(&self) -> SocketRows {
-        Arc::new(tcp_table::rows)
+    fn machine(&self) -> Machine {
+        Machine::System
     }
 
     fn probe(&self) -> Probe {
@@ -204,9 +204,8 @@ impl World for Simulated {
         RunningMock::simulated(config, self.net.clone()).await
     }
 
-    fn sockets(&self) -> SocketRows {
-        let machine = Machine::Simulated(self.net.clone());
-        Arc::new(move |query| machine.rows(query))
+    fn machine(&self) -> Machine {
+        Machine::Simulated(self.net.clone())
     }
 
     fn probe(&self) -> Probe {

@@ -71,8 +71,53 @@ pub struct LocalEnd {
     pub port: u16,
 }
 
+/// Ports that are counted together, so that looking for open connections passes over ports without one. A count
+/// of so many fits into a byte.
+const BLOCK: usize = 64;
+
 /// The uses of all ports of one source address.
-type Table = Box<[AtomicU8]>;
+struct Table {
+    uses: Box<[AtomicU8]>,
+    /// How many connections of each block of ports are open.
+    open: Box<[AtomicU8]>,
+}
+
+impl Table {
+    fn new() -> Self {
+        let zeros = |count: usize| (0..count).map(|_| AtomicU8::new(0)).collect();
+        let ports = usize::from(u16::MAX) + 1;
+        Self {
+            uses: zeros(ports),
+            open: zeros(ports / BLOCK),
+        }
+    }
+
+    fn get(&self, port: u16) -> Use {
+        Use::ALL[usize::from(self.uses[usize::from(port)].load(Ordering::Relaxed))]
+    }
+
+    fn set(&self, port: u16, what: Use) {
+        let port = usize::from(port);
+        let before = self.uses[port].swap(what as u8, Ordering::Relaxed);
+        let open = &self.open[port / BLOCK];
+        match (Use::ALL[usize::from(before)].is_open(), what.is_open()) {
+            (false, true) => open.fetch_add(1, Ordering::Relaxed),
+            (true, false) => open.fetch_sub(1, Ordering::Relaxed),
+            _ => return,
+        };
+    }
+
+    /// The open connections, lowest port first.
+    fn open(&self) -> impl Iterator<Item = (u16, Use)> + '_ {
+        let blocks = (0..=u16::MAX).step_by(BLOCK).zip(self.open.iter());
+        let blocks = blocks.filter(|(_, open)| open.load(Ordering::Relaxed) > 0);
+        let ports = blocks.flat_map(|(first, _)| first..=first + (BLOCK as u16 - 1));
+        ports.filter_map(|port| {
+            let what = self.get(port);
+            what.is_open().then_some((port, what))
+        })
+    }
+}
 
 /// One entry for each port of each source address. Two connections of one end towards different
 /// servers share an entry, which the transports avoid as long as ports suffice.
@@ -123,10 +168,8 @@ impl PortUses {
     #[must_use]
     pub fn get(&self, end: LocalEnd) -> Use {
         let table = self.tables.get(usize::from(end.source));
-        let number = table.and_then(OnceLock::get).map_or(0, |table| {
-            table[usize::from(end.port)].load(Ordering::Relaxed)
-        });
-        Use::ALL[usize::from(number)]
+        let table = table.and_then(OnceLock::get);
+        table.map_or(Use::Connecting, |table| table.get(end.port))
     }
 
     /// Says so.
@@ -135,11 +178,7 @@ impl PortUses {
             return;
         }
         if let Some(table) = self.tables.get(usize::from(end.source)) {
-            let table = table.get_or_init(|| {
-                let ports = 0..=u16::MAX;
-                ports.map(|_| AtomicU8::new(0)).collect()
-            });
-            table[usize::from(end.port)].store(what as u8, Ordering::Relaxed);
+            table.get_or_init(Table::new).set(end.port, what);
         }
     }
 
@@ -148,11 +187,8 @@ impl PortUses {
         let tables = (0..=u16::MAX).zip(self.tables.iter());
         let made = tables.filter_map(|(source, table)| Some((source, table.get()?)));
         made.flat_map(|(source, table)| {
-            let ports = (0..=u16::MAX).zip(table.iter());
-            ports.filter_map(move |(port, number)| {
-                let what = Use::ALL[usize::from(number.load(Ordering::Relaxed))];
-                what.is_open().then_some((LocalEnd { source, port }, what))
-            })
+            let open = table.open();
+            open.map(move |(port, what)| (LocalEnd { source, port }, what))
         })
     }
 }
@@ -171,6 +207,16 @@ mod tests {
             assert_eq!(uses.get(at(u16::MAX)), what);
         }
         assert_eq!(uses.get(at(4711)), Use::Connecting);
+        assert_eq!(uses.open().count(), 0, "the last one is closed");
+        for what in Use::ALL.into_iter().rev() {
+            [1, BLOCK as u16, u16::MAX].map(|port| uses.set(at(port), what));
+            let open: Vec<_> = uses.open().map(|(end, what)| (end.port, what)).collect();
+            if what.is_open() {
+                assert_eq!(open, [1, BLOCK as u16, u16::MAX].map(|port| (port, what)));
+            } else {
+                assert_eq!(open, []);
+            }
+        }
         assert_eq!(uses.end("192.0.2.1:4711".parse().unwrap()), Some(at(4711)));
     }
 

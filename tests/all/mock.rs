@@ -436,7 +436,7 @@ async fn r11_a_recycle_releases_what_abandoned_pings_left() {
     .await;
     let addresses = mock.addresses();
     let sockets = SocketTable::new(
-        std::sync::Arc::new(tcp_table::rows),
+        mock_server::Machine::System,
         [SocketGroups {
             target: addresses.listen.port(),
             server_is_local: true,

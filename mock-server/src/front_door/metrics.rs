@@ -2,9 +2,11 @@
 //! (server-observability.md, section 1), including the odd ones: Active Requests is a counter
 //! there though it falls.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use prometheus::{Encoder as _, Opts, Registry, TextEncoder};
+use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{Encoder as _, TextEncoder};
 use tcp_table::State;
 
 use super::server::Server;
@@ -28,53 +30,77 @@ use Kind::{Counter, Gauge};
 /// One series: its labels and its value.
 type Series<'a> = (Vec<(&'a str, String)>, f64);
 
-/// The metrics of one scrape.
+/// Every metric has this help.
+const HELP: &str = "see windows_exporter's collector of that name";
+
+/// The metrics of one scrape, by name. They are made anew for each, as their series come and go with the workers,
+/// so a registry would only cost time.
+#[derive(Default)]
 struct Page {
-    registry: Registry,
-    outcome: prometheus::Result<()>,
+    families: BTreeMap<String, MetricFamily>,
 }
 
 impl Page {
-    /// Adds a metric; one without series is left out, as windows_exporter does.
+    /// Adds a metric. The encoder refuses one without series, so that is left out, as windows_exporter does.
     fn add<'a>(&mut self, kind: Kind, name: &str, series: impl IntoIterator<Item = Series<'a>>) {
-        let series: Vec<Series<'a>> = series.into_iter().collect();
-        if self.outcome.is_ok() {
-            self.outcome = self.register(kind, name, &series);
+        let series = series.into_iter();
+        let mut metrics: Vec<Metric> = series.map(|series| metric(kind, series)).collect();
+        if metrics.is_empty() {
+            return;
         }
+        metrics.sort_by(|a, b| values(a).cmp(values(b)));
+        // Workers that are starting have no process id yet, and would be told apart by nothing.
+        metrics.dedup_by(|a, b| a.get_label() == b.get_label());
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(HELP.to_owned());
+        family.set_field_type(match kind {
+            Counter => MetricType::COUNTER,
+            Gauge => MetricType::GAUGE,
+        });
+        family.set_metric(metrics);
+        self.families.insert(name.to_owned(), family);
     }
 
-    fn register(&self, kind: Kind, name: &str, series: &[Series<'_>]) -> prometheus::Result<()> {
-        let Some((labels, _)) = series.first() else {
-            return Ok(());
-        };
-        let names: Vec<&str> = labels.iter().map(|(name, _)| *name).collect();
-        let options = Opts::new(name, "see windows_exporter's collector of that name");
-        let values = |labels: &[(&str, String)]| -> Vec<String> {
-            labels.iter().map(|(_, value)| value.clone()).collect()
-        };
-        match kind {
-            Counter => {
-                let metric = prometheus::CounterVec::new(options, &names)?;
-                for (labels, value) in series {
-                    let one = metric.get_metric_with_label_values(&values(labels))?;
-                    one.inc_by(*value);
-                }
-                self.registry.register(Box::new(metric))
-            }
-            Gauge => {
-                let metric = prometheus::GaugeVec::new(options, &names)?;
-                for (labels, value) in series {
-                    let one = metric.get_metric_with_label_values(&values(labels))?;
-                    one.set(*value);
-                }
-                self.registry.register(Box::new(metric))
-            }
-        }
+    fn text(self) -> prometheus::Result<String> {
+        let families: Vec<MetricFamily> = self.families.into_values().collect();
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families, &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     fn single(&mut self, kind: Kind, name: &str, value: f64) {
         self.add(kind, name, [(Vec::new(), value)]);
     }
+}
+
+fn metric(kind: Kind, (mut labels, value): Series<'_>) -> Metric {
+    labels.sort_unstable_by_key(|(name, _)| *name);
+    let pairs = labels.into_iter().map(|(name, value)| {
+        let mut pair = LabelPair::default();
+        pair.set_name(name.to_owned());
+        pair.set_value(value);
+        pair
+    });
+    let mut metric = Metric::from_label(pairs.collect());
+    match kind {
+        Counter => {
+            let mut counter = proto::Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        }
+        Gauge => {
+            let mut gauge = proto::Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+    }
+    metric
+}
+
+/// The order of series is that of their labels' values.
+fn values(metric: &Metric) -> impl Iterator<Item = &str> {
+    metric.get_label().iter().map(LabelPair::value)
 }
 
 fn label(name: &str, value: impl Display) -> (&str, String) {
@@ -83,10 +109,7 @@ fn label(name: &str, value: impl Display) -> (&str, String) {
 
 pub(super) fn render(server: &Server) -> prometheus::Result<String> {
     let truth = server.truth();
-    let mut page = Page {
-        registry: Registry::new(),
-        outcome: Ok(()),
-    };
+    let mut page = Page::default();
     pool(&mut page, server, &truth);
     queue_and_site(&mut page, server, &truth);
     workers(&mut page, server, &truth.workers);
@@ -98,11 +121,7 @@ pub(super) fn render(server: &Server) -> prometheus::Result<String> {
     page.add(Gauge, "windows_exporter_collector_success", collectors);
     // Not a metric of windows_exporter: every output says by which clock the pool lives.
     page.single(Gauge, "mock_time_scale", server.host.clock.scale());
-    page.outcome?;
-
-    let mut text = Vec::new();
-    TextEncoder::new().encode(&page.registry.gather(), &mut text)?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
+    page.text()
 }
 
 /// `\APP_POOL_WAS`.
@@ -398,15 +417,9 @@ mod tests {
             },
             ..WorkerTruth::default()
         };
-        let mut page = Page {
-            registry: Registry::new(),
-            outcome: Ok(()),
-        };
+        let mut page = Page::default();
         clr(&mut page, &[worker(4712, 0.025), worker(9120, 1.0)]);
-        let mut text = Vec::new();
-        let families = page.registry.gather();
-        TextEncoder::new().encode(&families, &mut text).unwrap();
-        let text = String::from_utf8(text).unwrap();
+        let text = page.text().unwrap();
         let name = "windows_netframework_clrmemory_gc_time_percent";
         let series: Vec<&str> = text.lines().filter(|line| line.starts_with(name)).collect();
         assert_eq!(
@@ -416,5 +429,41 @@ mod tests {
                 format!("{name}{{process=\"w3wp\",process_id=\"9120\"}} 100"),
             ]
         );
+    }
+
+    #[test]
+    fn text_is_the_one_that_a_registry_gives() {
+        let series = [("b", "2", 1.5), ("a", "10", 2.0), ("a", "9", 3.0)];
+        let registry = prometheus::Registry::new();
+        let gauge =
+            prometheus::GaugeVec::new(prometheus::Opts::new("zoo_state", HELP), &["state", "app"]);
+        let gauge = gauge.unwrap();
+        for (state, app, value) in series {
+            gauge.with_label_values(&[state, app]).set(value);
+        }
+        let counter = prometheus::Counter::new("animals_total", HELP).unwrap();
+        counter.inc_by(7.0);
+        registry.register(Box::new(gauge)).unwrap();
+        registry.register(Box::new(counter)).unwrap();
+        let mut expected = Vec::new();
+        let encoder = TextEncoder::new();
+        encoder.encode(&registry.gather(), &mut expected).unwrap();
+
+        let mut page = Page::default();
+        let labelled = series
+            .map(|(state, app, value)| (vec![label("state", state), label("app", app)], value));
+        page.add(Gauge, "zoo_state", labelled);
+        page.single(Counter, "animals_total", 7.0);
+        page.add(Gauge, "nothing", []);
+        assert_eq!(page.text().unwrap(), String::from_utf8(expected).unwrap());
+    }
+
+    #[test]
+    fn workers_without_a_process_id_are_one_series() {
+        let mut page = Page::default();
+        clr(&mut page, &[WorkerTruth::default(), WorkerTruth::default()]);
+        let text = page.text().unwrap();
+        let percent = |line: &&str| line.starts_with("windows_netframework_clrmemory_gc_time");
+        assert_eq!(text.lines().filter(percent).count(), 1, "{text}");
     }
 }

@@ -441,6 +441,10 @@ impl Host {
     fn advance_clock(&self, by: std::time::Duration) {
         self.clock.advance(by);
         lock(&self.store).advance_clock(by);
+        // What was to come later may be due now.
+        for server in self.servers() {
+            server.pool.needs_attention();
+        }
     }
 
     /// Puts a mail into inboxes, or says why that cannot be done.

@@ -386,13 +386,19 @@ impl Server {
         was::dispatch(target, app, request, note, was_reset).await
     }
 
-    /// Requests whose client has long been gone go to the HTTPERR log.
-    pub(super) fn log_dropped(&self) {
+    /// Requests whose client has long been gone go to the HTTPERR log. Returns how long it takes until the next
+    /// may have to.
+    pub(super) fn log_dropped(&self) -> Duration {
+        let limit = self.host.config.dropped_after;
+        let mut next = limit;
         for worker in self.pool.workers() {
-            for note in worker.dropped(self.host.config.dropped_after) {
+            for note in worker.dropped(limit) {
                 self.records.dropped(&note);
             }
+            let oldest = worker.gone_since();
+            next = next.min(oldest.map_or(limit, |since| limit.saturating_sub(since.elapsed())));
         }
+        next
     }
 
     /// The sockets of this server.

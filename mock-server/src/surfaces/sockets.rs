@@ -106,32 +106,39 @@ impl Scanner {
     /// How many sockets are in each state, IPv4 and IPv6 apart. Whose they are costs most of a scan,
     /// and does not matter here.
     pub(crate) fn states(&self) -> BTreeMap<(bool, State), u64> {
-        let mut counts = BTreeMap::new();
-        for socket in self.found() {
-            let key = (socket.local.is_ipv4(), socket.state);
-            *counts.entry(key).or_default() += 1;
+        let mut sums = BTreeMap::new();
+        for query in self.queries() {
+            let counts = self.machine.counts(query).unwrap_or_default();
+            for (is_ipv4, counts) in [(true, counts.ipv4), (false, counts.ipv6)] {
+                for (state, count) in State::ALL.into_iter().zip(counts) {
+                    if count > 0 {
+                        *sums.entry((is_ipv4, state)).or_default() += u64::from(count);
+                    }
+                }
+            }
         }
-        counts
+        sums
     }
 
     fn found(&self) -> Vec<Row> {
+        let queries = self.queries();
+        let rows = queries.flat_map(|query| self.machine.rows(query).unwrap_or_default());
+        rows.collect()
+    }
+
+    fn queries(&self) -> impl Iterator<Item = Query> {
         let served = self.scope.client_ports.iter();
         let served = served.map(|port| (Some(*port), None));
         let back_end = Some(self.scope.back_end_port);
         let ports = served.chain([(back_end, None), (None, back_end)]);
-        let mut found = Vec::new();
-        for (local_port, remote_port) in ports {
-            for ipv6 in [false, true] {
-                let query = Query {
-                    ipv6,
-                    local_port,
-                    remote_port,
-                    established: true,
-                };
-                found.extend(self.machine.rows(query).unwrap_or_default());
-            }
-        }
-        found
+        ports.flat_map(|(local_port, remote_port)| {
+            [false, true].map(|ipv6| Query {
+                ipv6,
+                local_port,
+                remote_port,
+                established: true,
+            })
+        })
     }
 
     fn find_owners(&mut self, found: &[Row], workers: &[u32]) {

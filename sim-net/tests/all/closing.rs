@@ -326,15 +326,21 @@ async fn counts_follow_the_states_by_port() {
     let both = Ports {
         local: Some(client.local_addr().expect("has one").port()),
         remote: Some(443),
+        ..Ports::default()
+    };
+    let ipv6 = |ipv6: bool| Ports {
+        ipv6: Some(ipv6),
+        ..local
     };
     let other = Ports {
         local: Some(444),
         ..Ports::default()
     };
     assert_eq!(count(Ports::default(), Established), 2);
-    for ports in [local, remote, both] {
+    for ports in [local, remote, both, ipv6(false)] {
         assert_eq!(count(ports, Established), 1);
     }
+    assert_eq!(net.counts(ipv6(true)), [0; State::ALL.len()]);
     assert_eq!(net.counts(other), [0; State::ALL.len()]);
     drop(client);
     pass(2 * LATENCY).await;

@@ -70,6 +70,10 @@ pub(crate) async fn pass(time: Duration) {
 /// Nothing in the network contradicts itself.
 pub(crate) fn clean(net: &SimNet) {
     assert_eq!(net.check(), [""; 0]);
+    assert_eq!(net.check_changes(), [""; 0]);
+    let mut rows = net.rows();
+    rows.retain(|row| row.state != State::Established);
+    assert_eq!(net.rows_but_established(), rows);
 }
 
 /// Kind of an error.

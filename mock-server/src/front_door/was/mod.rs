@@ -110,7 +110,7 @@ pub(super) struct Pool {
     crashes: Mutex<Vec<Duration>>,
     /// Pool time of the last request, for idleTimeout.
     last_request: Mutex<Duration>,
-    /// The policy has something to look at before its next tick.
+    /// The policy has something to look at before what it waits for.
     attention: Notify,
 }
 
@@ -258,6 +258,12 @@ impl Pool {
     /// Tells everybody who waits that the set of serving workers has changed.
     fn serving_changed(&self) {
         self.serving.send_modify(|change| *change += 1);
+        self.needs_attention();
+    }
+
+    /// The policy looks at the pool now: something has changed that may make a recycle due, or due sooner.
+    pub(super) fn needs_attention(&self) {
+        self.attention.notify_one();
     }
 
     /// Sends a message to every worker that lives.
@@ -403,6 +409,7 @@ pub(super) async fn stop(server: &Arc<Server>, state: PoolState) {
 pub(super) async fn resume(server: &Arc<Server>) {
     lock(&server.pool.crashes).clear();
     server.pool.state.send_replace(PoolState::Running);
+    server.pool.needs_attention();
     if server.pool.running().is_empty() {
         start(server).await;
     }

@@ -16,11 +16,15 @@ use crate::front_door::server::Server;
 use crate::link::ToWorker;
 use crate::lock;
 
-/// How often the policy is looked at. Far below a second, so that a policy of compressed weeks is
-/// kept to the second.
+/// Longest time between two looks at the policy. Whatever is due later, and each change that is announced, ends
+/// the wait; this bounds how long any other change goes unnoticed. Memory is read as often, which is finer than
+/// any memory limit needs.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Time between two looks while something is due that cannot be done yet, such as the end of a worker that has
+/// been idle for long and has a request now.
 const TICK: Duration = Duration::from_millis(50);
-/// How often memory is read: once a second is finer than any memory limit needs.
-const MEMORY_TICKS: u32 = 20;
+/// tokio's timers count milliseconds.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// After a recycle that failed the reason for it still holds; a worker that cannot start is not
 /// tried at every look.
@@ -33,15 +37,29 @@ pub(in crate::front_door) async fn keep(server: Arc<Server>) {
         is_scheduled: false,
         under_way: None,
         not_before: Instant::now(),
-        ticks: 0,
+        memory_due: Instant::now(),
     };
     loop {
+        let wait = watch.look(&server);
         tokio::select! {
             biased;
-            () = tokio::time::sleep(TICK) => {}
+            succeeded = ended(&mut watch.under_way) => {
+                watch.under_way = None;
+                if !succeeded {
+                    watch.not_before = Instant::now() + PAUSE_AFTER_FAILURE;
+                }
+            }
             () = server.pool.attention.notified() => {}
+            () = tokio::time::sleep(wait) => {}
         }
-        watch.tick(&server).await;
+    }
+}
+
+/// Waits for the end of a recycle; for ever if there is none.
+async fn ended(recycle: &mut Option<JoinHandle<bool>>) -> bool {
+    match recycle {
+        Some(recycle) => recycle.await.unwrap_or(false),
+        None => std::future::pending().await,
     }
 }
 
@@ -63,29 +81,49 @@ struct Watch {
     /// policy has other things to look at meanwhile.
     under_way: Option<JoinHandle<bool>>,
     not_before: Instant,
-    ticks: u32,
+    /// When memory is read next.
+    memory_due: Instant,
 }
 
 impl Watch {
-    async fn tick(&mut self, server: &Arc<Server>) {
-        self.ticks = self.ticks.wrapping_add(1);
-        server.log_dropped();
+    /// Does what is due; returns how long nothing else will be.
+    fn look(&mut self, server: &Arc<Server>) -> Duration {
+        let mut wait = LONGEST_WAIT.min(server.log_dropped());
         let settings = server.pool.settings();
         self.is_scheduled |= self.schedule_comes(server, &settings);
         if server.pool.state() != PoolState::Running {
             // Nothing is there to be recycled.
             self.is_scheduled = false;
-            return;
+            return wait.max(SHORTEST_WAIT);
         }
-        if let Some(recycle) = self.under_way.take_if(|recycle| recycle.is_finished())
-            && !recycle.await.unwrap_or(false)
-        {
-            self.not_before = Instant::now() + PAUSE_AFTER_FAILURE;
-        }
-        if self.under_way.is_none() && Instant::now() >= self.not_before {
+        let now = Instant::now();
+        if self.under_way.is_none() && now >= self.not_before {
             self.under_way = self.begin(server, &settings);
         }
-        end_idle(server, &settings);
+        wait = wait.min(end_idle(server, &settings));
+        // While a recycle is under way its end is waited for.
+        if self.under_way.is_none() {
+            let due = self.next_recycle(server, &settings);
+            wait = wait.min(due.max(self.not_before.saturating_duration_since(now)));
+        }
+        wait.max(SHORTEST_WAIT)
+    }
+
+    /// How long it takes until the schedule or a worker's age asks for a recycle.
+    fn next_recycle(&self, server: &Server, settings: &PoolSettings) -> Duration {
+        let clock = &server.host.clock;
+        let schedule = next_due(&settings.recycling.schedule, &self.schedule_from);
+        let schedule = schedule.map(|due| {
+            let left = self.schedule_from.duration_until(&due);
+            Duration::try_from(left).unwrap_or_default()
+        });
+        let workers = server.pool.running().into_iter();
+        let ages = workers.filter_map(|worker| {
+            let (age, limit) = age(server, settings, &worker)?;
+            Some(limit.saturating_sub(age))
+        });
+        let next = schedule.into_iter().chain(ages).min();
+        next.map_or(LONGEST_WAIT, |next| clock.really(next))
     }
 
     /// Begins the recycle that is due, if one is.
@@ -96,7 +134,11 @@ impl Watch {
                 told(&server, recycle_all(&server, RecycleReason::Schedule).await)
             }));
         }
-        let reads_memory = self.ticks.is_multiple_of(MEMORY_TICKS);
+        let now = Instant::now();
+        let reads_memory = now >= self.memory_due;
+        if reads_memory {
+            self.memory_due = now + LONGEST_WAIT;
+        }
         let due: Vec<_> = server
             .pool
             .running()
@@ -143,18 +185,9 @@ fn reason(
 ) -> Option<RecycleReason> {
     let recycling = &settings.recycling;
     let is_on = |limit: u64| limit > 0;
-    // The first worker of a server with a shift counts from that much later.
-    let shift = if worker.generation <= u64::from(settings.process_model.max_processes.max(1)) {
-        server.shift()
-    } else {
-        Duration::ZERO
-    };
-    let age = server
-        .host
-        .clock
-        .elapsed()
-        .saturating_sub(worker.started_pool);
-    if !recycling.time.is_zero() && age >= recycling.time + shift {
+    if let Some((age, limit)) = age(server, settings, worker)
+        && age >= limit
+    {
         return Some(RecycleReason::Time);
     }
     if is_on(recycling.requests) && worker.requests.load(Ordering::Relaxed) >= recycling.requests {
@@ -171,21 +204,43 @@ fn reason(
         .then_some(RecycleReason::PrivateMemory)
 }
 
-/// `idleTimeout`: a worker without work ends, unless the pool is to run always.
-fn end_idle(server: &Arc<Server>, settings: &PoolSettings) {
+/// A worker's age and the one at which it is recycled, in pool time. `None` if the pool's workers are not recycled
+/// for their age.
+fn age(server: &Server, settings: &PoolSettings, worker: &Handle) -> Option<(Duration, Duration)> {
+    let limit = settings.recycling.time;
+    // The first worker of a server with a shift counts from that much later.
+    let shift = if worker.generation <= u64::from(settings.process_model.max_processes.max(1)) {
+        server.shift()
+    } else {
+        Duration::ZERO
+    };
+    let elapsed = server.host.clock.elapsed();
+    let age = elapsed.saturating_sub(worker.started_pool);
+    (!limit.is_zero()).then(|| (age, limit.saturating_add(shift)))
+}
+
+/// `idleTimeout`: a worker without work ends, unless the pool is to run always. Returns how long it takes until
+/// one may have been idle for long enough.
+fn end_idle(server: &Arc<Server>, settings: &PoolSettings) -> Duration {
     let limit = settings.process_model.idle_timeout;
+    let mut next = LONGEST_WAIT;
     if limit.is_zero() || settings.start_mode == iis::StartMode::AlwaysRunning {
-        return;
+        return next;
     }
     let last = *lock(&server.pool.last_request);
     for worker in server.pool.running() {
         let since = last.max(worker.started_pool);
         let idle = server.host.clock.elapsed().saturating_sub(since);
-        if idle >= limit && worker.is_idle() {
+        if idle < limit {
+            next = next.min(server.host.clock.really(limit.saturating_sub(idle)));
+        } else if worker.is_idle() {
             server.records.idle(worker.pid());
             drain(server, &worker);
+        } else {
+            next = next.min(TICK);
         }
     }
+    next
 }
 
 impl Server {
@@ -195,7 +250,7 @@ impl Server {
         let requests = worker.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let limit = self.pool.settings().recycling.requests;
         if limit > 0 && requests >= limit {
-            self.pool.attention.notify_one();
+            self.pool.needs_attention();
         }
     }
 }

@@ -89,6 +89,7 @@ impl FileWatch {
             *current = Arc::new(merge(old, new, &current));
             disallowed
         };
+        server.pool.needs_attention();
         if disallowed {
             server.tell("the pool's settings have changed; disallowRotationOnConfigChange");
         } else if let Err(error) = recycle_all(server, RecycleReason::ConfigChange).await {

@@ -262,6 +262,11 @@ impl Handle {
         dropped
     }
 
+    /// Since when the client of the first request that [`Handle::dropped`] has not returned has been gone.
+    pub(in crate::front_door) fn gone_since(&self) -> Option<Instant> {
+        lock(&self.gone).front().map(|gone| gone.since)
+    }
+
     fn answered(&self, id: u64, answer: WireAnswer) {
         let entry = lock(&self.open).as_mut().and_then(|open| open.remove(&id));
         if let Some(to) = entry.and_then(|entry| entry.answer) {
