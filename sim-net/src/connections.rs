@@ -101,7 +101,10 @@ impl Connections {
 
     /// The connections, lowest number first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Id, &Connection)> {
-        self.ids().into_iter().map(|id| (id, &self[&id]))
+        let known = self.known.iter();
+        let mut known: Vec<_> = known.map(|(id, connection)| (*id, &**connection)).collect();
+        known.sort_unstable_by_key(|(id, _)| *id);
+        known.into_iter()
     }
 
     /// Numbers of the connections that may have changed since the last call.

@@ -1,5 +1,6 @@
 //! One second of a run, as it stands in the timeline.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -67,6 +68,12 @@ pub struct Latency {
     pub hdr: String,
 }
 
+thread_local! {
+    /// It has a buffer with room for all of a histogram's counts, some 100 kB, which is not allocated anew for each
+    /// latency of each second.
+    static SERIALIZER: RefCell<V2Serializer> = RefCell::new(V2Serializer::new());
+}
+
 impl Latency {
     /// Of a histogram with samples.
     #[must_use]
@@ -75,7 +82,8 @@ impl Latency {
             return None;
         }
         let mut bytes = Vec::new();
-        V2Serializer::new().serialize(histogram, &mut bytes).ok()?;
+        SERIALIZER
+            .with_borrow_mut(|serializer| serializer.serialize(histogram, &mut bytes).ok())?;
         Some(Self {
             count: histogram.len(),
             p50: histogram.value_at_quantile(0.50),

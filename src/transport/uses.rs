@@ -209,10 +209,13 @@ mod tests {
         assert_eq!(uses.get(at(4711)), Use::Connecting);
         assert_eq!(uses.open().count(), 0, "the last one is closed");
         for what in Use::ALL.into_iter().rev() {
-            [1, BLOCK as u16, u16::MAX].map(|port| uses.set(at(port), what));
+            let ports = [1, BLOCK as u16, u16::MAX];
+            for port in ports {
+                uses.set(at(port), what);
+            }
             let open: Vec<_> = uses.open().map(|(end, what)| (end.port, what)).collect();
             if what.is_open() {
-                assert_eq!(open, [1, BLOCK as u16, u16::MAX].map(|port| (port, what)));
+                assert_eq!(open, ports.map(|port| (port, what)));
             } else {
                 assert_eq!(open, []);
             }
