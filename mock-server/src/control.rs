@@ -206,10 +206,14 @@ pub struct Truth {
     pub rejected: u64,
     /// Client requests whose connection was cut because their worker ended.
     pub cut: u64,
+    /// Client requests whose answer is being sent.
+    pub answering: u64,
     /// Devices the store knows.
     pub devices: u64,
     /// Mails put into inboxes since start.
     pub mails: u64,
+    /// Mails that were accepted and lost by the fault `lose-mail`, counted per recipient.
+    pub mails_lost: u64,
 }
 
 /// The statuses that IIS counts by themselves, in the order of [`WorkerCounts::errors`].

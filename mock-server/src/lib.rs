@@ -19,6 +19,7 @@ mod client;
 mod clock;
 pub mod config;
 pub mod control;
+mod counted;
 pub mod fault;
 mod front_door;
 mod headers;

@@ -121,6 +121,18 @@ pub struct Row {
     pub owned: bool,
 }
 
+/// Both ends of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Linked {
+    /// The end that connected. `Closed` once it is gone.
+    pub client: Row,
+    /// The end that listened. `Closed` once it is gone.
+    pub server: Row,
+    /// Whether the ends may not know of each other what they should: the connection is behind a partition or forgotten
+    /// by a NAT, or something that was sent was lost and has not arrived yet.
+    pub is_cut: bool,
+}
+
 /// Selects sockets by their ports and family. The default selects all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ports {

@@ -247,6 +247,13 @@ impl Way {
         })
     }
 
+    /// Whether something was lost and has not arrived since.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.segments
+            .iter()
+            .any(|segment| segment.lost || segment.tries > 0)
+    }
+
     /// Bytes under way.
     pub(crate) fn data(&self) -> usize {
         self.segments.iter().map(|segment| segment.kind.len()).sum()

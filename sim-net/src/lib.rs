@@ -61,7 +61,7 @@ mod wire;
 
 pub mod wall_clock;
 
-pub use config::{Host, Local, Path, Ports, Row, System, WINDOW};
+pub use config::{Host, Linked, Local, Path, Ports, Row, System, WINDOW};
 pub use faults::{Forgotten, Pair};
 pub use listener::SimListener;
 pub use net::SimNet;

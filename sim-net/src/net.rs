@@ -5,7 +5,7 @@ use std::{future::poll_fn, io, net::SocketAddr, sync::Arc};
 use tcp_table::State;
 
 use crate::{
-    config::{Host, Local, Path, Ports, Row, System},
+    config::{Host, Linked, Local, Path, Ports, Row, System},
     end::{CLIENT, Connection, SERVER, Side},
     inner::{Inner, Shared},
     listener::SimListener,
@@ -79,6 +79,19 @@ impl SimNet {
         self.shared.with(|inner, _| inner.rows_but_established())
     }
 
+    /// All connections in the order of connecting, until both ends are gone.
+    #[must_use]
+    pub fn connections(&self) -> Vec<Linked> {
+        self.shared.with(|inner, _| inner.linked())
+    }
+
+    /// Tasks of the runtime that the network needs now: one while anything is due, otherwise none.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.shared
+            .with(|inner, _| usize::from(inner.next_event().is_some()))
+    }
+
     /// Sockets in each state, in the order of [`State::ALL`]. Costs no more with more sockets,
     /// unless both ports are given.
     #[must_use]
@@ -124,6 +137,18 @@ impl Inner {
         })
     }
 
+    fn linked(&self) -> Vec<Linked> {
+        let connections = self.connections.iter();
+        let linked = connections.map(|(id, connection)| Linked {
+            client: row(connection, CLIENT),
+            server: row(connection, SERVER),
+            is_cut: connection.forgotten.is_some()
+                || connection.ways.iter().any(crate::end::Way::has_lost)
+                || self.separated(id),
+        });
+        linked.collect()
+    }
+
     pub(crate) fn counts(&self, ports: Ports) -> Counts {
         self.census.counts(ports).unwrap_or_else(|| {
             let mut counts = Counts::default();
@@ -147,5 +172,73 @@ fn row(connection: &Connection, side: Side) -> Row {
         local: end.local,
         remote: connection.remote(side),
         owned: end.owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Forgotten;
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_show_both_ends_and_what_cuts_them() {
+        let net = SimNet::new(1, Path::default());
+        let [here, there] = ["10.0.0.1", "10.0.0.2"].map(|ip| ip.parse().expect("an address"));
+        let at = SocketAddr::new(there, 443);
+        let listener = net.listen(at, 8).expect("free");
+        let connect = || net.connect(Local::ephemeral(here), at);
+        let client = connect().await.expect("connected");
+        let (server, _) = listener.accept().await.expect("accepted");
+        let only = || {
+            let mut all = net.connections();
+            assert_eq!(all.len(), 1);
+            all.remove(0)
+        };
+        let is_open = |row: &Row| row.owned && row.state == State::Established;
+        let linked = only();
+        assert!(is_open(&linked.client) && is_open(&linked.server));
+        assert_eq!(
+            (linked.client.local, linked.server.remote),
+            (linked.server.remote, linked.client.local)
+        );
+        assert!(!linked.is_cut);
+        net.partition(here, there);
+        assert!(only().is_cut);
+        net.heal(here, there);
+        assert!(!only().is_cut, "nothing was sent meanwhile");
+        net.partition(here, there);
+        drop(client);
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        net.heal(here, there);
+        let linked = only();
+        assert!(linked.is_cut, "the FIN was lost and is not sent again yet");
+        assert!(!linked.client.owned && is_open(&linked.server));
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        assert!(!only().is_cut);
+        assert_eq!(only().server.state, State::CloseWait);
+        net.forget(|_| true, Forgotten::Vanish);
+        assert!(only().is_cut);
+        drop(server);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn network_needs_a_task_while_something_is_due() {
+        let net = SimNet::new(1, Path::default());
+        let at = "10.0.0.2:443".parse().expect("an endpoint");
+        let listener = net.listen(at, 8).expect("free");
+        assert_eq!(net.tasks(), 0);
+        let local = Local::ephemeral("10.0.0.1".parse().expect("an address"));
+        let client = net.connect(local, at).await.expect("connected");
+        let server = listener.accept().await.expect("accepted");
+        drop((client, server));
+        assert_eq!(net.tasks(), 1);
+        let tasks = || {
+            tokio::runtime::Handle::current()
+                .metrics()
+                .num_alive_tasks()
+        };
+        assert_eq!(tasks(), 1);
+        tokio::time::sleep(System::default().time_wait * 2).await;
+        assert_eq!((net.tasks(), tasks()), (0, 0));
     }
 }

@@ -162,8 +162,15 @@ fn many(arguments: &Arguments, plan: &Plan, first: u64, count: u64) -> Exit {
 
 /// Tells what a seed has found, and how to see it again.
 fn broken(arguments: &Arguments, seed: u64, problems: &[String]) -> Exit {
+    say(&broken_text(arguments, seed, problems));
+    Exit::Internal
+}
+
+/// Each problem with the last events of its device, and the command that plays the seed again.
+fn broken_text(arguments: &Arguments, seed: u64, problems: &[String]) -> String {
+    let mut text = String::new();
     for problem in problems {
-        say(&format!("seed {seed}: {problem}"));
+        text.push_str(&format!("seed {seed}: {problem}\n"));
     }
     let mut again = String::from("easload simulate");
     if let Some(scenario) = &arguments.scenario {
@@ -172,10 +179,10 @@ fn broken(arguments: &Arguments, seed: u64, problems: &[String]) -> Exit {
     if arguments.faults.is_some() {
         again.push_str(" --faults any");
     }
-    say(&format!(
-        "seed {seed}: this is a bug of easload; see it again with `{again} --seed {seed}`"
+    text.push_str(&format!(
+        "seed {seed}: this is a bug of easload; repeat it with `{again} --seed {seed}`"
     ));
-    Exit::Internal
+    text
 }
 
 /// What a seed gives. Its run directory is not kept.
@@ -210,5 +217,49 @@ fn alone(plan: Plan, options: Options) -> Result<Finished, RunError> {
     match simulation.join() {
         Ok(finished) => finished,
         Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn arguments(line: &str) -> Arguments {
+        let words = std::iter::once("simulate").chain(line.split_whitespace());
+        Line::parse_from(words).arguments
+    }
+
+    #[test]
+    fn failing_seed_names_its_problems_and_a_command_that_repeats_it() {
+        let problems = ["a socket is left".to_owned(), "device 3: …".to_owned()];
+        for (line, seed, command) in [
+            ("", 1, "easload simulate --seed 1"),
+            (
+                "lab.toml --faults any --seeds 100 --seed 7",
+                42,
+                "easload simulate lab.toml --faults any --seed 42",
+            ),
+        ] {
+            let text = broken_text(&arguments(line), seed, &problems);
+            let expected = format!(
+                "seed {seed}: a socket is left\nseed {seed}: device 3: …\nseed {seed}: this is a bug of easload; \
+                 repeat it with `{command}`"
+            );
+            assert_eq!(text, expected);
+            // The command is one that this program takes, and plays that seed alone.
+            let words = command.strip_prefix("easload simulate").unwrap_or_default();
+            let again = arguments(words);
+            assert_eq!((again.seed, again.seeds), (Some(seed), None));
+            assert_eq!(again.faults, arguments(line).faults);
+            assert_eq!(again.scenario, arguments(line).scenario);
+        }
     }
 }

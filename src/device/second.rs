@@ -86,7 +86,7 @@ impl<T: Transport> Life<T> {
         let limit = Duration::from_secs(held.seconds.into()) + grace;
         let fate = self.fate(held, again, limit, false);
         let deadline = again + fate.map_or(limit, |fate| fate.after);
-        let hold = Hold::new(&self.client, again, limit);
+        let hold = Hold::new(&self.client, held, again, limit);
         let answer = {
             let mut newer = pin!(self.client.receive(held.command, deadline, true));
             let both = {
@@ -191,6 +191,8 @@ impl Drop for Older {
         if self.is_open {
             let overdue = self.sent.elapsed() > self.limit;
             self.end(PingEnd::OpenAtEnd { overdue });
+            self.refusals
+                .settle(self.user, self.held.login, Outcome::Lost);
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::beside::Waited;
 use super::client::Client;
 use super::event::{Event, PingEnd, Record, State};
-use super::guard::{DECIDED, Kind};
+use super::guard::{DECIDED, Kind, Outcome, Refusals};
 use super::life::{Life, Step};
 use super::profile::{Fate, NetworkLoss};
 use super::second::asks_again;
@@ -107,7 +107,7 @@ impl<T: Transport> Life<T> {
         let fate = self.fate(held, sent, limit, held.command == Command::Ping);
         let deadline = sent + fate.map_or(limit, |fate| fate.after);
         // Dropping the future here, when the run ends, counts the Ping as open.
-        let hold = Hold::new(&self.client, sent, limit);
+        let hold = Hold::new(&self.client, held, sent, limit);
         let waited = if self.desk.is_some() {
             Box::pin(self.wait_and_act(held, deadline)).await
         } else {
@@ -530,20 +530,26 @@ pub(super) fn expired(age: Duration, held: Held) -> PingEnd {
     }
 }
 
-/// Counts the Ping as open at the end when it is dropped in between.
+/// Counts the Ping as open at the end when it is dropped in between, and its login as lost.
 pub(super) struct Hold {
     record: Arc<dyn Record>,
+    refusals: Arc<Refusals>,
     device: u32,
+    user: u32,
+    login: u32,
     sent: Instant,
     limit: Duration,
     armed: bool,
 }
 
 impl Hold {
-    pub(super) fn new<T>(client: &Client<T>, sent: Instant, limit: Duration) -> Self {
+    pub(super) fn new<T>(client: &Client<T>, held: Held, sent: Instant, limit: Duration) -> Self {
         Self {
             record: Arc::clone(&client.record),
+            refusals: Arc::clone(&client.refusals),
             device: client.identity.device,
+            user: client.identity.user,
+            login: held.login,
             sent,
             limit,
             armed: true,
@@ -564,6 +570,7 @@ impl Drop for Hold {
             let end = PingEnd::OpenAtEnd { overdue };
             let event = Event::PingEnded { end, age };
             self.record.record(self.device, event);
+            self.refusals.settle(self.user, self.login, Outcome::Lost);
         }
     }
 }

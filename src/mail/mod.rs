@@ -13,7 +13,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use rand::Rng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use sim_net::wall_clock;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -69,12 +69,54 @@ fn size((from, to): (usize, usize), random: &mut Xoshiro256PlusPlus) -> usize {
 
 /// Where mail goes in.
 pub enum Door<T> {
-    /// EAS SendMail over these senders.
-    Eas(Vec<Client<T>>),
+    /// EAS SendMail over these senders, for each of which there is a turn.
+    Eas(Vec<Client<T>>, Arc<Turns>),
     /// An SMTP server of that host and port, without TLS: a relay of the lab.
     Smtp(String, u16),
     /// The control API of a mock.
     Control(Control),
+}
+
+/// The turns of mail senders: a mail waits for one.
+#[derive(Debug)]
+pub struct Turns {
+    free: Semaphore,
+    /// Senders that are not stopped.
+    left: AtomicUsize,
+}
+
+impl Turns {
+    /// For that number of senders.
+    #[must_use]
+    pub fn new(senders: usize) -> Self {
+        Self {
+            free: Semaphore::new(senders),
+            left: AtomicUsize::new(senders),
+        }
+    }
+
+    /// Turns that are taken. None is when no mail is being sent.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        let left = self.left.load(Ordering::SeqCst);
+        left.saturating_sub(self.free.available_permits())
+    }
+
+    /// Takes a turn that nobody gives back.
+    #[cfg(test)]
+    pub(crate) fn lose(&self) {
+        if let Ok(permit) = self.free.try_acquire() {
+            permit.forget();
+        }
+    }
+
+    /// Ends the turn of a sender whose user was stopped. Without any other sender nobody waits any more.
+    fn end(&self, permit: SemaphorePermit<'_>) {
+        permit.forget();
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.free.close();
+        }
+    }
 }
 
 /// Sender of mail that comes by SMTP.
@@ -103,7 +145,7 @@ pub async fn send_on_schedule<T: Transport + 'static>(
     let start = Instant::now();
     let plan = Arc::new(plan);
     let door = Arc::new(match door {
-        Door::Eas(clients) => {
+        Door::Eas(clients, turns) => {
             let senders: VecDeque<_> = clients
                 .into_iter()
                 .map(|client| Sender {
@@ -112,8 +154,7 @@ pub async fn send_on_schedule<T: Transport + 'static>(
                 })
                 .collect();
             OpenDoor::Eas {
-                free: Semaphore::new(senders.len()),
-                left: AtomicUsize::new(senders.len()),
+                turns,
                 senders: Mutex::new(senders),
             }
         }
@@ -157,8 +198,7 @@ pub async fn send_on_schedule<T: Transport + 'static>(
 enum OpenDoor<T> {
     /// A sender whose user was stopped is not used any more; without any, the door is closed.
     Eas {
-        free: Semaphore,
-        left: AtomicUsize,
+        turns: Arc<Turns>,
         senders: Mutex<VecDeque<Sender<T>>>,
     },
     Smtp(AsyncSmtpTransport<Tokio1Executor>),
@@ -200,12 +240,9 @@ impl<T: Transport> OpenDoor<T> {
                 let sent = transport.send_raw(&envelope, mime.as_bytes()).await;
                 sent.map(drop).map_err(|error| error.to_string())
             }
-            Self::Eas {
-                free,
-                left,
-                senders,
-            } => {
-                let permit = free
+            Self::Eas { turns, senders } => {
+                let permit = turns
+                    .free
                     .acquire()
                     .await
                     .map_err(|_| "every sender is stopped")?;
@@ -215,10 +252,7 @@ impl<T: Transport> OpenDoor<T> {
                 recorder.mail_sent(marker.id);
                 let sent = sender.send(marker, user, &text, plan).await;
                 if sender.client.is_stopped() {
-                    permit.forget();
-                    if left.fetch_sub(1, Ordering::SeqCst) == 1 {
-                        free.close();
-                    }
+                    turns.end(permit);
                 } else {
                     lock(senders).push_back(sender);
                 }

@@ -388,16 +388,17 @@ impl Ledger {
         counts
     }
 
-    /// The first few mails that are not where they should be: mail and number of the device.
+    /// The first `most` accepted mails that are not on a device: mail, number of the device, and when the mail was
+    /// accepted.
     #[must_use]
-    pub fn missing(&self, most: usize) -> Vec<(MailId, u32)> {
+    pub fn missing(&self, most: usize) -> Vec<(MailId, u32, Instant)> {
         let users = self.users.iter().enumerate();
         users
             .flat_map(|(index, user)| {
                 user.under_way
                     .iter()
-                    .filter(|(_, mail)| mail.accepted.is_some())
-                    .flat_map(move |(number, mail)| {
+                    .filter_map(|(number, mail)| Some((number, mail, mail.accepted?)))
+                    .flat_map(move |(number, mail, accepted)| {
                         let devices = user.devices.iter().enumerate();
                         devices
                             .filter(|(position, _)| !mail.have.contains(&(*position as u16)))
@@ -408,6 +409,7 @@ impl Ledger {
                                         number: *number,
                                     },
                                     *device,
+                                    accepted,
                                 )
                             })
                     })
@@ -458,7 +460,8 @@ mod tests {
                 notification: Some(2.0)
             }
         );
-        assert_eq!(ledger.missing(9), [(marker.id, 2)]);
+        let accepted = start + Duration::from_secs(1);
+        assert_eq!(ledger.missing(9), [(marker.id, 2, accepted)]);
         tokio::time::advance(LATE).await;
         let counts = ledger.counts(Instant::now());
         assert_eq!((counts.outstanding, counts.late), (1, 1));

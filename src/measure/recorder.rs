@@ -239,6 +239,18 @@ impl Recorder {
         lock(&self.ledger).counts(Instant::now())
     }
 
+    /// Devices in each state.
+    #[must_use]
+    pub fn states(&self) -> [u64; State::ALL.len()] {
+        State::ALL.map(|state| self.devices_in(state))
+    }
+
+    /// Accepted mails that are not on a device: mail, number of the device, and when the mail was accepted.
+    #[must_use]
+    pub fn missing(&self) -> Vec<(MailId, u32, Instant)> {
+        lock(&self.ledger).missing(usize::MAX)
+    }
+
     /// Ends an interval. `gauges` come from elsewhere; the fleet's own are added.
     pub fn interval(&self, phase: &str, mut gauges: Gauges) -> Interval {
         let mut counts = [0_u64; Counter::ALL.len()];
@@ -303,7 +315,7 @@ impl Recorder {
             oldest_ping_at_end: self.oldest_at_end_ms.load(Ordering::Relaxed) as f64 / 1e3,
             missing_mails: missing
                 .into_iter()
-                .map(|(id, device)| {
+                .map(|(id, device, _)| {
                     format!(
                         "mail {} of user {} on device EASLOAD{device:08}",
                         id.number,

@@ -5,17 +5,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mock_server::Fault;
-use sim_net::SimNet;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::checkpoint::Checkpoints;
 use super::endpoint::Endpoint;
 use super::fault_mix;
-use super::invariants::Invariants;
 use super::mock::local_client;
 use super::observers::Observers;
+use super::simulation::Simulation;
 use super::{Interrupt, MakeTransport, RunningMock, Servers, Unrecorded, accounts};
 use crate::device::{
     AbandonShares, Abandonment, Behaviour, Client, Flight, Identity, Profile, Record, Refusals,
@@ -24,7 +23,7 @@ use crate::device::{
 use crate::fleet::{Fleet, FleetPlan, Pacer};
 use crate::judge::{Digest, Digester};
 use crate::lock::lock;
-use crate::mail::{Door, MailPlan, Schedule, send_on_schedule};
+use crate::mail::{Door, MailPlan, Schedule, Turns, send_on_schedule};
 use crate::measure::{Interval, Recorder, RunFiles, TimelineError};
 use crate::recycle::{self, Detector, FailedTrigger, Origin};
 use crate::report::{Progress, RunRecord, RunState};
@@ -109,34 +108,6 @@ pub(super) struct Engine {
     pub(super) told_of_checkpoints: bool,
     /// Intervals that could not be written to the timeline, from the first on. They are judged all the same.
     pub(super) unwritten: Vec<Interval>,
-}
-
-/// What a run has in a simulated world.
-pub(super) struct Simulation {
-    pub(super) invariants: Arc<Invariants>,
-    pub(super) net: SimNet,
-    /// Whether faults strike that the seed draws.
-    pub(super) faults: bool,
-}
-
-impl Simulation {
-    /// When all that a run has is closed, no socket has an owner any more.
-    async fn at_end(&self) {
-        /// Longer than any FIN is under way.
-        const LAST_SEGMENTS: Duration = Duration::from_secs(1);
-        sleep(LAST_SEGMENTS).await;
-        let rows = self.net.rows().into_iter();
-        let left = rows.filter(|row| row.owned).map(|row| {
-            format!(
-                "a socket is left when the run ends: {} to {}, {}",
-                row.local,
-                row.remote,
-                row.state.netstat()
-            )
-        });
-        self.invariants
-            .at_end(left.chain(self.net.check()).collect());
-    }
 }
 
 /// A run that has ended, and whether all of it is in its directory.
@@ -237,7 +208,7 @@ impl Engine {
 
     /// Senders are devices of their own, one per user from the first on.
     fn senders<F: MakeTransport>(
-        &self,
+        &mut self,
         plan: &Plan,
         devices: &[(Arc<Identity>, Arc<Profile>)],
         servers: &Servers<F>,
@@ -249,20 +220,20 @@ impl Engine {
                 let (host, port) = mail.smtp.as_deref().and_then(split_port)?;
                 Door::Smtp(host.to_owned(), port)
             }
-            _ => Door::Eas(
-                accounts::senders(devices, mail.senders)
-                    .into_iter()
-                    .map(|(identity, profile)| {
-                        Client::new(
-                            servers.sender(identity.device as usize),
-                            identity,
-                            profile,
-                            Arc::clone(&self.refusals),
-                            Arc::new(Unrecorded),
-                        )
-                    })
-                    .collect(),
-            ),
+            _ => {
+                let senders = accounts::senders(devices, mail.senders);
+                let turns = Arc::new(Turns::new(senders.len()));
+                let record: Arc<dyn Record> = match &mut self.simulation {
+                    Some(simulation) => simulation.of_senders(&senders, &turns),
+                    None => Arc::new(Unrecorded),
+                };
+                let client = |(identity, profile): (Arc<Identity>, Arc<Profile>)| {
+                    let transport = servers.sender(identity.device as usize);
+                    let refusals = Arc::clone(&self.refusals);
+                    Client::new(transport, identity, profile, refusals, Arc::clone(&record))
+                };
+                Door::Eas(senders.into_iter().map(client).collect(), turns)
+            }
         };
         let plan = MailPlan {
             schedule: Schedule::of(mail),
@@ -423,12 +394,13 @@ impl Engine {
     async fn interval(&mut self, due: Instant) -> Interval {
         let gauges = self.observers.sample(due).await;
         self.look_at_policy(gauges.get("server.worker_started").copied());
+        let truth = match (&self.simulation, &self.mock) {
+            (Some(_), Some(mock)) => mock.truth().await.ok(),
+            _ => None,
+        };
         let interval = self.recorder.interval(&self.phase, gauges);
         if let Some(simulation) = &self.simulation {
-            let contradictions = simulation.net.check_changes();
-            simulation
-                .invariants
-                .second(&interval.ledger, contradictions);
+            simulation.second(&self.recorder, &interval, truth);
         }
         // With its worker, the pool lost whatever Pings it may have held for nobody.
         if self.detector.push(&interval) {
@@ -636,7 +608,7 @@ impl Engine {
         }
         let mut broken = Vec::new();
         if let Some(simulation) = &self.simulation {
-            simulation.at_end().await;
+            simulation.at_end(&self.refusals).await;
             broken = simulation.invariants.broken();
         }
         Played {

@@ -16,6 +16,7 @@ mod preflight;
 mod proxy;
 mod servers;
 mod simulate;
+mod simulation;
 mod tokens;
 mod world;
 
@@ -43,8 +44,7 @@ pub use carriers::AnyTransport;
 use carriers::{AnyFactory, MakeTransport, transport_of};
 use checkpoint::Checkpoints;
 use endpoint::Endpoint;
-use engine::{Engine, Simulation};
-use invariants::Invariants;
+use engine::Engine;
 pub use mock::{MockError, RunningMock};
 use observers::Observers;
 pub use obstacles::obstacles;
@@ -52,6 +52,7 @@ pub(crate) use preflight::PATIENCE;
 use preflight::preflight;
 use servers::Servers;
 pub use simulate::{SEED, Simulatable, simulatable, simulate};
+use simulation::Simulation;
 use world::{System, World};
 
 /// What the user chose for this run.
@@ -284,14 +285,11 @@ async fn run_in<W: World>(
         .as_ref()
         .map_or(Duration::ZERO, |mail| mail.late_after);
     let recorder = Arc::new(Recorder::new(run_id, &users, late_after));
-    let simulation = world.net().map(|net| Simulation {
-        invariants: Arc::new(Invariants::new(
-            &users,
-            Arc::clone(&refusals),
-            Arc::clone(&recorder) as Arc<dyn Record>,
-        )),
-        net,
-        faults: options.faults,
+    let simulation = world.net().map(|net| {
+        let inner = world.hears(Arc::clone(&recorder) as Arc<dyn Record>);
+        let devices = (&plan, users.as_slice());
+        let net = (net, options.faults);
+        Simulation::new(net, devices, mock.as_ref(), &servers, &refusals, inner)
     });
     let mut record = RunRecord::begun(plan, started, seed, run_id, servers.urls());
     record.simulated = world.is_simulated();

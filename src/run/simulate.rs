@@ -8,7 +8,7 @@ use sim_net::{Path, SimNet, wall_clock};
 use tokio::sync::watch;
 
 use super::fault_mix;
-use super::world::Simulated;
+use super::world::{Simulated, World};
 use super::{Finished, Interrupt, Options, RunError, run_in};
 use crate::scenario::{
     MailDoor, PasswordSource, PhaseKind, Plan, RequestsPerPing, TargetPlan, Trigger, UserNames,
@@ -111,6 +111,16 @@ pub fn simulate(
     options: &Options,
     interrupt: watch::Receiver<Interrupt>,
 ) -> Result<Finished, RunError> {
+    simulate_in(Simulated::new, plan, options, interrupt)
+}
+
+/// Plays a plan in the simulated world that `make` makes of a network and a seed.
+pub(super) fn simulate_in<W: World>(
+    make: impl FnOnce(SimNet, u64) -> W,
+    plan: Plan,
+    options: &Options,
+    interrupt: watch::Receiver<Interrupt>,
+) -> Result<Finished, RunError> {
     let seed = options.seed.or(plan.seed).unwrap_or(SEED);
     let mut plan = plan;
     if options.faults {
@@ -128,7 +138,7 @@ pub fn simulate(
             latency: LATENCY,
             ..Path::default()
         };
-        let world = Simulated::new(SimNet::new(seed, path), seed);
+        let world = make(SimNet::new(seed, path), seed);
         run_in(&world, plan, options, interrupt).await
     })
 }

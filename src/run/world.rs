@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::carriers::{MakeTransport, Parts};
 use super::mock::{MockError, RunningMock};
+use crate::device::Record;
 use crate::measure::Gauges;
 use crate::observe::{HarnessProbe, descriptors};
 use crate::transport::{
@@ -47,6 +48,11 @@ pub(super) trait World: Send + Sync + 'static {
 
     /// A number that tells this run, or a part of it, from every other.
     fn number(&self) -> u32;
+
+    /// Who hears the devices of a simulated run in place of its recorder. A test may give one with a defect.
+    fn hears(&self, recorder: Arc<dyn Record>) -> Arc<dyn Record> {
+        recorder
+    }
 
     /// The network, if it is a simulated one.
     fn net(&self) -> Option<SimNet> {

@@ -9,7 +9,7 @@ use easload::device::{
     Profile, Record, Refusals, Token, TokenSource, Tokens,
 };
 use easload::fleet::{Fleet, FleetPlan, Pacer};
-use easload::mail::{Door, MailPlan, Schedule, send_on_schedule};
+use easload::mail::{Door, MailPlan, Schedule, Turns, send_on_schedule};
 use easload::measure::{Counter, Gauges, Recorder};
 use easload::transport::{
     Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, Lean, LeanFactory, Limits,
@@ -559,7 +559,7 @@ async fn senders_of_mail_and_devices_share_the_limit() {
         let random = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(1);
         let mail = tokio::spawn(send_on_schedule(
             plan,
-            Door::Eas(senders.collect()),
+            Door::Eas(senders.collect(), Arc::new(Turns::new(USERS as usize))),
             Arc::clone(&lab.recorder),
             random,
             Arc::clone(&stop),

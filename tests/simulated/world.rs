@@ -55,9 +55,15 @@ fn play_in(plan: Plan, seed: u64, faults: bool) -> Played {
         metrics: None,
         faults,
     };
+    let mix = if faults { " --faults any" } else { "" };
+    let again = format!(
+        "easload simulate scenarios/{}.toml{mix} --seed {seed}",
+        plan.name
+    );
     let (_signal, interrupt) = watch::channel(Interrupt::None);
     let finished = simulate(plan, &options, interrupt).unwrap();
-    assert_eq!(finished.broken, [""; 0], "seed {seed}");
+    let broken = finished.broken.join("\n");
+    assert!(broken.is_empty(), "{broken}\nrepeat it with `{again}`");
     Played {
         finished,
         _runs: runs,

@@ -42,6 +42,8 @@ pub(super) struct Host {
     pub(super) faults_changed: watch::Sender<u64>,
     users: Mutex<BTreeMap<String, UserSettings>>,
     random: Mutex<Xoshiro256PlusPlus>,
+    /// Mails lost by the fault `lose-mail`, per recipient.
+    mails_lost: AtomicU64,
     servers: OnceLock<Vec<Weak<Server>>>,
     pub(super) stop: watch::Sender<bool>,
 }
@@ -57,6 +59,7 @@ impl Host {
             faults_changed: watch::Sender::new(0),
             users: Mutex::default(),
             random: Mutex::new(Xoshiro256PlusPlus::seed_from_u64(config.seed)),
+            mails_lost: AtomicU64::new(0),
             servers: OnceLock::new(),
             stop: watch::Sender::new(false),
             clock: Arc::new(clock),
@@ -187,6 +190,7 @@ impl Host {
     pub(super) fn not_lost(&self, mut users: Vec<String>) -> Vec<String> {
         let mut faults = lock(&self.faults);
         if faults.has(FaultKind::LoseMail) {
+            let before = users.len();
             users.retain(|user| {
                 let subject = Subject {
                     user,
@@ -198,6 +202,8 @@ impl Host {
                     .strike(&[FaultKind::LoseMail], subject, chance)
                     .is_none()
             });
+            let lost = (before - users.len()) as u64;
+            self.mails_lost.fetch_add(lost, Ordering::Relaxed);
         }
         users
     }
@@ -291,6 +297,7 @@ impl Host {
             truth.devices = store.devices();
             truth.mails = store.mails();
         }
+        truth.mails_lost = self.mails_lost.load(Ordering::Relaxed);
         for server in self.servers() {
             server.add_to(&mut truth);
         }
@@ -313,6 +320,8 @@ pub(super) struct Server {
     pub(super) accepted: AtomicU64,
     pub(super) open: AtomicU64,
     pub(super) cut: AtomicU64,
+    /// Client requests whose answer is being sent.
+    pub(super) answering: AtomicU64,
     scanner: Mutex<Scanner>,
 }
 
@@ -334,6 +343,7 @@ impl Server {
             accepted: AtomicU64::new(0),
             open: AtomicU64::new(0),
             cut: AtomicU64::new(0),
+            answering: AtomicU64::new(0),
             scanner: Mutex::new(scanner),
         }
     }
@@ -436,6 +446,7 @@ impl Server {
         truth.connections_accepted += count(&self.accepted);
         truth.connections_open += count(&self.open);
         truth.cut += count(&self.cut);
+        truth.answering += count(&self.answering);
     }
 
     /// This server's share of the truth.

@@ -18,6 +18,7 @@ use super::back_end::answers;
 use super::identity;
 use super::outgoing::Connection;
 use super::{ClientEnd, Worker};
+use crate::counted::Counted;
 use crate::fault::{Fault, FaultKind, StrandTrigger, Subject};
 use crate::headers::{HeaderLines, RequestHeader};
 use crate::link::{RequestLog, ToFrontDoor, WireAnswer, WireRequest};
@@ -233,20 +234,4 @@ fn parse(bytes: &[u8]) -> io::Result<Option<WireAnswer>> {
         closes,
         log,
     }))
-}
-
-/// One more while it lives.
-struct Counted<'a>(&'a std::sync::atomic::AtomicU64);
-
-impl<'a> Counted<'a> {
-    fn new(count: &'a std::sync::atomic::AtomicU64) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }

@@ -363,6 +363,14 @@ impl Refusals {
         lock(&self.state).stopped >= self.most
     }
 
+    /// Logins that are under way, and requests that wait for their turn. Both are 0 when nobody is left who logs in.
+    #[must_use]
+    pub(crate) fn open(&self) -> (usize, usize) {
+        let state = lock(&self.state);
+        let open = state.users.iter().map(User::open);
+        open.fold((0, 0), |sum, open| (sum.0 + open.0, sum.1 + open.1))
+    }
+
     /// Users that were stopped for their own refusals, by number.
     #[must_use]
     pub fn stopped(&self) -> Vec<u32> {

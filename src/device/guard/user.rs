@@ -113,6 +113,12 @@ impl User {
         self.logins.iter().any(|login| !login.is_lost)
     }
 
+    /// Logins that are under way, and requests that wait.
+    pub(super) fn open(&self) -> (usize, usize) {
+        let logins = self.logins.iter().filter(|login| !login.is_lost);
+        (logins.count(), self.waiting.len())
+    }
+
     /// When that login counts as decided without an answer.
     fn decided_at(&self, login: &Login) -> Option<Instant> {
         let ends = login.written > 0 && !login.is_lost && (login.is_held || self.is_sound());

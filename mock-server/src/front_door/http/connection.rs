@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout};
 use super::answer::AnswerFraming;
 use super::message::{Chunks, Framing, Head, Refusal};
 use super::{ANSWERED, ClientStream, answer, parse_head};
+use crate::counted::Counted;
 use crate::fault::{Fault, FaultKind};
 use crate::front_door::records::RequestNote;
 use crate::front_door::server::Server;
@@ -82,10 +83,7 @@ pub(in crate::front_door) async fn serve<S: ClientStream>(
     stream: S,
     client: Client,
 ) {
-    let is_client = client.app == App::FrontEnd;
-    if is_client {
-        server.open.fetch_add(1, Ordering::Relaxed);
-    }
+    let _open = (client.app == App::FrontEnd).then(|| Counted::new(&server.open));
     let mut connection = Connection {
         server: Arc::clone(&server),
         stream,
@@ -94,10 +92,6 @@ pub(in crate::front_door) async fn serve<S: ClientStream>(
     };
     if matches!(connection.run().await, End::Refused) {
         connection.linger().await;
-    }
-    drop(connection);
-    if is_client {
-        server.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -289,6 +283,8 @@ impl<S: ClientStream> Connection<S> {
         met: (u64, u64),
     ) -> io::Result<bool> {
         let is_client = self.client.app == App::FrontEnd;
+        let server = Arc::clone(&self.server);
+        let _answering = is_client.then(|| Counted::new(&server.answering));
         let chunked = is_client && self.server.host.config.chunked && !framing.is_old;
         if is_client {
             self.server.records.completed(note, &answer);

@@ -1,0 +1,184 @@
+//! Whether the server's Active Requests agree with what devices and mail senders have open.
+//!
+//! A worker reports its counts every half second, requests need time on their way, and a server notices late that a
+//! client has gone. So the comparison allows for time, and is made from both sides:
+//!
+//! - The server has no request that nobody sent. Each of its front-end requests is stranded, or its connection could
+//!   carry one [`NOTICED`] ago, or it was begun since.
+//! - The server has every Ping that is surely held: sent [`ARRIVED`] before the counts were read, and still open
+//!   [`ANSWERED`] after that. Not counted are Pings that wait in the server's queue, whose answer is being sent, or
+//!   whose connection is cut off.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use mock_server::control::Truth;
+use sim_net::Linked;
+use tcp_table::State;
+use tokio::time::Instant;
+
+use crate::transport::{PortUses, Use};
+
+/// The longest time after which a server has ended a request whose client has gone.
+const NOTICED: Duration = Duration::from_secs(2);
+/// The longest time until a server works on a Ping that was sent, if nothing is in its way.
+const ARRIVED: Duration = Duration::from_secs(2);
+/// The longest time until a device has an answer that was sent, if nothing is in its way.
+const ANSWERED: Duration = Duration::from_secs(2);
+
+/// Which ports of the simulated server are what.
+#[derive(Debug, Clone, Default)]
+pub(in crate::run) struct ServerPorts {
+    /// Where devices connect.
+    pub(in crate::run) clients: Vec<u16>,
+    /// Where its front ends connect.
+    pub(in crate::run) back_ends: Vec<u16>,
+}
+
+/// Requests at one moment, from the server, the network and the clients.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) at: Instant,
+    /// Active Requests of all workers.
+    pub(super) active: u64,
+    /// Front-end requests among them that are forwarded.
+    pub(super) proxied: u64,
+    /// Front-end requests that are never completed.
+    pub(super) stranded: u64,
+    /// Requests that wait for a worker.
+    pub(super) queued: u64,
+    /// Answers that are being sent.
+    pub(super) answering: u64,
+    /// Connections on which the server may have a request.
+    pub(super) may_carry: u64,
+    /// Pings and back-end connections that the network keeps from the server.
+    pub(super) cut_off: u64,
+    /// Requests that devices and mail senders have begun so far.
+    pub(super) begun: u64,
+}
+
+impl Moment {
+    pub(super) fn new(
+        truth: &Truth,
+        connections: &[Linked],
+        ports: &ServerPorts,
+        uses: &PortUses,
+        begun: u64,
+    ) -> Self {
+        let (mut may_carry, mut cut_off) = (0, 0);
+        for linked in connections {
+            let port = linked.server.local.port();
+            if ports.back_ends.contains(&port) {
+                cut_off += u64::from(linked.is_cut);
+            }
+            if !ports.clients.contains(&port) {
+                continue;
+            }
+            let server_lives = matches!(linked.server.state, State::Established | State::CloseWait);
+            let client_lives = linked.client.owned && linked.client.state == State::Established;
+            let used = uses.end(linked.client.local).map(|end| uses.get(end));
+            let used = used.filter(|_| client_lives);
+            may_carry += u64::from(server_lives && used != Some(Use::Idle));
+            let is_known = server_lives && linked.server.owned && !linked.is_cut;
+            cut_off += u64::from(used == Some(Use::Held) && !is_known);
+        }
+        Self {
+            at: Instant::now(),
+            active: truth.sum(|counts| counts.active),
+            proxied: truth.sum(|counts| counts.outstanding_proxy),
+            stranded: truth.sum(|counts| counts.stranded),
+            queued: truth.queued,
+            answering: truth.answering,
+            may_carry,
+            cut_off,
+            begun,
+        }
+    }
+
+    /// Whether nothing keeps a held Ping from its answer now.
+    pub(super) const fn is_calm(&self) -> bool {
+        self.queued == 0 && self.answering == 0 && self.cut_off == 0
+    }
+}
+
+/// The moments of the last seconds.
+#[derive(Debug)]
+pub(super) struct Balance {
+    /// Active Requests of each Ping.
+    per_ping: u64,
+    /// Whether a Ping strands only when its client gives it up.
+    strands_given_up: bool,
+    past: VecDeque<Moment>,
+}
+
+impl Balance {
+    pub(super) const fn new(per_ping: u64, strands_given_up: bool) -> Self {
+        Self {
+            per_ping,
+            strands_given_up,
+            past: VecDeque::new(),
+        }
+    }
+
+    /// Compares; says what does not agree. `open` counts the open Pings that were sent by a time.
+    pub(super) fn compare(&mut self, now: Moment, open: impl Fn(Instant) -> u64) -> Vec<String> {
+        let mut found = Vec::new();
+        self.past.push_back(now);
+        let until = |length: Duration| {
+            let past = self.past.iter().rev();
+            past.copied().find(|moment| moment.at + length <= now.at)
+        };
+        found.extend(self.too_many(&now, until(NOTICED)));
+        if let Some(then) = until(ANSWERED) {
+            found.extend(self.too_few(&then, &now, open));
+        }
+        let oldest = NOTICED.max(ANSWERED);
+        while self
+            .past
+            .get(1)
+            .is_some_and(|second| second.at + oldest <= now.at)
+        {
+            self.past.pop_front();
+        }
+        found
+    }
+
+    fn too_many(&self, now: &Moment, then: Option<Moment>) -> Option<String> {
+        // Before the run nobody had a request open.
+        let (carried, begun) = then.map_or((0, 0), |then| (then.may_carry, then.begun));
+        let sent = carried + (now.begun - begun);
+        let live = now.proxied.saturating_sub(now.stranded);
+        let limit = self.per_ping * (sent + now.stranded);
+        (live > sent || now.active > limit).then(|| {
+            format!(
+                "the server has {} active requests, {} of them forwarded and {} stranded, and clients have sent no \
+                 more than {sent} that it can still have",
+                now.active, now.proxied, now.stranded
+            )
+        })
+    }
+
+    fn too_few(
+        &self,
+        then: &Moment,
+        now: &Moment,
+        open: impl Fn(Instant) -> u64,
+    ) -> Option<String> {
+        let held = then.at.checked_sub(ARRIVED).map_or(0, open);
+        // Others may be stranded and still open.
+        let stranded = if self.strands_given_up {
+            then.stranded
+        } else {
+            0
+        };
+        let away = then.queued + then.answering + then.cut_off.max(now.cut_off);
+        let least = (self.per_ping * held.saturating_sub(away)) + stranded;
+        (held > away && then.active < least).then(|| {
+            format!(
+                "{held} Pings are held and {stranded} requests are stranded, and the server has only {} active \
+                 requests, {} in its queue, {} answers on their way and {} connections cut off",
+                then.active, then.queued, then.answering, then.cut_off
+            )
+        })
+    }
+}
