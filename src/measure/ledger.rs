@@ -133,6 +133,8 @@ pub struct Ledger {
     /// User and position among the user's devices, by device.
     places: Vec<(u32, u16)>,
     counts: LedgerCounts,
+    /// The last arrival of a mail that was not expected there: mail and number of the device.
+    astray: Option<(MailId, u32)>,
     waiting: Waiting,
 }
 
@@ -156,6 +158,7 @@ impl Ledger {
             users,
             places,
             counts: LedgerCounts::default(),
+            astray: None,
             waiting: Waiting::new(),
         }
     }
@@ -300,6 +303,7 @@ impl Ledger {
         };
         let Some(position) = user.devices.iter().position(|other| *other == device) else {
             self.counts.misplaced += 1;
+            self.astray = Some((marker.id, device));
             return arrival;
         };
         let number = marker.id.number;
@@ -316,6 +320,9 @@ impl Ledger {
                 _ => user.failed.contains(&number),
             };
             self.counts.duplicates += u64::from(!expected);
+            if !expected {
+                self.astray = Some((marker.id, device));
+            }
             return arrival;
         }
         got.add(number);
@@ -386,6 +393,12 @@ impl Ledger {
             }
         }
         counts
+    }
+
+    /// The last mail that came twice or to a device of another user, and the number of the device.
+    #[must_use]
+    pub const fn astray(&self) -> Option<(MailId, u32)> {
+        self.astray
     }
 
     /// The first `most` accepted mails that are not on a device: mail, number of the device, and when the mail was

@@ -245,6 +245,12 @@ impl Recorder {
         State::ALL.map(|state| self.devices_in(state))
     }
 
+    /// The last mail that came twice or to a device of another user, and the number of the device.
+    #[must_use]
+    pub fn astray(&self) -> Option<(MailId, u32)> {
+        lock(&self.ledger).astray()
+    }
+
     /// Accepted mails that are not on a device: mail, number of the device, and when the mail was accepted.
     #[must_use]
     pub fn missing(&self) -> Vec<(MailId, u32, Instant)> {

@@ -79,6 +79,7 @@ impl Simulation {
             interval,
             census: recorder.states(),
             missing: recorder.missing(),
+            astray: recorder.astray(),
             contradictions: self.net.check_changes(),
             connections: self.net.connections(),
             truth,

@@ -188,8 +188,10 @@ impl<'a> Turn<'a> {
         let now = &self.now;
         let has_news = |id: &u32| {
             let folder = find_number(self.folders, *id);
-            matches!((folder, self.collection(*id)), (Some(folder), Some(collection))
-                if folder.has_news(collection.view(number), &collection.filter(folder, now)))
+            // What a device has whose keys are lost is not known. It learns that from its next Sync.
+            self.has_lost(*id)
+                || matches!((folder, self.collection(*id)), (Some(folder), Some(collection))
+                    if folder.has_news(collection.view(number), &collection.filter(folder, now)))
         };
         let changed: Vec<u32> = wanted.iter().copied().filter(has_news).collect();
         Ok(if changed.is_empty() {

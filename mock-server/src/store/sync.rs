@@ -329,6 +329,12 @@ impl Turn<'_> {
         (!collection.is_lost).then_some(collection)
     }
 
+    /// Whether the server has lost the device's keys of that folder.
+    pub(super) fn has_lost(&self, folder: u32) -> bool {
+        let collection = self.device.collections.get(&folder);
+        collection.is_some_and(|collection| collection.is_lost)
+    }
+
     /// GetItemEstimate of a collection, with the filter of the request or of the last Sync.
     pub(super) fn estimate(
         &self,

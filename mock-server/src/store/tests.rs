@@ -299,6 +299,36 @@ fn a_whole_name_is_resolved_to_its_user_and_a_part_to_all_that_hold_it() {
 }
 
 #[test]
+fn ping_reports_a_folder_whose_keys_are_lost() {
+    let mut store = store(|_| {});
+    let mut phone = Phone::new("a", "one");
+    let hierarchy = phone.call(&mut store, Operation::FolderSync("0".to_owned()));
+    assert!(matches!(hierarchy, Ok(StoreReply::Folders { .. })));
+    let ping = |phone: &Phone, store: &mut Store| {
+        let operation = Operation::Ping {
+            heartbeat: Some(60),
+            folders: Some(vec![INBOX.to_string()]),
+        };
+        phone.call(store, operation)
+    };
+    let holds = |reply| matches!(reply, Ok(StoreReply::Hold { .. }));
+    // There is nothing to lose yet.
+    store.lose_sync_state();
+    assert!(holds(ping(&phone, &mut store)));
+    phone.sync(&mut store);
+    assert!(holds(ping(&phone, &mut store)));
+    store.lose_sync_state();
+    let reply = ping(&phone, &mut store);
+    assert!(
+        matches!(&reply, Ok(StoreReply::Changed(folders)) if *folders == [INBOX]),
+        "{reply:?}"
+    );
+    phone.key = "0".to_owned();
+    phone.sync(&mut store);
+    assert!(holds(ping(&phone, &mut store)));
+}
+
+#[test]
 fn folder_names_have_1_to_256_letters_and_no_nul() {
     let mut store = store(|config| config.max_folders = 10);
     let phone = Phone::new("a", "one");

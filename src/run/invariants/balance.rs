@@ -4,7 +4,8 @@
 //! client has gone. So the comparison allows for time, and is made from both sides:
 //!
 //! - The server has no request that nobody sent. Each of its front-end requests is stranded, or its connection could
-//!   carry one [`NOTICED`] ago, or it was begun since.
+//!   carry one [`NOTICED`] ago, or it was begun since. And each has a connection of its own, which was there then or was
+//!   made since. The back end may have requests left on connections that the network has cut off from their front end.
 //! - The server has every Ping that is surely held: sent [`ARRIVED`] before the counts were read, and still open
 //!   [`ANSWERED`] after that. Not counted are Pings that wait in the server's queue, whose answer is being sent, or
 //!   whose connection is cut off.
@@ -49,12 +50,24 @@ pub(super) struct Moment {
     pub(super) queued: u64,
     /// Answers that are being sent.
     pub(super) answering: u64,
-    /// Connections on which the server may have a request.
+    /// Connections of clients at the server.
+    pub(super) connections: u64,
+    /// Those on which the server may have a request.
     pub(super) may_carry: u64,
     /// Pings and back-end connections that the network keeps from the server.
     pub(super) cut_off: u64,
-    /// Requests that devices and mail senders have begun so far.
-    pub(super) begun: u64,
+    /// Connections at the back end that their front end has left, or cannot end because the network cuts them off.
+    pub(super) orphans: u64,
+    /// What devices and mail senders have begun so far.
+    pub(super) begun: Begins,
+}
+
+/// Counts since the run began.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Begins {
+    pub(super) requests: u64,
+    /// Connections that were made for them.
+    pub(super) connections: u64,
 }
 
 impl Moment {
@@ -63,21 +76,23 @@ impl Moment {
         connections: &[Linked],
         ports: &ServerPorts,
         uses: &PortUses,
-        begun: u64,
+        begun: Begins,
     ) -> Self {
-        let (mut may_carry, mut cut_off) = (0, 0);
+        let (mut at_server, mut may_carry, mut cut_off, mut orphans) = (0, 0, 0, 0);
         for linked in connections {
             let port = linked.server.local.port();
+            let server_lives = matches!(linked.server.state, State::Established | State::CloseWait);
+            let client_lives = linked.client.owned && linked.client.state == State::Established;
             if ports.back_ends.contains(&port) {
                 cut_off += u64::from(linked.is_cut);
+                orphans += u64::from(server_lives && (linked.is_cut || !client_lives));
             }
             if !ports.clients.contains(&port) {
                 continue;
             }
-            let server_lives = matches!(linked.server.state, State::Established | State::CloseWait);
-            let client_lives = linked.client.owned && linked.client.state == State::Established;
             let used = uses.end(linked.client.local).map(|end| uses.get(end));
             let used = used.filter(|_| client_lives);
+            at_server += u64::from(server_lives);
             may_carry += u64::from(server_lives && used != Some(Use::Idle));
             let is_known = server_lives && linked.server.owned && !linked.is_cut;
             cut_off += u64::from(used == Some(Use::Held) && !is_known);
@@ -89,8 +104,10 @@ impl Moment {
             stranded: truth.sum(|counts| counts.stranded),
             queued: truth.queued,
             answering: truth.answering,
+            connections: at_server,
             may_carry,
             cut_off,
+            orphans,
             begun,
         }
     }
@@ -145,14 +162,19 @@ impl Balance {
 
     fn too_many(&self, now: &Moment, then: Option<Moment>) -> Option<String> {
         // Before the run nobody had a request open.
-        let (carried, begun) = then.map_or((0, 0), |then| (then.may_carry, then.begun));
-        let sent = carried + (now.begun - begun);
+        let (carried, connections, begun) = then.map_or((0, 0, Begins::default()), |then| {
+            (then.may_carry, then.connections, then.begun)
+        });
+        let requests = carried + (now.begun.requests - begun.requests);
+        let connections = connections + (now.begun.connections - begun.connections);
+        let sent = requests.min(connections);
         let live = now.proxied.saturating_sub(now.stranded);
-        let limit = self.per_ping * (sent + now.stranded);
+        let orphans = then.map_or(0, |then| then.orphans).max(now.orphans);
+        let limit = self.per_ping * (sent + now.stranded) + orphans;
         (live > sent || now.active > limit).then(|| {
             format!(
-                "the server has {} active requests, {} of them forwarded and {} stranded, and clients have sent no \
-                 more than {sent} that it can still have",
+                "the server has {} active requests, {} of them forwarded and {} stranded; clients have sent no more \
+                 than {sent} that it can still have, and {orphans} may be left at the back end",
                 now.active, now.proxied, now.stranded
             )
         })

@@ -18,7 +18,7 @@ use sim_net::Linked;
 use tokio::time::Instant;
 
 pub(super) use balance::ServerPorts;
-use balance::{Balance, Moment};
+use balance::{Balance, Begins, Moment};
 use book::{Book, Who};
 
 use crate::device::{Event, Record, Refusals, State};
@@ -88,6 +88,8 @@ pub(super) struct Second<'a> {
     pub(super) census: [u64; State::ALL.len()],
     /// Accepted mails that are not on a device, with the device and the time at which they were accepted.
     pub(super) missing: Vec<(MailId, u32, Instant)>,
+    /// The last mail that came where it was not expected, and the device.
+    pub(super) astray: Option<(MailId, u32)>,
     /// What the network knows to be wrong.
     pub(super) contradictions: Vec<String>,
     /// All connections of the network.
@@ -98,13 +100,14 @@ pub(super) struct Second<'a> {
 
 struct Books {
     books: BTreeMap<Who, Book>,
-    /// Requests that were begun.
-    begun: u64,
+    begun: Begins,
     /// Pings that were sent.
     pings: u64,
     /// Pings that were recorded as sent.
     recorded: u64,
     balance: Balance,
+    /// Arrivals of mail that came twice or to another user, as far as they were told.
+    astray: u64,
     /// The last time at which something kept Pings from their answers.
     disturbed: Instant,
     broken: Vec<String>,
@@ -143,10 +146,11 @@ impl Invariants {
             expected,
             books: Mutex::new(Books {
                 books: devices.collect(),
-                begun: 0,
+                begun: Begins::default(),
                 pings: 0,
                 recorded: 0,
                 balance: Balance::new(expected.per_ping, expected.strands_given_up),
+                astray: 0,
                 disturbed: began,
                 broken: Vec::new(),
                 more: 0,
@@ -179,12 +183,41 @@ impl Invariants {
             };
             found.extend(books.balance.compare(moment, open));
         }
+        found.extend(self.astray(books, &second.interval.ledger, second.astray));
         let at = self.began.elapsed().as_secs_f64();
         for text in found {
             books.tell(format!("at {at:.3} s: {text}"));
         }
         let lost = second.truth.map_or(0, |truth| truth.mails_lost);
         self.look_for_mail(books, &second.missing, lost);
+    }
+
+    /// Arrivals of mail that came twice or to another user since the last look, with the device of the last one.
+    fn astray(
+        &self,
+        books: &mut Books,
+        ledger: &LedgerCounts,
+        last: Option<(MailId, u32)>,
+    ) -> Option<String> {
+        let arrivals = ledger.duplicates + ledger.misplaced;
+        if std::mem::replace(&mut books.astray, arrivals) >= arrivals {
+            return None;
+        }
+        let what = format!(
+            "{} arrivals of mail came twice, and {} came to a device of another user",
+            ledger.duplicates, ledger.misplaced
+        );
+        let book = last.and_then(|(mail, device)| {
+            let book = books.books.get(&Who::Device(device))?;
+            Some((mail, book))
+        });
+        Some(match book {
+            None => what,
+            Some((mail, book)) => {
+                let last = format!("the last is mail {} of user {}", mail.number, mail.user + 1);
+                book.told(self.began, &format!("{what}; {last}"))
+            }
+        })
     }
 
     /// Every missing mail must have a reason: its user is stopped, the server lost it by a fault that says so, or it is
@@ -209,21 +242,23 @@ impl Invariants {
                     format!("a Ping has been held for {for_seconds:.0} s")
                 })?
             };
-            Some((*mail, *device, what))
+            Some((*mail, *device, *accepted, what))
         });
         let without_reason: Vec<_> = without_reason.collect();
         let mails: BTreeSet<MailId> = without_reason.iter().map(|(mail, ..)| *mail).collect();
         if mails.len() as u64 <= lost {
             return;
         }
-        for (mail, device, what) in without_reason {
+        for (mail, device, accepted, what) in without_reason {
             let Some(book) = books.books.get_mut(&Who::Device(device)) else {
                 continue;
             };
             if !std::mem::replace(&mut book.told_of_mail, true) {
                 let number = mail.number;
-                let what =
-                    format!("mail {number} of its user was accepted and is missing, and {what}");
+                let at = accepted.saturating_duration_since(self.began).as_secs_f64();
+                let what = format!(
+                    "mail {number} of its user was accepted at {at:.3} s and is missing, and {what}"
+                );
                 let text = book.told(self.began, &what);
                 books.tell(text);
             }
@@ -262,7 +297,10 @@ impl Invariants {
     fn hear(&self, who: Who, event: &Event<'_>) {
         let mut guard = lock(&self.books);
         let books = &mut *guard;
-        books.begun += u64::from(matches!(event, Event::Begun(_)));
+        if let Event::Begun(begun) = event {
+            books.begun.requests += 1;
+            books.begun.connections += u64::from(begun.connect.is_some());
+        }
         books.pings += u64::from(matches!(event, Event::PingSent { .. }));
         let Some(book) = books.books.get_mut(&who) else {
             return;
@@ -283,14 +321,6 @@ fn of_ledger(ledger: &LedgerCounts, truth: Option<&Truth>) -> Vec<String> {
             "{} mails are accepted and {} failed, of {} meant",
             ledger.accepted, ledger.failed, ledger.meant
         ));
-    }
-    for (count, what) in [
-        (ledger.duplicates, "came twice"),
-        (ledger.misplaced, "came to a device of another user"),
-    ] {
-        if count > 0 {
-            found.push(format!("{count} arrivals of mail {what}"));
-        }
     }
     if let Some(truth) = truth
         && ledger.accepted > truth.mails + truth.mails_lost

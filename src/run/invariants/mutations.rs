@@ -14,8 +14,8 @@ use super::*;
 use crate::observe::SocketRows;
 use crate::scenario::parse;
 use crate::transport::{
-    Abandon, Answer, Begun, ClientCertificate, Failure, Lean, LeanFactory, Origin, Peer,
-    RedirectError, Request, SimulatedNetwork, Target, Transport,
+    Abandon, Answer, Begun, ClientCertificate, Failure, FailureKind, Lean, LeanFactory, Origin,
+    Peer, RedirectError, Request, SimulatedNetwork, Target, Transport,
 };
 
 /// What is planted.
@@ -32,6 +32,8 @@ enum Defect {
     CountedStateTwice,
     /// A connection is given up and not closed.
     LeakedSocket,
+    /// A Ping is not sent, and its device waits for the answer.
+    LostPing,
     /// A task goes on after the run.
     LeakedTask,
 }
@@ -48,7 +50,7 @@ impl World for Defective {
     fn factory(&self, parts: &Parts<'_>) -> Result<DefectiveFactory, String> {
         Ok(DefectiveFactory {
             factory: self.world.factory(parts)?,
-            leaks: self.defect == Defect::LeakedSocket,
+            defect: self.defect,
         })
     }
 
@@ -141,7 +143,7 @@ impl Record for DefectiveRecord {
 
 struct DefectiveFactory {
     factory: LeanFactory<SimulatedNetwork>,
-    leaks: bool,
+    defect: Defect,
 }
 
 impl MakeTransport for DefectiveFactory {
@@ -150,41 +152,57 @@ impl MakeTransport for DefectiveFactory {
     fn presenting(&self, certificate: &ClientCertificate) -> Result<Self, String> {
         Ok(Self {
             factory: MakeTransport::presenting(&self.factory, certificate)?,
-            leaks: self.leaks,
+            defect: self.defect,
         })
     }
 
     fn make_for(&self, device: u32) -> DefectiveTransport {
         DefectiveTransport {
             lean: self.factory.make_for(device),
-            leaks: self.leaks,
+            defect: self.defect,
+            is_lost: false,
         }
     }
 }
 
 struct DefectiveTransport {
     lean: Lean<SimulatedNetwork>,
-    leaks: bool,
+    defect: Defect,
+    /// The open request was not sent.
+    is_lost: bool,
 }
 
 impl Transport for DefectiveTransport {
     async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
+        self.is_lost = request.held && self.defect == Defect::LostPing;
+        if self.is_lost {
+            return Ok(Begun::default());
+        }
         self.lean.begin(request).await
     }
 
     async fn answer(&mut self, deadline: Instant) -> Result<Answer, Failure> {
+        if self.is_lost {
+            tokio::time::sleep_until(deadline).await;
+            return Err(Failure {
+                kind: FailureKind::TimedOut { received: 0 },
+                sent: Some(Instant::now()),
+                reused: false,
+            });
+        }
         self.lean.answer(deadline).await
     }
 
     fn another(&self) -> Self {
         Self {
             lean: self.lean.another(),
-            leaks: self.leaks,
+            defect: self.defect,
+            is_lost: false,
         }
     }
 
     fn abandon(&mut self, how: Abandon) {
-        if self.leaks {
+        if self.defect == Defect::LeakedSocket {
             let another = self.lean.another();
             std::mem::forget(std::mem::replace(&mut self.lean, another));
         } else {
@@ -241,11 +259,12 @@ fn run_without_a_defect_breaks_nothing() {
 #[test]
 fn each_planted_defect_is_found_by_a_seed() {
     for (defect, expected) in [
-        (Defect::DroppedMail, "was accepted and is missing"),
+        (Defect::DroppedMail, " s and is missing"),
         (Defect::CountedMailTwice, "1 arrivals of mail came twice"),
         (Defect::CountedPingTwice, "Pings were sent, recorded were"),
         (Defect::CountedStateTwice, "recorded were"),
         (Defect::LeakedSocket, "a socket is left when the run ends"),
+        (Defect::LostPing, "Pings are held and"),
         (Defect::LeakedTask, "1 tasks are left when the run ends"),
     ] {
         let is_found = |seed: &u64| {

@@ -1,6 +1,6 @@
 //! Each invariant speaks when it is broken, and only then.
 
-use super::balance::Moment;
+use super::balance::{Begins, Moment};
 use super::*;
 use crate::device::{Admitted, FailureClass, Kind, Outcome, PingEnd};
 use crate::transport::{Begun, Use};
@@ -37,6 +37,7 @@ fn second(interval: &Interval) -> Second<'_> {
         interval,
         census: [2, 0, 0, 0, 0, 0],
         missing: Vec::new(),
+        astray: None,
         contradictions: Vec::new(),
         connections: Vec::new(),
         truth: Some(Truth::default()),
@@ -171,11 +172,11 @@ async fn counts_of_mail_must_be_possible() {
     let wrong: [(Change, &str); 4] = [
         (
             |ledger| ledger.duplicates = 1,
-            "1 arrivals of mail came twice",
+            "1 arrivals of mail came twice, and 0 came to a device of another user",
         ),
         (
             |ledger| ledger.misplaced = 2,
-            "2 arrivals of mail came to a device of another user",
+            "0 arrivals of mail came twice, and 2 came to a device of another user",
         ),
         (
             |ledger| (ledger.meant, ledger.accepted, ledger.failed) = (1, 1, 1),
@@ -190,6 +191,26 @@ async fn counts_of_mail_must_be_possible() {
         let found = ledger(change);
         assert!(found.contains(text), "{found}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn mail_that_came_twice_is_told_once_with_its_device() {
+    let found = broken(|invariants| {
+        invariants.record(1, begun());
+        let mut interval = Interval::default();
+        interval.ledger.duplicates = 1;
+        for _ in 0..2 {
+            invariants.second(Second {
+                astray: Some((MailId { user: 1, number: 3 }, 1)),
+                ..second(&interval)
+            });
+        }
+    });
+    assert_eq!(
+        found,
+        "at 0.000 s: device 1 of user 2: 1 arrivals of mail came twice, and 0 came to a device of another user; the \
+         last is mail 3 of user 2; its last events:\n        0.000 s Begun(Begun { connect: None, tls: None })"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -313,8 +334,8 @@ async fn mail_is_lost_if_a_later_ping_ended_without_news() {
     let found = look(&invariants, &missing, 0, State::Off);
     assert!(
         found.starts_with(
-            "device 0 of user 1: mail 7 of its user was accepted and is missing, and the server has answered a later \
-             Ping without news"
+            "device 0 of user 1: mail 7 of its user was accepted at 0.000 s and is missing, and the server has \
+             answered a later Ping without news"
         ),
         "{found}"
     );
@@ -393,9 +414,11 @@ fn moment(requests: u64) -> Moment {
         stranded: 0,
         queued: 0,
         answering: 0,
+        connections: requests,
         may_carry: requests,
         cut_off: 0,
-        begun: 0,
+        orphans: 0,
+        begun: Begins::default(),
     }
 }
 
@@ -404,7 +427,7 @@ async fn found(change: impl Fn(&mut Moment)) -> String {
     let mut balance = Balance::new(2, true);
     for second in 0..10 {
         let mut now = moment(10);
-        now.begun = 10;
+        now.begun.requests = 10;
         if second > 3 {
             change(&mut now);
         }
@@ -421,14 +444,16 @@ async fn found(change: impl Fn(&mut Moment)) -> String {
 async fn server_has_no_request_that_nobody_sent() {
     let more = |now: &mut Moment| (now.active, now.proxied) = (22, 11);
     assert_eq!(found(|_| {}).await, "");
-    let expected = "the server has 22 active requests, 11 of them forwarded and 0 stranded, and clients have sent no \
-                    more than 10 that it can still have";
+    let expected = "the server has 22 active requests, 11 of them forwarded and 0 stranded; clients have sent no more \
+                    than 10 that it can still have, and 0 may be left at the back end";
     assert_eq!(found(more).await, expected);
     let only_back_end = found(|now| now.active = 21).await;
     assert!(
         only_back_end.starts_with("the server has 21 active"),
         "{only_back_end}"
     );
+    let orphan = found(|now| (now.active, now.orphans) = (21, 1)).await;
+    assert_eq!(orphan, "");
     // It is stranded, or its client has gone without a word, or it was sent a moment ago.
     assert_eq!(
         found(|now| {
@@ -438,21 +463,24 @@ async fn server_has_no_request_that_nobody_sent() {
         .await,
         ""
     );
-    assert_eq!(
-        found(|now| {
-            more(now);
-            (now.may_carry, now.begun) = (11, 11);
-        })
-        .await,
-        ""
-    );
-    // That was long ago.
+    let gone = found(|now| {
+        more(now);
+        (now.connections, now.may_carry) = (11, 11);
+        (now.begun.requests, now.begun.connections) = (11, 1);
+    });
+    assert_eq!(gone.await, "");
     let long_ago = found(|now| {
         more(now);
-        now.begun = 11;
-    })
-    .await;
-    assert_eq!(long_ago, expected);
+        (now.begun.requests, now.begun.connections) = (11, 1);
+    });
+    assert_eq!(long_ago.await, expected);
+    // All connections have one already.
+    let kept = found(|now| {
+        more(now);
+        now.begun.requests = 1000;
+        now.may_carry = 11;
+    });
+    assert_eq!(kept.await, expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -505,36 +533,44 @@ async fn connections_show_what_the_server_may_have() {
             server: row(server, remote, local),
             is_cut,
         };
-        let moment = Moment::new(&Truth::default(), &[linked], &ports, &uses, 0);
-        (moment.may_carry, moment.cut_off)
+        let begun = Begins::default();
+        let moment = Moment::new(&Truth::default(), &[linked], &ports, &uses, begun);
+        assert_eq!(
+            moment.connections > 0,
+            server != TcpState::Closed && port == 443,
+            "{moment:?}"
+        );
+        (moment.may_carry, moment.cut_off, moment.orphans)
     };
     const OPEN: TcpState = TcpState::Established;
     const GONE: TcpState = TcpState::Closed;
     for (used, client, server, is_cut, at, expected) in [
-        (Use::Held, OPEN, OPEN, false, port, (1, 0)),
-        (Use::Asking, OPEN, OPEN, false, port, (1, 0)),
-        (Use::Silenced, OPEN, OPEN, false, port, (1, 0)),
-        (Use::Idle, OPEN, OPEN, false, port, (0, 0)),
+        (Use::Held, OPEN, OPEN, false, port, (1, 0, 0)),
+        (Use::Asking, OPEN, OPEN, false, port, (1, 0, 0)),
+        (Use::Silenced, OPEN, OPEN, false, port, (1, 0, 0)),
+        (Use::Idle, OPEN, OPEN, false, port, (0, 0, 0)),
         // The server does not know that the client has gone.
-        (Use::Closed, GONE, OPEN, false, port, (1, 0)),
-        (Use::Idle, GONE, OPEN, true, port, (1, 0)),
+        (Use::Closed, GONE, OPEN, false, port, (1, 0, 0)),
+        (Use::Idle, GONE, OPEN, true, port, (1, 0, 0)),
         (
             Use::Closed,
             TcpState::FinWait2,
             TcpState::CloseWait,
             false,
             port,
-            (1, 0),
+            (1, 0, 0),
         ),
         // The device does not know that the server has gone.
-        (Use::Held, OPEN, GONE, false, port, (0, 1)),
-        (Use::Held, OPEN, OPEN, true, port, (1, 1)),
-        (Use::Idle, OPEN, GONE, true, port, (0, 0)),
+        (Use::Held, OPEN, GONE, false, port, (0, 1, 0)),
+        (Use::Held, OPEN, OPEN, true, port, (1, 1, 0)),
+        (Use::Idle, OPEN, GONE, true, port, (0, 0, 0)),
         // Of the back end.
-        (Use::Connecting, OPEN, OPEN, false, 444, (0, 0)),
-        (Use::Connecting, OPEN, OPEN, true, 444, (0, 1)),
+        (Use::Connecting, OPEN, OPEN, false, 444, (0, 0, 0)),
+        (Use::Connecting, OPEN, OPEN, true, 444, (0, 1, 1)),
+        (Use::Connecting, GONE, OPEN, false, 444, (0, 0, 1)),
+        (Use::Connecting, OPEN, GONE, false, 444, (0, 0, 0)),
         // Of something else.
-        (Use::Held, OPEN, GONE, true, 80, (0, 0)),
+        (Use::Held, OPEN, GONE, true, 80, (0, 0, 0)),
     ] {
         assert_eq!(
             of(used, client, server, is_cut, at),
