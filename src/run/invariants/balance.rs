@@ -5,7 +5,8 @@
 //!
 //! - The server has no request that nobody sent. Each of its front-end requests is stranded, or its connection could
 //!   carry one [`NOTICED`] ago, or it was begun since. And each has a connection of its own, which was there then or was
-//!   made since. The back end may have requests left on connections that the network has cut off from their front end.
+//!   made since. The same holds for all active requests, but since [`DELAYED`], and the back end may have requests left
+//!   on connections that the network has cut off from their front end.
 //! - The server has every Ping that is surely held: sent [`ARRIVED`] before the counts were read, and still open
 //!   [`ANSWERED`] after that. Not counted are Pings that wait in the server's queue, whose answer is being sent, or
 //!   whose connection is cut off.
@@ -20,8 +21,11 @@ use tokio::time::Instant;
 
 use crate::transport::{PortUses, Use};
 
-/// The longest time after which a server has ended a request whose client has gone.
+/// The longest time after which a front end has ended a request whose client has gone.
 const NOTICED: Duration = Duration::from_secs(2);
+/// The longest time after which a back end has ended a request whose front end has left it. A back end whose command is
+/// delayed by a fault notices when the delay is over; the fault mix delays by up to 8 s.
+const DELAYED: Duration = Duration::from_secs(11);
 /// The longest time until a server works on a Ping that was sent, if nothing is in its way.
 const ARRIVED: Duration = Duration::from_secs(2);
 /// The longest time until a device has an answer that was sent, if nothing is in its way.
@@ -112,6 +116,17 @@ impl Moment {
         }
     }
 
+    /// The most requests that a server can have now of those that were sent: its connections could carry them then, or
+    /// they were begun since. Each has a connection, which was there then or was made since.
+    fn sent_since(&self, then: Option<Self>) -> u64 {
+        // Before the run nobody had a request open.
+        let (carried, connections, begun) = then.map_or((0, 0, Begins::default()), |then| {
+            (then.may_carry, then.connections, then.begun)
+        });
+        let requests = carried + (self.begun.requests - begun.requests);
+        requests.min(connections + (self.begun.connections - begun.connections))
+    }
+
     /// Whether nothing keeps a held Ping from its answer now.
     pub(super) const fn is_calm(&self) -> bool {
         self.queued == 0 && self.answering == 0 && self.cut_off == 0
@@ -145,11 +160,11 @@ impl Balance {
             let past = self.past.iter().rev();
             past.copied().find(|moment| moment.at + length <= now.at)
         };
-        found.extend(self.too_many(&now, until(NOTICED)));
+        found.extend(self.too_many(&now, until(NOTICED), until(DELAYED)));
         if let Some(then) = until(ANSWERED) {
             found.extend(self.too_few(&then, &now, open));
         }
-        let oldest = NOTICED.max(ANSWERED);
+        let oldest = NOTICED.max(DELAYED).max(ANSWERED);
         while self
             .past
             .get(1)
@@ -160,21 +175,21 @@ impl Balance {
         found
     }
 
-    fn too_many(&self, now: &Moment, then: Option<Moment>) -> Option<String> {
-        // Before the run nobody had a request open.
-        let (carried, connections, begun) = then.map_or((0, 0, Begins::default()), |then| {
-            (then.may_carry, then.connections, then.begun)
-        });
-        let requests = carried + (now.begun.requests - begun.requests);
-        let connections = connections + (now.begun.connections - begun.connections);
-        let sent = requests.min(connections);
+    fn too_many(
+        &self,
+        now: &Moment,
+        then: Option<Moment>,
+        before: Option<Moment>,
+    ) -> Option<String> {
         let live = now.proxied.saturating_sub(now.stranded);
-        let orphans = then.map_or(0, |then| then.orphans).max(now.orphans);
-        let limit = self.per_ping * (sent + now.stranded) + orphans;
+        let sent = now.sent_since(then);
+        // Back-end requests end later than those of the front end.
+        let orphans = before.map_or(0, |before| before.orphans).max(now.orphans);
+        let limit = self.per_ping * (now.sent_since(before) + now.stranded) + orphans;
         (live > sent || now.active > limit).then(|| {
             format!(
                 "the server has {} active requests, {} of them forwarded and {} stranded; clients have sent no more \
-                 than {sent} that it can still have, and {orphans} may be left at the back end",
+                 than {sent} that the front end can still have, and with the back end no more than {limit}",
                 now.active, now.proxied, now.stranded
             )
         })
