@@ -1,13 +1,10 @@
 //! Connections over a simulated network.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use sim_net::{Local, SimNet, SimStream};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::either::Either;
 
 use super::connect::{CONNECT_TIMEOUT, Connect, ConnectError, Connected};
 use super::ends::Ends;
@@ -83,8 +80,8 @@ impl Connect for SimulatedNetwork {
         };
         Ok(Connected {
             stream: match end.link {
-                None => SimulatedStream::Plain(stream),
-                Some(speed) => SimulatedStream::Slow(Box::new(Link::new(stream, speed))),
+                None => Either::Left(stream),
+                Some(speed) => Either::Right(Box::new(Link::new(stream, speed))),
             },
             local,
             connect: began.elapsed(),
@@ -115,14 +112,8 @@ impl Connect for SimulatedNetwork {
     }
 }
 
-/// A connection over a simulated network, perhaps over a link of its own.
-#[derive(Debug)]
-pub enum SimulatedStream {
-    /// As the network carries it.
-    Plain(SimStream),
-    /// Over a link.
-    Slow(Box<Link<SimStream>>),
-}
+/// A connection over a simulated network: as the network carries it, or over a link of its own.
+pub type SimulatedStream = Either<SimStream, Box<Link<SimStream>>>;
 
 impl Stream for SimStream {
     fn reset(self) {
@@ -137,55 +128,15 @@ impl Stream for SimStream {
 impl Stream for SimulatedStream {
     fn reset(self) {
         match self {
-            Self::Plain(stream) => stream.reset(),
-            Self::Slow(link) => link.reset(),
+            Self::Left(stream) => stream.reset(),
+            Self::Right(link) => link.reset(),
         }
     }
 
     fn peer(&self) -> Peer {
         match self {
-            Self::Plain(stream) => stream.peer(),
-            Self::Slow(link) => link.peer(),
-        }
-    }
-}
-
-impl AsyncRead for SimulatedStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Slow(link) => Pin::new(link.as_mut()).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for SimulatedStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Slow(link) => Pin::new(link.as_mut()).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Slow(link) => Pin::new(link.as_mut()).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Slow(link) => Pin::new(link.as_mut()).poll_shutdown(context),
+            Self::Left(stream) => stream.peer(),
+            Self::Right(link) => link.peer(),
         }
     }
 }
