@@ -271,13 +271,11 @@ async fn run_in<W: World>(
 
     let started = wall_clock::now();
     let run_id = world.number();
-    let directory = match world.is_simulated() {
-        false => free_directory(&options.runs, &started, &plan.name),
-        true => free_name(
-            &options.runs,
-            format!("simulated-{}-seed-{seed}", plan.name),
-        ),
+    let name = match world.is_simulated() {
+        false => format!("{}-{}", started.strftime("%Y%m%dT%H%M%SZ"), plan.name),
+        true => format!("simulated-{}-seed-{seed}", plan.name),
     };
+    let directory = new_directory(&options.runs, &name)?;
     let files = RunFiles::create(&directory)?;
     let users: Vec<u32> = devices.iter().map(|(identity, _)| identity.user).collect();
     let late_after = plan
@@ -336,22 +334,53 @@ async fn run_in<W: World>(
     })
 }
 
-/// A name that is not taken: two runs may begin in the same second.
-fn free_directory(runs: &Path, started: &jiff::Timestamp, name: &str) -> PathBuf {
-    free_name(
-        runs,
-        format!("{}-{name}", started.strftime("%Y%m%dT%H%M%SZ")),
-    )
+/// Makes a directory of that name, with a number behind it if the name is taken: two runs may begin in the same
+/// second.
+fn new_directory(runs: &Path, name: &str) -> Result<PathBuf, TimelineError> {
+    let mut directory = runs.join(name);
+    let mut number = 2;
+    loop {
+        let made = std::fs::create_dir_all(runs).and_then(|()| std::fs::create_dir(&directory));
+        match made {
+            Ok(()) => return Ok(directory),
+            Err(error)
+                if error.kind() == std::io::ErrorKind::AlreadyExists && directory.exists() =>
+            {
+                directory = runs.join(format!("{name}-{number}"));
+                number += 1;
+            }
+            Err(source) => {
+                return Err(TimelineError::Io {
+                    path: directory,
+                    source,
+                });
+            }
+        }
+    }
 }
 
-fn free_name(runs: &Path, name: String) -> PathBuf {
-    let mut directory = runs.join(&name);
-    let mut number = 2;
-    while directory.exists() {
-        directory = runs.join(format!("{name}-{number}"));
-        number += 1;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_begin_at_the_same_moment_get_directories_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = folder.path().join("runs");
+        let make = || new_directory(&runs, "run").unwrap();
+        let mut made: Vec<PathBuf> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+            let made = threads.into_iter().map(|thread| thread.join().unwrap());
+            made.collect()
+        });
+        made.sort_unstable();
+        made.dedup();
+        assert_eq!(made.len(), 8);
+        // A file in place of the folder is an error.
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(new_directory(&file, "run").is_err());
     }
-    directory
 }
 
 fn check_descriptors(plan: &Plan, limit: Option<u64>) -> Result<(), RunError> {
