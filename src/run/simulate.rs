@@ -19,6 +19,8 @@ use crate::scenario::{
 const EPOCH: i64 = 1_767_600_000;
 /// Seed of a simulation when neither the command line nor the scenario names one.
 pub const SEED: u64 = 1;
+/// Time zone where a plan leaves it to the machine. The zone of the machine that simulates must not decide.
+const TIME_ZONE: &str = "UTC";
 /// One way through a local network, with the time that both systems need for a segment.
 const LATENCY: std::ops::RangeInclusive<Duration> =
     Duration::from_micros(500)..=Duration::from_millis(1);
@@ -36,17 +38,16 @@ pub struct Simulatable {
 #[must_use]
 pub fn simulatable(mut plan: Plan) -> Simulatable {
     let mut changes = Vec::new();
+    name_time_zones(&mut plan, &mut changes);
     let TargetPlan::Server { urls, .. } = &plan.target else {
-        if !plan.observe.sources.is_empty() {
-            plan.observe.sources.clear();
-            changes.push("of [observe], only the mock's own figures are there".to_owned());
-        }
+        keep_inside(&mut plan, &mut changes);
         return Simulatable { plan, changes };
     };
     // A mock has at most that many servers.
     const MOST: usize = 64;
     let mut config = MockConfig {
         servers: urls.len().clamp(1, MOST),
+        time_zone: Some(TIME_ZONE.to_owned()),
         ..MockConfig::default()
     };
     config.max_devices = config.max_devices.max(plan.devices.count as usize);
@@ -72,6 +73,56 @@ pub fn simulatable(mut plan: Plan) -> Simulatable {
     Simulatable { plan, changes }
 }
 
+/// Names the time zone wherever a plan leaves it to the machine.
+fn name_time_zones(plan: &mut Plan, changes: &mut Vec<String>) {
+    let named = |zone: &mut Option<String>| {
+        zone.get_or_insert_with(|| TIME_ZONE.to_owned());
+    };
+    if let TargetPlan::Mock(config) = &mut plan.target {
+        named(&mut config.time_zone);
+    }
+    let Some(policy) = &mut plan.policy else {
+        return;
+    };
+    if policy.time_zone.is_none() && !policy.schedule.is_empty() {
+        changes.push(format!(
+            "times of day without a time zone are in {TIME_ZONE}"
+        ));
+    }
+    named(&mut policy.time_zone);
+}
+
+/// Takes from a plan for the mock what reaches outside of the simulation.
+fn keep_inside(plan: &mut Plan, changes: &mut Vec<String>) {
+    if !plan.observe.sources.is_empty() {
+        plan.observe.sources.clear();
+        changes.push("of [observe], only the mock's own figures are there".to_owned());
+    }
+    if let TargetPlan::Mock(config) = &mut plan.target
+        && config.logs.take().is_some()
+    {
+        changes.push("the mock writes no logs".to_owned());
+    }
+    if trigger_the_mock(plan) {
+        changes.push("the mock is told to recycle, whatever triggers the recycle".to_owned());
+    }
+}
+
+/// Replaces triggers outside of the simulation by the mock's own; whether there were any.
+fn trigger_the_mock(plan: &mut Plan) -> bool {
+    let mut is_changed = false;
+    for phase in &mut plan.phases {
+        if !matches!(
+            phase.trigger,
+            Trigger::None | Trigger::Observe | Trigger::Mock
+        ) {
+            phase.trigger = Trigger::Mock;
+            is_changed = true;
+        }
+    }
+    is_changed
+}
+
 /// Accounts, mail and phases of a plan for a real server, as the mock can play them.
 fn on_the_mock(plan: &mut Plan, changes: &mut Vec<String>) {
     let devices = &mut plan.devices;
@@ -87,10 +138,8 @@ fn on_the_mock(plan: &mut Plan, changes: &mut Vec<String>) {
             .push("mail goes straight into the mock's mailboxes instead of over SMTP".to_owned());
     }
     let mut strands = false;
+    trigger_the_mock(plan);
     for phase in &mut plan.phases {
-        if !matches!(phase.trigger, Trigger::None | Trigger::Observe) {
-            phase.trigger = Trigger::Mock;
-        }
         if phase.kind == PhaseKind::Aging && phase.abandon.is_some() {
             phase.strand = 1.0;
             strands = true;

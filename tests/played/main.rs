@@ -2,4 +2,7 @@
 //! binaries one after the other, so nothing but these loads is on the machine whose latencies the
 //! verdicts are about.
 
+mod agreement;
+#[path = "../record/mod.rs"]
+mod record;
 mod scenarios;

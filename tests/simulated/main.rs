@@ -6,7 +6,10 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod determinism;
+mod endurance;
 mod faults;
-mod levels;
+mod outside;
+#[path = "../record/mod.rs"]
+mod record;
 mod scenarios;
 mod world;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::levels::look;
+use crate::record::levels::look;
 use crate::world::{plan, play};
 
 /// Seeds of each scenario. `EASLOAD_SEEDS` sets another number.

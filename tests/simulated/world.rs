@@ -1,6 +1,6 @@
 //! Plays scenarios in simulated worlds.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use easload::run::{Finished, Interrupt, Options, simulatable, simulate};
 use easload::scenario::{Plan, parse};
@@ -29,10 +29,6 @@ impl Played {
     pub(crate) fn record(&self) -> Value {
         let path = self.finished.directory.join("run.json");
         serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-    }
-
-    pub(crate) fn directory(&self) -> PathBuf {
-        self.finished.directory.clone()
     }
 }
 

@@ -1,8 +1,11 @@
-//! What a scenario is to show beside its verdict: levels and counts of its record.
+//! What the record of a scenario must show beside its verdict: levels and counts. A simulated run and a run in
+//! real time must show the same.
 
 use serde_json::Value;
 
-/// Looks at what a scenario shows; panics with what is wrong. `None` for one without such a look.
+use super::{count, level, outcome};
+
+/// The assertions about a scenario's record, which panic with what is wrong. `None` if there are none.
 pub(crate) fn look(scenario: &str) -> Option<fn(&str, &Value)> {
     Some(match scenario {
         "mixed-devices.toml" => |_, record| mixed(record),
@@ -10,6 +13,7 @@ pub(crate) fn look(scenario: &str) -> Option<fn(&str, &Value)> {
         "healthy.toml" => |_, record| healthy(record),
         "stranded-no-recycle.toml" => |_, record| dead(record),
         "kb-4337638.toml" => |_, record| five_curves(record),
+        "two-servers.toml" => |_, record| one_after_the_other(record),
         name if name.starts_with("symptom-") => symptom_alone,
         _ => return None,
     })
@@ -92,11 +96,30 @@ fn five_curves(record: &Value) {
         let back = before + 0.2 * (aged - before);
         assert!(after < back, "{gauge}: {before} → {aged} → {after}");
     }
-    assert!(level(record, "aging", "tcp.outgoing.close_wait", "last") > 1000.0);
-    assert!(level(record, "recovered", "tcp.outgoing.close_wait", "last") < 20.0);
+    let close_wait = |phase, figure| level(record, phase, "tcp.outgoing.close_wait", figure);
+    assert_eq!(close_wait("baseline", "median"), 0.0);
+    assert!(close_wait("aging", "last") > 1000.0);
+    // The worker looks for closed connections twice a second.
+    assert!(close_wait("recovered", "last") < 20.0);
+    // All 1,700 ports are taken, and requests are refused for it.
     assert!(level(record, "aging", "tcp.outgoing.ports", "last") > 1650.0);
     assert!(count(record, "aging", "http_errors") > 500);
     assert_eq!(count(record, "recovered", "http_errors"), 0);
+}
+
+/// Each server recycles once, two days of pool life (4 s) apart, give or take 2 s.
+fn one_after_the_other(record: &Value) {
+    assert_eq!(record["targets"].as_array().unwrap().len(), 2);
+    let recycles = record["recycles"].as_array().unwrap();
+    let times: Vec<f64> = recycles
+        .iter()
+        .map(|recycle| recycle["t"].as_f64().unwrap())
+        .collect();
+    let [first, second] = times[..] else {
+        panic!("expected two recycles, found {times:?}");
+    };
+    let apart = second - first;
+    assert!((2.0..=6.0).contains(&apart), "{apart} s apart");
 }
 
 /// A scenario of one symptom shows it, and none of the others but the Active Requests of what strands.
@@ -132,30 +155,4 @@ fn symptom_alone(scenario: &str, record: &Value) {
         let after = level(record, "recovered", gauge, "median");
         assert!(after < 1.1 * needed, "{name}: {gauge} {after}");
     }
-}
-
-fn outcome(record: &Value, check: &str) -> String {
-    let checks = record["checks"].as_array().unwrap();
-    let found = checks.iter().find(|entry| entry["name"] == check).unwrap();
-    found["outcome"].as_str().unwrap().to_owned()
-}
-
-/// A figure of a gauge in a phase.
-fn level(record: &Value, phase: &str, gauge: &str, figure: &str) -> f64 {
-    let value = &summary(record, phase)["levels"][gauge][figure];
-    value
-        .as_f64()
-        .unwrap_or_else(|| panic!("{phase} {gauge} {figure}"))
-}
-
-/// How often something happened in a phase.
-fn count(record: &Value, phase: &str, name: &str) -> u64 {
-    let counts = &summary(record, phase)["counts"];
-    assert!(counts.is_object());
-    counts[name].as_u64().unwrap_or(0)
-}
-
-fn summary<'a>(record: &'a Value, phase: &str) -> &'a Value {
-    let phases = record["phases"].as_array().unwrap();
-    phases.iter().find(|one| one["phase"] == phase).unwrap()
 }

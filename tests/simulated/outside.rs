@@ -1,0 +1,27 @@
+//! A simulation does nothing outside of itself.
+
+use easload::run::simulatable;
+use easload::scenario::{Trigger, parse};
+
+use crate::record::outcome;
+use crate::world::play;
+
+#[test]
+fn a_trigger_command_and_logs_of_the_mock_stay_outside_of_a_simulation() {
+    let folder = tempfile::tempdir().unwrap();
+    let (called, logs) = (folder.path().join("called"), folder.path().join("logs"));
+    let text = format!(
+        "name = \"outside\"\n[mock]\nmin_heartbeat = \"1s\"\nlogs = {logs:?}\n[mock.pool]\n\
+         shutdown_time_limit = \"1s\"\n[devices]\ncount = 4\nheartbeat = \"2s\"\nramp = \"100ms\"\n\
+         [[phase]]\nkind = \"baseline\"\nduration = \"4s\"\n[[phase]]\nkind = \"recycle\"\nduration = \"4s\"\n\
+         trigger_command = \"touch {}\"\n[checks]\nsymptom = \"any\"\n",
+        called.display()
+    );
+    let plan = parse("outside.toml", &text).unwrap();
+    assert!(matches!(plan.phases[1].trigger, Trigger::Command(_)));
+    let simulatable = simulatable(plan);
+    assert_eq!(simulatable.changes.len(), 2, "{:?}", simulatable.changes);
+    let record = play(simulatable.plan, 1).record();
+    assert_eq!(outcome(&record, "recycle seen"), "pass");
+    assert!(!called.exists() && !logs.exists());
+}
