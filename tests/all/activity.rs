@@ -12,10 +12,10 @@ use easload::fleet::{Fleet, FleetPlan, Pacer};
 use easload::measure::{Counter, Gauges, Interval, Recorder, Totals};
 use easload::scenario::{Action, ActivityPlan, HeartbeatPlan, Wait};
 use easload::transport::{Lean, Limits};
-use mock_server::{FrontDoor, MockConfig, Topology, WorkerLauncher};
+use mock_server::FrontDoor;
 use tokio::time::sleep;
 
-use crate::device_life::{HOUR, InMemory, Reply, Setup, body};
+use crate::device_life::{HOUR, InMemory, Reply, Setup, body, in_memory};
 use crate::fixtures::{identity, profile};
 
 /// Users that do something of every kind about every five minutes.
@@ -52,12 +52,7 @@ async fn fare_with(
     hours: u32,
     happens: impl Fn(&FrontDoor),
 ) -> Fared {
-    let config = MockConfig {
-        topology: Topology::Direct,
-        ..MockConfig::default()
-    };
-    let mock = FrontDoor::start(config, WorkerLauncher::InProcess).await;
-    let mock = Arc::new(mock.unwrap());
+    let mock = in_memory(|_| ()).await;
     let users_of: Vec<u32> = (0..kinds.len() as u32)
         .map(|device| device % users)
         .collect();

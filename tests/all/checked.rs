@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::fixtures::{MockProgram, program, undisturbed};
+use crate::fixtures::{MockProgram, program, together, undisturbed};
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
@@ -232,26 +232,34 @@ fn files_are_found_beside_the_scenario_and_may_be_utf16() {
         &String::from_utf8_lossy(pool),
         false,
     );
-    for (devices, is_big) in [
+    let cases = [
         (
+            "password",
             "user = \"load####\"\npassword_file = \"password.txt\"",
             false,
         ),
         (
+            "users",
             "users_file = \"users.csv\"\npassword_file = \"password.txt\"",
             true,
         ),
-        ("users_file = \"both.csv\"", false),
-        ("user = \"load####\"\ntoken_file = \"tokens.txt\"", true),
-    ] {
+        ("both", "users_file = \"both.csv\"", false),
+        (
+            "tokens",
+            "user = \"load####\"\ntoken_file = \"tokens.txt\"",
+            true,
+        ),
+    ];
+    together(cases, |(name, devices, is_big)| {
         let text = against(&target, devices) + "[policy]\nfile = \"pool.config\"\n";
-        write_utf16(&lab.join("s.toml"), &text, is_big);
-        let checked = said(&easload(&["check", "lab/s.toml"], folder.path()));
+        let file = format!("lab/{name}.toml");
+        write_utf16(&folder.path().join(&file), &text, is_big);
+        let checked = said(&easload(&["check", &file], folder.path()));
         assert!(
             !checked.contains("warning") && !checked.contains("error"),
             "{checked}"
         );
-        let run = || easload(&["run", "--quiet", "lab/s.toml"], folder.path());
+        let run = || easload(&["run", "--quiet", &file], folder.path());
         let output = undisturbed(run, said);
         assert_eq!(
             output.status.code(),
@@ -260,7 +268,7 @@ fn files_are_found_beside_the_scenario_and_may_be_utf16() {
             said(&output)
         );
         assert!(!said(&output).contains("HTTP 401"), "{}", said(&output));
-    }
+    });
     // The control: where the program is started, there is none of these files.
     assert!(!folder.path().join("password.txt").exists());
 }

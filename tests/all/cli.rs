@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 #[cfg(target_os = "linux")]
 use std::time::Duration;
 
-use crate::fixtures::{Do, MockProgram, program, raw_server, text};
+use crate::fixtures::{Do, MockProgram, program, raw_server, text, together};
 
 fn easload(arguments: &[&str]) -> Output {
     Command::new(program()).args(arguments).output().unwrap()
@@ -447,7 +447,7 @@ fn a_host_without_a_scheme_gets_a_hint() {
 /// A trigger without success is not a recycle that was not seen: nothing after it is judged.
 #[test]
 fn a_trigger_that_fails_makes_a_run_inconclusive_with_its_error_first() {
-    for (trigger, problem) in [
+    let cases = [
         (
             "trigger_command = \"echo no route >&2; exit 255\"",
             "recycle command `echo …`: exit status: 255: no route",
@@ -460,7 +460,8 @@ fn a_trigger_that_fails_makes_a_run_inconclusive_with_its_error_first() {
             "trigger_command = \"sleep 100\"",
             "the trigger had not ended when the run ended",
         ),
-    ] {
+    ];
+    together(cases, |(trigger, problem)| {
         let file = scenario(&format!(
             "name = \"t\"\n[mock]\nmin_heartbeat = \"1s\"\n[devices]\ncount = 4\nheartbeat = \"2s\"\n\
              [[phase]]\nkind = \"baseline\"\nduration = \"2s\"\n\
@@ -497,7 +498,7 @@ fn a_trigger_that_fails_makes_a_run_inconclusive_with_its_error_first() {
         let before = line("pings_sent.baseline > 0");
         assert!(before.starts_with("  pass"), "{before}");
         assert!(!text.contains("no recycle was seen"), "{text}");
-    }
+    });
 }
 
 #[test]
@@ -606,7 +607,7 @@ fn a_full_disk_ends_the_run_with_a_message() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().display();
     let command = format!(
-        "mount -t tmpfs -o size=64k tmpfs {path} && exec {} run --quiet --runs {path}",
+        "mount -t tmpfs -o size=28k tmpfs {path} && exec {} run --quiet --runs {path}",
         program().display()
     );
     let output = Command::new("unshare")
@@ -771,11 +772,15 @@ mod signals {
     use std::io::{BufRead as _, BufReader, Read as _};
     use std::process::Child;
 
-    /// The default scenario, up to its first baseline second.
+    /// Five minutes with mail under way.
+    const LONG: &str = "name = \"long\"\n[mock]\nmin_heartbeat = \"1s\"\n[devices]\ncount = 100\n\
+        heartbeat = \"8s\"\nramp = \"500ms\"\n[mail]\nrate = 25\n[[phase]]\nkind = \"ramp\"\nduration = \"1s\"\n\
+        [[phase]]\nkind = \"baseline\"\nduration = \"300s\"\n";
+
+    /// A run, up to its first baseline second.
     fn started(runs: &Path) -> (Child, BufReader<std::process::ChildStderr>) {
-        let mut child = Command::new(program())
-            .args(["run", "--seed", "5", "--runs"])
-            .arg(runs)
+        let file = scenario(LONG);
+        let mut child = run(file.path(), runs)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -842,7 +847,7 @@ mod signals {
     }
 
     #[test]
-    fn one_interrupt_reports_two_leave_at_once() {
+    fn one_interrupt_ends_the_run_with_its_report() {
         let runs = tempfile::tempdir().unwrap();
         let (child, lines) = started(runs.path());
         let family = family(child.id());
@@ -867,10 +872,13 @@ mod signals {
                 .any(|line| line.contains("once more to leave at once"))
         );
         wait_until_ended(&family);
+    }
 
+    #[test]
+    fn two_interrupts_leave_at_once() {
         let runs = tempfile::tempdir().unwrap();
         let (child, lines) = started(runs.path());
-        let family = self::family(child.id());
+        let family = family(child.id());
         signal("INT", child.id());
         signal("TERM", child.id());
         drop(lines);
@@ -1070,7 +1078,7 @@ mod signals {
 /// The figures of docs/performance.md come from here: each bench runs, small, and says what it saw.
 #[test]
 fn every_bench_runs_and_tells_its_figures() {
-    for (what, devices, figures, more) in [
+    let benches = [
         (
             "hold",
             "300",
@@ -1104,7 +1112,8 @@ fn every_bench_runs_and_tells_its_figures() {
             vec!["of the harness's processor time"],
             "--acts 800",
         ),
-    ] {
+    ];
+    together(benches, |(what, devices, figures, more)| {
         let mut arguments = vec!["bench", what, "--devices", devices];
         arguments.extend(more.split(' '));
         let output = easload(&arguments);
@@ -1114,5 +1123,5 @@ fn every_bench_runs_and_tells_its_figures() {
         for figure in figures {
             assert!(text.contains(figure), "{what} {more}: {text}");
         }
-    }
+    });
 }

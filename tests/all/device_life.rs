@@ -21,7 +21,8 @@ use easload::transport::{
     Lean, Limits, LocalEnd, Request, Timing, Transport,
 };
 use mock_server::control::NewMail;
-use mock_server::{FrontDoor, MockConfig, Topology, WorkerLauncher};
+use mock_server::{FrontDoor, Machine, MockConfig, Topology, WorkerLauncher};
+use sim_net::SimNet;
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -853,6 +854,19 @@ async fn an_old_server_is_spoken_to_in_its_version() {
     assert_eq!(sync.collections[0].class, Some(Class::Email));
 }
 
+/// A mock in this process, on a simulated machine: on this one it would look at all sockets and processes twice
+/// in each simulated second.
+pub(crate) async fn in_memory(change: impl FnOnce(&mut MockConfig)) -> Arc<FrontDoor> {
+    let mut config = MockConfig {
+        topology: Topology::Direct,
+        ..MockConfig::default()
+    };
+    change(&mut config);
+    let machine = Machine::Simulated(SimNet::new(1, sim_net::Path::default()));
+    let mock = FrontDoor::start_on(machine, config, WorkerLauncher::InProcess).await;
+    Arc::new(mock.unwrap())
+}
+
 /// Connections to a mock in this process.
 pub(crate) struct InMemory(pub(crate) Arc<FrontDoor>);
 
@@ -879,16 +893,7 @@ impl Connect for InMemory {
 #[tokio::test(start_paused = true)]
 async fn a_fleet_lives_for_hours_in_memory() {
     const DEVICES: u32 = 40;
-    let config = MockConfig {
-        topology: Topology::Direct,
-        poll_interval: Duration::from_secs(5),
-        ..MockConfig::default()
-    };
-    let mock = Arc::new(
-        FrontDoor::start(config, WorkerLauncher::InProcess)
-            .await
-            .unwrap(),
-    );
+    let mock = in_memory(|config| config.poll_interval = Duration::from_secs(5)).await;
     let users: Vec<u32> = (0..DEVICES).collect();
     let recorder = Arc::new(Recorder::new(1, &users, Duration::from_secs(60)));
     let behaviour = Arc::new(Behaviour::default());

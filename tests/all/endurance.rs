@@ -1,4 +1,5 @@
-//! A hundred recycles under load, with real workers and real sockets: no mailbox state is lost.
+//! Recycles under load, with real workers and real sockets: no mailbox state is lost. `tests/simulated` plays a
+//! hundred of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +14,10 @@ use tokio::sync::Notify;
 use crate::fixtures::{eventually, identity, mock, profile};
 
 const DEVICES: u32 = 40;
-const RECYCLES: u64 = 100;
+const RECYCLES: u64 = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_recycles_under_load_lose_no_mail_and_double_none() {
+async fn recycles_under_load_lose_no_mail_and_double_none() {
     let mock =
         mock(|config| config.pool.process_model.shutdown_time_limit = Duration::from_millis(60))
             .await;
@@ -81,7 +82,7 @@ async fn a_hundred_recycles_under_load_lose_no_mail_and_double_none() {
     .await;
     let ledger = recorder.ledger();
     println!("{ledger:?} over {RECYCLES} recycles");
-    assert!(ledger.meant > 200, "{ledger:?}");
+    assert!(ledger.meant > 40, "{ledger:?}");
     assert_eq!((ledger.failed, ledger.duplicates), (0, 0), "{ledger:?}");
     let truth = mock.truth();
     assert_eq!((truth.recycles, truth.failures), (RECYCLES, 0));

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use wiremock::matchers::{any, header, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::fixtures::{MockProgram, eventually, identity, mock, profile, program};
+use crate::fixtures::{MockProgram, eventually, identity, mock, profile, program, together};
 
 /// Sees nothing.
 pub(crate) struct Deaf;
@@ -572,15 +572,18 @@ fn a_run_shows_the_certificates_of_its_users_file() {
     let scenario = "name = \"t\"\n[mock]\ntls = true\nclient_ca = \"ca\"\nmin_heartbeat = \"1s\"\n\
                     [devices]\ncount = 2\nusers_file = \"u.csv\"\nheartbeat = \"30s\"\n\
                     retry = \"50ms..200ms\"\n[[phase]]\nkind = \"baseline\"\nduration = \"4s\"\n";
-    std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
-    for (second, held) in [("load0002", 2), ("stranger", 1)] {
+    together([("load0002", 2), ("stranger", 1)], |(second, held)| {
         let users = format!(
             "user,certificate,key\nload0001,load0001.pem,load0001.key\n\
              load0002,{second}.pem,{second}.key\n"
         );
-        std::fs::write(folder.path().join("u.csv"), users).unwrap();
+        let list = format!("{second}.csv");
+        std::fs::write(folder.path().join(&list), users).unwrap();
+        let file = folder.path().join(format!("{second}.toml"));
+        std::fs::write(&file, scenario.replace("u.csv", &list)).unwrap();
         let output = std::process::Command::new(program())
-            .args(["run", "s.toml", "--quiet"])
+            .args(["run", "--quiet"])
+            .arg(&file)
             .current_dir(folder.path())
             .output()
             .unwrap();
@@ -588,7 +591,7 @@ fn a_run_shows_the_certificates_of_its_users_file() {
         let line = text.lines().find(|line| line.starts_with("Pings held"));
         let last = line.and_then(|line| line.split_whitespace().last());
         assert_eq!(last, Some(held.to_string().as_str()), "{text}");
-    }
+    });
 }
 
 #[tokio::test]

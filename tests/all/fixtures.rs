@@ -223,6 +223,24 @@ impl Drop for MockProgram {
     }
 }
 
+/// Does something with each item at the same time, each on a thread of its own: for runs, which wait more than
+/// they work.
+pub(crate) fn together<T: Send, R: Send>(
+    items: impl IntoIterator<Item = T>,
+    play: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    std::thread::scope(|scope| {
+        let play = &play;
+        let spawn = |item| scope.spawn(move || play(item));
+        let threads: Vec<_> = items.into_iter().map(spawn).collect();
+        let results = threads.into_iter().map(|thread| match thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        results.collect()
+    })
+}
+
 /// Plays a run again, at most twice, if the machine was too busy to measure anything: what is asserted is what
 /// becomes of a run, and not that the machine was idle.
 pub(crate) fn undisturbed<T>(mut play: impl FnMut() -> T, report: impl Fn(&T) -> String) -> T {

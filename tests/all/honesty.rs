@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::fixtures::{program, undisturbed};
+use crate::fixtures::{program, together, undisturbed};
 use crate::outputs::played;
 
 /// Six seconds against the mock: one slow second of them disturbs no check.
@@ -97,10 +97,11 @@ fn block_record(directory: &Path) {
 
 #[test]
 fn a_report_is_printed_if_the_record_cannot_be_written() {
-    for (threshold, verdict, code) in [
+    let cases = [
         (HOLDS, "Verdict: PASSED\n", 7),
         (FAILS, "Verdict: FAILED\n", 3),
-    ] {
+    ];
+    together(cases, |(threshold, verdict, code)| {
         let lab = Lab::new(threshold);
         let (exit, printed, said) = meddled(&lab, block_record);
         assert_eq!(exit, Some(code), "{printed}\n{said}");
@@ -111,7 +112,7 @@ fn a_report_is_printed_if_the_record_cannot_be_written() {
                 "{text}"
             );
         }
-    }
+    });
 }
 
 #[test]
@@ -195,12 +196,13 @@ fn streams_that_cannot_be_written_cost_neither_record_nor_verdict() {
             .open("/dev/full")
             .unwrap()
     };
-    for (threshold, stdout, stderr, code) in [
+    let cases = [
         (HOLDS, true, false, 7),
         (FAILS, true, false, 3),
         (HOLDS, false, true, 0),
         (HOLDS, true, true, 7),
-    ] {
+    ];
+    together(cases, |(threshold, stdout, stderr, code)| {
         let lab = Lab::new(threshold);
         let output = lab.output(|command| {
             if stdout {
@@ -219,7 +221,7 @@ fn streams_that_cannot_be_written_cost_neither_record_nor_verdict() {
                 "{said}"
             );
         }
-    }
+    });
     // Mistakes are told on a stream that is full, too.
     let output = Command::new(program())
         .args(["check", "/nowhere.toml"])
@@ -300,7 +302,7 @@ fn a_run_directory_that_cannot_be_made_is_a_mistake_of_usage() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_report_that_cannot_be_written_has_a_code_of_its_own() {
-    for (threshold, code) in [(HOLDS, 7), (FAILS, 3)] {
+    together([(HOLDS, 7), (FAILS, 3)], |(threshold, code)| {
         let lab = Lab::new(threshold);
         let markdown = lab.path("summary.md");
         let output = lab.output(|command| {
@@ -314,7 +316,7 @@ fn a_report_that_cannot_be_written_has_a_code_of_its_own() {
         // The others are written all the same.
         let text = std::fs::read_to_string(&markdown).unwrap();
         assert!(text.starts_with("### easload: "), "{text}");
-    }
+    });
     let output = report(&played().directory, "text", &["--output", "/dev/full"]);
     assert_eq!(output.status.code(), Some(3), "the run's own verdict");
 }
@@ -544,7 +546,7 @@ fn a_mock_that_does_not_recycle_makes_a_run_inconclusive_with_its_error_first() 
 #[test]
 fn the_end_of_a_mock_is_no_failure_of_its_exporter() {
     let source = "[[observe.source]]\nurl = \"http://127.0.0.1:9/metrics\"\n";
-    for (more, is_told) in [("", false), (source, true)] {
+    together([("", false), (source, true)], |(more, is_told)| {
         let lab = Lab::new(HOLDS);
         std::fs::write(lab.path("s.toml"), scenario(HOLDS) + more).unwrap();
         let output = lab.run().output().unwrap();
@@ -554,7 +556,7 @@ fn the_end_of_a_mock_is_no_failure_of_its_exporter() {
         for part in ["cannot be read", "onnection refused"] {
             assert_eq!(said.contains(part), is_told, "{part}\n{said}");
         }
-    }
+    });
 }
 
 #[test]

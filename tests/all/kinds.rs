@@ -12,10 +12,9 @@ use easload::measure::{Counter, Gauges, Recorder};
 use easload::scenario::{HeartbeatPlan, Ladder, PingBody, QueryForm, SleepPlan, Wait};
 use easload::transport::{Abandon, Lean, Limits};
 use mock_server::control::NewMail;
-use mock_server::{FrontDoor, MockConfig, Topology, WorkerLauncher};
 use tokio::time::{Instant, sleep};
 
-use crate::device_life::{HOUR, InMemory, Reply, Setup, body, ping, sync_answer};
+use crate::device_life::{HOUR, InMemory, Reply, Setup, body, in_memory, ping, sync_answer};
 use crate::fixtures::{identity, profile};
 
 fn changed(change: impl FnOnce(&mut Profile)) -> Arc<Profile> {
@@ -416,12 +415,7 @@ async fn a_second_ping_is_sent_while_the_first_is_open() {
 #[tokio::test(start_paused = true)]
 async fn second_pings_supersede_the_first_and_lose_no_mail() {
     const DEVICES: u32 = 20;
-    let config = MockConfig {
-        topology: Topology::Direct,
-        ..MockConfig::default()
-    };
-    let mock = FrontDoor::start(config, WorkerLauncher::InProcess).await;
-    let mock = Arc::new(mock.unwrap());
+    let mock = in_memory(|_| ()).await;
     let users: Vec<u32> = (0..DEVICES).collect();
     let recorder = Arc::new(Recorder::new(1, &users, Duration::from_secs(60)));
     let connector = InMemory(Arc::clone(&mock));
@@ -493,12 +487,7 @@ async fn every_kind_of_device_gets_its_mail() {
             }
         }
     }
-    let config = MockConfig {
-        topology: Topology::Direct,
-        ..MockConfig::default()
-    };
-    let mock = FrontDoor::start(config, WorkerLauncher::InProcess).await;
-    let mock = Arc::new(mock.unwrap());
+    let mock = in_memory(|_| ()).await;
     let users: Vec<u32> = (0..kinds.len() as u32).collect();
     let recorder = Arc::new(Recorder::new(1, &users, Duration::from_secs(60)));
     let connector = InMemory(Arc::clone(&mock));

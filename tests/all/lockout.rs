@@ -15,13 +15,13 @@ use easload::transport::{
     Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, Lean, LeanFactory, Limits,
     LocalEnd, Method, Request, Timing, Transport,
 };
+use mock_server::FrontDoor;
 use mock_server::control::NewMail;
-use mock_server::{FrontDoor, MockConfig, Topology, WorkerLauncher};
 use rand::SeedableRng as _;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::device_life::InMemory;
+use crate::device_life::{InMemory, in_memory};
 use crate::fixtures::{identity, profile};
 
 /// The limit of all tests: the default of `devices.refusals`.
@@ -171,12 +171,7 @@ impl Lab {
         let kind_of_all = Arc::new(kind_of_all);
         let mut mocks = Vec::new();
         for _ in 0..servers {
-            let config = MockConfig {
-                topology: Topology::Direct,
-                ..MockConfig::default()
-            };
-            let mock = FrontDoor::start(config, WorkerLauncher::InProcess).await;
-            mocks.push(Arc::new(mock.unwrap()));
+            mocks.push(in_memory(|_| ()).await);
         }
         let factories = mocks.iter().map(|mock| {
             let connector = InMemory(Arc::clone(mock));

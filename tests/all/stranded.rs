@@ -49,67 +49,69 @@ recycle = \"any\"
 /// One server counts every Ping twice, front end and back end on two servers once: the harness finds that out by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_estimate_matches_the_truth_in_every_topology() {
-    for (topology, per_ping) in [
-        (Topology::OneServer, "2 for each"),
-        (Topology::TwoServers, "1 for each"),
-    ] {
-        let mock = mock(|config| {
-            config.topology = topology;
-            config.faults = vec![Fault::strand(1.0)];
-        })
-        .await;
-        let addresses = mock.addresses().clone();
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("estimate.toml");
-        let text = SCENARIO
-            .replace("URL", &addresses.url)
-            .replace("CONTROL", &addresses.control)
-            .replace("BACK_END", &addresses.back_end.port().to_string());
-        std::fs::write(&file, text).unwrap();
-        let mut command = Command::new(program());
-        command
-            .args(["run", "--quiet", "--seed", "9", "--runs"])
-            .arg(folder.path().join("runs"))
-            .arg(&file)
-            .env("EASLOAD_TEST_PASSWORD", "secret");
-        let output = tokio::task::spawn_blocking(move || command.output())
-            .await
-            .unwrap()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let run = std::fs::read_dir(folder.path().join("runs")).expect(&said);
-        let directory = run.into_iter().next().unwrap().unwrap().path();
-        let record: Value =
-            serde_json::from_slice(&std::fs::read(directory.join("run.json")).unwrap()).unwrap();
-        let basis = record["stranded_basis"].as_str().unwrap();
-        assert!(basis.contains(per_ping), "{basis}");
+    tokio::join!(
+        estimate_matches(Topology::OneServer, "2 for each"),
+        estimate_matches(Topology::TwoServers, "1 for each"),
+    );
+}
 
-        let truth: u64 = mock
-            .truth()
-            .workers
-            .iter()
-            .map(|worker| worker.counts.stranded)
-            .sum();
-        assert!(truth > 100, "{truth}");
-        let phases = record["phases"].as_array().unwrap();
-        let last = phases
-            .iter()
-            .find(|phase| phase["phase"] == "recovered")
-            .unwrap();
-        let level = |name: &str| last["levels"][name]["median"].as_f64().unwrap();
-        // Within one in a hundred or three requests.
-        let allowed = (truth as f64 / 100.0).max(3.0);
-        let estimate = level("stranded");
-        assert!(
-            (estimate - truth as f64).abs() <= allowed,
-            "{estimate} of {truth}"
-        );
-        assert!(level("stranded.low") <= truth as f64 + allowed);
-        assert!(level("stranded.high") >= truth as f64 - allowed);
-        let source = &record["sources"][0];
-        // The mock is in this process, beside whatever else is tested: an answer may be late.
-        assert!(source["failures"].as_u64().unwrap() <= 2, "{source}");
-        assert!(source["readings"].as_u64().unwrap() > 15, "{source}");
-        mock.shutdown().await;
-    }
+async fn estimate_matches(topology: Topology, per_ping: &str) {
+    let mock = mock(|config| {
+        config.topology = topology;
+        config.faults = vec![Fault::strand(1.0)];
+    })
+    .await;
+    let addresses = mock.addresses().clone();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("estimate.toml");
+    let text = SCENARIO
+        .replace("URL", &addresses.url)
+        .replace("CONTROL", &addresses.control)
+        .replace("BACK_END", &addresses.back_end.port().to_string());
+    std::fs::write(&file, text).unwrap();
+    let mut command = Command::new(program());
+    command
+        .args(["run", "--quiet", "--seed", "9", "--runs"])
+        .arg(folder.path().join("runs"))
+        .arg(&file)
+        .env("EASLOAD_TEST_PASSWORD", "secret");
+    let output = tokio::task::spawn_blocking(move || command.output())
+        .await
+        .unwrap()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let run = std::fs::read_dir(folder.path().join("runs")).expect(&said);
+    let directory = run.into_iter().next().unwrap().unwrap().path();
+    let record: Value =
+        serde_json::from_slice(&std::fs::read(directory.join("run.json")).unwrap()).unwrap();
+    let basis = record["stranded_basis"].as_str().unwrap();
+    assert!(basis.contains(per_ping), "{basis}");
+
+    let truth: u64 = mock
+        .truth()
+        .workers
+        .iter()
+        .map(|worker| worker.counts.stranded)
+        .sum();
+    assert!(truth > 100, "{truth}");
+    let phases = record["phases"].as_array().unwrap();
+    let last = phases
+        .iter()
+        .find(|phase| phase["phase"] == "recovered")
+        .unwrap();
+    let level = |name: &str| last["levels"][name]["median"].as_f64().unwrap();
+    // Within one in a hundred or three requests.
+    let allowed = (truth as f64 / 100.0).max(3.0);
+    let estimate = level("stranded");
+    assert!(
+        (estimate - truth as f64).abs() <= allowed,
+        "{estimate} of {truth}"
+    );
+    assert!(level("stranded.low") <= truth as f64 + allowed);
+    assert!(level("stranded.high") >= truth as f64 - allowed);
+    let source = &record["sources"][0];
+    // The mock is in this process, beside whatever else is tested: an answer may be late.
+    assert!(source["failures"].as_u64().unwrap() <= 2, "{source}");
+    assert!(source["readings"].as_u64().unwrap() > 15, "{source}");
+    mock.shutdown().await;
 }

@@ -13,7 +13,7 @@ use wiremock::matchers::{any, body_string_contains, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::entry::{Deaf, lean, options_answer};
-use crate::fixtures::{MockProgram, identity, profile, program};
+use crate::fixtures::{MockProgram, identity, profile, program, together};
 
 /// Takes `USER.hush` for the user's token.
 fn token_mock() -> MockProgram {
@@ -156,11 +156,8 @@ async fn tokens_come_from_an_oauth_endpoint() {
     let (good, wrong) = (devices("/token"), devices("/nowhere"));
     let said = tokio::task::spawn_blocking(move || {
         let secret = Some(("TOKEN_SECRET", "topsecret"));
-        [
-            play(&url, &good, secret),
-            play(&url, &wrong, secret),
-            play(&url, &good, None),
-        ]
+        let cases = [(&good, secret), (&wrong, secret), (&good, None)];
+        together(cases, |(devices, secret)| play(&url, devices, secret))
     })
     .await
     .unwrap();

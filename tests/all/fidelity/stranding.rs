@@ -27,19 +27,22 @@ fn when(trigger: StrandTrigger) -> Vec<Fault> {
 
 /// Strands that many Pings, each of a user of its own, by abandoning them.
 async fn strand(mock: &FrontDoor, count: u64) {
+    eventually("those before have ended in the back end", || async {
+        held(mock) == 0
+    })
+    .await;
+    let before = stranded(mock);
+    let mut phones = Vec::new();
     for number in 0..count {
-        let before = stranded(mock);
-        let (mut phone, _) = Phone::ready(mock, &format!("load{number}")).await;
-        eventually("the one before has ended in the back end", || async {
-            held(mock) == 0
-        })
-        .await;
+        phones.push(Phone::ready(mock, &format!("load{number}")).await.0);
+    }
+    for phone in &mut phones {
         // Long enough to be seen in counts that are half a second old, on a busy machine too.
         phone.send_ping(3).await;
-        eventually("held", || async { held(mock) == 1 }).await;
-        drop(phone);
-        eventually("stranded", || async { stranded(mock) > before }).await;
     }
+    eventually("all are held", || async { held(mock) == count }).await;
+    drop(phones);
+    eventually("stranded", || async { stranded(mock) == before + count }).await;
 }
 
 #[tokio::test]
