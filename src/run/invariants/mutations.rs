@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use mock_server::Machine;
 use sim_net::SimNet;
 use tokio::sync::watch;
 
@@ -11,7 +12,6 @@ use super::super::simulate::simulate_in;
 use super::super::world::{Probe, Simulated, World};
 use super::super::{Interrupt, Options, RunningMock, simulatable};
 use super::*;
-use crate::observe::SocketRows;
 use crate::scenario::parse;
 use crate::transport::{
     Abandon, Answer, Begun, ClientCertificate, Failure, FailureKind, Lean, LeanFactory, Origin,
@@ -61,8 +61,8 @@ impl World for Defective {
         self.world.start_mock(config).await
     }
 
-    fn sockets(&self) -> SocketRows {
-        self.world.sockets()
+    fn machine(&self) -> Machine {
+        self.world.machine()
     }
 
     fn probe(&self) -> Probe {
