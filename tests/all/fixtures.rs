@@ -1,7 +1,7 @@
 //! What several modules need.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,21 @@ use tokio::net::{TcpListener, TcpStream};
 /// The built program.
 pub(crate) fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_easload"))
+}
+
+/// Writes a program that is then executed. A child process writes it: a file that this process has open for
+/// writing is open in a child that another thread has just forked, too, and cannot be executed (ETXTBSY).
+#[cfg(unix)]
+pub(crate) fn write_executable(path: &Path, content: &[u8]) {
+    use std::io::Write as _;
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", "cat >\"$0\" && chmod 755 \"$0\""])
+        .arg(path)
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(content).unwrap();
+    assert!(child.wait().unwrap().success(), "{}", path.display());
 }
 
 /// Workers as real processes.

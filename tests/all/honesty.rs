@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::fixtures::{program, together, undisturbed};
+use crate::fixtures::{program, together, undisturbed, write_executable};
 use crate::outputs::played;
 
 /// Six seconds against the mock: one slow second of them disturbs no check.
@@ -511,7 +511,7 @@ fn a_mock_that_does_not_recycle_makes_a_run_inconclusive_with_its_error_first() 
     let lab = Lab::new(HOLDS);
     std::fs::write(lab.path("s.toml"), with_recycle("4s")).unwrap();
     let copy = lab.path("easload");
-    std::fs::copy(program(), &copy).unwrap();
+    write_executable(&copy, &std::fs::read(program()).unwrap());
     let mut child = Command::new(&copy)
         .arg("run")
         .arg(lab.path("s.toml"))

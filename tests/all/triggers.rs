@@ -8,6 +8,8 @@ use easload::scenario::{Trigger, parse};
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use crate::fixtures::write_executable;
+
 const SCENARIO: &str = "
 name = \"recipe\"
 [target]
@@ -65,7 +67,6 @@ fn every_recipe_of_the_documentation_is_a_scenario() {
 /// Programs of these names that write down how they were called.
 #[cfg(unix)]
 fn stand_ins(folder: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
     for name in ["pwsh", "powershell", "winrs", "ssh"] {
         let file = folder.join(name);
         let log = folder.join("calls");
@@ -73,8 +74,7 @@ fn stand_ins(folder: &Path) {
             "#!/bin/sh\n{{ printf '%s' {name}; for one in \"$@\"; do printf '|%s' \"$one\"; done; echo; }} >> {}\n",
             log.display()
         );
-        std::fs::write(&file, script).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        write_executable(&file, script.as_bytes());
     }
 }
 

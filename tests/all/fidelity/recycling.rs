@@ -748,15 +748,13 @@ async fn scripted_mock(
     instead: &str,
     change: impl FnOnce(&mut MockConfig),
 ) -> FrontDoor {
-    use std::os::unix::fs::PermissionsExt as _;
     let program = crate::fixtures::program();
     let text = format!(
         "#!/bin/sh\n[ -e '{}' ] && {instead}\nexec '{}' mock-worker\n",
         flag.display(),
         program.display()
     );
-    std::fs::write(script, text).unwrap();
-    std::fs::set_permissions(script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    crate::fixtures::write_executable(script, text.as_bytes());
     let mut config = MockConfig {
         warm_up: Duration::ZERO,
         ..MockConfig::default()
