@@ -69,6 +69,11 @@ impl Held {
     fn is_at_once(&self, age: Duration) -> bool {
         age < AT_ONCE.min(Duration::from_secs(self.seconds.into()) / 2)
     }
+
+    /// Whether an answer of that age came at the heartbeat's end.
+    fn lasted(&self, age: Duration) -> bool {
+        age + AT_ONCE >= Duration::from_secs(self.seconds.into())
+    }
 }
 
 impl<T: Transport> Life<T> {
@@ -392,7 +397,9 @@ impl<T: Transport> Life<T> {
                 if held.is_repeated {
                     self.cached.refused = 0;
                 }
-                self.cached.sync = self.cached.refused < MAX_REFUSED;
+                // An early answer may be the work of another request of this device: one that was given up long ago
+                // and reached the server now. The server has cached that one, with older keys.
+                self.cached.sync = self.cached.refused < MAX_REFUSED && held.lasted(age);
                 self.waited(held, age, SyncStatus::Success.code())
             }
             PingEnd::Changes => {
@@ -435,7 +442,7 @@ impl<T: Transport> Life<T> {
         }
         self.failures = 0;
         // A gateway that answers earlier in the server's name says nothing of the whole heartbeat.
-        if age + AT_ONCE >= Duration::from_secs(held.seconds.into()) {
+        if held.lasted(age) {
             self.heartbeat.worked(&self.client.profile.heartbeat);
         }
         Ok(Step::Wait)
