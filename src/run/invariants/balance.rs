@@ -44,6 +44,8 @@ pub(in crate::run) struct ServerPorts {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
     pub(super) at: Instant,
+    /// Workers whose counts these are.
+    pub(super) workers: usize,
     /// Active Requests of all workers.
     pub(super) active: u64,
     /// Front-end requests among them that are forwarded.
@@ -103,6 +105,7 @@ impl Moment {
         }
         Self {
             at: Instant::now(),
+            workers: truth.workers.len(),
             active: truth.sum(|counts| counts.active),
             proxied: truth.sum(|counts| counts.outstanding_proxy),
             stranded: truth.sum(|counts| counts.stranded),
@@ -117,13 +120,17 @@ impl Moment {
     }
 
     /// The most requests that a server can have now of those that were sent: its connections could carry them then, or
-    /// they were begun since. Each has a connection, which was there then or was made since.
+    /// they were begun since. Each has a connection, which was there then or was made since. Several workers report at
+    /// different times: a client that leaves one for another may have a request in the counts of both.
     fn sent_since(&self, then: Option<Self>) -> u64 {
         // Before the run nobody had a request open.
         let (carried, connections, begun) = then.map_or((0, 0, Begins::default()), |then| {
             (then.may_carry, then.connections, then.begun)
         });
         let requests = carried + (self.begun.requests - begun.requests);
+        if self.workers > 1 {
+            return requests;
+        }
         requests.min(connections + (self.begun.connections - begun.connections))
     }
 

@@ -409,6 +409,7 @@ async fn device_is_off_when_the_run_has_ended() {
 fn moment(requests: u64) -> Moment {
     Moment {
         at: Instant::now(),
+        workers: 1,
         active: 2 * requests,
         proxied: requests,
         stranded: 0,
@@ -491,6 +492,17 @@ async fn server_has_no_request_that_nobody_sent() {
         now.may_carry = 11;
     });
     assert_eq!(kept.await, expected);
+    // A client that leaves one worker for another is in the counts of both for a moment.
+    let moved = |workers: usize| {
+        let begun = std::cell::Cell::new(10);
+        found(move |now| {
+            more(now);
+            begun.set(begun.get() + 1);
+            (now.workers, now.begun.requests) = (workers, begun.get());
+        })
+    };
+    assert_eq!(moved(2).await, "");
+    assert_eq!(moved(1).await, expected);
 }
 
 #[tokio::test(start_paused = true)]
