@@ -44,7 +44,13 @@ fn record_events(out: &mut String) {
     let began = Instant::now();
     for number in 0..EVENTS {
         let latency = Duration::from_micros(u64::from(number % 50_000));
-        recorder.record(number % 1000, Event::Synced { latency });
+        recorder.record(
+            number % 1000,
+            Event::Synced {
+                latency,
+                has_inbox: false,
+            },
+        );
     }
     let each = began.elapsed().as_secs_f64() / f64::from(EVENTS);
     let _ = writeln!(
@@ -185,7 +191,13 @@ fn happen(recorder: &Recorder, devices: u32, random: &mut Xoshiro256PlusPlus) {
         let end = PingEnd::Changes;
         recorder.record(device, Event::PingEnded { end, age });
         let latency = draw(0.05, random);
-        recorder.record(device, Event::Synced { latency });
+        recorder.record(
+            device,
+            Event::Synced {
+                latency,
+                has_inbox: false,
+            },
+        );
         let gap = Some(draw(0.06, random));
         recorder.record(device, Event::PingSent { gap, hangs: false });
     }

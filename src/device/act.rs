@@ -183,8 +183,10 @@ impl<T: Transport> Life<T> {
                 .status(COMMAND, status.code(), status.reaction())?;
         }
         self.take_in(&answer, at, Some(std::slice::from_ref(&id)))?;
+        let has_inbox = self.has_inbox(std::slice::from_ref(&id));
         self.client.tell(Event::Synced {
             latency: received.timing.total,
+            has_inbox,
         });
         let mut said = Said::default();
         let responses = answer.collections.iter().flat_map(|one| &one.responses);

@@ -225,6 +225,8 @@ pub enum Event<'a> {
     Synced {
         /// Sent → answered.
         latency: Duration,
+        /// The Inbox was asked for, and nothing of it is left on the server.
+        has_inbox: bool,
     },
     /// A second connection is used for what the user does, or not any more.
     Acting {

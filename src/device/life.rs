@@ -280,6 +280,12 @@ impl<T: Transport> Life<T> {
         Ok(())
     }
 
+    /// Whether a Sync of those folders brought the rest of the Inbox.
+    pub(super) fn has_inbox(&self, asked: &[String]) -> bool {
+        let mut inboxes = self.watched.iter().filter(|folder| folder.is_inbox);
+        inboxes.any(|inbox| !inbox.stale && asked.iter().any(|id| **id == *inbox.id))
+    }
+
     /// Syncs stale folders until nothing more comes.
     pub(super) async fn sync(&mut self) -> Result<Step, Trouble> {
         const COMMAND: Command = Command::Sync;
@@ -305,8 +311,10 @@ impl<T: Transport> Life<T> {
                     .status(COMMAND, status.code(), status.reaction())?;
             }
             self.take_in(&answer, at, Some(&asked))?;
+            let has_inbox = self.has_inbox(&asked);
             self.client.tell(Event::Synced {
                 latency: received.timing.total,
+                has_inbox,
             });
         }
         self.ping_answered = None;

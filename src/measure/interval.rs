@@ -32,11 +32,25 @@ pub struct LedgerCounts {
     pub misplaced: u64,
     /// Arrivals of accepted mails that are still to come.
     pub outstanding: u64,
-    /// Those among them that are overdue.
+    /// Those among them that are overdue and were asked for.
     pub late: u64,
     /// Arrivals that came later than they should.
     #[serde(default)]
     pub late_arrivals: u64,
+    /// Those among `outstanding` that can still come, because mail took as long in this run (`patience_ms`).
+    #[serde(default)]
+    pub under_way: u64,
+    /// Those among `outstanding` on devices that got no good answer to a Ping or Sync since the mail should have been
+    /// there: their mail was not asked for.
+    #[serde(default)]
+    pub not_asked_for: u64,
+    /// The number of those devices.
+    #[serde(default)]
+    pub silent_devices: u64,
+    /// How long after it was accepted a mail can still come, in milliseconds: the longest delivery so far, and at least
+    /// `late_after`.
+    #[serde(default)]
+    pub patience_ms: u64,
     /// Those among `outstanding` on devices that have a network and no later mail.
     #[serde(default)]
     pub due: u64,
@@ -49,6 +63,17 @@ pub struct LedgerCounts {
     /// How long devices have waited for one or more of them, all together, in milliseconds.
     #[serde(default)]
     pub device_ms: u64,
+}
+
+impl LedgerCounts {
+    /// Arrivals that are missing though the server was asked for them and had the time; a mail of an older timeline
+    /// counts as well.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.outstanding
+            .saturating_sub(self.under_way)
+            .saturating_sub(self.not_asked_for)
+    }
 }
 
 /// A latency in one second, in microseconds.

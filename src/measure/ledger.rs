@@ -97,6 +97,55 @@ struct Got {
     fresh: u32,
     /// The device has a network, and is on.
     is_there: bool,
+    /// When it last got a network.
+    there_since: Option<Instant>,
+    asked: Asked,
+}
+
+/// What one device asked the server about its Inbox, and what it was told.
+#[derive(Debug, Default)]
+struct Asked {
+    /// Pings that are open now.
+    open: u8,
+    /// The server has said that the device had everything at this instant: a Sync that was sent then brought the rest
+    /// of the Inbox, or a Ping ended then with its heartbeat.
+    until: Option<Instant>,
+    /// The latest instant at which a mail was sent that has arrived.
+    newest: Option<Instant>,
+    /// The value of `newest` when the server said so.
+    passed: Option<Instant>,
+}
+
+impl Asked {
+    fn had_all(&mut self, at: Instant) {
+        self.until = self.until.max(Some(at));
+        self.passed = self.newest;
+    }
+
+    /// What is known of a mail that was accepted at that instant and is not on the device.
+    fn fate(&self, accepted: Instant, now: Instant, patience: Duration) -> Fate {
+        // While a Ping is open the server can report the mail at any time.
+        let until = if self.open > 0 { Some(now) } else { self.until };
+        let is_overtaken = self.passed >= Some(accepted);
+        if is_overtaken || until >= Some(accepted + patience) {
+            Fate::Lost
+        } else if now.saturating_duration_since(accepted) <= patience {
+            Fate::UnderWay
+        } else {
+            Fate::NotAskedFor
+        }
+    }
+}
+
+/// What is known of an accepted mail that a device does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// The server had the time, was asked, and did not deliver it; or it delivered a mail that was sent later.
+    Lost,
+    /// Mail has taken as long in this run.
+    UnderWay,
+    /// The device got no good answer to a Ping or Sync late enough to say anything.
+    NotAskedFor,
 }
 
 /// Failed mails that are remembered per user.
@@ -136,6 +185,8 @@ pub struct Ledger {
     /// The last arrival of a mail that was not expected there: mail and number of the device.
     astray: Option<(MailId, u32)>,
     waiting: Waiting,
+    /// The longest time from accepted to synced so far on a device that was there meanwhile.
+    slowest: Duration,
 }
 
 impl Ledger {
@@ -160,6 +211,7 @@ impl Ledger {
             counts: LedgerCounts::default(),
             astray: None,
             waiting: Waiting::new(),
+            slowest: Duration::ZERO,
         }
     }
 
@@ -210,6 +262,7 @@ impl Ledger {
         let got = &mut self.users[user as usize].got[usize::from(position)];
         if got.is_there != is_there {
             got.is_there = is_there;
+            got.there_since = is_there.then_some(at).or(got.there_since);
             let (from, to) = if is_there { (0, got.due) } else { (got.due, 0) };
             self.waiting.change(from, to, at);
             // A mail comes once, however often the device goes and comes back.
@@ -279,6 +332,36 @@ impl Ledger {
         }
     }
 
+    fn asked(&mut self, device: u32) -> Option<&mut Asked> {
+        let (user, position) = *self.places.get(device as usize)?;
+        let got = &mut self.users[user as usize].got[usize::from(position)];
+        Some(&mut got.asked)
+    }
+
+    /// A device sent a Ping.
+    pub fn ping_sent(&mut self, device: u32) {
+        if let Some(asked) = self.asked(device) {
+            asked.open = asked.open.saturating_add(1);
+        }
+    }
+
+    /// A Ping of a device ended. `had_all` says that the server reported no changes until then.
+    pub fn ping_ended(&mut self, device: u32, had_all: bool, at: Instant) {
+        if let Some(asked) = self.asked(device) {
+            asked.open = asked.open.saturating_sub(1);
+            if had_all {
+                asked.had_all(at);
+            }
+        }
+    }
+
+    /// A Sync that a device sent at that instant brought the rest of its Inbox.
+    pub fn had_all(&mut self, device: u32, at: Instant) {
+        if let Some(asked) = self.asked(device) {
+            asked.had_all(at);
+        }
+    }
+
     fn under_way(&mut self, id: MailId) -> Option<&mut UnderWay> {
         self.users
             .get_mut(id.user as usize)?
@@ -330,12 +413,15 @@ impl Ledger {
         self.counts.synced += 1;
         if let Some(mail) = user.under_way.get_mut(&number) {
             mail.have.insert(position as u16);
-            let waited = mail
-                .accepted
-                .map(|accepted| at.saturating_duration_since(accepted));
-            if waited.is_some_and(|waited| waited > self.late_after) {
-                self.counts.late_arrivals += 1;
+            if let Some(accepted) = mail.accepted {
+                if at.saturating_duration_since(accepted) > self.late_after {
+                    self.counts.late_arrivals += 1;
+                }
+                // A device without a network does not show how fast the server is.
+                let from = Some(accepted).max(got.there_since).unwrap_or(accepted);
+                self.slowest = self.slowest.max(at.saturating_duration_since(from));
             }
+            got.asked.newest = got.asked.newest.max(Some(mail.sent.unwrap_or(mail.meant)));
             arrival.delivery = Some((at - mail.meant).as_secs_f64());
             // A Ping that was answered before the mail was even sent reported something else. The
             // answer to the sender may overtake the notification or be overtaken by it.
@@ -381,18 +467,36 @@ impl Ledger {
         let (mails, devices) = self.waiting.until(now);
         counts.mail_ms = (mails * 1e3) as u64;
         counts.device_ms = (devices * 1e3) as u64;
-        for user in &self.users {
-            for mail in user.under_way.values() {
-                let missing = (user.devices.len() - mail.have.len()) as u64;
-                if let Some(accepted) = mail.accepted {
-                    counts.outstanding += missing;
-                    if now.saturating_duration_since(accepted) > self.late_after {
-                        counts.late += missing;
-                    }
+        counts.patience_ms = u64::try_from(self.patience().as_millis()).unwrap_or(u64::MAX);
+        let mut silent = BTreeSet::new();
+        for (_, device, accepted) in self.outstanding() {
+            counts.outstanding += 1;
+            let fate = self.fate(device, accepted, now);
+            match fate {
+                Fate::Lost => {}
+                Fate::UnderWay => counts.under_way += 1,
+                Fate::NotAskedFor => {
+                    counts.not_asked_for += 1;
+                    silent.insert(device);
                 }
             }
+            let is_overdue = now.saturating_duration_since(accepted) > self.late_after;
+            counts.late += u64::from(is_overdue && fate != Fate::NotAskedFor);
         }
+        counts.silent_devices = silent.len() as u64;
         counts
+    }
+
+    /// A mail can still come this long after it was accepted: as long as one took in this run, and at least until it
+    /// counts as late.
+    fn patience(&self) -> Duration {
+        self.slowest.max(self.late_after)
+    }
+
+    fn fate(&self, device: u32, accepted: Instant, now: Instant) -> Fate {
+        let (user, position) = self.places[device as usize];
+        let got = &self.users[user as usize].got[usize::from(position)];
+        got.asked.fate(accepted, now, self.patience())
     }
 
     /// The last mail that came twice or to a device of another user, and the number of the device.
@@ -401,34 +505,32 @@ impl Ledger {
         self.astray
     }
 
-    /// The first `most` accepted mails that are not on a device: mail, number of the device, and when the mail was
-    /// accepted.
-    #[must_use]
-    pub fn missing(&self, most: usize) -> Vec<(MailId, u32, Instant)> {
-        let users = self.users.iter().enumerate();
-        users
-            .flat_map(|(index, user)| {
-                user.under_way
-                    .iter()
-                    .filter_map(|(number, mail)| Some((number, mail, mail.accepted?)))
-                    .flat_map(move |(number, mail, accepted)| {
-                        let devices = user.devices.iter().enumerate();
-                        devices
-                            .filter(|(position, _)| !mail.have.contains(&(*position as u16)))
-                            .map(move |(_, device)| {
-                                (
-                                    MailId {
-                                        user: index as u32,
-                                        number: *number,
-                                    },
-                                    *device,
-                                    accepted,
-                                )
-                            })
-                    })
+    /// Accepted mails that are not on a device: mail, number of the device, and when the mail was accepted.
+    pub fn outstanding(&self) -> impl Iterator<Item = (MailId, u32, Instant)> {
+        self.users.iter().enumerate().flat_map(|(index, user)| {
+            let accepted = user
+                .under_way
+                .iter()
+                .filter_map(|(number, mail)| Some((*number, mail, mail.accepted?)));
+            accepted.flat_map(move |(number, mail, accepted)| {
+                let devices = user.devices.iter().enumerate();
+                let missing =
+                    devices.filter(|(position, _)| !mail.have.contains(&(*position as u16)));
+                missing.map(move |(_, device)| {
+                    let user = index as u32;
+                    (MailId { user, number }, *device, accepted)
+                })
             })
-            .take(most)
-            .collect()
+        })
+    }
+
+    /// The first `most` of those that are lost: mail and number of the device.
+    #[must_use]
+    pub fn missing(&self, most: usize, now: Instant) -> Vec<(MailId, u32)> {
+        let lost = self.outstanding().filter_map(|(mail, device, accepted)| {
+            (self.fate(device, accepted, now) == Fate::Lost).then_some((mail, device))
+        });
+        lost.take(most).collect()
     }
 }
 
@@ -474,7 +576,9 @@ mod tests {
             }
         );
         let accepted = start + Duration::from_secs(1);
-        assert_eq!(ledger.missing(9), [(marker.id, 2, accepted)]);
+        let outstanding: Vec<_> = ledger.outstanding().collect();
+        assert_eq!(outstanding, [(marker.id, 2, accepted)]);
+        ledger.ping_sent(2);
         tokio::time::advance(LATE).await;
         let counts = ledger.counts(Instant::now());
         assert_eq!((counts.outstanding, counts.late), (1, 1));
@@ -529,7 +633,7 @@ mod tests {
         ledger.failed(marker.id);
         let counts = ledger.counts(Instant::now());
         assert_eq!((counts.failed, counts.outstanding), (1, 0));
-        assert!(ledger.missing(9).is_empty());
+        assert_eq!(ledger.outstanding().count(), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -665,5 +769,173 @@ mod tests {
         ledger.accepted(early.id, Instant::now());
         tokio::time::advance(SECOND).await;
         assert_eq!(waited(&ledger), (13.0, 13.0, 0));
+    }
+
+    /// Arrivals that are lost, under way, and not asked for.
+    fn fates(ledger: &Ledger) -> (u64, u64, u64) {
+        let counts = ledger.counts(Instant::now());
+        (counts.lost(), counts.under_way, counts.not_asked_for)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mail_is_under_way_until_it_is_late_and_lost_afterwards() {
+        let mut ledger = Ledger::new(7, &[0], LATE);
+        ledger.ping_sent(0);
+        let mail = ledger.meant(0, Instant::now()).unwrap();
+        ledger.accepted(mail.id, Instant::now());
+        tokio::time::advance(LATE - SECOND).await;
+        assert_eq!(fates(&ledger), (0, 1, 0));
+        tokio::time::advance(SECOND).await;
+        assert_eq!(fates(&ledger), (1, 0, 0), "the Ping is open all the time");
+        // An open Ping at the end of the run says the same after the device has gone.
+        ledger.ping_ended(0, true, Instant::now());
+        tokio::time::advance(SECOND).await;
+        assert_eq!(fates(&ledger), (1, 0, 0));
+        assert_eq!(ledger.missing(9, Instant::now()), [(mail.id, 0)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mail_is_under_way_for_as_long_as_another_one_took() {
+        let mut ledger = Ledger::new(7, &[0, 1], LATE);
+        let slow = ledger.meant(0, Instant::now()).unwrap();
+        ledger.accepted(slow.id, Instant::now());
+        ledger.there(0, true, Instant::now());
+        tokio::time::advance(3 * LATE).await;
+        ledger.synced(0, &slow.to_string(), None, Instant::now());
+        ledger.ping_sent(1);
+        let mail = ledger.meant(1, Instant::now()).unwrap();
+        ledger.accepted(mail.id, Instant::now());
+        tokio::time::advance(3 * LATE - SECOND).await;
+        assert_eq!(fates(&ledger), (0, 1, 0));
+        tokio::time::advance(SECOND).await;
+        assert_eq!(fates(&ledger), (1, 0, 0));
+    }
+
+    /// A device without a network does not make the server slow.
+    #[tokio::test(start_paused = true)]
+    async fn time_without_a_network_is_no_delivery_time() {
+        let mut ledger = Ledger::new(7, &[0], LATE);
+        let mail = ledger.meant(0, Instant::now()).unwrap();
+        ledger.accepted(mail.id, Instant::now());
+        tokio::time::advance(20 * LATE).await;
+        ledger.there(0, true, Instant::now());
+        tokio::time::advance(SECOND).await;
+        ledger.synced(0, &mail.to_string(), None, Instant::now());
+        assert_eq!(ledger.patience(), LATE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mail_is_lost_when_the_device_has_all_of_its_inbox_with_a_later_mail() {
+        let mut ledger = Ledger::new(7, &[0], LATE);
+        let first = ledger.meant(0, Instant::now()).unwrap();
+        ledger.sent(first.id, Instant::now());
+        ledger.accepted(first.id, Instant::now());
+        tokio::time::advance(SECOND).await;
+        let second = ledger.meant(0, Instant::now()).unwrap();
+        ledger.sent(second.id, Instant::now());
+        ledger.accepted(second.id, Instant::now());
+        ledger.synced(0, &second.to_string(), None, Instant::now());
+        assert_eq!(fates(&ledger), (0, 1, 0), "the Inbox may have more");
+        ledger.had_all(0, Instant::now());
+        assert_eq!(fates(&ledger), (1, 0, 0));
+    }
+
+    /// Two senders at the same time have no order.
+    #[tokio::test(start_paused = true)]
+    async fn mail_that_was_sent_before_another_was_accepted_does_not_overtake_it() {
+        let mut ledger = Ledger::new(7, &[0], LATE);
+        let marks = [(); 2].map(|()| ledger.meant(0, Instant::now()).unwrap());
+        marks.map(|mark| ledger.sent(mark.id, Instant::now()));
+        tokio::time::advance(SECOND).await;
+        marks.map(|mark| ledger.accepted(mark.id, Instant::now()));
+        ledger.synced(0, &marks[1].to_string(), None, Instant::now());
+        ledger.had_all(0, Instant::now());
+        assert_eq!(fates(&ledger), (0, 1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sync_without_the_mail_says_that_it_is_lost_when_it_had_the_time() {
+        for (after, lost) in [(LATE - SECOND, 0), (LATE, 1)] {
+            let mut ledger = Ledger::new(7, &[0], LATE);
+            let mail = ledger.meant(0, Instant::now()).unwrap();
+            ledger.accepted(mail.id, Instant::now());
+            tokio::time::advance(after).await;
+            let sent = Instant::now();
+            // What counts is when the Sync was sent, not when a slow server answered it.
+            tokio::time::advance(3 * LATE).await;
+            ledger.had_all(0, sent);
+            assert_eq!(fates(&ledger), (lost, 0, 1 - lost));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mail_of_a_device_whose_pings_are_refused_is_not_asked_for() {
+        let mut ledger = Ledger::new(7, &[0, 0], LATE);
+        ledger.there(0, true, Instant::now());
+        for _ in 0..4 {
+            let mail = ledger.meant(0, Instant::now()).unwrap();
+            ledger.accepted(mail.id, Instant::now());
+            ledger.ping_sent(0);
+            ledger.ping_ended(0, false, Instant::now());
+            tokio::time::advance(LATE).await;
+        }
+        tokio::time::advance(SECOND).await;
+        let counts = ledger.counts(Instant::now());
+        assert_eq!(
+            (counts.lost(), counts.under_way, counts.not_asked_for),
+            (0, 0, 8)
+        );
+        assert_eq!((counts.silent_devices, counts.late), (2, 0));
+        // Device 0 is told that there is nothing: its mail is lost, and that of device 1 is not asked for.
+        ledger.ping_sent(0);
+        ledger.ping_ended(0, true, Instant::now());
+        assert_eq!(fates(&ledger), (4, 0, 4));
+    }
+
+    /// Devices that hold a Ping all the time, on a server that delivers every mail within some seconds. One mail is lost
+    /// or none. The run ends at any instant.
+    #[tokio::test(start_paused = true)]
+    async fn exactly_the_lost_mail_is_lost_however_slow_the_server_is() {
+        use rand::{Rng as _, SeedableRng as _};
+        const DEVICES: u32 = 5;
+        for seed in 0..200 {
+            let mut random = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(seed);
+            let users: Vec<u32> = (0..DEVICES).collect();
+            let mut ledger = Ledger::new(7, &users, LATE);
+            let start = Instant::now();
+            users.iter().for_each(|device| ledger.ping_sent(*device));
+            let slow = random.random_range(0.1..40.0);
+            let lost = random.random_bool(0.5).then_some(5);
+            let mut coming: Vec<(u64, Marker)> = Vec::new();
+            let end = random.random_range(60..300);
+            for second in 0..end {
+                let user = random.random_range(0..DEVICES);
+                let mail = ledger.meant(user, Instant::now()).unwrap();
+                ledger.sent(mail.id, Instant::now());
+                ledger.accepted(mail.id, Instant::now());
+                if lost != Some(second) {
+                    let after = random.random_range(0.0..slow);
+                    coming.push((second + after as u64, mail));
+                }
+                tokio::time::advance(SECOND).await;
+                let (arrived, still): (Vec<_>, Vec<_>) =
+                    coming.into_iter().partition(|(at, _)| *at <= second);
+                coming = still;
+                for (_, mail) in arrived {
+                    ledger.synced(mail.id.user, &mail.to_string(), None, Instant::now());
+                }
+                // The first mails show how slow the server is.
+                if second == 0 {
+                    ledger.slowest = Duration::from_secs_f64(slow + 1.0);
+                }
+            }
+            let (is_lost, _, not_asked_for) = fates(&ledger);
+            assert_eq!(
+                (is_lost, not_asked_for),
+                (u64::from(lost.is_some()), 0),
+                "seed {seed}, {slow:.1} s, {} s",
+                start.elapsed().as_secs()
+            );
+        }
     }
 }

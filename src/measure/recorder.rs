@@ -254,7 +254,7 @@ impl Recorder {
     /// Accepted mails that are not on a device: mail, number of the device, and when the mail was accepted.
     #[must_use]
     pub fn missing(&self) -> Vec<(MailId, u32, Instant)> {
-        lock(&self.ledger).missing(usize::MAX)
+        lock(&self.ledger).outstanding().collect()
     }
 
     /// Ends an interval. `gauges` come from elsewhere; the fleet's own are added.
@@ -312,7 +312,7 @@ impl Recorder {
     pub fn totals(&self) -> Totals {
         /// Enough to look them up on the server.
         const MISSING: usize = 20;
-        let missing = lock(&self.ledger).missing(MISSING);
+        let missing = lock(&self.ledger).missing(MISSING, Instant::now());
         Totals {
             errors: lock(&self.texts).clone(),
             statuses: lock(&self.statuses).clone(),
@@ -321,7 +321,7 @@ impl Recorder {
             oldest_ping_at_end: self.oldest_at_end_ms.load(Ordering::Relaxed) as f64 / 1e3,
             missing_mails: missing
                 .into_iter()
-                .map(|(id, device, _)| {
+                .map(|(id, device)| {
                     format!(
                         "mail {} of user {} on device EASLOAD{device:08}",
                         id.number,
@@ -520,6 +520,7 @@ impl Record for Recorder {
                 count_bounded(&mut lock(&self.statuses), eas::status::name(command, code));
             }
             Event::PingSent { gap, hangs } => {
+                lock(&self.ledger).ping_sent(device);
                 shard.count(Counter::PingsSent);
                 if hangs {
                     shard.count(Counter::HangingSyncs);
@@ -528,7 +529,14 @@ impl Record for Recorder {
                     shard.latency(Metric::Gap, gap.as_secs_f64());
                 }
             }
-            Event::PingEnded { end, age } => self.ping_ended(&mut shard, end, age),
+            Event::PingEnded { end, age } => {
+                let had_all = matches!(
+                    end,
+                    PingEnd::Expired { .. } | PingEnd::OpenAtEnd { overdue: false }
+                );
+                lock(&self.ledger).ping_ended(device, had_all, Instant::now());
+                self.ping_ended(&mut shard, end, age);
+            }
             Event::ItemSynced {
                 subject,
                 ping_answered,
@@ -543,7 +551,12 @@ impl Record for Recorder {
                     shard.latency(Metric::Notification, notification);
                 }
             }
-            Event::Synced { latency } => {
+            Event::Synced { latency, has_inbox } => {
+                if has_inbox {
+                    let now = Instant::now();
+                    let sent = now.checked_sub(latency).unwrap_or(now);
+                    lock(&self.ledger).had_all(device, sent);
+                }
                 shard.count(Counter::Syncs);
                 shard.latency(Metric::Sync, latency.as_secs_f64());
             }

@@ -133,8 +133,11 @@ impl Bench<'_> {
             Figure::Mails(which) => {
                 self.plan.mail.as_ref()?;
                 let ledger = self.digest.ledger;
+                if which == "missing" && ledger.lost() == 0 && ledger.outstanding > 0 {
+                    return None;
+                }
                 Some(match which.as_str() {
-                    "missing" => ledger.outstanding,
+                    "missing" => ledger.lost(),
                     "late" => ledger.late_arrivals + ledger.late,
                     "duplicates" => ledger.duplicates,
                     _ => ledger.misplaced,
