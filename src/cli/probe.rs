@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use eas::ProtocolVersion;
 
 use super::{Exit, check, print};
 use crate::probe::{Outcome, Probe, probe, try_commands};
@@ -68,12 +69,12 @@ pub(super) struct Arguments {
     /// Speak HTTP/2, for a URL.
     #[arg(long)]
     http2: bool,
-    /// Protocol versions to choose from, for a URL: `14.1`, `16.1,14.1`.
+    /// Protocol versions to choose from, for a URL: `14.1`, `16.1,14.1`. The highest that the server lists is taken.
     #[arg(
         long,
         value_name = "VERSIONS",
         value_delimiter = ',',
-        default_value = "14.1"
+        default_values_t = ProtocolVersion::ALL.map(|version| version.to_string())
     )]
     versions: Vec<String>,
     /// Wait by a hanging Sync, for a URL.

@@ -67,9 +67,11 @@ impl<T: Transport> Client<T> {
             )));
         };
         let Some(version) = options.negotiate(&profile.versions) else {
+            let asked: Vec<&str> = profile.versions.iter().map(|one| one.as_str()).collect();
             return Err(problem(format!(
-                "the server speaks {}, which holds none of the versions asked for",
-                options.versions
+                "the server lists the versions {} and none of those asked for ({})",
+                options.versions,
+                asked.join(", ")
             )));
         };
         self.version = version;

@@ -34,6 +34,8 @@ pub use event::{Event, FailureClass, PingEnd, Record, State};
 pub use guard::Refusals;
 pub(crate) use guard::{Admitted, Kind, Outcome};
 pub use life::Life;
+#[cfg(test)]
+pub(crate) use profile::test_profile;
 pub use profile::{
     AbandonShares, Abandonment, Behaviour, Flight, Identity, Profile, device_random,
 };

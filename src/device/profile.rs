@@ -278,6 +278,32 @@ pub fn device_random(seed: u64, device: u32) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(seed ^ SPREAD.wrapping_mul(u64::from(device) + 1))
 }
 
+/// A profile for tests that need any.
+#[cfg(test)]
+pub(crate) fn test_profile() -> Profile {
+    Profile {
+        path: "/Microsoft-Server-ActiveSync".to_owned(),
+        versions: vec![ProtocolVersion::V14_1],
+        device_type: "easload".to_owned(),
+        user_agent: "easload".to_owned(),
+        query: QueryForm::Plain,
+        wait: crate::scenario::Wait::Ping,
+        ping_body: crate::scenario::PingBody::Full,
+        nat_timeout: None,
+        sleep: None,
+        second_ping: 0.0,
+        heartbeat: crate::scenario::HeartbeatPlan::Fixed(60),
+        grace: Duration::from_secs(5),
+        window: 25,
+        request_timeout: Duration::from_secs(10),
+        retry: Duration::from_secs(1)..=Duration::from_secs(2),
+        all_folders: false,
+        activity: None,
+        negotiate: true,
+        cookies: false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -845,9 +845,13 @@ mod tests {
     async fn mail_that_was_sent_before_another_was_accepted_does_not_overtake_it() {
         let mut ledger = Ledger::new(7, &[0], LATE);
         let marks = [(); 2].map(|()| ledger.meant(0, Instant::now()).unwrap());
-        marks.map(|mark| ledger.sent(mark.id, Instant::now()));
+        for mark in marks {
+            ledger.sent(mark.id, Instant::now());
+        }
         tokio::time::advance(SECOND).await;
-        marks.map(|mark| ledger.accepted(mark.id, Instant::now()));
+        for mark in marks {
+            ledger.accepted(mark.id, Instant::now());
+        }
         ledger.synced(0, &marks[1].to_string(), None, Instant::now());
         ledger.had_all(0, Instant::now());
         assert_eq!(fates(&ledger), (0, 1, 0));

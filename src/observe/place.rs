@@ -8,7 +8,7 @@ use mock_server::Control;
 
 use crate::command;
 use crate::scenario::{Format, Place};
-use crate::transport::web_client;
+use crate::transport::{innermost, web_client};
 
 /// Nothing that a source prints is larger: a full windows_exporter answer is some 300 kB, netstat
 /// with 20,000 sockets 1.5 MB.
@@ -109,15 +109,6 @@ async fn fetch_url(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, Strin
         body.extend_from_slice(&chunk);
     }
     Ok(body)
-}
-
-/// The cause of an error: the outer ones only repeat the URL.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 type Stamp = (PathBuf, u64, SystemTime);

@@ -16,16 +16,16 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::device::{
-    Behaviour, Client, Event, Identity, Life, Profile, Record, Refusals, Trouble, device_random,
-    is_no_server,
+    Behaviour, Client, Event, Identity, Life, PingEnd, Profile, Record, Refusals, Trouble,
+    device_random, is_no_server,
 };
 use crate::run::PATIENCE;
 use crate::transport::{Transport, advice, silence};
 pub use commands::try_commands;
 use tap::{Received, Sent, Tap};
 
-/// A probe that is not through by then shows enough of what is wrong.
-const WHOLE_LIMIT: Duration = Duration::from_secs(120);
+/// Time for three refused requests: after each refusal a device waits for a minute.
+const WHOLE_LIMIT: Duration = Duration::from_secs(180);
 /// Exchange tells of a mail within its polling of 5 s; a slow server gets longer.
 const MAIL_LIMIT: Duration = Duration::from_secs(30);
 /// What is answered earlier was not held.
@@ -78,6 +78,8 @@ enum Heard {
     Refused(String),
     /// A message came, with this subject.
     Item(String),
+    /// A held request was answered as it should be, that long after it was sent.
+    Held(Duration),
 }
 
 /// Tells of what the device made of an answer.
@@ -94,6 +96,13 @@ impl Record for Ear {
             }
             Event::ItemSynced { subject, .. } => {
                 let _ = self.0.send(Heard::Item(subject.to_owned()));
+                return;
+            }
+            Event::PingEnded {
+                end: PingEnd::Expired { .. } | PingEnd::Changes,
+                age,
+            } => {
+                let _ = self.0.send(Heard::Held(age));
                 return;
             }
             Event::NotRedirected { text } => text.to_owned(),
@@ -136,21 +145,7 @@ pub async fn probe<T: Transport + 'static>(
     let _ = client.fetch_token().await;
     let life = Life::new(client, Arc::new(Behaviour::default()), device_random(1, 0));
     let life = Task(tokio::spawn(life.run()));
-    let mut story = Story {
-        probe,
-        print: &mut print,
-        asked_at: Instant::now(),
-        is_tls,
-        sent: None,
-        steps: Vec::new(),
-        failures: 0,
-        wrong: None,
-        held_since: None,
-        mail_at: None,
-        mail_id: format!("probe-{:08x}", rand::random::<u32>()),
-        has_synced_mail: false,
-        not_held: 0,
-    };
+    let mut story = Story::new(probe, &mut print, is_tls);
     let mut sender = probe.mail_to.as_ref().map(|_| {
         Client::new(
             transport(),
@@ -204,7 +199,7 @@ struct Story<'a> {
     asked_at: Instant,
     /// Name, outcome and time of each.
     steps: Vec<(String, String, Duration)>,
-    /// Since the last request that was held.
+    /// Since the last request that was held and answered well.
     failures: u32,
     /// What was wrong last.
     wrong: Option<String>,
@@ -217,7 +212,25 @@ struct Story<'a> {
     not_held: u32,
 }
 
-impl Story<'_> {
+impl<'a> Story<'a> {
+    fn new(probe: &'a Probe, print: &'a mut dyn FnMut(&str), is_tls: bool) -> Self {
+        Self {
+            probe,
+            print,
+            asked_at: Instant::now(),
+            is_tls,
+            sent: None,
+            steps: Vec::new(),
+            failures: 0,
+            wrong: None,
+            held_since: None,
+            mail_at: None,
+            mail_id: format!("probe-{:08x}", rand::random::<u32>()),
+            has_synced_mail: false,
+            not_held: 0,
+        }
+    }
+
     async fn listen<T: Transport>(
         &mut self,
         mut heard: UnboundedReceiver<Heard>,
@@ -266,7 +279,10 @@ impl Story<'_> {
         }
         if Instant::now() >= end {
             let limit = WHOLE_LIMIT.as_secs();
-            return Some(Outcome::Stuck(format!("no end within {limit} s")));
+            let last = self.wrong.take();
+            let last =
+                last.map_or_else(String::new, |wrong| format!("; the last problem: {wrong}"));
+            return Some(Outcome::Stuck(format!("no end within {limit} s{last}")));
         }
         if self.mail_at.is_some() {
             let limit = MAIL_LIMIT.as_secs();
@@ -302,9 +318,7 @@ impl Story<'_> {
                 let number = self.steps.len() + 1;
                 (self.print)(&transcript::request(number, &sent, self.probe.bodies));
                 self.held_since = sent.held.then(Instant::now);
-                if sent.held {
-                    self.failures = 0;
-                } else {
+                if !sent.held {
                     self.not_held = 0;
                 }
                 self.sent = Some(*sent);
@@ -319,6 +333,14 @@ impl Story<'_> {
             Heard::Item(subject) => {
                 self.has_synced_mail |= subject.contains(&self.mail_id);
                 None
+            }
+            Heard::Held(age) => {
+                self.failures = 0;
+                if age < AT_ONCE || self.probe.mail_to.is_some() {
+                    return None;
+                }
+                self.note("held until the server answered");
+                Some(Outcome::Alive)
             }
             Heard::Refused(text) => {
                 self.note(&text);
@@ -372,11 +394,7 @@ impl Story<'_> {
                 let outcome = format!("HTTP {}", answer.status);
                 self.steps
                     .push((name.clone(), outcome.clone(), received.after));
-                if sent.held && received.after >= AT_ONCE && self.probe.mail_to.is_none() {
-                    self.note("held until the server answered");
-                    return Some(Outcome::Alive);
-                }
-                if sent.held && received.after < AT_ONCE {
+                if sent.held && received.after < AT_ONCE && answer.status == 200 {
                     self.not_held += 1;
                     if self.not_held >= MAX_FAILURES {
                         let text = format!("the server answers {name} at once and holds nothing");
@@ -387,7 +405,10 @@ impl Story<'_> {
                 if answer.status != 200 {
                     self.failures += 1;
                     let status = HttpStatus::from_code(answer.status);
-                    let text = format!("{name} was answered with HTTP {status}");
+                    let mut text = format!("{name} was answered with HTTP {status}");
+                    if sent.held && received.after >= AT_ONCE {
+                        text.push_str(&format!(" after {}", transcript::time(received.after)));
+                    }
                     if is_first && is_no_server(status) {
                         return Some(Outcome::Unusable(text));
                     }
@@ -410,7 +431,12 @@ impl Story<'_> {
                     return Some(Outcome::Unreachable(format!("{failure}{advice}")));
                 }
                 self.failures += 1;
-                self.wrong = Some(format!("{name}: {failure}"));
+                let after = transcript::time(received.after);
+                self.wrong = Some(if sent.held {
+                    format!("{name}: {failure} after {after}")
+                } else {
+                    format!("{name}: {failure}")
+                });
             }
         }
         self.stuck()
@@ -472,4 +498,150 @@ async fn send<T: Transport>(client: &mut Client<T>, to: &str, id: &str) -> Resul
     client.options().await?;
     client.provision().await?;
     client.send_mail(id, mime.as_bytes()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::{
+        Answer, Begun, ConnectionEnd, Failure, FailureKind, LocalEnd, Method, Peer, Timing,
+    };
+
+    fn asked() -> Probe {
+        Probe {
+            identity: Arc::new(Identity {
+                device: 0,
+                user: 0,
+                user_name: "load0001".to_owned(),
+                authorization: "Basic eA==".to_owned().into(),
+                device_id: "EASLOAD00000001".to_owned(),
+            }),
+            profile: Arc::new(crate::device::test_profile()),
+            hold: Duration::from_secs(60),
+            mail_to: None,
+            bodies: false,
+        }
+    }
+
+    fn sent(command: &str) -> Heard {
+        Heard::Sent(Box::new(Sent {
+            method: Method::Post,
+            path: format!(
+                "/Microsoft-Server-ActiveSync?Cmd={command}&User=a&DeviceId=b&DeviceType=c"
+            ),
+            headers: Vec::new(),
+            body: Vec::new(),
+            held: command == "Ping",
+            begun: Begun::default(),
+            peer: Peer::default(),
+        }))
+    }
+
+    fn answered(status: u16, after: Duration) -> Heard {
+        let timing = Timing {
+            sent: Instant::now(),
+            local: LocalEnd::default(),
+            reused: true,
+            connect: None,
+            tls: None,
+            first_byte: after,
+            total: after,
+        };
+        let answer = Answer::from_parts(status, &[], Vec::new(), timing, ConnectionEnd::Kept);
+        Heard::Received(Box::new(Received {
+            answer: Ok(answer),
+            after,
+        }))
+    }
+
+    fn cut(after: Duration) -> Heard {
+        Heard::Received(Box::new(Received {
+            answer: Err(Failure {
+                kind: FailureKind::Reset,
+                sent: None,
+                reused: true,
+            }),
+            after,
+        }))
+    }
+
+    /// The outcome after a life up to the first Ping and then those events, and the number of events that were heard.
+    fn heard(events: Vec<Heard>) -> (Option<Outcome>, usize) {
+        let asked = asked();
+        let mut print = |_: &str| {};
+        let mut story = Story::new(&asked, &mut print, false);
+        for command in ["Provision", "FolderSync", "Sync"] {
+            assert_eq!(story.hear(sent(command)), None);
+            assert_eq!(story.hear(answered(200, Duration::from_millis(20))), None);
+        }
+        for (number, event) in events.into_iter().enumerate() {
+            if let Some(outcome) = story.hear(event) {
+                return (Some(outcome), number + 1);
+            }
+        }
+        (None, 0)
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_504_is_no_held_ping() {
+        let (outcome, _) = heard(vec![sent("Ping"), answered(504, LONG)]);
+        assert_eq!(outcome, None, "one gateway timeout proves nothing");
+        let three = (0..3).flat_map(|_| [sent("Ping"), answered(504, LONG)]);
+        let (outcome, events) = heard(three.collect());
+        let Some(Outcome::Stuck(why)) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(events, 6);
+        assert!(
+            why.contains("HTTP 504") && why.contains("after 20000.0 ms"),
+            "{why}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_that_is_answered_late_and_well_is_held() {
+        let (outcome, _) = heard(vec![sent("Ping"), answered(200, LONG), Heard::Held(LONG)]);
+        assert_eq!(outcome, Some(Outcome::Alive));
+        // Not before the device has read the answer: its body may say Status 5.
+        let (outcome, _) = heard(vec![sent("Ping"), answered(200, LONG)]);
+        assert_eq!(outcome, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn three_cut_or_refused_pings_end_the_probe_with_the_reason() {
+        let soon = Duration::from_millis(3);
+        type Answers = fn(Duration) -> Heard;
+        let cases: [(Answers, Duration, &str); 3] = [
+            (cut, LONG, "Ping: "),
+            (cut, soon, "Ping: "),
+            (
+                |after| answered(403, after),
+                soon,
+                "Ping was answered with HTTP 403",
+            ),
+        ];
+        for (answer, after, part) in cases {
+            // The device syncs in between, which says nothing of Pings.
+            let one = || {
+                [
+                    sent("Ping"),
+                    answer(after),
+                    sent("Sync"),
+                    answered(200, soon),
+                ]
+            };
+            let (outcome, events) = heard((0..3).flat_map(|_| one()).collect());
+            let Some(Outcome::Stuck(why)) = outcome else {
+                panic!("{outcome:?}");
+            };
+            assert_eq!(events, 10, "the third answer ends it");
+            assert!(why.starts_with(part), "{why}");
+            // A held Ping in between makes the next failure the first one.
+            let held = [sent("Ping"), answered(200, soon), Heard::Held(soon)];
+            let two = || (0..2).flat_map(|_| one());
+            assert_eq!(heard(two().chain(held).chain(two()).collect()).0, None);
+        }
+    }
 }

@@ -10,6 +10,7 @@ use crate::command;
 use crate::scenario::Trigger;
 use crate::terminal::say;
 use crate::text::{bare_url, program};
+use crate::transport::innermost;
 
 /// A recycle command that takes longer hangs: PowerShell remoting needs some seconds.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -103,5 +104,5 @@ async fn call(
     answer
         .and_then(reqwest::Response::error_for_status)
         .map(drop)
-        .map_err(|error| fail(error.without_url().to_string()))
+        .map_err(|error| fail(innermost(&error.without_url())))
 }

@@ -22,7 +22,8 @@ use super::ports::LocalPorts;
 use super::sessions::{OwnTls, Sessions};
 use super::stream::{NetStream, Stream};
 use super::target::Target;
-use super::tls::{Handshake, TlsError, TlsOptions, TlsVersion, client_config, describe};
+use super::tls::{Handshake, TlsError, TlsOptions, TlsVersion, client_config};
+use super::tls_words::describe;
 use super::{LocalEnd, Origin};
 
 /// How long TCP and TLS handshakes may take, each. Windows itself gives up after 21 s; a server

@@ -24,6 +24,7 @@ mod sources;
 mod stream;
 mod target;
 mod tls;
+mod tls_words;
 mod uses;
 mod writing;
 
@@ -54,6 +55,7 @@ pub use stream::{NetStream, Stream};
 pub use target::{Target, TargetError, with_query};
 pub(crate) use tls::web_client;
 pub use tls::{Handshake, TlsError, TlsOptions, TlsVersion};
+pub(crate) use tls_words::innermost;
 pub use uses::{LocalEnd, PortUses, Use};
 
 /// A method.
@@ -191,7 +193,7 @@ impl FailureKind {
             }
             // rustls reports a TCP close without close_notify this way.
             ErrorKind::UnexpectedEof => Self::ClosedWithoutAnswer,
-            _ => Self::Io(error.to_string()),
+            _ => Self::Io(tls_words::describe(error)),
         }
     }
 }

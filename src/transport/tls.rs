@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, ProtocolVersion, RootCertStore,
     SignatureScheme, SupportedProtocolVersion,
@@ -20,9 +21,9 @@ use rustls::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::peer::ShownCertificate;
 use super::sessions::OfWhoeverAsks;
-use crate::text::{clean, decode};
+use super::tls_words::of_certificate;
+use crate::text::decode;
 
 /// A version of TLS. Those before 1.2 are spoken by no kept library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -147,14 +148,12 @@ pub(super) fn client_config(options: &TlsOptions) -> Result<ClientConfig, TlsErr
     let verifier: Arc<dyn ServerCertVerifier> = if options.insecure {
         Arc::new(TrustAnybody(provider))
     } else {
-        let roots = Arc::new(authorities(options)?);
+        let (roots, named) = authorities(options)?;
+        let roots = Arc::new(roots);
         let inner = WebPkiServerVerifier::builder_with_provider(roots, provider)
             .build()
             .map_err(|error| TlsError::Setup(error.to_string()))?;
-        Arc::new(Explaining {
-            inner,
-            has_ca_file: options.ca_file.is_some(),
-        })
+        Arc::new(Explaining { inner, named })
     };
     let mut config = builder
         .with_custom_certificate_verifier(verifier)
@@ -174,7 +173,10 @@ pub(super) fn pem_of(path: &Path) -> io::Result<Vec<u8>> {
     Ok(decode(&bytes).map_or(bytes, String::into_bytes))
 }
 
-fn authorities(options: &TlsOptions) -> Result<RootCertStore, TlsError> {
+/// The authorities to trust, and the certificates of the CA file if there is one.
+fn authorities(
+    options: &TlsOptions,
+) -> Result<(RootCertStore, Option<Vec<CertificateDer<'static>>>), TlsError> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = &options.ca_file {
         let fail = |problem: String| TlsError::CaFile {
@@ -182,23 +184,25 @@ fn authorities(options: &TlsOptions) -> Result<RootCertStore, TlsError> {
             problem,
         };
         let pem = pem_of(path).map_err(|error| fail(error.to_string()))?;
+        let mut named = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             let certificate = certificate.map_err(|error| fail(error.to_string()))?;
             roots
-                .add(certificate)
+                .add(certificate.clone())
                 .map_err(|error| fail(error.to_string()))?;
+            named.push(certificate);
         }
         if roots.is_empty() {
             return Err(fail("it holds no certificate in PEM form".to_owned()));
         }
-        return Ok(roots);
+        return Ok((roots, Some(named)));
     }
     // Single unreadable files of a system are not this program's business; having none is.
     let (_, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         Err(TlsError::NoAuthorities)
     } else {
-        Ok(roots)
+        Ok((roots, None))
     }
 }
 
@@ -235,44 +239,45 @@ fn proven(version: TlsVersion, certificate: &CertificateDer<'_>) {
     });
 }
 
-/// What a handshake failed on, for people.
-pub(super) fn describe(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => {
-            "the server closed the connection inside the handshake; is it a plain HTTP port?"
-                .to_owned()
-        }
-        _ => {
-            let text = error.to_string();
-            if text.contains("InvalidContentType") || text.contains("corrupt message") {
-                "the server does not speak TLS on this port".to_owned()
-            } else if text.contains("ProtocolVersion") {
-                "the server speaks none of the versions of TLS that are offered".to_owned()
-            } else {
-                // What rustls calls the words of a verifier that is not its own.
-                let own = text.strip_prefix("unexpected error: ");
-                own.map(str::to_owned).unwrap_or(text)
-            }
-        }
-    }
-}
-
-/// Verifies as usual, and says of a refused certificate who it is for and who signed it.
+/// Verifies as usual, trusts the certificates of the CA file themselves as well, and says of a refused certificate who it
+/// is for and who signed it.
 #[derive(Debug)]
 struct Explaining {
     inner: Arc<WebPkiServerVerifier>,
-    has_ca_file: bool,
+    /// The certificates of the CA file; `None` without one.
+    named: Option<Vec<CertificateDer<'static>>>,
 }
 
 impl Explaining {
-    /// What to do about it.
-    fn advice(&self, error: &rustls::Error) -> &'static str {
-        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        match (*error == unknown, self.has_ca_file) {
-            (true, true) => "; no authority in the CA file has signed it",
-            (true, false) => "; a lab's own authority is named with a CA file",
-            (false, _) => "",
+    /// Accepts a certificate that is in the CA file itself. webpki refuses a self-signed one that is marked as an
+    /// authority, as most tools mark theirs. Name and time must fit all the same.
+    fn is_named(
+        &self,
+        certificate: &CertificateDer<'_>,
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<bool, rustls::Error> {
+        let mut named = self.named.iter().flatten();
+        if !named.any(|one| one.as_ref() == certificate.as_ref()) {
+            return Ok(false);
         }
+        check_time(certificate, now)?;
+        verify_server_name(&ParsedCertificate::try_from(certificate)?, server_name)?;
+        Ok(true)
+    }
+}
+
+fn check_time(certificate: &[u8], now: UnixTime) -> Result<(), rustls::Error> {
+    let bad = CertificateError::BadEncoding;
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| bad.clone())?;
+    let now = i64::try_from(now.as_secs()).map_err(|_| bad.clone())?;
+    let validity = parsed.validity();
+    if now < validity.not_before.timestamp() {
+        Err(CertificateError::NotValidYet.into())
+    } else if now > validity.not_after.timestamp() {
+        Err(CertificateError::Expired.into())
+    } else {
+        Ok(())
     }
 }
 
@@ -285,19 +290,24 @@ impl ServerCertVerifier for Explaining {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.inner
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-            .map_err(|error| {
-                let shown = ShownCertificate::read(end_entity);
-                let shown =
-                    shown.map_or_else(|| "unreadable".to_owned(), |shown| shown.to_string());
-                rustls::Error::General(format!(
-                    "the certificate shown for `{}` is not trusted: {}{} ({shown})",
-                    server_name.to_str(),
-                    clean(&error.to_string()),
-                    self.advice(&error)
-                ))
-            })
+        let verified = self.inner.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
+        let error = match verified {
+            Ok(verified) => return Ok(verified),
+            Err(error) => error,
+        };
+        let error = match self.is_named(end_entity, server_name, now) {
+            Ok(true) => return Ok(ServerCertVerified::assertion()),
+            Ok(false) => error,
+            Err(error) => error,
+        };
+        let text = of_certificate(&error, end_entity, server_name, self.named.is_some());
+        Err(rustls::Error::General(text))
     }
 
     fn verify_tls12_signature(
@@ -367,5 +377,90 @@ impl ServerCertVerifier for TrustAnybody {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+
+    use super::*;
+
+    /// A self-signed certificate for mail.lab, and what a device that trusts that file says of it.
+    fn judged(is_ca: bool, name: &str, year: i32, in_file: bool) -> Result<(), String> {
+        let mut params = CertificateParams::new(vec!["mail.lab".to_owned()]).unwrap();
+        if is_ca {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let make = || {
+            let key = KeyPair::generate().unwrap();
+            params.clone().self_signed(&key).unwrap()
+        };
+        let (shown, other) = (make(), make());
+        let named = if in_file { &shown } else { &other };
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(named.pem().as_bytes()).unwrap();
+        let options = TlsOptions {
+            ca_file: Some(file.path().to_owned()),
+            ..TlsOptions::default()
+        };
+        let (roots, named) = authorities(&options).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_780_000_000));
+        Explaining { inner, named }
+            .verify_server_cert(shown.der(), &[], &name, &[], now)
+            .map(drop)
+            .map_err(|error| match error {
+                rustls::Error::General(text) => text,
+                other => format!("debug text: {other:?}"),
+            })
+    }
+
+    #[test]
+    fn a_self_signed_certificate_in_the_ca_file_is_trusted_for_its_name_and_time() {
+        for is_ca in [false, true] {
+            assert_eq!(judged(is_ca, "mail.lab", 2040, true), Ok(()), "{is_ca}");
+            for (name, year, in_file, part) in [
+                (
+                    "other.lab",
+                    2040,
+                    true,
+                    "it is not for the name `other.lab`",
+                ),
+                ("mail.lab", 2021, true, "it has expired"),
+                (
+                    "mail.lab",
+                    2040,
+                    false,
+                    "it is self-signed, and it is not in the CA file",
+                ),
+            ] {
+                let text = judged(is_ca, name, year, in_file).unwrap_err();
+                assert!(text.contains(part), "{is_ca}: {text}");
+                assert!(text.contains("valid until"), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_untrusted_self_signed_certificate_is_refused_with_the_option_that_trusts_it() {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["mail.lab".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let name = ServerName::try_from("mail.lab").unwrap();
+        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let text = of_certificate(&unknown, certificate.der(), &name, false);
+        assert!(
+            text.contains("it is self-signed; to trust it") && text.contains("--ca-file"),
+            "{text}"
+        );
     }
 }

@@ -239,7 +239,7 @@ async fn what_is_no_server_is_told_for_what_it_is() {
         (
             old,
             6,
-            "the server speaks 1.0,2.0, which holds none of the versions asked for",
+            "the server lists the versions 1.0,2.0 and none of those asked for (2.5, 12.0, 12.1, 14.0, 14.1, 16.0, 16.1)",
         ),
         (
             gone,
@@ -368,4 +368,34 @@ async fn a_skipped_item_is_noted_and_the_device_goes_on() {
         Some("Ping"),
         "{text}"
     );
+}
+
+/// A self-signed certificate is refused in words, with the option that trusts it; with that option the probe works.
+#[test]
+fn a_self_signed_certificate_is_trusted_with_a_ca_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (
+        folder.path().join("mail.pem"),
+        folder.path().join("mail.key"),
+    );
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let shown = params.self_signed(&pair).unwrap();
+    std::fs::write(&certificate, shown.pem()).unwrap();
+    std::fs::write(&key, pair.serialize_pem()).unwrap();
+    let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    let mock = MockProgram::start(&["--certificate", &path(&certificate), "--key", &path(&key)]);
+    let url = mock.addresses.url.replace("localhost", "127.0.0.1");
+    let output = probe(&[&url, "--user", "load0001"]);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(6), "{text}");
+    assert!(text.contains("it is self-signed; to trust it"), "{text}");
+    assert!(text.contains("--ca-file"), "{text}");
+    for transport in ["lean", "reqwest"] {
+        let trusted = ["--ca-file", &path(&certificate), "--transport", transport];
+        let output = probe(&[&[url.as_str(), "--user", "load0001"], &trusted[..]].concat());
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+    }
 }

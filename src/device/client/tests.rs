@@ -1,6 +1,7 @@
 //! What a client reports to the guard against lock-outs.
 
 use super::*;
+use crate::device::test_profile;
 use crate::transport::{Abandon, ConnectError, ConnectionEnd, LocalEnd, Timing};
 
 struct Nobody;
@@ -78,30 +79,6 @@ impl Transport for Scripted {
     }
 }
 
-fn profile() -> Profile {
-    Profile {
-        path: "/Microsoft-Server-ActiveSync".to_owned(),
-        versions: vec![ProtocolVersion::V14_1],
-        device_type: "easload".to_owned(),
-        user_agent: "easload".to_owned(),
-        query: QueryForm::Plain,
-        wait: crate::scenario::Wait::Ping,
-        ping_body: crate::scenario::PingBody::Full,
-        nat_timeout: None,
-        sleep: None,
-        second_ping: 0.0,
-        heartbeat: crate::scenario::HeartbeatPlan::Fixed(60),
-        grace: Duration::from_secs(5),
-        window: 25,
-        request_timeout: Duration::from_secs(10),
-        retry: Duration::from_secs(1)..=Duration::from_secs(2),
-        all_folders: false,
-        activity: None,
-        negotiate: true,
-        cookies: false,
-    }
-}
-
 /// What the guard has counted after a request that ends so.
 async fn counted(command: Option<Command>, ends: Ends) -> (usize, usize, bool) {
     let refusals = Arc::new(Refusals::new(1, 3, 1.0));
@@ -119,7 +96,7 @@ async fn counted(command: Option<Command>, ends: Ends) -> (usize, usize, bool) {
     let mut client = Client::new(
         transport,
         Arc::new(identity),
-        Arc::new(profile()),
+        Arc::new(test_profile()),
         Arc::clone(&refusals),
         Arc::new(Nobody),
     );

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::io;
 
 use super::wire::NoHttp2;
-use crate::transport::tls::describe;
+pub(super) use crate::transport::tls_words::innermost;
+use crate::transport::tls_words::{causes, describe};
 use crate::transport::{ConnectError, FailureKind, Limits};
 
 /// What was going on when it failed.
@@ -16,27 +17,6 @@ pub(super) struct At {
     pub(super) by_proxy: bool,
     /// Bytes of the answer that are here.
     pub(super) received: usize,
-}
-
-/// An error and its causes, the outermost first. An `io::Error` hides the one that it was made of from
-/// `source`.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    let mut next = Some(error);
-    std::iter::from_fn(move || {
-        let cause = next?;
-        let io = cause.downcast_ref::<io::Error>();
-        next = match io.and_then(io::Error::get_ref) {
-            Some(inner) => Some(inner as &(dyn Error + 'static)),
-            None => cause.source(),
-        };
-        Some(cause)
-    })
-}
-
-/// The innermost cause, for people: the outer ones only repeat the URL.
-pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
-    let last = causes(error).last();
-    last.map_or_else(String::new, |cause| cause.to_string())
 }
 
 /// The innermost error of the operating system, or of TLS in its clothes.
