@@ -250,7 +250,9 @@ impl<T: Transport> OpenDoor<T> {
                 let taken = lock(senders).pop_front();
                 let mut sender = taken.ok_or("no sender is free")?;
                 recorder.mail_sent(marker.id);
+                let open = recorder.sending();
                 let sent = sender.send(marker, user, &text, plan).await;
+                drop(open);
                 if sender.client.is_stopped() {
                     turns.end(permit);
                 } else {

@@ -135,6 +135,11 @@ impl Latency {
 /// The gauge of Pings that devices have open beside another.
 pub(super) const SECOND_PINGS: &str = "devices.second_pings";
 
+/// The gauge of second connections on which users act.
+pub(super) const ACTING: &str = "devices.acting";
+/// The gauge of mail senders that have a request open.
+pub(super) const SENDING: &str = "mail.sending";
+
 /// The gauge of [`LedgerCounts::due`].
 pub const MAILS_DUE: &str = "devices.mails_due";
 
@@ -199,12 +204,14 @@ impl Interval {
         self.gauges.get(name).copied()
     }
 
-    /// Requests that devices had open.
+    /// Requests that devices and mail senders had open.
     #[must_use]
     pub fn open_requests(&self) -> f64 {
         let open = State::ALL.iter().filter(|state| state.has_request_open());
         let level = |state: &State| self.gauge(&format!("devices.{}", state.as_str()));
-        open.filter_map(level).sum::<f64>() + self.gauge(SECOND_PINGS).unwrap_or(0.0)
+        let beside = [SECOND_PINGS, ACTING, SENDING].into_iter();
+        let beside = beside.filter_map(|name| self.gauge(name));
+        open.filter_map(level).chain(beside).sum()
     }
 
     /// A latency.

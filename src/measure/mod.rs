@@ -11,5 +11,5 @@ mod waiting;
 pub use interval::{Gauges, Interval, Latency, LedgerCounts, MAILS_DUE, rounded};
 pub use ledger::{Ledger, MailId, Marker};
 pub use metric::{Counter, Metric};
-pub use recorder::{Recorder, Totals};
+pub use recorder::{Recorder, Sending, Totals};
 pub use timeline::{RunFiles, Timeline, TimelineError, Unwritten};

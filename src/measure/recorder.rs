@@ -10,7 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::interval::{Gauges, Interval, Latency, LedgerCounts, MAILS_DUE, SECOND_PINGS, rounded};
+use super::interval::{
+    ACTING, Gauges, Interval, Latency, LedgerCounts, MAILS_DUE, SECOND_PINGS, SENDING, rounded,
+};
 use super::ledger::{Ledger, MailId, Marker};
 use super::metric::{Counter, Metric};
 use crate::device::{Event, FailureClass, PingEnd, Record, State};
@@ -113,6 +115,8 @@ pub struct Recorder {
     second_pings: AtomicI64,
     /// Second connections on which users act.
     acting: AtomicI64,
+    /// Mail senders that have a request open.
+    sending: AtomicI64,
     /// Pings held now, and Pings that end with the run.
     open_at_end: AtomicU64,
     overdue_at_end: AtomicU64,
@@ -122,6 +126,16 @@ pub struct Recorder {
     texts: Mutex<BTreeMap<String, u64>>,
     statuses: Mutex<BTreeMap<String, u64>>,
     ledger: Mutex<Ledger>,
+}
+
+/// A mail sender's request that is open.
+#[derive(Debug)]
+pub struct Sending<'a>(&'a AtomicI64);
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What is known only for the whole run.
@@ -155,6 +169,7 @@ impl Recorder {
             census,
             second_pings: AtomicI64::new(0),
             acting: AtomicI64::new(0),
+            sending: AtomicI64::new(0),
             open_at_end: AtomicU64::new(0),
             overdue_at_end: AtomicU64::new(0),
             oldest_at_end_ms: AtomicU64::new(0),
@@ -177,7 +192,7 @@ impl Recorder {
         u64::try_from(self.census[state as usize].load(Ordering::Relaxed)).unwrap_or(0)
     }
 
-    /// Requests that devices really have open.
+    /// Requests that the server should have open: those of devices, on all their connections, and of mail senders.
     #[must_use]
     pub fn really_open(&self) -> u64 {
         State::ALL
@@ -186,7 +201,23 @@ impl Recorder {
             .map(|state| self.devices_in(state))
             .sum::<u64>()
             + self.second_pings()
-            + u64::try_from(self.acting.load(Ordering::Relaxed)).unwrap_or(0)
+            + self.acting()
+            + self.sending_now()
+    }
+
+    /// Counts a mail sender's request as open until what it returns is dropped.
+    #[must_use]
+    pub fn sending(&self) -> Sending<'_> {
+        self.sending.fetch_add(1, Ordering::Relaxed);
+        Sending(&self.sending)
+    }
+
+    fn sending_now(&self) -> u64 {
+        u64::try_from(self.sending.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    fn acting(&self) -> u64 {
+        u64::try_from(self.acting.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
     /// Pings that devices have open beside another.
@@ -280,10 +311,15 @@ impl Recorder {
         }
         let ledger = self.ledger();
         gauges.insert(MAILS_DUE.to_owned(), ledger.due as f64);
-        let second = self.second_pings();
-        // Most plans have none.
-        if second > 0 {
-            gauges.insert(SECOND_PINGS.to_owned(), second as f64);
+        for (name, open) in [
+            (SECOND_PINGS, self.second_pings()),
+            (ACTING, self.acting()),
+            (SENDING, self.sending_now()),
+        ] {
+            // Most plans have none.
+            if open > 0 {
+                gauges.insert(name.to_owned(), open as f64);
+            }
         }
         let counts = Counter::ALL
             .iter()
@@ -604,6 +640,36 @@ fn count_bounded(map: &mut BTreeMap<String, u64>, key: String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is open and not counted seems to be stranded.
+    #[tokio::test(start_paused = true)]
+    async fn requests_of_senders_and_of_second_connections_are_open() {
+        let recorder = Recorder::new(1, &[0, 0], Duration::from_secs(60));
+        let open = || {
+            let interval = recorder.interval("", Gauges::new());
+            assert_eq!(interval.open_requests(), recorder.really_open() as f64);
+            recorder.really_open()
+        };
+        assert_eq!(open(), 0);
+        recorder.record(
+            0,
+            Event::State {
+                from: State::Off,
+                to: State::Holding,
+            },
+        );
+        assert_eq!(open(), 1);
+        recorder.record(0, Event::SecondPing { open: true });
+        assert_eq!(open(), 2);
+        recorder.record(0, Event::Acting { open: true });
+        assert_eq!(open(), 3);
+        let senders = (recorder.sending(), recorder.sending());
+        assert_eq!(open(), 5);
+        drop(senders);
+        recorder.record(0, Event::Acting { open: false });
+        recorder.record(0, Event::SecondPing { open: false });
+        assert_eq!(open(), 1);
+    }
 
     /// A mail for a device without a network waits for the device, not for the server.
     #[tokio::test(start_paused = true)]
