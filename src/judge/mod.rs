@@ -3,6 +3,7 @@
 mod checks;
 mod compare;
 mod digest;
+mod evidence;
 mod series;
 mod statistics;
 
@@ -14,10 +15,11 @@ use crate::scenario::{PhaseKind, Plan};
 
 pub use compare::{Change, Changes, Ratio, Row, Side, compare, differences};
 pub use digest::{Digest, Digester, Extreme};
+pub use evidence::Grade;
 pub use series::{Level, Percentiles, PhaseSummary, merged, summarize};
 pub use statistics::{
-    Comparison, Estimate, Recorded, Slope, Waited, compare_medians, compare_quantiles,
-    compare_waits, median, recorded, theil_sen, upper_decile,
+    Comparison, Estimate, Recorded, Waited, compare_medians, compare_quantiles, compare_waits,
+    median, recorded, upper_decile,
 };
 
 /// What came out of a check.
@@ -58,8 +60,23 @@ pub struct Check {
     pub outcome: Outcome,
     /// Why, in one sentence.
     pub reason: String,
+    /// What an answer about stranded requests rests on; absent in other checks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Grade>,
     /// The figures it rests on, each in a short line.
     pub figures: Vec<String>,
+}
+
+impl Check {
+    /// The reason, with the evidence in brackets if the check names it.
+    #[must_use]
+    pub fn reason_with_evidence(&self) -> String {
+        let reason = &self.reason;
+        match self.evidence {
+            Some(grade) => format!("{reason} [{}]", grade.as_str()),
+            None => reason.clone(),
+        }
+    }
 }
 
 /// Name of the check of the measurement itself, which says nothing of the server.
@@ -118,7 +135,7 @@ pub fn recycles(plan: &Plan, digest: &Digest) -> Vec<Recycle> {
 #[must_use]
 pub fn judge(plan: &Plan, digest: &Digest, seed: u64) -> Vec<Check> {
     let bench = checks::Bench::new(plan, digest, seed);
-    let before = [PhaseKind::Baseline, PhaseKind::Aging];
+    let before = [PhaseKind::Baseline, PhaseKind::Aging, PhaseKind::Hold];
     let after = [PhaseKind::Recycle, PhaseKind::Recovered];
     // Mails of all phases count.
     let all = PhaseKind::ALL.map(|(_, kind)| kind);
@@ -144,6 +161,7 @@ mod tests {
             name: String::new(),
             outcome: *outcome,
             reason: String::new(),
+            evidence: None,
             figures: Vec::new(),
         };
         outcomes.iter().map(check).collect()

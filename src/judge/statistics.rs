@@ -4,57 +4,6 @@ use hdrhistogram::Histogram;
 use rand::Rng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// A slope with its 95 % confidence interval, in units per second.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Slope {
-    /// The median of all pairwise slopes.
-    pub estimate: f64,
-    /// Lower bound.
-    pub low: f64,
-    /// Upper bound.
-    pub high: f64,
-}
-
-/// Above so many points only every n-th is used: pairs grow with the square.
-const MAX_POINTS: usize = 1000;
-/// Fewer points have no interval worth the name.
-const MIN_POINTS: usize = 8;
-
-/// Theil–Sen slope of (seconds, value) points, with Sen's interval (normal approximation of
-/// Kendall's statistic). `None` with too few points.
-#[must_use]
-pub fn theil_sen(points: &[(f64, f64)]) -> Option<Slope> {
-    let step = points.len().div_ceil(MAX_POINTS).max(1);
-    let points: Vec<_> = points.iter().step_by(step).copied().collect();
-    let n = points.len();
-    if n < MIN_POINTS {
-        return None;
-    }
-    let mut slopes = Vec::with_capacity(n * (n - 1) / 2);
-    for (index, (t, y)) in points.iter().enumerate() {
-        for (later, value) in &points[index + 1..] {
-            if later > t {
-                slopes.push((value - y) / (later - t));
-            }
-        }
-    }
-    if slopes.is_empty() {
-        return None;
-    }
-    slopes.sort_by(f64::total_cmp);
-    /// Of the standard normal distribution, two-sided 95 %.
-    const Z: f64 = 1.96;
-    let count = n as f64;
-    let spread = Z * (count * (count - 1.0) * (2.0 * count + 5.0) / 18.0).sqrt();
-    let pairs = slopes.len() as f64;
-    let at = |rank: f64| slopes[(rank.clamp(0.0, pairs - 1.0)) as usize];
-    Some(Slope {
-        estimate: median_of_sorted(&slopes),
-        low: at((pairs - spread) / 2.0),
-        high: at((pairs + spread) / 2.0),
-    })
-}
-
 /// The median; `None` of nothing.
 #[must_use]
 pub fn median(values: &[f64]) -> Option<f64> {
@@ -460,46 +409,6 @@ mod tests {
 
     fn random(seed: u64) -> Xoshiro256PlusPlus {
         Xoshiro256PlusPlus::seed_from_u64(seed)
-    }
-
-    #[test]
-    fn theil_sen_ignores_outliers_and_knows_its_doubt() {
-        let line: Vec<_> = (0..40)
-            .map(|t| {
-                (
-                    f64::from(t),
-                    2.0 * f64::from(t) + if t % 7 == 0 { 500.0 } else { 0.0 },
-                )
-            })
-            .collect();
-        let slope = theil_sen(&line).unwrap();
-        assert!((slope.estimate - 2.0).abs() < 0.2, "{slope:?}");
-        assert!(slope.low > 0.0);
-        assert_eq!(theil_sen(&line[..5]), None);
-    }
-
-    /// Of 200 flat, noisy series about 2.5 % may seem to rise; of 200 rising ones nearly all must.
-    #[test]
-    fn theil_sen_false_alarms_and_power() {
-        let (mut alarms, mut found) = (0, 0);
-        for seed in 0..200 {
-            let mut random = random(seed);
-            let mut series = |slope: f64| {
-                let points: Vec<_> = (0..30)
-                    .map(|t| {
-                        (
-                            f64::from(t),
-                            slope * f64::from(t) + random.random_range(-10.0..10.0),
-                        )
-                    })
-                    .collect();
-                theil_sen(&points).unwrap().low > 0.0
-            };
-            alarms += u32::from(series(0.0));
-            found += u32::from(series(1.0));
-        }
-        assert!(alarms <= 10, "{alarms} false alarms of 200");
-        assert!(found >= 195, "found {found} of 200");
     }
 
     fn second(mean: f64, random: &mut Xoshiro256PlusPlus) -> Recorded {

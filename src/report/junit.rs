@@ -66,9 +66,10 @@ fn without_skipped(text: &str) -> String {
 
 fn case(record: &RunRecord, check: &Check) -> TestCase {
     let text = check.figures.join("\n");
+    let reason = check.reason_with_evidence();
     let unwell = |kind, name: &str| {
         let mut status = TestCaseStatus::non_success(kind);
-        status.set_message(check.reason.clone());
+        status.set_message(reason.clone());
         status.set_type(name);
         status.set_description(text.clone());
         status
@@ -87,7 +88,7 @@ fn case(record: &RunRecord, check: &Check) -> TestCase {
     // No time: a check looks at the whole run, whose time is the suite's.
     case.set_classname(format!("easload.{}", record.plan.name));
     if check.outcome == Outcome::Pass && !text.is_empty() {
-        case.set_system_out(format!("{}\n{text}", check.reason));
+        case.set_system_out(format!("{reason}\n{text}"));
     }
     case
 }

@@ -28,7 +28,7 @@ pub fn summary_markdown(record: &RunRecord) -> String {
             out,
             "| {} | {outcome} | {} |",
             cell(&check.name),
-            cell(&check.reason)
+            cell(&check.reason_with_evidence())
         );
     }
     out.push_str("\n| latency | phase | samples | p50 | p95 | p99 |\n| --- | --- | ---: | ---: | ---: | ---: |\n");
@@ -101,7 +101,7 @@ pub fn annotations(record: &RunRecord) -> String {
             Outcome::Pass | Outcome::Skipped => continue,
         };
         let title = format!("easload {}: {}", record.plan.name, check.name);
-        let mut text = check.reason.clone();
+        let mut text = check.reason_with_evidence();
         for figure in &check.figures {
             let _ = write!(text, "\n{figure}");
         }

@@ -112,7 +112,7 @@ pub fn summary_text(record: &RunRecord) -> String {
             "  {:<7}  {:<13} {}",
             check.outcome.as_str(),
             check.name,
-            check.reason
+            check.reason_with_evidence()
         );
         if check.outcome != Outcome::Skipped {
             for figure in &check.figures {

@@ -8,6 +8,7 @@ mod devices;
 mod entry;
 mod file;
 mod heartbeat;
+mod hold;
 mod mail;
 mod mock;
 mod needs;
@@ -129,6 +130,9 @@ pub enum PhaseKind {
     Baseline,
     /// Pings strand, if they do.
     Aging,
+    /// Devices give nothing up and nothing is recycled, until every Ping that was given up has passed its heartbeat.
+    /// What the server still holds at its end is stranded.
+    Hold,
     /// Devices that were away come back; mail that waited for them arrives. Not judged.
     Settle,
     /// The pool is recycled, and the herd returns.
@@ -139,11 +143,12 @@ pub enum PhaseKind {
 
 impl PhaseKind {
     /// All of them, with their names.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("ramp", Self::Ramp),
         ("settle", Self::Settle),
         ("baseline", Self::Baseline),
         ("aging", Self::Aging),
+        ("hold", Self::Hold),
         ("recycle", Self::Recycle),
         ("recovered", Self::Recovered),
     ];
@@ -314,11 +319,12 @@ impl Plan {
             && self.checks.symptom == Expectation::Expected
         {
             warnings.push(
-                "there is no [[observe.source]]: without the server's Active Requests, `symptom` rests \
-                 on the devices' own census, which is an upper bound"
+                "there is no [[observe.source]]: without the server's Active Requests, `symptom` and `released` \
+                 rest on what devices see, and only a hold phase makes that evidence"
                     .to_owned(),
             );
         }
+        warnings.extend(self.short_hold());
         let is_left_out =
             |phase: &PhasePlan| phase.kind == PhaseKind::Recycle && phase.trigger == Trigger::None;
         if self.phases.iter().any(is_left_out) && self.checks.recycle == Expectation::Expected {

@@ -280,6 +280,16 @@ fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {
         section.problem("fault", "only the mock has faults; remove these tables");
     }
     let trigger = trigger(&section, is_mock);
+    if kind == Some(PhaseKind::Hold) {
+        // What is given up or recycled here hides what the phase is to show.
+        let keys = ["abandon", "trigger", "trigger_command", "trigger_url"];
+        for key in keys.into_iter().filter(|key| section.has(key)) {
+            section.problem(
+                key,
+                "in a hold phase nothing is given up and nothing is recycled; remove this key",
+            );
+        }
+    }
     section.finish();
     Some(PhasePlan {
         kind: kind?,

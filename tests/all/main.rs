@@ -17,6 +17,7 @@ mod fixtures;
 mod foreign_clients;
 mod honesty;
 mod judge;
+mod judge_evidence;
 mod judge_recycle;
 mod judge_statistics;
 mod kills;

@@ -94,12 +94,12 @@ fn nothing_is_lost_on_sogo_and_a_starved_one_is_cured_by_a_recycle() {
     let (code, text) = play(story);
     assert_eq!(code, Some(0));
     for check in [
-        "symptom",
         "recycle seen",
         "restored",
-        "released",
         "cost",
         "nothing lost",
+        "devices.mails_due.p50.aging >= 2 * baseline",
+        "devices.mails_due.p50.recovered <= 1.5 * baseline + 5",
     ] {
         assert!(text.contains(&format!("  pass     {check}")), "{check}");
     }
@@ -107,10 +107,6 @@ fn nothing_is_lost_on_sogo_and_a_starved_one_is_cured_by_a_recycle() {
         text.contains("a gateway lost the server under ")
             || text.contains("right after the trigger"),
         "the recycle is seen from outside"
-    );
-    assert!(
-        text.contains("· devices that have a network and wait for mail "),
-        "what came was quick, and the rest was waited for"
     );
     // The same without the recycle, and shorter: what is missing is known at once.
     let without = std::fs::read_to_string(story)

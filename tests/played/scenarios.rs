@@ -200,7 +200,7 @@ fn kb_4337638_shows_five_curves_that_rise_and_fall_as_its_simulation_does() {
     let (output, runs) = play(Some(SCENARIO));
     let text = String::from_utf8_lossy(&output.stdout);
     assert_ends_with(&output, 0);
-    assert!(text.contains("1 s stands for 10h of pool life"), "{text}");
+    assert!(text.contains("1 s stands for 7h30m of pool life"), "{text}");
     let record = record(&directory(runs.path()));
     let look = look(SCENARIO).expect("there are assertions");
     look(SCENARIO, &record);

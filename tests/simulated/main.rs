@@ -9,6 +9,7 @@ mod determinism;
 mod endurance;
 mod faults;
 mod outside;
+mod outside_only;
 #[path = "../record/mod.rs"]
 mod record;
 mod scenarios;

@@ -43,7 +43,12 @@ impl Bench<'_> {
     /// Whether the run measured the server and not itself.
     pub(in crate::judge) fn measurement(&self) -> Check {
         let check = Draft::new(crate::judge::MEASUREMENT);
-        let judged = [PhaseKind::Baseline, PhaseKind::Aging, PhaseKind::Recovered];
+        let judged = [
+            PhaseKind::Baseline,
+            PhaseKind::Aging,
+            PhaseKind::Hold,
+            PhaseKind::Recovered,
+        ];
         let intervals: Vec<&Interval> = judged.iter().flat_map(|kind| self.of(*kind)).collect();
         if intervals.is_empty() {
             return check.no_data("none of the phases that are judged was played");

@@ -5,15 +5,21 @@ mod look_alikes;
 mod measurement;
 mod recovery;
 mod recycle_seen;
+mod released;
+mod stranding;
 mod symptom;
 mod thresholds;
 mod unanswered;
+mod worsening;
+
+use std::cell::OnceCell;
 
 use rand::SeedableRng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use super::evidence::Grade;
 use super::statistics::{
-    Recorded, Waited, compare_quantiles, compare_waits, median, recorded, theil_sen, upper_decile,
+    Recorded, Waited, compare_quantiles, compare_waits, median, recorded, upper_decile,
 };
 use super::{Check, Digest, Outcome, merged};
 use crate::measure::{Counter, Interval, Metric};
@@ -21,12 +27,15 @@ use crate::recycle::{FailedTrigger, Recycle};
 use crate::scenario::{Expectation, PhaseKind, Plan, TargetPlan, Trigger, format_duration};
 use crate::text::{times, whole};
 pub(super) use recycle_seen::recycles;
+use stranding::{Finding, Stranding};
 use unanswered::NOTICED;
 pub(super) use unanswered::{failing, requests};
+use worsening::Worse;
 
 /// Names of the gauges that the checks read.
 pub(super) mod gauge {
     pub(in crate::judge) const STRANDED: &str = "stranded";
+    pub(in crate::judge) const STRANDED_LOW: &str = "stranded.low";
     pub(in crate::judge) const ACTIVE: &str = "server.active_requests";
     pub(in crate::judge) const PENDING: &str = "server.pings_pending";
     pub(in crate::judge) const CPU: &str = "server.cpu";
@@ -37,7 +46,7 @@ pub(super) mod gauge {
     pub(in crate::judge) const GC: &str = "server.gc_time";
 }
 
-/// A rise of Active Requests below this share of the devices is their coming and going, not a leak.
+/// A rise of requests below this share of the devices is their coming and going, not a leak.
 const MIN_RISE_SHARE: f64 = 0.05;
 /// The quantiles that must be restored.
 const QUANTILES: [(&str, f64); 3] = [("p50", 0.50), ("p95", 0.95), ("p99", 0.99)];
@@ -53,6 +62,7 @@ pub(super) struct Bench<'a> {
     intervals: &'a [Interval],
     seed: u64,
     recycles: Vec<Recycle>,
+    stranding: OnceCell<Stranding>,
 }
 
 impl<'a> Bench<'a> {
@@ -63,6 +73,7 @@ impl<'a> Bench<'a> {
             intervals: &digest.intervals,
             seed,
             recycles: recycles(plan, digest),
+            stranding: OnceCell::new(),
         }
     }
 
@@ -120,6 +131,7 @@ impl<'a> Bench<'a> {
             None => check,
             Some(failed) => Check {
                 outcome: Outcome::NoData,
+                evidence: None,
                 reason: format!("not judged, because {}", self.untriggered(failed)),
                 ..check
             },
@@ -174,6 +186,7 @@ fn time(micros: f64) -> String {
 struct Draft<'n> {
     name: &'n str,
     figures: Vec<String>,
+    evidence: Option<Grade>,
 }
 
 impl<'n> Draft<'n> {
@@ -181,7 +194,14 @@ impl<'n> Draft<'n> {
         Self {
             name,
             figures: Vec::new(),
+            evidence: None,
         }
+    }
+
+    /// With the evidence that the outcome rests on.
+    fn on(mut self, grade: Grade) -> Self {
+        self.evidence = Some(grade);
+        self
     }
 
     fn figures(mut self, figures: Vec<String>) -> Self {
@@ -194,6 +214,7 @@ impl<'n> Draft<'n> {
             name: self.name.to_owned(),
             outcome,
             reason: reason.into(),
+            evidence: self.evidence,
             figures: self.figures,
         }
     }

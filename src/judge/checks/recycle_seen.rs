@@ -206,10 +206,13 @@ impl Bench<'_> {
 
     /// The recycle whose effects are judged: the first one of the recycle phase, or of the run.
     pub(super) fn planned_recycle(&self) -> Option<&Recycle> {
-        let window = Window::of(self.plan, self.digest);
-        let in_phase = |window: &Window| self.recycles().iter().find(|one| window.has(one));
-        let planned = window.as_ref().and_then(in_phase);
-        planned.or_else(|| self.recycles().first())
+        self.recycle_in_phase().or_else(|| self.recycles().first())
+    }
+
+    /// The first recycle of the recycle phase.
+    pub(super) fn recycle_in_phase(&self) -> Option<&Recycle> {
+        let window = Window::of(self.plan, self.digest)?;
+        self.recycles().iter().find(|one| window.has(one))
     }
 
     /// Did the recycles come when the policy says?

@@ -5,9 +5,8 @@
 //!
 //! - The server has no request that nobody sent. Each of its front-end requests is stranded, or its connection could
 //!   carry one [`NOTICED`] ago, or it was begun since. And each has a connection of its own, which was there then or was
-//!   made since. The same holds for the back end, but since [`DELAYED`] and without regard to connections: a delayed
-//!   command goes on after its connection was reset. And the back end may have requests left on connections that the
-//!   network has cut off from their front end.
+//!   made since. The same holds for all active requests, but since [`DELAYED`], and the back end may have requests left
+//!   on connections that the network has cut off from their front end.
 //! - The server has every Ping that is surely held: sent [`ARRIVED`] before the counts were read, and still open
 //!   [`ANSWERED`] after that. Not counted are Pings that wait in the server's queue, whose answer is being sent, or
 //!   whose connection is cut off.
@@ -121,24 +120,18 @@ impl Moment {
     }
 
     /// The most requests that a server can have now of those that were sent: its connections could carry them then, or
-    /// they were begun since.
+    /// they were begun since. Each has a connection, which was there then or was made since. Several workers report at
+    /// different times: a client that leaves one for another may have a request in the counts of both.
     fn sent_since(&self, then: Option<Self>) -> u64 {
         // Before the run nobody had a request open.
-        let (carried, begun) =
-            then.map_or((0, Begins::default()), |then| (then.may_carry, then.begun));
-        carried + (self.begun.requests - begun.requests)
-    }
-
-    /// The most that its front ends can have of those. Each has a connection, which was there then or was made since. Several workers report at
-    /// different times: a client that leaves one for another may have a request in the counts of both.
-    fn in_front_since(&self, then: Option<Self>) -> u64 {
-        let requests = self.sent_since(then);
+        let (carried, connections, begun) = then.map_or((0, 0, Begins::default()), |then| {
+            (then.may_carry, then.connections, then.begun)
+        });
+        let requests = carried + (self.begun.requests - begun.requests);
         if self.workers > 1 {
             return requests;
         }
-        let (connections, begun) =
-            then.map_or((0, 0), |then| (then.connections, then.begun.connections));
-        requests.min(connections + (self.begun.connections - begun))
+        requests.min(connections + (self.begun.connections - begun.connections))
     }
 
     /// Whether nothing keeps a held Ping from its answer now.
@@ -196,11 +189,10 @@ impl Balance {
         before: Option<Moment>,
     ) -> Option<String> {
         let live = now.proxied.saturating_sub(now.stranded);
-        let sent = now.in_front_since(then);
+        let sent = now.sent_since(then);
         // Back-end requests end later than those of the front end.
         let orphans = before.map_or(0, |before| before.orphans).max(now.orphans);
-        let in_front = self.per_ping.saturating_sub(1) * now.in_front_since(before);
-        let limit = now.sent_since(before) + in_front + self.per_ping * now.stranded + orphans;
+        let limit = self.per_ping * (now.sent_since(before) + now.stranded) + orphans;
         (live > sent || now.active > limit).then(|| {
             format!(
                 "the server has {} active requests, {} of them forwarded and {} stranded; clients have sent no more \

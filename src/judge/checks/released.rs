@@ -1,0 +1,184 @@
+//! Has the pool let go of what it had gathered?
+
+use super::stranding::end;
+use super::*;
+use crate::judge::evidence::is_of_server;
+
+/// A level of the server that rises where requests strand.
+struct Wanted {
+    gauge: &'static str,
+    text: &'static str,
+    /// A smaller rise is no finding.
+    least: f64,
+    /// From the gauge to what people read.
+    scale: f64,
+    unit: &'static str,
+}
+
+/// What became of one level.
+enum Fate {
+    /// It was not looked at, before or at the end of aging.
+    Unseen,
+    /// It did not rise.
+    Flat(String),
+    /// It rose, and was not looked at after the recycle.
+    Lost(String),
+    /// It rose and fell.
+    Fell(String),
+    /// It rose, and remains.
+    Remains(String),
+}
+
+impl Bench<'_> {
+    /// Has the pool let go of what it had gathered?
+    pub(in crate::judge) fn released(&self) -> Check {
+        let check = Draft::new("released");
+        if self.plan.phase(PhaseKind::Recovered).is_none() {
+            return check.skip("the scenario has no recovered phase");
+        }
+        if let Some(why) = self.without_recycle() {
+            return check.skip(why);
+        }
+        let mut figures = Vec::new();
+        let (mut outcome, mut judged) = (Outcome::Pass, 0);
+        for wanted in self.wanted() {
+            let (fate, figure) = match self.fate(&wanted) {
+                Fate::Unseen => continue,
+                Fate::Flat(figure) => {
+                    figures.push(figure);
+                    continue;
+                }
+                Fate::Lost(figure) => (Outcome::NoData, figure),
+                Fate::Fell(figure) => (Outcome::Pass, figure),
+                Fate::Remains(figure) => (Outcome::Fail, figure),
+            };
+            figures.push(figure);
+            outcome = worse_of(outcome, fate);
+            judged += 1;
+        }
+        let check = check.figures(figures);
+        match (outcome, judged) {
+            (Outcome::Fail, _) => check
+                .on(Grade::Server)
+                .fail("the pool has not let go of what it had gathered"),
+            (Outcome::NoData, _) => {
+                check.no_data("what had gathered was not looked at after the recycle")
+            }
+            (_, 0) => self.released_from_outside(check),
+            _ if self.is_lasting() => check
+                .on(Grade::Server)
+                .pass("the pool has let go of what it had gathered"),
+            _ => check.on(Grade::Possible).no_data(format!(
+                "what had gathered is gone, but all of it may have ended by itself: add {} to know",
+                self.add_hold()
+            )),
+        }
+    }
+
+    /// Whether what had gathered was there when nothing could be held by right any more.
+    fn is_lasting(&self) -> bool {
+        !self.outlasting().is_empty() || self.stranding().finding == Finding::Stranded
+    }
+
+    /// No figure of the server shows a rise.
+    fn released_from_outside(&self, check: Draft<'_>) -> Check {
+        let stranding = self.stranding();
+        if stranding.finding == Finding::Stranded && stranding.grade == Grade::Outside {
+            return check
+                .on(Grade::Outside)
+                .pass("what made the service worse ended with the recycle");
+        }
+        if self.plan.checks.symptom == Expectation::Expected {
+            let check = check.on(stranding.grade);
+            return match stranding.finding {
+                Finding::Unknown => check.no_data(stranding.reason.clone()),
+                _ => check.no_data("nothing that could be released was seen to gather"),
+            };
+        }
+        // Of any phase: a scenario without an aging phase may have been seen well.
+        let is_seen = self.wanted().iter().any(|wanted| {
+            self.intervals
+                .iter()
+                .any(|one| is_of_server(one, wanted.gauge))
+        });
+        check.skip(if !is_seen {
+            "the server's side was not seen, and the scenario does not ask for it"
+        } else if self.plan.phase(PhaseKind::Aging).is_none() {
+            "the scenario has no aging phase in which something could gather"
+        } else {
+            "nothing had gathered, so there is nothing to release"
+        })
+    }
+
+    fn wanted(&self) -> [Wanted; 4] {
+        /// Allocators keep some; a smaller rise of memory is no finding.
+        const MIN_BYTES: f64 = 16.0 * 1_048_576.0;
+        /// Published as normal: below 10 % (PERF13).
+        const MIN_GC: f64 = 0.10;
+        let wanted = |gauge, text, least, scale, unit| Wanted {
+            gauge,
+            text,
+            least,
+            scale,
+            unit,
+        };
+        [
+            wanted(gauge::STRANDED, "stranded", self.needed(), 1.0, ""),
+            wanted(gauge::CLOSE_WAIT, "CLOSE_WAIT", self.needed(), 1.0, ""),
+            wanted(
+                gauge::MEMORY,
+                "private memory",
+                MIN_BYTES,
+                1.0 / 1_048_576.0,
+                " MiB",
+            ),
+            wanted(gauge::GC, "% Time in GC", MIN_GC, 100.0, " %"),
+        ]
+    }
+
+    /// What became of a level: from the baseline to the last moment before the recycle, and after it.
+    fn fate(&self, wanted: &Wanted) -> Fate {
+        let of_server = |intervals: &[&Interval]| -> Vec<f64> {
+            let own = intervals
+                .iter()
+                .filter(|one| is_of_server(one, wanted.gauge));
+            own.filter_map(|one| one.gauge(wanted.gauge)).collect()
+        };
+        let baseline = of_server(&self.of(PhaseKind::Baseline));
+        let (aging, lasting) = (self.of(PhaseKind::Aging), self.outlasting());
+        // What fell by itself in the hold phase is not the recycle's to release.
+        let gathered = if lasting.is_empty() { &aging } else { &lasting };
+        let (Some(before), Some(peak)) = (median(&baseline), median(&of_server(end(gathered))))
+        else {
+            return Fate::Unseen;
+        };
+        let after = median(&of_server(&self.of(PhaseKind::Recovered)));
+        let (scale, unit) = (wanted.scale, wanted.unit);
+        let shown = |value: f64| format!("{}{unit}", whole(value * scale));
+        let text = format!("{} {} → {}", wanted.text, shown(before), shown(peak));
+        let rise = peak - before;
+        let Some(after) = after else {
+            return if rise < wanted.least {
+                Fate::Unseen
+            } else {
+                Fate::Lost(format!("{text}, not looked at after the recycle"))
+            };
+        };
+        let text = format!("{text} → {}", shown(after));
+        if rise < wanted.least {
+            return Fate::Flat(format!("{text} (no rise to release)"));
+        }
+        // % Time in GC is 0 in the seconds between two collections. A level that the baseline had in one of ten
+        // seconds is no residue.
+        let usual = upper_decile(&baseline).unwrap_or(before);
+        let remains = (after - before) / rise;
+        if remains > self.plan.checks.residue && after > usual {
+            Fate::Remains(format!(
+                "{text} ← {:.0} % of the rise remains",
+                remains * 100.0
+            ))
+        } else {
+            Fate::Fell(text)
+        }
+    }
+}
