@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
+use super::checks::gauge;
+use super::sources::{Doubt, Watch};
+
 use crate::measure::{Counter, Gauges, Interval, Latency, LedgerCounts};
 use crate::recycle::{Detector, Due, FailedTrigger, Seen};
 
@@ -30,6 +33,8 @@ pub struct Digest {
     pub failed_triggers: Vec<FailedTrigger>,
     /// The ledger at the end.
     pub ledger: LedgerCounts,
+    /// Figures of the server that cannot be right.
+    pub doubts: Vec<Doubt>,
 }
 
 /// Largest and last value.
@@ -46,6 +51,9 @@ pub struct Extreme {
 pub struct Digester {
     digest: Digest,
     detector: Detector,
+    watch: Watch,
+    /// The best basis of the estimate of stranded requests so far.
+    basis: Option<f64>,
     /// Where the phase that is under way begins in the intervals.
     phase_start: usize,
     /// Seconds that are put together in it.
@@ -56,7 +64,9 @@ pub struct Digester {
 
 impl Digester {
     /// Takes the next interval in.
-    pub fn push(&mut self, interval: Interval) {
+    pub fn push(&mut self, mut interval: Interval) {
+        self.keep_basis(&mut interval);
+        self.watch.push(&interval);
         self.detector.push(&interval);
         self.extremes(&interval);
         self.digest.ledger = interval.ledger;
@@ -78,6 +88,24 @@ impl Digester {
                 self.digest.intervals.extend(together(pair));
             }
             self.width *= 2;
+        }
+    }
+
+    /// Keeps the estimates of stranded requests of one basis, the best of the run: numbers of two bases make no series.
+    fn keep_basis(&mut self, interval: &mut Interval) {
+        let Some(basis) = interval.gauge(gauge::BASIS) else {
+            return;
+        };
+        match self.basis {
+            Some(best) if basis > best => without_estimate(&mut interval.gauges),
+            Some(best) if basis < best => {
+                let before = self.digest.intervals.iter_mut().chain(&mut self.group);
+                before.for_each(|interval| without_estimate(&mut interval.gauges));
+                let extremes = self.digest.extremes.values_mut();
+                extremes.for_each(|extremes| extremes.retain(|name, _| !is_estimate(name)));
+                self.basis = Some(basis);
+            }
+            _ => self.basis = Some(basis),
         }
     }
 
@@ -119,6 +147,7 @@ impl Digester {
     pub fn done(mut self) -> Digest {
         self.flush();
         self.digest.seen = self.detector.seen();
+        self.digest.doubts = self.watch.doubts();
         self.digest
     }
 }
@@ -133,7 +162,33 @@ impl FromIterator<Interval> for Digest {
     }
 }
 
+fn is_estimate(name: &str) -> bool {
+    name == gauge::STRANDED || name.starts_with("stranded.")
+}
+
+fn without_estimate(gauges: &mut Gauges) {
+    gauges.retain(|name, _| !is_estimate(name));
+}
+
 impl Digest {
+    /// The doubts about what a conclusion from that gauge rests on. The estimate of stranded requests rests on the
+    /// counter that is its basis.
+    pub fn doubts_about<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Doubt> {
+        let basis = || {
+            let mut bases = self
+                .intervals
+                .iter()
+                .filter_map(|one| one.gauge(gauge::BASIS));
+            match bases.next() {
+                Some(2.0) => gauge::PENDING,
+                Some(3.0) => "",
+                _ => gauge::ACTIVE,
+            }
+        };
+        let name = if is_estimate(name) { basis() } else { name };
+        self.doubts.iter().filter(move |doubt| doubt.covers(name))
+    }
+
     /// The busiest second of some phases.
     pub fn peak<'a>(&self, phases: impl IntoIterator<Item = &'a str>, counter: Counter) -> u64 {
         let of = |phase: &str| self.peaks.get(phase)?.get(counter.as_str()).copied();
@@ -249,6 +304,59 @@ mod tests {
             assert!((interval.gauges["x"] - middle).abs() < 1e-6);
         }
         assert_eq!(digest.intervals.last().unwrap().seconds, 1.0);
+    }
+
+    /// Ten seconds of an estimate, each with its basis.
+    fn estimates(bases: [f64; 10]) -> Vec<Option<f64>> {
+        let seconds = (1..).zip(bases).map(|(second, basis)| {
+            let mut interval = interval(second, "aging");
+            interval.gauges.insert(gauge::BASIS.to_owned(), basis);
+            interval
+                .gauges
+                .insert(gauge::STRANDED.to_owned(), 100.0 / basis);
+            interval
+        });
+        let digest: Digest = seconds.collect();
+        let last = digest.extremes["aging"].get(gauge::STRANDED);
+        let shown = digest
+            .intervals
+            .iter()
+            .map(|one| one.gauge(gauge::STRANDED));
+        let shown: Vec<_> = shown.collect();
+        assert_eq!(
+            last.map(|one| one.last),
+            shown.iter().copied().flatten().last()
+        );
+        shown
+    }
+
+    #[test]
+    fn estimates_of_the_best_basis_are_kept_and_the_others_are_gaps() {
+        let (one, gap) = (Some(100.0), None);
+        assert_eq!(estimates([1.0; 10]), [one; 10]);
+        assert_eq!(
+            estimates([3.0, 3.0, 1.0, 3.0, 1.0, 2.0, 1.0, 1.0, 1.0, 3.0]),
+            [gap, gap, one, gap, one, gap, one, one, one, gap]
+        );
+        assert_eq!(estimates([3.0; 10]), [Some(100.0 / 3.0); 10]);
+    }
+
+    #[test]
+    fn doubts_about_the_basis_are_doubts_about_the_estimate() {
+        use crate::judge::DoubtKind;
+        for (basis, expected) in [(1.0, 1), (2.0, 0), (3.0, 0)] {
+            let mut only = interval(1, "aging");
+            only.gauges.insert(gauge::BASIS.to_owned(), basis);
+            let mut digest: Digest = [only].into_iter().collect();
+            digest.doubts = vec![Doubt {
+                gauge: gauge::ACTIVE,
+                kind: DoubtKind::Frozen,
+                text: String::new(),
+            }];
+            assert_eq!(digest.doubts_about("stranded.low").count(), expected);
+            assert_eq!(digest.doubts_about(gauge::ACTIVE).count(), 1);
+            assert_eq!(digest.doubts_about(gauge::MEMORY).count(), 0);
+        }
     }
 
     #[test]

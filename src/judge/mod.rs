@@ -5,6 +5,7 @@ mod compare;
 mod digest;
 mod evidence;
 mod series;
+mod sources;
 mod statistics;
 
 use schemars::JsonSchema;
@@ -17,6 +18,7 @@ pub use compare::{Change, Changes, Ratio, Row, Side, compare, differences};
 pub use digest::{Digest, Digester, Extreme};
 pub use evidence::Grade;
 pub use series::{Level, Percentiles, PhaseSummary, merged, summarize};
+pub use sources::{Doubt, DoubtKind, doubts};
 pub use statistics::{
     Comparison, Estimate, Recorded, Waited, compare_medians, compare_quantiles, compare_waits,
     median, recorded, upper_decile,

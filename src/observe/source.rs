@@ -78,6 +78,8 @@ pub struct Sources {
     /// Which servers have ever given a gauge: without one of them a sum would tell of a fall that
     /// did not happen.
     givers: BTreeMap<String, BTreeSet<String>>,
+    /// Which source a gauge of a server is taken from, by server and gauge.
+    owners: BTreeMap<(String, String), usize>,
     tasks: JoinSet<()>,
 }
 
@@ -112,6 +114,7 @@ impl Sources {
         Self {
             sources,
             givers: BTreeMap::new(),
+            owners: BTreeMap::new(),
             tasks,
         }
     }
@@ -122,8 +125,8 @@ impl Sources {
     }
 
     /// The gauges that are known now, of all servers together, and `source.<n>.age` in seconds for
-    /// each source that was ever read. Of several sources of one server the first one that has a
-    /// gauge counts. Beside them, the fewest and the most requests that the devices had open while
+    /// each source that was ever read. Of several sources of one server the first one that has ever had a
+    /// gauge counts, also while it is silent: two sources may count differently. Beside them, the fewest and the most requests that the devices had open while
     /// Active Requests were read.
     pub fn sample(&mut self) -> (Gauges, Option<(f64, f64)>) {
         let now = Instant::now();
@@ -150,7 +153,18 @@ impl Sources {
             }
             let server = servers.entry(&source.server).or_default();
             for (name, value) in reading.gauges {
-                server.entry(name).or_insert(value);
+                let owner = self.owners.entry((source.server.clone(), name.clone()));
+                let owner = owner.or_insert(index);
+                if index < *owner {
+                    let remark = format!("{name} was taken from a later source until now");
+                    if slot.report.remarks.len() < MOST_REMARKS {
+                        slot.report.remarks.push(remark);
+                    }
+                    *owner = index;
+                }
+                if index == *owner {
+                    server.insert(name, value);
+                }
             }
         }
         let first = self.sources.first().map(|source| &source.server);
@@ -352,6 +366,7 @@ mod tests {
         Sources {
             sources,
             givers: BTreeMap::new(),
+            owners: BTreeMap::new(),
             tasks: JoinSet::new(),
         }
     }
@@ -408,9 +423,21 @@ mod tests {
         let seen = two.sample().0;
         assert_eq!(seen["server.active_requests"], 10.0);
         assert_eq!(seen["server.pings_pending"], 4.0);
-        // The first one is silent, the second goes on.
+        // The first one is silent, the second goes on: its figures are others.
         tokio::time::advance(Duration::from_secs(6)).await;
-        put(&two.sources[1], &[("server.active_requests", 98.0)]);
-        assert_eq!(two.sample().0["server.active_requests"], 98.0);
+        put(
+            &two.sources[1],
+            &[
+                ("server.active_requests", 98.0),
+                ("server.pings_pending", 5.0),
+            ],
+        );
+        let seen = two.sample().0;
+        assert!(!seen.contains_key("server.active_requests"), "{seen:?}");
+        assert_eq!(seen["server.pings_pending"], 5.0);
+        // The first one has that figure too from now on, which is remarked.
+        put(&two.sources[0], &[("server.pings_pending", 3.0)]);
+        assert_eq!(two.sample().0["server.pings_pending"], 3.0);
+        assert_eq!(two.reports()[0].remarks.len(), 1);
     }
 }

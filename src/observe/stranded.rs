@@ -35,6 +35,17 @@ pub enum Basis {
     Census,
 }
 
+impl Basis {
+    /// Its number in a timeline: the smaller, the better.
+    const fn number(self) -> f64 {
+        match self {
+            Self::ActiveRequests => 1.0,
+            Self::PingsPending => 2.0,
+            Self::Census => 3.0,
+        }
+    }
+}
+
 /// How many requests are stranded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
@@ -59,11 +70,12 @@ impl Estimate {
         }
     }
 
-    /// `stranded`, `stranded.low`, `stranded.high`.
+    /// `stranded`, `stranded.low`, `stranded.high`, and what they rest on as `stranded.basis`.
     pub fn add_to(&self, gauges: &mut Gauges) {
         gauges.insert("stranded".to_owned(), self.value);
         gauges.insert("stranded.low".to_owned(), self.low);
         gauges.insert("stranded.high".to_owned(), self.high);
+        gauges.insert("stranded.basis".to_owned(), self.basis.number());
     }
 }
 
@@ -96,8 +108,9 @@ impl Estimator {
         }
     }
 
-    /// The estimate now.
-    pub fn estimate(&mut self, gauges: &Gauges, census: &Census) -> Estimate {
+    /// The estimate now. Once there was a better basis, a second without it has none: numbers of two bases in one series
+    /// would look like a change of the server.
+    pub fn estimate(&mut self, gauges: &Gauges, census: &Census) -> Option<Estimate> {
         let gauge = |name: &str| gauges.get(name).copied();
         let estimate = if let Some(active) = gauge("server.active_requests") {
             self.learn(active, census);
@@ -120,11 +133,11 @@ impl Estimator {
                 basis: Basis::Census,
             }
         };
-        self.basis = Some(
-            self.basis
-                .map_or(estimate.basis, |basis| basis.min(estimate.basis)),
-        );
-        estimate
+        if self.basis.is_some_and(|best| estimate.basis > best) {
+            return None;
+        }
+        self.basis = Some(estimate.basis);
+        Some(estimate)
     }
 
     /// While nothing was given up, nothing can have stranded in this run.
@@ -230,7 +243,9 @@ mod tests {
             for _ in 0..50 {
                 estimator.estimate(&gauges(count * 100.0 + 60.0), &given_up);
             }
-            let estimate = estimator.estimate(&gauges(count * 100.0 + 60.0), &given_up);
+            let estimate = estimator
+                .estimate(&gauges(count * 100.0 + 60.0), &given_up)
+                .unwrap();
             assert_eq!((estimate.low, estimate.high), (60.0, 60.0));
             assert_eq!(estimate.basis, Basis::ActiveRequests);
             let statement = estimator.to_string();
@@ -244,7 +259,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_doubt() {
         let mut estimator = Estimator::new(RequestsPerPing::Auto);
-        let estimate = estimator.estimate(&gauges(250.0), &open(100.0));
+        let estimate = estimator.estimate(&gauges(250.0), &open(100.0)).unwrap();
         assert_eq!((estimate.low, estimate.high), (50.0, 150.0));
         assert!(estimator.to_string().contains("1 to 2"), "{estimator}");
         let mut known = Estimator::new(RequestsPerPing::Known(2.0));
@@ -252,7 +267,7 @@ mod tests {
             open: (95.0, 105.0),
             ..open(100.0)
         };
-        let estimate = known.estimate(&gauges(250.0), &moving);
+        let estimate = known.estimate(&gauges(250.0), &moving).unwrap();
         assert_eq!(
             (estimate.low, estimate.value, estimate.high),
             (40.0, 50.0, 60.0)
@@ -266,17 +281,41 @@ mod tests {
             given_up: 40.0,
             ..open(100.0)
         };
-        let bare = estimator.estimate(&Gauges::new(), &census);
+        let bare = estimator.estimate(&Gauges::new(), &census).unwrap();
         assert_eq!(
             (bare.low, bare.high, bare.basis),
             (0.0, 40.0, Basis::Census)
         );
         assert!(estimator.to_string().contains("census"), "{estimator}");
         let pending = Gauges::from([("server.pings_pending".to_owned(), 130.0)]);
-        let estimate = estimator.estimate(&pending, &census);
+        let estimate = estimator.estimate(&pending, &census).unwrap();
         assert_eq!(
             (estimate.value, estimate.basis),
             (30.0, Basis::PingsPending)
         );
+    }
+
+    /// Half of the readings are missing: 110 by the counter, 28 by the census, are no series that goes up and down.
+    #[test]
+    fn an_estimate_never_falls_back_to_a_worse_basis() {
+        let mut estimator = Estimator::new(RequestsPerPing::Known(1.0));
+        let census = Census {
+            given_up: 28.0,
+            ..open(100.0)
+        };
+        let mut seen = |gauges: &Gauges| {
+            let estimate = estimator.estimate(gauges, &census);
+            estimate.map(|estimate| (estimate.value, estimate.basis))
+        };
+        // Before the first reading there is nothing better; the basis is written beside it.
+        assert_eq!(seen(&Gauges::new()), Some((28.0, Basis::Census)));
+        for _ in 0..3 {
+            assert_eq!(seen(&gauges(210.0)), Some((110.0, Basis::ActiveRequests)));
+            assert_eq!(seen(&Gauges::new()), None);
+        }
+        let mut written = Gauges::new();
+        let estimate = estimator.estimate(&gauges(210.0), &census).unwrap();
+        estimate.add_to(&mut written);
+        assert_eq!(written["stranded.basis"], 1.0);
     }
 }

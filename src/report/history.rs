@@ -76,8 +76,12 @@ pub fn judge_with_history(
                 held: level("devices.holding"),
                 given_up: level("devices.given_up"),
             };
-            let estimate = estimator.estimate(&interval.gauges, &census);
-            estimate.add_to(&mut interval.gauges);
+            // A log has no second of its own: what it says is as old as its row.
+            let age = interval.t - at;
+            interval.gauges.insert("source.history.age".to_owned(), age);
+            if let Some(estimate) = estimator.estimate(&interval.gauges, &census) {
+                estimate.add_to(&mut interval.gauges);
+            }
         }
         digester.push(interval);
     }

@@ -104,9 +104,9 @@ impl Observers {
             given_up: self.recorder.given_up() as f64,
         };
         gauges.insert("devices.given_up".to_owned(), census.given_up);
-        self.estimator
-            .estimate(&gauges, &census)
-            .add_to(&mut gauges);
+        if let Some(estimate) = self.estimator.estimate(&gauges, &census) {
+            estimate.add_to(&mut gauges);
+        }
         gauges
     }
 

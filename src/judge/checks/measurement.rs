@@ -80,11 +80,21 @@ impl Bench<'_> {
             ));
         }
         if wrong.is_empty() {
+            let check = check.figures(self.doubts());
             return check.pass("this machine was not the bottleneck, and no second is missing");
         }
+        wrong.extend(self.doubts());
         check
             .figures(wrong)
             .no_data("this machine, and not only the server, was measured")
+    }
+
+    /// Figures of the server that cannot be right. What this machine measured stays right.
+    fn doubts(&self) -> Vec<String> {
+        let doubts = self.digest.doubts.iter();
+        doubts
+            .map(|doubt| format!("doubted: {}", doubt.text))
+            .collect()
     }
 
     fn gaps(&self, kind: PhaseKind, wrong: &mut Vec<String>) {

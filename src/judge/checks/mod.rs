@@ -36,6 +36,8 @@ use worsening::Worse;
 pub(super) mod gauge {
     pub(in crate::judge) const STRANDED: &str = "stranded";
     pub(in crate::judge) const STRANDED_LOW: &str = "stranded.low";
+    /// What `stranded` rests on, as a number: the smaller, the better.
+    pub(in crate::judge) const BASIS: &str = "stranded.basis";
     pub(in crate::judge) const ACTIVE: &str = "server.active_requests";
     pub(in crate::judge) const PENDING: &str = "server.pings_pending";
     pub(in crate::judge) const CPU: &str = "server.cpu";

@@ -145,6 +145,7 @@ struct Gathered {
 impl Gathered {
     fn add(&mut self, name: &str, value: f64) {
         if !value.is_finite() {
+            self.remark(format!("{name} is left out: {value} is no number"));
             return;
         }
         if self.gauges.len() >= MOST_GAUGES && !self.gauges.contains_key(name) {

@@ -28,16 +28,15 @@ pub(super) fn parse(text: &str) -> Result<Parsed, FormatError> {
                 shown(name)
             )));
         }
-        let value: f64 = value
-            .parse()
-            .ok()
-            .filter(|value: &f64| value.is_finite())
-            .ok_or_else(|| {
-                fail(format!(
-                    "{name}: expected a number, found {:?}",
-                    shown(value)
-                ))
-            })?;
+        let problem = format!("{name}: expected a number, found {:?}", shown(value));
+        let Ok(value) = value.parse::<f64>() else {
+            return Err(fail(problem));
+        };
+        // The other figures of the text are as good as without it.
+        if !value.is_finite() {
+            gathered.remark(problem);
+            continue;
+        }
         gathered.add(&gauge(name), value);
     }
     gathered.done("lines `name value`")
@@ -150,6 +149,9 @@ mod tests {
         assert!(message("a 1\nb x\n").starts_with("line 2: b: expected a number"));
         assert!(message("a/b 1").contains("expected a name"));
         assert!(message("a NaN").contains("expected a number"));
+        let parsed = parse("a NaN\nb 2\n").unwrap();
+        assert_eq!(parsed.gauges.len(), 1);
+        assert_eq!(parsed.remarks, ["a: expected a number, found \"NaN\""]);
         assert!(message("").contains("none is there"));
         assert!(message(&"x".repeat(5000)).len() < 200);
     }
