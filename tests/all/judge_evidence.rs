@@ -316,7 +316,7 @@ fn counters_show_stranded_requests_with_a_hold_phase_and_past_the_heartbeat_with
     assert_outcomes("kept", kept, "", Outcome::Pass, Outcome::Fail);
 }
 
-/// Rows a and b of issue 15.
+/// A server that is slow because of its processor, or because mail is sent to it.
 #[test]
 fn a_server_that_is_slow_for_another_reason_does_not_strand() {
     let slow = Server {
@@ -362,7 +362,7 @@ fn a_server_that_is_slow_for_another_reason_does_not_strand() {
     );
 }
 
-/// Row c.
+/// Their open requests rise, and stranded requests do not.
 #[test]
 fn devices_that_start_in_aging_are_no_stranded_requests() {
     let starting = Server {
@@ -384,7 +384,7 @@ fn devices_that_start_in_aging_are_no_stranded_requests() {
     assert_outcomes("strands", strands, absent, Outcome::Fail, Outcome::Pass);
 }
 
-/// Row d.
+/// The recycle only cuts connections.
 #[test]
 fn pings_that_end_at_their_heartbeat_are_not_released_by_a_recycle() {
     let ends = Server {
@@ -411,7 +411,7 @@ fn pings_that_end_at_their_heartbeat_are_not_released_by_a_recycle() {
     assert_outcomes("proven", proven, absent, Outcome::Pass, Outcome::Skipped);
 }
 
-/// Row e.
+/// One request in ten is answered 503.
 #[test]
 fn errors_in_aging_are_no_stranded_requests() {
     for hold in [true, false] {
@@ -425,7 +425,7 @@ fn errors_in_aging_are_no_stranded_requests() {
     }
 }
 
-/// Row f: what devices gave up is an upper bound of what a healthy server holds.
+/// What devices gave up is an upper bound of what a healthy server holds.
 #[test]
 fn healthy_server_without_counters_does_not_fail_released() {
     for (hold, heartbeat) in [(false, 60), (true, 60), (true, 8)] {
@@ -443,7 +443,7 @@ fn healthy_server_without_counters_does_not_fail_released() {
     }
 }
 
-/// Row g: a recycle that does not help is `restored`'s to tell; from outside nobody knows what it released.
+/// A recycle that does not help is `restored`'s to tell; from outside nobody knows what it released.
 #[test]
 fn recycle_that_does_not_help_passes_nothing_from_outside() {
     let kept = Server {
@@ -457,7 +457,7 @@ fn recycle_that_does_not_help_passes_nothing_from_outside() {
     }
 }
 
-/// Row h: the server notices a FIN at its next poll, and three Pings are given up.
+/// The server notices a FIN at its next poll, and three Pings are given up.
 #[test]
 fn what_was_just_given_up_is_not_stranded() {
     let polls = Server {
@@ -497,5 +497,58 @@ fn what_was_just_given_up_is_not_stranded() {
             outcome(&stranded.judged(seed, absent), "symptom"),
             Outcome::Fail
         );
+    }
+}
+
+/// Servers with a counter that is wrong in every reading: what it says is neither believed nor passed over in silence.
+#[test]
+fn wrong_counters_prove_nothing() {
+    let absent = "[checks]\nsymptom = \"absent\"\n";
+    let honest = Server {
+        counters: true,
+        given_up: 0.0,
+        keeps: Keeps::Nothing,
+        slow: Slow::Never,
+        hold: false,
+        ..STRANDS
+    };
+    let strands = Server {
+        given_up: STRANDS.given_up,
+        keeps: Keeps::ForGood,
+        slow: Slow::ByHeld,
+        ..honest
+    };
+    for seed in 1..=SEEDS {
+        assert_eq!(
+            outcome(&honest.judged(seed, absent), "symptom"),
+            Outcome::Pass
+        );
+        for wrong in [0.0, -1.0, 100.0] {
+            let digest: Digest = strands
+                .timeline(seed)
+                .into_iter()
+                .map(|mut interval| {
+                    let mut set =
+                        |name: &str, value: f64| interval.gauges.insert(name.to_owned(), value);
+                    set("server.active_requests", wrong);
+                    set("stranded", 0.0);
+                    set("stranded.low", 0.0);
+                    interval
+                })
+                .collect();
+            let checks = judge(&strands.plan(absent), &digest, seed);
+            let symptom = check(&checks, "symptom");
+            assert_eq!(
+                symptom.outcome,
+                Outcome::NoData,
+                "{wrong}, seed {seed}: {symptom:?}"
+            );
+            assert!(
+                symptom
+                    .reason
+                    .starts_with("the server's figures are doubted: "),
+                "{wrong}: {symptom:?}"
+            );
+        }
     }
 }

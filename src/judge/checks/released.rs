@@ -41,7 +41,11 @@ impl Bench<'_> {
         }
         let mut figures = Vec::new();
         let (mut outcome, mut judged) = (Outcome::Pass, 0);
+        let doubt = |name| self.digest.doubts_about(name).next();
         for wanted in self.wanted() {
+            if doubt(wanted.gauge).is_some() {
+                continue;
+            }
             let (fate, figure) = match self.fate(&wanted) {
                 Fate::Unseen => continue,
                 Fate::Flat(figure) => {
@@ -64,6 +68,11 @@ impl Bench<'_> {
             (Outcome::NoData, _) => {
                 check.no_data("what had gathered was not looked at after the recycle")
             }
+            _ if self.is_from_outside() => self.released_from_outside(check),
+            _ if doubt(gauge::STRANDED).is_some() => {
+                let text = doubt(gauge::STRANDED).map_or("", |doubt| &doubt.text);
+                check.no_data(format!("the server's figures are doubted: {text}"))
+            }
             (_, 0) => self.released_from_outside(check),
             _ if self.is_lasting() => check
                 .on(Grade::Server)
@@ -80,10 +89,16 @@ impl Bench<'_> {
         !self.outlasting().is_empty() || self.stranding().finding == Finding::Stranded
     }
 
+    /// Whether stranded requests are known from outside only, because no figure of the server can be relied on.
+    fn is_from_outside(&self) -> bool {
+        let stranding = self.stranding();
+        (stranding.finding, stranding.grade) == (Finding::Stranded, Grade::Outside)
+    }
+
     /// No figure of the server shows a rise.
     fn released_from_outside(&self, check: Draft<'_>) -> Check {
         let stranding = self.stranding();
-        if stranding.finding == Finding::Stranded && stranding.grade == Grade::Outside {
+        if self.is_from_outside() {
             return check
                 .on(Grade::Outside)
                 .pass("what made the service worse ended with the recycle");

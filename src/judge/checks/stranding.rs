@@ -142,8 +142,20 @@ impl fmt::Display for Levels {
 impl<'a> Bench<'a> {
     /// Whether requests are stranded.
     pub(super) fn stranding(&self) -> &Stranding {
-        self.stranding
-            .get_or_init(|| self.by_counters().unwrap_or_else(|| self.from_outside()))
+        self.stranding.get_or_init(|| {
+            let Some(by_counters) = self.by_counters() else {
+                return self.from_outside();
+            };
+            let Some(doubt) = self.digest.doubts_about(gauge::STRANDED).next() else {
+                return by_counters;
+            };
+            let outside = self.from_outside();
+            if outside.finding != Finding::Unknown {
+                return outside;
+            }
+            Stranding::possible(format!("the server's figures are doubted: {}", doubt.text))
+                .with(by_counters.figures)
+        })
     }
 
     /// The least rise of a number of requests that counts: fewer come and go.
