@@ -359,30 +359,6 @@ fn new_directory(runs: &Path, name: &str) -> Result<PathBuf, TimelineError> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runs_that_begin_at_the_same_moment_get_directories_of_their_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let runs = folder.path().join("runs");
-        let make = || new_directory(&runs, "run").unwrap();
-        let mut made: Vec<PathBuf> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
-            let made = threads.into_iter().map(|thread| thread.join().unwrap());
-            made.collect()
-        });
-        made.sort_unstable();
-        made.dedup();
-        assert_eq!(made.len(), 8);
-        // A file in place of the folder is an error.
-        let file = folder.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        assert!(new_directory(&file, "run").is_err());
-    }
-}
-
 fn check_descriptors(plan: &Plan, limit: Option<u64>) -> Result<(), RunError> {
     let needs = Needs::of(plan);
     let needed = needs.descriptors.max(needs.mock_descriptors);
@@ -528,4 +504,28 @@ struct Unrecorded;
 
 impl Record for Unrecorded {
     fn record(&self, _: u32, _: Event<'_>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_begin_at_the_same_moment_get_directories_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = folder.path().join("runs");
+        let make = || new_directory(&runs, "run").unwrap();
+        let mut made: Vec<PathBuf> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+            let made = threads.into_iter().map(|thread| thread.join().unwrap());
+            made.collect()
+        });
+        made.sort_unstable();
+        made.dedup();
+        assert_eq!(made.len(), 8);
+        // A file in place of the folder is an error.
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(new_directory(&file, "run").is_err());
+    }
 }

@@ -144,12 +144,12 @@ impl<'a> Bench<'a> {
     pub(super) fn stranding(&self) -> &Stranding {
         self.stranding.get_or_init(|| {
             let Some(by_counters) = self.by_counters() else {
-                return self.from_outside();
+                return self.seen_from_outside();
             };
             let Some(doubt) = self.digest.doubts_about(gauge::STRANDED).next() else {
                 return by_counters;
             };
-            let outside = self.from_outside();
+            let outside = self.seen_from_outside();
             if outside.finding != Finding::Unknown {
                 return outside;
             }
@@ -285,7 +285,7 @@ impl<'a> Bench<'a> {
     }
 
     /// What can be said without counters of the server.
-    fn from_outside(&self) -> Stranding {
+    fn seen_from_outside(&self) -> Stranding {
         let aging = self.of(PhaseKind::Aging);
         if aging.len() < COMPARABLE {
             return Stranding::possible("the aging phase was too short to see anything gather");

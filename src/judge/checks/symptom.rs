@@ -38,8 +38,8 @@ impl Bench<'_> {
         let others = self.look_alikes();
         figures.extend(others.iter().map(|other| other.evidence.clone()));
         let check = check.figures(figures).on(stranding.grade);
-        let is_counted = stranding.grade == Grade::Server;
-        if !others.is_empty() && !(is_counted && stranding.finding == Finding::Stranded) {
+        let is_counted = (stranding.finding, stranding.grade) == (Finding::Stranded, Grade::Server);
+        if !others.is_empty() && !is_counted {
             let names: Vec<&str> = others.iter().map(|other| other.name).collect();
             return check.no_data(format!("not this bug: {}", names.join("; ")));
         }

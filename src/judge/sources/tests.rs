@@ -55,10 +55,10 @@ const END: usize = RECYCLE_END + 35;
 
 fn phase(t: usize) -> &'static str {
     match t {
-        ..=RAMP => "ramp",
-        ..=BASELINE => "baseline",
-        ..=AGING => "aging",
-        ..=RECYCLE_END => "recycle",
+        _ if t <= RAMP => "ramp",
+        _ if t <= BASELINE => "baseline",
+        _ if t <= AGING => "aging",
+        _ if t <= RECYCLE_END => "recycle",
         _ => "recovered",
     }
 }
