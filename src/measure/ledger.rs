@@ -122,10 +122,12 @@ impl Asked {
         self.passed = self.newest;
     }
 
-    /// What is known of a mail that was accepted at that instant and is not on the device.
-    fn fate(&self, accepted: Instant, now: Instant, patience: Duration) -> Fate {
-        // While a Ping is open the server can report the mail at any time.
-        let until = if self.open > 0 { Some(now) } else { self.until };
+    /// What is known of a mail that was accepted at that instant and is not on the device. `delivers` says that the
+    /// server has delivered to somebody what it accepted later.
+    fn fate(&self, accepted: Instant, now: Instant, patience: Duration, delivers: bool) -> Fate {
+        // A Ping that is open says nothing of a server that has stopped delivering: it may wait in a queue.
+        let is_held = self.open > 0 && delivers;
+        let until = if is_held { Some(now) } else { self.until };
         let is_overtaken = self.passed >= Some(accepted);
         if is_overtaken || until >= Some(accepted + patience) {
             Fate::Lost
@@ -187,6 +189,8 @@ pub struct Ledger {
     waiting: Waiting,
     /// The longest time from accepted to synced so far on a device that was there meanwhile.
     slowest: Duration,
+    /// The latest instant at which a mail was accepted that has arrived anywhere.
+    delivered: Option<Instant>,
 }
 
 impl Ledger {
@@ -212,6 +216,7 @@ impl Ledger {
             astray: None,
             waiting: Waiting::new(),
             slowest: Duration::ZERO,
+            delivered: None,
         }
     }
 
@@ -414,6 +419,7 @@ impl Ledger {
         if let Some(mail) = user.under_way.get_mut(&number) {
             mail.have.insert(position as u16);
             if let Some(accepted) = mail.accepted {
+                self.delivered = self.delivered.max(Some(accepted));
                 if at.saturating_duration_since(accepted) > self.late_after {
                     self.counts.late_arrivals += 1;
                 }
@@ -496,7 +502,8 @@ impl Ledger {
     fn fate(&self, device: u32, accepted: Instant, now: Instant) -> Fate {
         let (user, position) = self.places[device as usize];
         let got = &self.users[user as usize].got[usize::from(position)];
-        got.asked.fate(accepted, now, self.patience())
+        let delivers = self.delivered >= Some(accepted);
+        got.asked.fate(accepted, now, self.patience(), delivers)
     }
 
     /// The last mail that came twice or to a device of another user, and the number of the device.
@@ -779,13 +786,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn mail_is_under_way_until_it_is_late_and_lost_afterwards() {
-        let mut ledger = Ledger::new(7, &[0], LATE);
+        let mut ledger = Ledger::new(7, &[0, 1], LATE);
         ledger.ping_sent(0);
         let mail = ledger.meant(0, Instant::now()).unwrap();
         ledger.accepted(mail.id, Instant::now());
         tokio::time::advance(LATE - SECOND).await;
         assert_eq!(fates(&ledger), (0, 1, 0));
-        tokio::time::advance(SECOND).await;
+        tokio::time::advance(2 * SECOND).await;
+        assert_eq!(fates(&ledger), (0, 0, 1), "the server may have stopped");
+        let later = ledger.meant(1, Instant::now()).unwrap();
+        ledger.accepted(later.id, Instant::now());
+        ledger.synced(1, &later.to_string(), None, Instant::now());
         assert_eq!(fates(&ledger), (1, 0, 0), "the Ping is open all the time");
         // An open Ping at the end of the run says the same after the device has gone.
         ledger.ping_ended(0, true, Instant::now());
@@ -808,6 +819,9 @@ mod tests {
         tokio::time::advance(3 * LATE - SECOND).await;
         assert_eq!(fates(&ledger), (0, 1, 0));
         tokio::time::advance(SECOND).await;
+        let later = ledger.meant(0, Instant::now()).unwrap();
+        ledger.accepted(later.id, Instant::now());
+        ledger.synced(0, &later.to_string(), None, Instant::now());
         assert_eq!(fates(&ledger), (1, 0, 0));
     }
 

@@ -71,8 +71,8 @@ pub struct LocalEnd {
     pub port: u16,
 }
 
-/// Ports that are counted together, so that looking for open connections passes over ports without one. A count
-/// of so many fits into a byte.
+/// Ports that are counted together, so that looking for open connections passes over ports without one. Less than
+/// 256, because each count is a byte.
 const BLOCK: usize = 64;
 
 /// The uses of all ports of one source address.

@@ -523,8 +523,13 @@ fn wrong_counters_prove_nothing() {
             outcome(&honest.judged(seed, absent), "symptom"),
             Outcome::Pass
         );
-        for wrong in [0.0, -1.0, 100.0] {
-            let digest: Digest = strands
+        for (server, wrong) in [
+            (strands, 0.0),
+            (strands, -1.0),
+            (strands, 100.0),
+            (honest, 100.0),
+        ] {
+            let digest: Digest = server
                 .timeline(seed)
                 .into_iter()
                 .map(|mut interval| {
@@ -536,7 +541,7 @@ fn wrong_counters_prove_nothing() {
                     interval
                 })
                 .collect();
-            let checks = judge(&strands.plan(absent), &digest, seed);
+            let checks = judge(&server.plan(absent), &digest, seed);
             let symptom = check(&checks, "symptom");
             assert_eq!(
                 symptom.outcome,
@@ -548,6 +553,47 @@ fn wrong_counters_prove_nothing() {
                     .reason
                     .starts_with("the server's figures are doubted: "),
                 "{wrong}: {symptom:?}"
+            );
+        }
+    }
+}
+
+/// From outside, nothing gathers only where hardly any Ping ended without the server's answer: a server may go on holding
+/// those that a gateway ended.
+#[test]
+fn pings_that_a_gateway_ends_may_strand() {
+    let absent = "[checks]\nsymptom = \"absent\"\n";
+    let healthy = Server {
+        given_up: 0.0,
+        keeps: Keeps::Nothing,
+        slow: Slow::Never,
+        hold: false,
+        ..STRANDS
+    };
+    for seed in 1..=SEEDS {
+        assert_eq!(
+            outcome(&healthy.judged(seed, absent), "symptom"),
+            Outcome::Pass
+        );
+        for ended in [
+            Counter::PingsCut,
+            Counter::PingsLost,
+            Counter::PingsTimedOut,
+            Counter::PingsOverdue,
+        ] {
+            let digest: Digest = healthy
+                .timeline(seed)
+                .into_iter()
+                .map(|mut interval| {
+                    interval.counts.insert(ended.as_str().to_owned(), 3);
+                    interval
+                })
+                .collect();
+            let checks = judge(&healthy.plan(absent), &digest, seed);
+            assert_eq!(
+                outcome(&checks, "symptom"),
+                Outcome::NoData,
+                "{ended:?}, seed {seed}"
             );
         }
     }

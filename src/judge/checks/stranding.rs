@@ -149,8 +149,9 @@ impl<'a> Bench<'a> {
             let Some(doubt) = self.digest.doubts_about(gauge::STRANDED).next() else {
                 return by_counters;
             };
+            // Requests of other clients may strand, so that few Pings that were given up prove nothing against a counter.
             let outside = self.seen_from_outside();
-            if outside.finding != Finding::Unknown {
+            if outside.finding == Finding::Stranded {
                 return outside;
             }
             Stranding::possible(format!("the server's figures are doubted: {}", doubt.text))
@@ -294,10 +295,20 @@ impl<'a> Bench<'a> {
             .last_of_aging()
             .map_or(0.0, |last| self.intervals[last].t);
         let played = self.intervals.iter().filter(|one| one.t <= until);
-        let given_up: u64 = played
-            .clone()
-            .map(|one| one.count(Counter::PingsAbandoned))
-            .sum();
+        // A server may hold each Ping that ended without its answer, whoever ended it.
+        let without_answer = |one: &Interval| -> u64 {
+            [
+                Counter::PingsAbandoned,
+                Counter::PingsCut,
+                Counter::PingsLost,
+                Counter::PingsTimedOut,
+                Counter::PingsOverdue,
+            ]
+            .map(|counter| one.count(counter))
+            .iter()
+            .sum()
+        };
+        let given_up: u64 = played.clone().map(without_answer).sum();
         let census = played.filter_map(|one| one.gauge(gauge::GIVEN_UP));
         let given_up = census.fold(given_up as f64, f64::max);
         if given_up < self.needed() {
@@ -306,11 +317,13 @@ impl<'a> Bench<'a> {
                 Grade::Outside,
                 "nothing gathers in the pool",
             )
-            .with(vec![format!("{given_up:.0} Pings were given up")]);
+            .with(vec![format!(
+                "{given_up:.0} Pings were given up or ended without an answer"
+            )]);
         }
         let mut figures = vec![format!(
-            "{given_up:.0} Pings were given up until the end of aging; no counter says how many of them the \
-             server kept"
+            "{given_up:.0} Pings were given up or ended without an answer until the end of aging; no counter says \
+             how many of them the server kept"
         )];
         let (finding, grade, reason) = match self.pattern(&aging, &mut figures) {
             Ok(()) => (

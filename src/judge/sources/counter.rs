@@ -69,7 +69,7 @@ pub(super) struct Counters {
     recycles: Series,
     created: Series,
     started: Series,
-    /// When one of the last three told of a recycle.
+    /// When one of the last three showed a recycle.
     signs: Vec<f64>,
     still: Still,
     frozen: Option<(f64, f64)>,
@@ -152,7 +152,7 @@ impl Counters {
                 gauge: ALL,
                 kind: DoubtKind::Stale,
                 text: format!(
-                    "the server's counters told of a recycle {lag:.0} s after the held Pings were cut: its figures are \
+                    "the server's counters showed a recycle {lag:.0} s after the held Pings were cut: its figures are \
                      old"
                 ),
             });

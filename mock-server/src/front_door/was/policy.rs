@@ -55,7 +55,7 @@ pub(in crate::front_door) async fn keep(server: Arc<Server>) {
     }
 }
 
-/// Waits for the end of a recycle; for ever if there is none.
+/// Waits for the end of a recycle. Without a recycle it never returns.
 async fn ended(recycle: &mut Option<JoinHandle<bool>>) -> bool {
     match recycle {
         Some(recycle) => recycle.await.unwrap_or(false),
