@@ -31,6 +31,7 @@ mod process;
 mod store;
 mod surfaces;
 pub mod units;
+mod watched;
 pub mod worker;
 
 pub use client::{Control, ControlError, plain_http};

@@ -164,7 +164,9 @@ impl Engine {
             && simulation.faults
         {
             let (net, control) = (simulation.net.clone(), mock.control().clone());
-            background.spawn(fault_mix::play(self.record.seed, net, control));
+            let invariants = Arc::clone(&simulation.invariants);
+            let tell = move |fault| invariants.hear_fault(fault);
+            background.spawn(fault_mix::play(self.record.seed, net, control, tell));
         }
         let mut end = End::Complete;
         let mut mail_runs = false;

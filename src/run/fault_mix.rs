@@ -1,6 +1,7 @@
 //! Faults that a seed draws, for runs that look for bugs: of the server, by the mock's vocabulary, and of the
 //! network.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use sim_net::{Forgotten, Pair, SimNet};
 use tokio::time::sleep;
 
-use crate::scenario::{Plan, SourceRange};
+use crate::scenario::{Plan, SourceRange, format_duration};
 
 /// Networks that devices are dealt out to, so that one of them can be cut off.
 const HOSTS: u8 = 8;
@@ -38,45 +39,67 @@ fn host(number: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, number))
 }
 
-/// Changes something now and then, until it is dropped.
-pub(super) async fn play(seed: u64, net: SimNet, control: Control) {
+/// Changes something now and then, until it is dropped. `tell` hears each change in words.
+pub(super) async fn play(seed: u64, net: SimNet, control: Control, tell: impl Fn(String)) {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ APART);
     loop {
         sleep(Duration::from_secs_f64(random.random_range(CALM))).await;
         let lasts = Duration::from_secs_f64(random.random_range(LASTS));
         match random.random_range(0..4) {
-            0 => network(&mut random, &net, lasts).await,
-            1 => once(&mut random, &control).await,
-            _ => server(&mut random, &control, lasts).await,
+            0 => network(&mut random, &net, lasts, &tell).await,
+            1 => once(&mut random, &control, &tell).await,
+            _ => server(&mut random, &control, lasts, &tell).await,
         }
     }
 }
 
-/// A share of the connections, chosen by the client's port.
-fn struck(random: &mut Xoshiro256PlusPlus) -> impl Fn(&Pair) -> bool + use<> {
+/// A share of the connections, chosen by the client's port; and the share.
+fn struck(random: &mut Xoshiro256PlusPlus) -> (impl Fn(&Pair) -> bool + use<>, f64) {
     let share = *SHARES.choose(random).unwrap_or(&1.0);
     let offset: u16 = random.random();
-    move |pair: &Pair| {
+    let is_struck = move |pair: &Pair| {
         let place = pair.client.port().wrapping_mul(40_503).wrapping_add(offset);
         f64::from(place) < share * f64::from(u16::MAX)
-    }
+    };
+    (is_struck, share)
 }
 
 /// What the network does.
-async fn network(random: &mut Xoshiro256PlusPlus, net: &SimNet, lasts: Duration) {
+async fn network(
+    random: &mut Xoshiro256PlusPlus,
+    net: &SimNet,
+    lasts: Duration,
+    tell: impl Fn(String),
+) {
     let server = IpAddr::V4(Ipv4Addr::LOCALHOST);
     match random.random_range(0..4) {
         0 => {
-            net.reset_all(struck(random));
+            let (is_struck, share) = struck(random);
+            tell(format!(
+                "the network resets a share of {share} of the connections"
+            ));
+            net.reset_all(is_struck);
         }
         1 => {
-            net.forget(struck(random), Forgotten::Vanish);
+            let (is_struck, share) = struck(random);
+            tell(format!(
+                "the network forgets a share of {share} of the connections"
+            ));
+            net.forget(is_struck, Forgotten::Vanish);
         }
         2 => {
-            net.forget(struck(random), Forgotten::Reset);
+            let (is_struck, share) = struck(random);
+            tell(format!(
+                "the network forgets a share of {share} of the connections, and resets what arrives on them"
+            ));
+            net.forget(is_struck, Forgotten::Reset);
         }
         _ => {
             let cut = host(random.random_range(1..=HOSTS));
+            tell(format!(
+                "the network cuts {cut} off for {}",
+                format_duration(rounded(lasts))
+            ));
             net.partition(cut, server);
             sleep(lasts).await;
             net.heal(cut, server);
@@ -86,24 +109,48 @@ async fn network(random: &mut Xoshiro256PlusPlus, net: &SimNet, lasts: Duration)
 
 /// What happens to the server once. A call that the mock refuses, because there is no worker or a recycle is
 /// under way, changes nothing.
-async fn once(random: &mut Xoshiro256PlusPlus, control: &Control) {
+async fn once(random: &mut Xoshiro256PlusPlus, control: &Control, tell: impl Fn(String)) {
+    let tell = |what: &str| tell(what.to_owned());
     match random.random_range(0..7) {
-        0 => drop(control.kill_worker().await),
-        1 => drop(control.recycle().await),
+        0 => {
+            tell("a worker is killed");
+            drop(control.kill_worker().await);
+        }
+        1 => {
+            tell("the pool is recycled");
+            drop(control.recycle().await);
+        }
         2 => {
-            // One recycle during another.
+            tell("the pool is recycled twice at once");
             let both = tokio::join!(control.recycle(), control.recycle());
             drop(both);
         }
-        3 => drop(control.store_failover().await),
-        4 => drop(control.hierarchy_change().await),
-        5 => drop(control.unprovision().await),
-        _ => drop(control.advance_clock(CLOCK_STEP).await),
+        3 => {
+            tell("the mailbox database moves");
+            drop(control.store_failover().await);
+        }
+        4 => {
+            tell("every mailbox gets a new folder");
+            drop(control.hierarchy_change().await);
+        }
+        5 => {
+            tell("every device must provision again");
+            drop(control.unprovision().await);
+        }
+        _ => {
+            tell("the server's clock is set forward");
+            drop(control.advance_clock(CLOCK_STEP).await);
+        }
     }
 }
 
 /// One fault for a while.
-async fn server(random: &mut Xoshiro256PlusPlus, control: &Control, lasts: Duration) {
+async fn server(
+    random: &mut Xoshiro256PlusPlus,
+    control: &Control,
+    lasts: Duration,
+    tell: impl Fn(String),
+) {
     let kinds = [
         FaultKind::Strand,
         FaultKind::Latency,
@@ -139,8 +186,37 @@ async fn server(random: &mut Xoshiro256PlusPlus, control: &Control, lasts: Durat
         }
         _ => {}
     }
+    tell(told(&fault, lasts));
     // Those of the scenario stay; a scenario's phase may have put others in place meanwhile.
     drop(control.add_fault(&fault).await);
     sleep(lasts).await;
     drop(control.reset_faults().await);
+}
+
+/// A fault of the server in words.
+fn told(fault: &Fault, lasts: Duration) -> String {
+    let mut text = format!(
+        "the fault {} strikes for {}",
+        fault.fault.as_str(),
+        format_duration(rounded(lasts))
+    );
+    if fault.probability < 1.0 {
+        let _ = write!(text, ", a share of {}", fault.probability);
+    }
+    if let Some(delay) = fault.delay {
+        let _ = write!(text, ", delay {}", format_duration(delay));
+    }
+    if let Some(status) = fault.status {
+        let _ = write!(text, ", status {status}");
+    }
+    if let Some(bytes) = fault.bytes {
+        let _ = write!(text, ", after {bytes} bytes");
+    }
+    text
+}
+
+/// To the millisecond, for people.
+fn rounded(length: Duration) -> Duration {
+    #[expect(clippy::cast_possible_truncation, reason = "seconds")]
+    Duration::from_millis(length.as_millis() as u64)
 }

@@ -10,7 +10,7 @@ use eas::{Command, ProtocolVersion};
 use easload::observe::{self, Scope, SocketGroups, SocketTable};
 use easload::scenario::Format;
 use mock_server::control::Truth;
-use mock_server::{Fault, FrontDoor, StartError, Topology, WorkerLauncher};
+use mock_server::{Fault, FaultKind, FrontDoor, StartError, Topology, WorkerLauncher};
 
 use crate::fixtures::{MockProgram, eventually, mock};
 
@@ -263,6 +263,22 @@ async fn a_phone_is_provisioned_synced_and_woken() {
         SyncAnswer::decode(&wrong).unwrap().collections[0].status,
         SyncStatus::InvalidSyncKey
     );
+    mock.shutdown().await;
+}
+
+#[tokio::test]
+async fn refusal_that_comes_late_ends_with_its_client() {
+    // No test waits so long.
+    let mock = mock(|config| config.error_response_delay = Duration::from_secs(3600)).await;
+    mock.set_faults(vec![Fault::new(FaultKind::RetryAfter)])
+        .await;
+    let phone = Phone::new(&mock, "load0001");
+    let sync = phone.request(Command::Sync, Vec::new());
+    let refused = tokio::spawn(sync.send());
+    let active = || mock.truth().sum(|counts| counts.active);
+    eventually("front end and back end have it", || async { active() == 2 }).await;
+    refused.abort();
+    eventually("both have ended it", || async { active() == 0 }).await;
     mock.shutdown().await;
 }
 
@@ -755,6 +771,42 @@ async fn the_program_stops_when_it_is_told_to() {
     let (status, _mock) = status.await.unwrap().unwrap();
     assert!(status.success());
     assert!(!is_alive(workers[0]));
+}
+
+/// A call that is under way when the mock is to end, as the call that ends it always is, gets its answer.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn calls_under_way_are_answered_before_the_mock_ends() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    let mut mock = MockProgram::start(&[]);
+    let control = mock.addresses.control.clone();
+    let address = control.strip_prefix("http://").unwrap().to_owned();
+    let mut caller = TcpStream::connect(&address).await.unwrap();
+    let body = "[]";
+    let head = format!(
+        "PUT /faults HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        body.len()
+    );
+    caller.write_all(head.as_bytes()).await.unwrap();
+    // The mock asks for the body, so the call is under way.
+    let mut buffer = [0; 1024];
+    let count = caller.read(&mut buffer).await.unwrap();
+    assert!(buffer[..count].starts_with(b"HTTP/1.1 100"));
+    let client = mock_server::plain_http().build().unwrap();
+    let ended = client.post(format!("{control}/shutdown")).send().await;
+    assert_eq!(ended.unwrap().status(), 204);
+    eventually("the mock takes no further calls", || async {
+        TcpStream::connect(&address).await.is_err()
+    })
+    .await;
+    caller.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    caller.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+    let status = tokio::task::spawn_blocking(move || mock.child.wait());
+    assert!(status.await.unwrap().unwrap().success());
 }
 
 /// As a service in continuous integration: started in the background, found by its file, ended by a

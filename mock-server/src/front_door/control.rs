@@ -126,8 +126,13 @@ pub(super) fn router(host: Arc<Host>) -> axum::Router {
     router.with_state(host)
 }
 
+/// Serves until the mock is to end. Then no further call is taken, and this returns when those under way
+/// are answered: the call that ends the mock is one of them.
 pub(super) async fn serve(host: Arc<Host>, listener: tokio::net::TcpListener) {
-    if let Err(error) = axum::serve(listener, router(host)).await {
+    let stop = Arc::clone(&host);
+    let serving = axum::serve(listener, router(host))
+        .with_graceful_shutdown(async move { stop.asked_to_stop().await });
+    if let Err(error) = serving.await {
         eprintln!("mock: the control API ended: {error}");
     }
 }
@@ -498,7 +503,7 @@ async fn set_user(
 /// Ends the mock.
 #[utoipa::path(post, path = "/shutdown", responses((status = 204, description = "Done")))]
 async fn shutdown(State(host): Context) -> StatusCode {
-    host.stop.send_replace(true);
+    host.stop.set(true);
     StatusCode::NO_CONTENT
 }
 

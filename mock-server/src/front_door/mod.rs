@@ -13,6 +13,7 @@ mod was;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -101,7 +102,13 @@ pub struct FrontDoor {
     servers: Vec<Arc<Server>>,
     addresses: Addresses,
     tasks: JoinSet<()>,
+    /// The control API. It ends after its last answer, so it is not among the tasks that are aborted.
+    control: JoinSet<()>,
 }
+
+/// How long calls of the control API that are under way may take to be answered when the mock ends. They
+/// take milliseconds, or as long as a worker needs to start. It is less than what who asks for the end waits for it.
+const LAST_ANSWERS_LIMIT: Duration = Duration::from_secs(3);
 
 /// The sockets of one server before it serves.
 struct Sockets {
@@ -184,8 +191,9 @@ impl FrontDoor {
             servers.push(server);
         }
         host.set_servers(&servers);
+        let mut control_task = JoinSet::new();
         if let Some(listener) = control.listener {
-            tasks.spawn(control::serve(Arc::clone(&host), listener));
+            control_task.spawn(control::serve(Arc::clone(&host), listener));
         }
         start_pools(&host, &servers, &mut tasks).await?;
         host.set_faults(host.config.faults.clone()).await;
@@ -205,6 +213,7 @@ impl FrontDoor {
             servers,
             addresses,
             tasks,
+            control: control_task,
         };
         Ok(front_door)
     }
@@ -217,8 +226,7 @@ impl FrontDoor {
 
     /// Returns when somebody asked for the end through the control API.
     pub async fn asked_to_stop(&self) {
-        // The sender lives in the host, so this can only end with the value.
-        let _ = self.host.stop.subscribe().wait_for(|stop| *stop).await;
+        self.host.asked_to_stop().await;
     }
 
     /// Serves a client over any stream, for tests without a network.
@@ -268,7 +276,7 @@ impl FrontDoor {
     }
 
     /// Moves the pool's clock ahead.
-    pub fn advance_clock(&self, by: std::time::Duration) {
+    pub fn advance_clock(&self, by: Duration) {
         self.host.advance_clock(by);
     }
 
@@ -285,8 +293,12 @@ impl FrontDoor {
         lock(&self.host.store).unprovision();
     }
 
-    /// Ends workers and listeners.
+    /// Ends workers and listeners. Calls of the control API that are under way get their answers first.
     pub async fn shutdown(mut self) {
+        self.host.stop.set(true);
+        let answered = async { while self.control.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LAST_ANSWERS_LIMIT, answered).await;
+        self.control.shutdown().await;
         self.tasks.shutdown().await;
         for server in &self.servers {
             was::stop(server, was::PoolState::Stopped).await;
@@ -438,7 +450,7 @@ const SENDER: &str = "mock";
 
 impl Host {
     /// Moves the pool's clock ahead, and that of the mailboxes.
-    fn advance_clock(&self, by: std::time::Duration) {
+    fn advance_clock(&self, by: Duration) {
         self.clock.advance(by);
         lock(&self.store).advance_clock(by);
         // What was to come later may be due now.

@@ -10,7 +10,6 @@ use std::time::Duration;
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tcp_table::State;
-use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::records::{Records, RequestNote};
@@ -25,6 +24,7 @@ use crate::machine::Machine;
 use crate::store::{Announcement, Store};
 use crate::surfaces::sockets::{Scanner, SocketRow};
 use crate::surfaces::{PerfmonSample, PerfmonWorker};
+use crate::watched::Watched;
 use crate::worker::guid;
 
 /// What all servers share.
@@ -39,13 +39,13 @@ pub(super) struct Host {
     /// One change of the faults at a time.
     changing: tokio::sync::Mutex<()>,
     /// Changes with every change of the faults.
-    pub(super) faults_changed: watch::Sender<u64>,
+    pub(super) faults_changed: Watched<()>,
     users: Mutex<BTreeMap<String, UserSettings>>,
     random: Mutex<Xoshiro256PlusPlus>,
     /// Mails lost by the fault `lose-mail`, per recipient.
     mails_lost: AtomicU64,
     servers: OnceLock<Vec<Weak<Server>>>,
-    pub(super) stop: watch::Sender<bool>,
+    pub(super) stop: Watched<bool>,
 }
 
 impl Host {
@@ -56,15 +56,20 @@ impl Host {
             faults: Mutex::default(),
             listed: Mutex::default(),
             changing: tokio::sync::Mutex::new(()),
-            faults_changed: watch::Sender::new(0),
+            faults_changed: Watched::new(()),
             users: Mutex::default(),
             random: Mutex::new(Xoshiro256PlusPlus::seed_from_u64(config.seed)),
             mails_lost: AtomicU64::new(0),
             servers: OnceLock::new(),
-            stop: watch::Sender::new(false),
+            stop: Watched::new(false),
             clock: Arc::new(clock),
             config,
         }
+    }
+
+    /// Returns when the mock is to end.
+    pub(super) async fn asked_to_stop(&self) {
+        self.stop.reached(|stop| stop).await;
     }
 
     pub(super) fn set_servers(&self, servers: &[Arc<Server>]) {
@@ -142,7 +147,7 @@ impl Host {
         }
         lock(&self.faults).replace(faults.clone());
         self.tell_all(|| ToWorker::Faults(faults.clone()));
-        self.faults_changed.send_modify(|change| *change += 1);
+        self.faults_changed.set(());
         for fault in faults.iter().filter(|fault| !before.contains(fault)) {
             self.happen_once(fault.fault);
         }

@@ -8,7 +8,7 @@ pub(crate) mod outgoing;
 mod pings;
 mod proxy;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -30,6 +30,7 @@ use crate::link::{
 use crate::lock;
 use crate::machine::Machine;
 use crate::store::{Operation, StoreCall, StoreReply, text_size};
+use crate::watched::Watched;
 
 pub(crate) use alone::Alone;
 pub(crate) use back_end::answers::{IIS, bare, challenges, server_name};
@@ -137,9 +138,9 @@ struct Worker {
     started: Instant,
     faults: Mutex<Faults>,
     /// Changes with the faults: what is held looks at them again.
-    faults_changed: watch::Sender<u64>,
+    faults_changed: Watched<()>,
     /// Changes when the mailbox database moves.
-    failover: watch::Sender<u64>,
+    failover: Watched<()>,
     /// Users whose settings are not the default.
     users: Mutex<HashMap<String, UserSettings>>,
     /// Requests that the back end works on, by user.
@@ -151,8 +152,8 @@ struct Worker {
     hanging_syncs: Pings,
     random: Mutex<Xoshiro256PlusPlus>,
     /// Requests that are not completed, and how to tell them that their client has gone.
-    requests: Mutex<HashMap<u64, oneshot::Sender<ClientEnd>>>,
-    store_calls: Mutex<HashMap<u64, oneshot::Sender<Result<StoreReply, u16>>>>,
+    requests: Mutex<BTreeMap<u64, oneshot::Sender<ClientEnd>>>,
+    store_calls: Mutex<BTreeMap<u64, oneshot::Sender<Result<StoreReply, u16>>>>,
     next_call: AtomicU64,
     draining: AtomicBool,
     drained: Mutex<Option<oneshot::Sender<()>>>,
@@ -194,8 +195,8 @@ impl Worker {
             pings: Pings::default(),
             hanging_syncs: Pings::default(),
             started: Instant::now(),
-            faults_changed: watch::Sender::new(0),
-            failover: watch::Sender::new(0),
+            faults_changed: Watched::new(()),
+            failover: Watched::new(()),
             users: Mutex::new(users.into_iter().collect()),
             busy: Mutex::default(),
             random: Mutex::new(Xoshiro256PlusPlus::seed_from_u64(config.seed ^ generation)),
@@ -266,12 +267,12 @@ impl Worker {
             }
             ToWorker::Faults(faults) => {
                 lock(&self.faults).replace(faults);
-                self.faults_changed.send_modify(|change| *change += 1);
+                self.faults_changed.set(());
             }
             ToWorker::User(user, settings) => {
                 lock(&self.users).insert(user, settings);
             }
-            ToWorker::StoreFailover => self.failover.send_modify(|change| *change += 1),
+            ToWorker::StoreFailover => self.failover.set(()),
             ToWorker::Ping(number) => self.send(ToFrontDoor::Pong(number)),
             ToWorker::Drain => {
                 self.draining.store(true, Ordering::SeqCst);

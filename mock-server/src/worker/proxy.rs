@@ -66,7 +66,7 @@ pub(super) async fn serve(
     {
         match strand(worker, connection).await {}
     }
-    let mut failover = worker.failover.subscribe();
+    let mut failover = worker.failover.watch();
     loop {
         tokio::select! {
             biased;
@@ -93,8 +93,7 @@ pub(super) async fn serve(
                 }
                 return None;
             }
-            // The sender lives in the worker.
-            _ = failover.changed() => {
+            () = failover.changed() => {
                 let applies = |trigger| trigger == StrandTrigger::StoreFailover;
                 if ping.as_ref().is_some_and(|ping| ping.strands(worker, applies)) {
                     match strand(worker, connection).await {}

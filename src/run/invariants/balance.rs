@@ -5,7 +5,7 @@
 //!
 //! - The server has no request that nobody sent. Each of its front-end requests is stranded, or its connection could
 //!   carry one [`NOTICED`] ago, or it was begun since. And each has a connection of its own, which was there then or was
-//!   made since. The same holds for all active requests, but since [`DELAYED`], and the back end may have requests left
+//!   made since. The same holds for all active requests, but since [`LEFT`], and the back end may have requests left
 //!   on connections that the network has cut off from their front end.
 //! - The server has every Ping that is surely held: sent [`ARRIVED`] before the counts were read, and still open
 //!   [`ANSWERED`] after that. Not counted are Pings that wait in the server's queue, whose answer is being sent, or
@@ -23,9 +23,9 @@ use crate::transport::{PortUses, Use};
 
 /// The longest time after which a front end has ended a request whose client has gone.
 const NOTICED: Duration = Duration::from_secs(2);
-/// The longest time after which a back end has ended a request whose front end has left it. A back end whose command is
-/// delayed by a fault notices when the delay is over; the fault mix delays by up to 8 s.
-const DELAYED: Duration = Duration::from_secs(11);
+/// The longest time after which a back end has ended a request whose client has gone: the front end leaves it within
+/// [`NOTICED`], and the back end takes as long again.
+pub(super) const LEFT: Duration = Duration::from_secs(4);
 /// The longest time until a server works on a Ping that was sent, if nothing is in its way.
 const ARRIVED: Duration = Duration::from_secs(2);
 /// The longest time until a device has an answer that was sent, if nothing is in its way.
@@ -167,11 +167,11 @@ impl Balance {
             let past = self.past.iter().rev();
             past.copied().find(|moment| moment.at + length <= now.at)
         };
-        found.extend(self.too_many(&now, until(NOTICED), until(DELAYED)));
+        found.extend(self.too_many(&now, until(NOTICED), until(LEFT)));
         if let Some(then) = until(ANSWERED) {
             found.extend(self.too_few(&then, &now, open));
         }
-        let oldest = NOTICED.max(DELAYED).max(ANSWERED);
+        let oldest = NOTICED.max(LEFT).max(ANSWERED);
         while self
             .past
             .get(1)

@@ -8,7 +8,8 @@ mod mutations;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ use crate::transport::PortUses;
 
 /// Broken invariants that are told. One bug breaks many.
 const TOLD: usize = 20;
+/// Faults of the mix that are told with the first broken invariant: a fault strikes every 8 s on average and lasts
+/// up to 20 s.
+const FAULTS_TOLD: usize = 8;
 /// A server that nothing disturbs reports a mail within this time and its poll interval. The longest delay that a
 /// fault of a scenario adds is 8 s.
 const REPORTED: Duration = Duration::from_secs(30);
@@ -110,6 +114,8 @@ struct Books {
     astray: u64,
     /// The last time at which something kept Pings from their answers.
     disturbed: Instant,
+    /// The last faults of the mix, each with its time since the run began.
+    faults: VecDeque<(Duration, String)>,
     broken: Vec<String>,
     /// Broken ones beyond those that are told.
     more: usize,
@@ -152,6 +158,7 @@ impl Invariants {
                 balance: Balance::new(expected.per_ping, expected.strands_given_up),
                 astray: 0,
                 disturbed: began,
+                faults: VecDeque::new(),
                 broken: Vec::new(),
                 more: 0,
             }),
@@ -159,6 +166,15 @@ impl Invariants {
             ports,
             uses,
             inner,
+        }
+    }
+
+    /// Remembers a fault of the mix that begins now, in words.
+    pub(super) fn hear_fault(&self, fault: String) {
+        let faults = &mut lock(&self.books).faults;
+        faults.push_back((self.began.elapsed(), fault));
+        if faults.len() > FAULTS_TOLD {
+            faults.pop_front();
         }
     }
 
@@ -334,7 +350,13 @@ fn of_ledger(ledger: &LedgerCounts, truth: Option<&Truth>) -> Vec<String> {
 }
 
 impl Books {
-    fn tell(&mut self, text: String) {
+    fn tell(&mut self, mut text: String) {
+        if self.broken.is_empty() && !self.faults.is_empty() {
+            text.push_str("\n  the last faults of the mix:");
+            for (at, fault) in &self.faults {
+                let _ = write!(text, "\n  {:.3} s: {fault}", at.as_secs_f64());
+            }
+        }
         if self.broken.len() < TOLD {
             self.broken.push(text);
         } else {

@@ -1,6 +1,6 @@
 //! Each invariant speaks when it is broken, and only then.
 
-use super::balance::{Begins, Moment};
+use super::balance::{Begins, LEFT, Moment};
 use super::*;
 use crate::device::{Admitted, FailureClass, Kind, Outcome, PingEnd};
 use crate::transport::{Begun, Use};
@@ -479,12 +479,19 @@ async fn server_has_no_request_that_nobody_sent() {
         long_ago.contains("no more than 10 that the front end can still have"),
         "{long_ago}"
     );
-    // The back end may still delay it.
-    let delayed = found(|now| {
-        now.active = 21;
-        (now.begun.requests, now.begun.connections) = (11, 11);
-    });
-    assert_eq!(delayed.await, "");
+    // The back end ends it later than the front end, and in time.
+    let left = |seconds: u32| {
+        let still = std::cell::Cell::new(seconds);
+        found(move |now| {
+            (now.begun.requests, now.begun.connections) = (11, 11);
+            let remaining = still.get();
+            now.active += u64::from(remaining > 0);
+            still.set(remaining.saturating_sub(1));
+        })
+    };
+    let limit = LEFT.as_secs() as u32;
+    assert_eq!(left(limit).await, "");
+    assert_eq!(left(limit + 1).await, only_back_end);
     // All connections have one already.
     let kept = found(|now| {
         more(now);

@@ -224,7 +224,7 @@ impl<S: ClientStream> Connection<S> {
             head_only: head.method == "HEAD",
         };
         let request = wire_request(head, body, self.client.certificate_user.clone());
-        let mut faults = server.host.faults_changed.subscribe();
+        let mut faults = server.host.faults_changed.watch();
         let began = lock(&server.host.faults).change();
         let mut met = began;
         let was_reset = AtomicBool::new(false);
@@ -238,7 +238,7 @@ impl<S: ClientStream> Connection<S> {
                         was_reset.store(reset, Ordering::Relaxed);
                         break None;
                     }
-                    _ = faults.changed(), if app == App::FrontEnd => {
+                    () = faults.changed(), if app == App::FrontEnd => {
                         let (fault, change) = server.host.strike_open(&CUTTING, &note, met);
                         if let Some(fault) = fault {
                             return self.strike(&fault, Vec::new()).await;

@@ -36,13 +36,12 @@ pub(in crate::front_door) async fn accept(
     app: App,
     tls: Option<TlsAcceptor>,
 ) {
-    let mut faults = server.host.faults_changed.subscribe();
+    let mut faults = server.host.faults_changed.watch();
     let mut is_failing = false;
     let mut connections = JoinSet::new();
     loop {
         if app == App::FrontEnd && lock(&server.host.faults).has(FaultKind::HangAccept) {
-            // The sender lives in the host, which this task keeps.
-            let _ = faults.changed().await;
+            faults.changed().await;
             continue;
         }
         tokio::select! {
@@ -61,7 +60,7 @@ pub(in crate::front_door) async fn accept(
                 }
             },
             _ = connections.join_next(), if !connections.is_empty() => {}
-            _ = faults.changed() => {}
+            () = faults.changed() => {}
         }
     }
 }

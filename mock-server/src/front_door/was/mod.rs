@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use iis::PoolSettings;
-use tokio::sync::{Notify, oneshot, watch as channel};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::records::{PoolLimits, RequestNote};
@@ -22,6 +22,7 @@ use super::server::Server;
 use crate::control::WorkerCounts;
 use crate::link::{App, ToWorker, WireAnswer, WireRequest};
 use crate::lock;
+use crate::watched::Watched;
 
 pub(super) use policy::{keep as keep_policy, ping_workers};
 pub(super) use recycle::recycle_all;
@@ -83,11 +84,11 @@ pub(super) struct Counters {
 pub(super) struct Pool {
     settings: Arc<Mutex<Arc<PoolSettings>>>,
     launcher: WorkerLauncher,
-    state: channel::Sender<PoolState>,
+    state: Watched<PoolState>,
     /// Every worker that has not ended.
     workers: Mutex<Vec<Arc<Handle>>>,
     /// Changes with every worker that begins or ceases to serve.
-    serving: channel::Sender<u64>,
+    serving: Watched<()>,
     next_generation: AtomicU64,
     next_request: AtomicU64,
     turns: [AtomicUsize; 2],
@@ -158,9 +159,9 @@ impl Pool {
         Self {
             settings: Arc::new(Mutex::new(Arc::new(settings))),
             launcher,
-            state: channel::Sender::new(PoolState::Running),
+            state: Watched::new(PoolState::Running),
             workers: Mutex::default(),
-            serving: channel::Sender::new(0),
+            serving: Watched::new(()),
             next_generation: AtomicU64::new(1),
             next_request: AtomicU64::new(0),
             turns: Default::default(),
@@ -190,7 +191,7 @@ impl Pool {
     }
 
     pub(super) fn state(&self) -> PoolState {
-        *self.state.borrow()
+        self.state.get()
     }
 
     pub(super) fn workers(&self) -> Vec<Arc<Handle>> {
@@ -257,7 +258,7 @@ impl Pool {
 
     /// Tells everybody who waits that the set of serving workers has changed.
     fn serving_changed(&self) {
-        self.serving.send_modify(|change| *change += 1);
+        self.serving.set(());
         self.needs_attention();
     }
 
@@ -300,16 +301,14 @@ pub(super) async fn dispatch(
         if pool.state() != PoolState::Running {
             return Err(Lost::Offline);
         }
-        let mut changes = pool.serving.subscribe();
+        let mut changes = pool.serving.watch();
         let Some(worker) = pool.pick(app) else {
             take_place(pool, &mut place)?;
             start_on_demand(server);
-            let mut state = pool.state.subscribe();
             tokio::select! {
                 biased;
-                // Both senders live in the pool.
-                _ = changes.changed() => {}
-                _ = state.wait_for(|state| *state != PoolState::Running) => {}
+                () = changes.changed() => {}
+                () = pool.state.reached(|state| state != PoolState::Running) => {}
             }
             continue;
         };
@@ -393,7 +392,7 @@ fn start_on_demand(server: &Arc<Server>) {
 
 /// Stops the pool: no request gets in, workers end.
 pub(super) async fn stop(server: &Arc<Server>, state: PoolState) {
-    server.pool.state.send_replace(state);
+    server.pool.state.set(state);
     let workers = server.pool.workers();
     for worker in &workers {
         worker.retire();
@@ -408,7 +407,7 @@ pub(super) async fn stop(server: &Arc<Server>, state: PoolState) {
 /// Starts a stopped pool again.
 pub(super) async fn resume(server: &Arc<Server>) {
     lock(&server.pool.crashes).clear();
-    server.pool.state.send_replace(PoolState::Running);
+    server.pool.state.set(PoolState::Running);
     server.pool.needs_attention();
     if server.pool.running().is_empty() {
         start(server).await;

@@ -1,6 +1,6 @@
 //! Worker processes: started, listened to, replaced when they die.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use eas::status::GlobalStatus;
 use tokio::io::AsyncRead;
 use tokio::process::Command;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::{PoolState, WorkerLauncher};
@@ -23,6 +23,7 @@ use crate::link::{
     WorkerStart, send_all,
 };
 use crate::store::{Operation, text_size};
+use crate::watched::Watched;
 use crate::{lock, worker};
 
 /// Between two attempts to replace a worker that ended by itself. IIS tries at once; a pause keeps
@@ -75,10 +76,10 @@ pub(in crate::front_door) struct Handle {
     /// Pool time of its start.
     pub(super) started_pool: Duration,
     pub(super) pid: AtomicU32,
-    pub(super) state: watch::Sender<State>,
+    pub(super) state: Watched<State>,
     to: mpsc::Sender<ToWorker>,
     /// Requests it has; `None` once it has ended, so that none can be added any more.
-    open: Mutex<Option<HashMap<u64, Open>>>,
+    open: Mutex<Option<BTreeMap<u64, Open>>>,
     gone: Mutex<VecDeque<Gone>>,
     counts: Mutex<WorkerCounts>,
     kill: Notify,
@@ -96,9 +97,9 @@ impl Handle {
             started: Instant::now(),
             started_pool: Duration::ZERO,
             pid: AtomicU32::new(0),
-            state: watch::Sender::new(State::Starting),
+            state: Watched::new(State::Starting),
             to,
-            open: Mutex::new(Some(HashMap::new())),
+            open: Mutex::new(Some(BTreeMap::new())),
             gone: Mutex::default(),
             counts: Mutex::default(),
             kill: Notify::new(),
@@ -109,7 +110,7 @@ impl Handle {
     }
 
     pub(in crate::front_door) fn state(&self) -> State {
-        *self.state.borrow()
+        self.state.get()
     }
 
     pub(in crate::front_door) fn counts(&self) -> WorkerCounts {
@@ -149,13 +150,9 @@ impl Handle {
 
     /// Its end is expected from now on. One that has ended stays so: nobody would end it again.
     pub(super) fn retire(&self) {
-        self.state.send_if_modified(|state| {
-            let lives = !matches!(state, State::Dying | State::Ended);
-            if lives {
-                *state = State::Draining;
-            }
-            lives
-        });
+        let lives = |state| !matches!(state, State::Dying | State::Ended);
+        self.state
+            .update(|state| lives(state).then_some(State::Draining));
     }
 
     /// Ends it as a crash would.
@@ -164,12 +161,7 @@ impl Handle {
     }
 
     pub(super) async fn reached(&self, wanted: impl Fn(State) -> bool) {
-        // The sender is in `self`, so waiting cannot fail.
-        let _ = self
-            .state
-            .subscribe()
-            .wait_for(|state| wanted(*state))
-            .await;
+        self.state.reached(wanted).await;
     }
 
     /// Takes a request, unless the worker no longer serves.
@@ -195,13 +187,8 @@ impl Handle {
     /// From now on it gets no new request; what it has it finishes.
     pub(super) fn begin_drain(&self) {
         let open = lock(&self.open);
-        self.state.send_if_modified(|state| {
-            let running = *state == State::Running;
-            if running {
-                *state = State::Draining;
-            }
-            running
-        });
+        self.state
+            .update(|state| (state == State::Running).then_some(State::Draining));
         self.send(ToWorker::Drain);
         drop(open);
         self.threads.close();
@@ -210,13 +197,10 @@ impl Handle {
     /// Ends every request it has without an answer; it gets none any more. What it was before.
     fn die(&self) -> State {
         let mut before = State::Ended;
-        self.state.send_if_modified(|state| {
-            before = *state;
+        self.state.update(|state| {
+            before = state;
             let lives = !matches!(state, State::Dying | State::Ended);
-            if lives {
-                *state = State::Dying;
-            }
-            lives
+            lives.then_some(State::Dying)
         });
         drop(lock(&self.open).take());
         self.threads.close();
@@ -239,7 +223,7 @@ impl Handle {
 
     /// Whether it has nothing to do.
     pub(super) fn is_idle(&self) -> bool {
-        lock(&self.open).as_ref().is_none_or(HashMap::is_empty)
+        lock(&self.open).as_ref().is_none_or(BTreeMap::is_empty)
     }
 
     /// Requests whose client has been gone for `limit` and that the worker has not completed.
@@ -459,13 +443,9 @@ fn heard(server: &Arc<Server>, worker: &Arc<Handle>, message: ToFrontDoor) {
     match message {
         ToFrontDoor::Ready { pid } => {
             worker.pid.store(pid, Ordering::Relaxed);
-            worker.state.send_if_modified(|state| {
-                let starting = *state == State::Starting;
-                if starting {
-                    *state = State::Running;
-                }
-                starting
-            });
+            worker
+                .state
+                .update(|state| (state == State::Starting).then_some(State::Running));
             server.pool.serving_changed();
         }
         ToFrontDoor::Answer(id, answer) => worker.answered(id, answer),
@@ -502,7 +482,7 @@ fn heard(server: &Arc<Server>, worker: &Arc<Handle>, message: ToFrontDoor) {
 
 /// The worker is gone: it is replaced if nobody told it to end.
 fn ended(server: &Arc<Server>, worker: &Arc<Handle>, before: State) {
-    worker.state.send_replace(State::Ended);
+    worker.state.set(State::Ended);
     {
         // Together, so that nobody who adds both up finds it in neither or in both.
         let mut workers = lock(&server.pool.workers);

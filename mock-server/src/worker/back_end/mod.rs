@@ -136,43 +136,20 @@ async fn execute(
         Ok(body) => body,
         Err(status) => return Some((answers::plain(worker, status), true)),
     };
-    let mut answer = match prepare(worker, id, (request, &body), user.clone()) {
-        Err(answer) => answer,
-        Ok(None) => match faults(worker, &user, "", OPTIONS).await {
-            Some(fault) => fault_answer(worker, &fault, None).await,
-            None => options(worker),
-        },
-        Ok(Some(call)) => {
-            let root = root_of(call.query.command);
-            let outcome = tokio::select! {
-                biased;
-                outcome = call.run() => outcome,
-                _ = client_gone => return None,
-            };
-            let mut answer = match outcome {
-                Ok(answer) => answer,
-                Err(Refusal::Fault(fault)) => {
-                    fault_answer(worker, &fault, Some((call.version, root))).await
-                }
-                Err(Refusal::Decode) => call.not_understood(),
-                Err(refusal @ (Refusal::Status(_) | Refusal::Encode)) => {
-                    let status = match refusal {
-                        Refusal::Status(status) => status,
-                        _ => GlobalStatus::ServerError,
-                    };
-                    let refused = refuse(worker, call.version, root, status);
-                    // Without a policy key an old client is told of a wipe by 403 (ASCMD 2.2.2).
-                    match (status, call.policy_key) {
-                        (GlobalStatus::RemoteWipeRequested, None) if refused.status == 449 => {
-                            answers::plain(worker, 403)
-                        }
-                        _ => refused,
-                    }
-                }
-            };
-            answer.log = lock(&call.log).clone();
-            answer
+    let answered = async {
+        match prepare(worker, id, (request, &body), user.clone()) {
+            Err(answer) => answer,
+            Ok(None) => match faults(worker, &user, "", OPTIONS).await {
+                Some(fault) => fault_answer(worker, &fault, None).await,
+                None => options(worker),
+            },
+            Ok(Some(call)) => call.answer().await,
         }
+    };
+    let mut answer = tokio::select! {
+        biased;
+        answer = answered => answer,
+        _ = client_gone => return None,
     };
     answer.log.user = Some(user);
     Some((answer, true))
@@ -418,6 +395,34 @@ impl Drop for Busy<'_> {
 }
 
 impl Call<'_> {
+    /// The answer to the command, or that of its refusal.
+    async fn answer(&self) -> WireAnswer {
+        let root = root_of(self.query.command);
+        let mut answer = match self.run().await {
+            Ok(answer) => answer,
+            Err(Refusal::Fault(fault)) => {
+                fault_answer(self.worker, &fault, Some((self.version, root))).await
+            }
+            Err(Refusal::Decode) => self.not_understood(),
+            Err(refusal @ (Refusal::Status(_) | Refusal::Encode)) => {
+                let status = match refusal {
+                    Refusal::Status(status) => status,
+                    _ => GlobalStatus::ServerError,
+                };
+                let refused = refuse(self.worker, self.version, root, status);
+                // Without a policy key an old client is told of a wipe by 403 (ASCMD 2.2.2).
+                match (status, self.policy_key) {
+                    (GlobalStatus::RemoteWipeRequested, None) if refused.status == 449 => {
+                        answers::plain(self.worker, 403)
+                    }
+                    _ => refused,
+                }
+            }
+        };
+        answer.log = lock(&self.log).clone();
+        answer
+    }
+
     async fn run(&self) -> Outcome {
         let Some(_busy) = Busy::begin(self.worker, &self.user) else {
             // The form of this refusal is assumed.
@@ -487,11 +492,10 @@ impl Call<'_> {
 
     /// Returns when a fault refuses this command while it is held.
     async fn struck(&self) -> Fault {
-        let mut changes = self.worker.faults_changed.subscribe();
+        let mut changes = self.worker.faults_changed.watch();
         let mut met = lock(&self.worker.faults).change();
         loop {
-            // The sender lives in the worker.
-            let _ = changes.changed().await;
+            changes.changed().await;
             let subject = Subject {
                 user: &self.user,
                 device: &self.query.device_id,
