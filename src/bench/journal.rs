@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::device::{Event, PingEnd, Record as _};
 use crate::judge::{Digester, judge, summarize};
-use crate::measure::{Gauges, Recorder, RunFiles, Timeline};
+use crate::measure::{Directory, Folder as _, Gauges, Recorder, RunFiles, Timeline};
 use crate::observe::{SocketGroups, SocketTable, resident_bytes};
 use crate::scenario::{DEFAULT_SCENARIO, parse};
 use crate::transport::{PortUses, Use};
@@ -103,8 +103,9 @@ fn sample_sockets(out: &mut String) -> Result<(), String> {
 
 fn a_day(out: &mut String, devices: u32, seconds: u32) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let directory = folder.path().join("run");
-    let mut files = RunFiles::create(&directory).map_err(|error| error.to_string())?;
+    let run = Directory::create(folder.path(), "run").map_err(|(_, error)| error.to_string())?;
+    let directory = run.path().to_owned();
+    let mut files = RunFiles::create(Arc::new(run)).map_err(|error| error.to_string())?;
     let owners: Vec<u32> = (0..devices).collect();
     let recorder = Recorder::new(1, &owners, Duration::from_secs(60));
     let mut random = Xoshiro256PlusPlus::seed_from_u64(1);

@@ -86,7 +86,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     // The handlers are in place before anything else begins.
     tokio::spawn(watch_signals(Signals::new(), signal));
     let options = Options {
-        runs: arguments.places.runs,
+        runs: Some(arguments.places.runs),
         seed: arguments.seed,
         quiet: arguments.quiet,
         metrics: arguments.places.metrics,

@@ -79,7 +79,7 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
 /// Plays one seed and prints its report.
 fn one(arguments: &Arguments, plan: Plan, seed: u64) -> Exit {
     let options = Options {
-        runs: arguments.runs.clone(),
+        runs: Some(arguments.runs.clone()),
         seed: Some(seed),
         quiet: !arguments.verbose,
         metrics: None,
@@ -185,11 +185,10 @@ fn broken_text(arguments: &Arguments, seed: u64, problems: &[String]) -> String 
     text
 }
 
-/// What a seed gives. Its run directory is not kept.
+/// What a seed gives. Its files are not kept.
 fn outcome(plan: Plan, seed: u64, faults: bool) -> Result<(SeedOutcome, Vec<String>), RunError> {
-    let runs = tempfile::tempdir().map_err(RunError::Runtime)?;
     let options = Options {
-        runs: runs.path().to_owned(),
+        runs: None,
         seed: Some(seed),
         quiet: true,
         metrics: None,

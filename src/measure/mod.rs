@@ -1,6 +1,7 @@
 //! Events → per-second histograms and counts, and the mail ledger, in constant memory; the
-//! timeline on disk. Knows no verdicts.
+//! files of a run. Knows no verdicts.
 
+mod folder;
 mod interval;
 mod ledger;
 mod metric;
@@ -8,6 +9,7 @@ mod recorder;
 mod timeline;
 mod waiting;
 
+pub use folder::{Directory, Folder, GrowingFile, Memory};
 pub use interval::{Gauges, Interval, Latency, LedgerCounts, MAILS_DUE, rounded};
 pub use ledger::{Ledger, MailId, Marker};
 pub use metric::{Counter, Metric};

@@ -2,15 +2,17 @@
 //! be reported. Lines repeat each other's names, so the file is compressed; each line ends on a
 //! byte of its own, and a file that was cut short can be read up to there, by `zcat` too.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 
+use super::folder::{Directory, Folder, GrowingFile};
 use super::interval::Interval;
 
 /// Why files of a run cannot be written or read.
@@ -40,32 +42,26 @@ pub enum TimelineError {
 /// The files of a run that is under way.
 #[derive(Debug)]
 pub struct RunFiles {
-    directory: PathBuf,
-    timeline: GzEncoder<File>,
+    folder: Arc<dyn Folder>,
+    timeline: GzEncoder<Box<dyn GrowingFile>>,
 }
 
 impl RunFiles {
     /// The timeline's name in a run directory.
     pub const TIMELINE: &str = "timeline.jsonl.gz";
 
-    /// Makes the directory and an empty timeline.
+    /// Makes an empty timeline in a folder.
     ///
     /// # Errors
-    /// When they cannot be written.
-    pub fn create(directory: &Path) -> Result<Self, TimelineError> {
-        std::fs::create_dir_all(directory).map_err(|source| TimelineError::Io {
-            path: directory.to_owned(),
+    /// When it cannot be written.
+    pub fn create(folder: Arc<dyn Folder>) -> Result<Self, TimelineError> {
+        let timeline = folder.create(Self::TIMELINE);
+        let timeline = timeline.map_err(|source| TimelineError::Io {
+            path: folder.path().join(Self::TIMELINE),
             source,
         })?;
-        let path = directory.join(Self::TIMELINE);
-        let timeline = OpenOptions::new()
-            .create_new(true)
-            .read(true)
-            .append(true)
-            .open(&path)
-            .map_err(|source| TimelineError::Io { path, source })?;
         Ok(Self {
-            directory: directory.to_owned(),
+            folder,
             timeline: GzEncoder::new(timeline, Compression::default()),
         })
     }
@@ -73,7 +69,7 @@ impl RunFiles {
     /// The run directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
-        &self.directory
+        self.folder.path()
     }
 
     /// Appends an interval, and brings it to the file: a kill loses what comes after.
@@ -81,7 +77,7 @@ impl RunFiles {
     /// # Errors
     /// When it cannot be written, for example because the disk is full.
     pub fn append(&mut self, interval: &Interval) -> Result<(), TimelineError> {
-        let path = self.directory.join(Self::TIMELINE);
+        let path = self.folder.path().join(Self::TIMELINE);
         let mut line = serde_json::to_vec(interval).map_err(|error| TimelineError::Io {
             path: path.clone(),
             source: error.into(),
@@ -100,10 +96,9 @@ impl RunFiles {
     pub fn finish(&mut self) -> Result<u64, TimelineError> {
         self.timeline
             .try_finish()
-            .and_then(|()| self.timeline.get_ref().metadata())
-            .map(|about| about.len())
+            .and_then(|()| self.timeline.get_ref().size())
             .map_err(|source| TimelineError::Io {
-                path: self.directory.join(Self::TIMELINE),
+                path: self.folder.path().join(Self::TIMELINE),
                 source,
             })
     }
@@ -114,12 +109,8 @@ impl RunFiles {
     /// # Errors
     /// When the file cannot be read.
     pub fn timeline(&self) -> Result<Timeline, TimelineError> {
-        let path = self.directory.join(Self::TIMELINE);
-        let file = self.timeline.get_ref().try_clone().and_then(|mut file| {
-            file.seek(SeekFrom::Start(0))?;
-            Ok(file)
-        });
-        match file {
+        let path = self.folder.path().join(Self::TIMELINE);
+        match self.timeline.get_ref().reader() {
             Ok(file) => Ok(Timeline::of(path, file)),
             Err(source) => Err(TimelineError::Io { path, source }),
         }
@@ -130,20 +121,13 @@ impl RunFiles {
     /// # Errors
     /// When they cannot.
     pub fn can_be_made(runs: &Path) -> Result<(), TimelineError> {
-        // The folder may not be there yet: then its nearest parent must allow it.
-        let existing = runs.ancestors().find(|folder| folder.exists());
-        let existing = existing
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let made = tempfile::tempdir_in(existing);
-        made.map(drop).map_err(|source| TimelineError::Io {
+        Directory::can_be_made(runs).map_err(|source| TimelineError::Io {
             path: runs.to_owned(),
             source,
         })
     }
 
-    /// Writes a JSON file beside the timeline: to a temporary name, then renamed, so that readers
-    /// see the old or the new one.
+    /// Writes a JSON file beside the timeline. Readers see the old or the new one.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -156,15 +140,14 @@ impl RunFiles {
     /// # Errors
     /// When the value is none for JSON.
     pub fn json(&self, name: &str, value: &impl Serialize) -> Result<Unwritten, TimelineError> {
-        let path = self.directory.join(name);
         let mut text = serde_json::to_vec_pretty(value).map_err(|error| TimelineError::Io {
-            path: path.clone(),
+            path: self.folder.path().join(name),
             source: error.into(),
         })?;
         text.push(b'\n');
         Ok(Unwritten {
-            temporary: self.directory.join(format!(".{name}.tmp")),
-            path,
+            folder: Arc::clone(&self.folder),
+            name: name.to_owned(),
             text,
         })
     }
@@ -173,8 +156,8 @@ impl RunFiles {
 /// A file as it shall be.
 #[derive(Debug)]
 pub struct Unwritten {
-    path: PathBuf,
-    temporary: PathBuf,
+    folder: Arc<dyn Folder>,
+    name: String,
     text: Vec<u8>,
 }
 
@@ -184,19 +167,10 @@ impl Unwritten {
     /// # Errors
     /// When it cannot be written.
     pub fn write(self) -> Result<(), TimelineError> {
-        let write = || -> std::io::Result<()> {
-            let mut file = File::create(&self.temporary)?;
-            file.write_all(&self.text)?;
-            file.sync_all()?;
-            std::fs::rename(&self.temporary, &self.path)
-        };
-        write().map_err(|source| {
-            // A part of it would only take room from what is measured; it may not even be there.
-            let _ = std::fs::remove_file(&self.temporary);
-            TimelineError::Io {
-                path: self.path.clone(),
-                source,
-            }
+        let written = self.folder.replace(&self.name, &self.text);
+        written.map_err(|source| TimelineError::Io {
+            path: self.folder.path().join(&self.name),
+            source,
         })
     }
 }
@@ -204,7 +178,7 @@ impl Unwritten {
 /// The intervals of a timeline, one after the other.
 pub struct Timeline {
     path: PathBuf,
-    lines: std::io::Lines<BufReader<MultiGzDecoder<File>>>,
+    lines: std::io::Lines<BufReader<MultiGzDecoder<Box<dyn Read + Send>>>>,
     number: usize,
     ended: bool,
 }
@@ -220,10 +194,10 @@ impl Timeline {
             path: path.clone(),
             source,
         })?;
-        Ok(Self::of(path, file))
+        Ok(Self::of(path, Box::new(file)))
     }
 
-    fn of(path: PathBuf, file: File) -> Self {
+    fn of(path: PathBuf, file: Box<dyn Read + Send>) -> Self {
         Self {
             path,
             lines: BufReader::new(MultiGzDecoder::new(file)).lines(),

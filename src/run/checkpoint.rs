@@ -47,20 +47,25 @@ impl Checkpoints {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::measure::{Directory, Folder as _};
     use crate::report::RunState;
     use crate::scenario::{DEFAULT_SCENARIO, parse};
 
     #[tokio::test]
     async fn one_that_cannot_be_written_is_told_and_the_next_one_is() {
         let folder = tempfile::tempdir().unwrap();
-        let files = RunFiles::create(folder.path()).unwrap();
+        let run = Directory::create(folder.path(), "run").unwrap();
+        let path = run.path().to_owned();
+        let files = RunFiles::create(Arc::new(run)).unwrap();
         let (name, text) = DEFAULT_SCENARIO;
         let (plan, began) = (parse(name, text).unwrap(), jiff::Timestamp::UNIX_EPOCH);
         let mut record = RunRecord::begun(plan, began, 1, 1, Vec::new());
         record.save(&files).unwrap();
         let mut checkpoints = Checkpoints::default();
-        let in_the_way = folder.path().join(".run.json.tmp");
+        let in_the_way = path.join(".run.json.tmp");
         std::fs::create_dir(&in_the_way).unwrap();
         checkpoints.begin(&record, &files).unwrap();
         let error = checkpoints.end().await.unwrap_err().to_string();
@@ -71,7 +76,7 @@ mod tests {
         checkpoints.begin(&record, &files).unwrap();
         checkpoints.end().await.unwrap();
         assert!(!in_the_way.exists());
-        let text = std::fs::read_to_string(folder.path().join(RunRecord::FILE)).unwrap();
+        let text = std::fs::read_to_string(path.join(RunRecord::FILE)).unwrap();
         let written: RunRecord = serde_json::from_str(&text).unwrap();
         assert_eq!(
             (written.state, written.problems),

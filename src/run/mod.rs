@@ -21,7 +21,7 @@ mod tokens;
 mod world;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,8 +58,8 @@ use world::{System, World};
 /// What the user chose for this run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where run directories are made.
-    pub runs: PathBuf,
+    /// Where the run directory is made. Without it the files of the run are kept in memory, and are gone after it.
+    pub runs: Option<PathBuf>,
     /// Seed, over the scenario's.
     pub seed: Option<u64>,
     /// No line a second.
@@ -86,7 +86,7 @@ pub enum Interrupt {
 pub struct Finished {
     /// Its record.
     pub record: RunRecord,
-    /// Its directory.
+    /// Its directory, if it has one on disk.
     pub directory: PathBuf,
     /// Whether record and timeline are there, whole. If not, `record.problems` says why.
     pub is_written: bool,
@@ -208,7 +208,9 @@ async fn prepare<W: World>(
 ) -> Result<Prepared<W::Factory>, RunError> {
     let seed = options.seed.or(plan.seed).unwrap_or_else(|| world.seed());
     check_descriptors(&plan, world.descriptor_limit())?;
-    RunFiles::can_be_made(&options.runs)?;
+    if let Some(runs) = &options.runs {
+        RunFiles::can_be_made(runs)?;
+    }
     let endpoint = endpoint(options.metrics).await?;
     let identities = accounts::identities(&plan).await?;
     let refusals = Arc::new(Refusals::new(
@@ -275,8 +277,8 @@ async fn run_in<W: World>(
         false => format!("{}-{}", started.strftime("%Y%m%dT%H%M%SZ"), plan.name),
         true => format!("simulated-{}-seed-{seed}", plan.name),
     };
-    let directory = new_directory(&options.runs, &name)?;
-    let files = RunFiles::create(&directory)?;
+    let files = RunFiles::create(world.folder(options.runs.as_deref(), &name)?)?;
+    let directory = files.directory().to_owned();
     let users: Vec<u32> = devices.iter().map(|(identity, _)| identity.user).collect();
     let late_after = plan
         .mail
@@ -332,31 +334,6 @@ async fn run_in<W: World>(
         is_written: played.is_written,
         broken: played.broken,
     })
-}
-
-/// Makes a directory of that name, with a number behind it if the name is taken: two runs may begin in the same
-/// second.
-fn new_directory(runs: &Path, name: &str) -> Result<PathBuf, TimelineError> {
-    let mut directory = runs.join(name);
-    let mut number = 2;
-    loop {
-        let made = std::fs::create_dir_all(runs).and_then(|()| std::fs::create_dir(&directory));
-        match made {
-            Ok(()) => return Ok(directory),
-            Err(error)
-                if error.kind() == std::io::ErrorKind::AlreadyExists && directory.exists() =>
-            {
-                directory = runs.join(format!("{name}-{number}"));
-                number += 1;
-            }
-            Err(source) => {
-                return Err(TimelineError::Io {
-                    path: directory,
-                    source,
-                });
-            }
-        }
-    }
 }
 
 fn check_descriptors(plan: &Plan, limit: Option<u64>) -> Result<(), RunError> {
@@ -504,28 +481,4 @@ struct Unrecorded;
 
 impl Record for Unrecorded {
     fn record(&self, _: u32, _: Event<'_>) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runs_that_begin_at_the_same_moment_get_directories_of_their_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let runs = folder.path().join("runs");
-        let make = || new_directory(&runs, "run").unwrap();
-        let mut made: Vec<PathBuf> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
-            let made = threads.into_iter().map(|thread| thread.join().unwrap());
-            made.collect()
-        });
-        made.sort_unstable();
-        made.dedup();
-        assert_eq!(made.len(), 8);
-        // A file in place of the folder is an error.
-        let file = folder.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        assert!(new_directory(&file, "run").is_err());
-    }
 }

@@ -1,8 +1,9 @@
 //! What lies outside of a run: the network that its connections go over, the machine whose sockets are
-//! counted, and where its mock runs. A run knows no more of it than this, so a whole run can be played in a
+//! counted, where its mock runs, and where its files are. A run knows no more of it than this, so a whole run can be played in a
 //! simulated world.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 
 use mock_server::{Machine, MockConfig};
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 use super::carriers::{MakeTransport, Parts};
 use super::mock::{MockError, RunningMock};
 use crate::device::Record;
-use crate::measure::Gauges;
+use crate::measure::{Directory, Folder, Gauges, Memory, TimelineError};
 use crate::observe::{HarnessProbe, descriptors};
 use crate::transport::{
     Lean, LeanFactory, Limits, Network, Reqwest, ReqwestFactory, SimulatedNetwork,
@@ -36,6 +37,17 @@ pub(super) trait World: Send + Sync + 'static {
 
     /// The machine that the run is on.
     fn machine(&self) -> Machine;
+
+    /// Where the run keeps its files: in a new directory in `runs`, or in memory.
+    fn folder(&self, runs: Option<&Path>, name: &str) -> Result<Arc<dyn Folder>, TimelineError> {
+        let Some(runs) = runs else {
+            return Ok(Arc::new(Memory::new(name)));
+        };
+        match Directory::create(runs, name) {
+            Ok(directory) => Ok(Arc::new(directory)),
+            Err((path, source)) => Err(TimelineError::Io { path, source }),
+        }
+    }
 
     /// What the run reads of its own process.
     fn probe(&self) -> Probe;

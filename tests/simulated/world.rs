@@ -45,7 +45,7 @@ pub(crate) fn play_with_faults(plan: Plan, seed: u64) -> Played {
 fn play_in(plan: Plan, seed: u64, faults: bool) -> Played {
     let runs = tempfile::tempdir().unwrap();
     let options = Options {
-        runs: runs.path().to_owned(),
+        runs: Some(runs.path().to_owned()),
         seed: Some(seed),
         quiet: true,
         metrics: None,
