@@ -8,8 +8,8 @@
 //!   made since. The same holds for all active requests, but since [`LEFT`], and the back end may have requests left
 //!   on connections that the network has cut off from their front end.
 //! - The server has every Ping that is surely held: sent [`ARRIVED`] before the counts were read, and still open
-//!   [`ANSWERED`] after that. Not counted are Pings that wait in the server's queue, whose answer is being sent, or
-//!   whose connection is cut off.
+//!   [`ANSWERED`] after that. Not counted are Pings whose answer is being sent, and those that wait in the server's
+//!   queue or whose connection is cut off, then or in the time in which they arrive.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -27,7 +27,7 @@ const NOTICED: Duration = Duration::from_secs(2);
 /// [`NOTICED`], and the back end takes as long again.
 pub(super) const LEFT: Duration = Duration::from_secs(4);
 /// The longest time until a server works on a Ping that was sent, if nothing is in its way.
-const ARRIVED: Duration = Duration::from_secs(2);
+pub(super) const ARRIVED: Duration = Duration::from_secs(2);
 /// The longest time until a device has an answer that was sent, if nothing is in its way.
 const ANSWERED: Duration = Duration::from_secs(2);
 
@@ -60,7 +60,7 @@ pub(super) struct Moment {
     pub(super) connections: u64,
     /// Those on which the server may have a request.
     pub(super) may_carry: u64,
-    /// Pings and back-end connections that the network keeps from the server.
+    /// Pings and back-end connections that the network keeps from the server, or that the server has not accepted.
     pub(super) cut_off: u64,
     /// Connections at the back end that their front end has left, or cannot end because the network cuts them off.
     pub(super) orphans: u64,
@@ -169,9 +169,9 @@ impl Balance {
         };
         found.extend(self.too_many(&now, until(NOTICED), until(LEFT)));
         if let Some(then) = until(ANSWERED) {
-            found.extend(self.too_few(&then, &now, open));
+            found.extend(self.too_few(&then, open));
         }
-        let oldest = NOTICED.max(LEFT).max(ANSWERED);
+        let oldest = NOTICED.max(LEFT).max(ARRIVED + ANSWERED);
         while self
             .past
             .get(1)
@@ -202,12 +202,7 @@ impl Balance {
         })
     }
 
-    fn too_few(
-        &self,
-        then: &Moment,
-        now: &Moment,
-        open: impl Fn(Instant) -> u64,
-    ) -> Option<String> {
+    fn too_few(&self, then: &Moment, open: impl Fn(Instant) -> u64) -> Option<String> {
         let held = then.at.checked_sub(ARRIVED).map_or(0, open);
         // Others may be stranded and still open.
         let stranded = if self.strands_given_up {
@@ -215,13 +210,19 @@ impl Balance {
         } else {
             0
         };
-        let away = then.queued + then.answering + then.cut_off.max(now.cut_off);
+        // Pings that waited or were cut off until a moment before may not be in the counts yet.
+        let arriving = |moment: &&Moment| moment.at + ARRIVED >= then.at;
+        let arriving = self.past.iter().filter(arriving);
+        let (queued, cut_off) = arriving.fold((0, 0), |(queued, cut_off), moment| {
+            (queued.max(moment.queued), cut_off.max(moment.cut_off))
+        });
+        let away = queued + then.answering + cut_off;
         let least = (self.per_ping * held.saturating_sub(away)) + stranded;
         (held > away && then.active < least).then(|| {
             format!(
                 "{held} Pings are held and {stranded} requests are stranded, and the server has only {} active \
-                 requests, {} in its queue, {} answers on their way and {} connections cut off",
-                then.active, then.queued, then.answering, then.cut_off
+                 requests, {queued} in its queue, {} answers on their way and {cut_off} connections cut off",
+                then.active, then.answering
             )
         })
     }

@@ -1,6 +1,6 @@
 //! Each invariant speaks when it is broken, and only then.
 
-use super::balance::{Begins, LEFT, Moment};
+use super::balance::{ARRIVED, Begins, LEFT, Moment};
 use super::*;
 use crate::device::{Admitted, FailureClass, Kind, Outcome, PingEnd};
 use crate::transport::{Begun, Use};
@@ -536,6 +536,20 @@ async fn server_has_all_pings_that_are_held() {
         });
         assert_eq!(found.await, "");
     }
+    // It was cut off for a second, and the server counts it a moment later.
+    let counted_after = |seconds: u32| {
+        let second = std::cell::Cell::new(0);
+        found(move |now| {
+            now.cut_off = u64::from(second.get() == 0);
+            if second.get() <= seconds {
+                less(now);
+            }
+            second.set(second.get() + 1);
+        })
+    };
+    let limit = ARRIVED.as_secs() as u32;
+    assert_eq!(counted_after(limit).await, "");
+    assert_eq!(counted_after(limit + 1).await, expected);
 }
 
 #[tokio::test(start_paused = true)]
