@@ -235,3 +235,35 @@ fn what_happens_before_the_recycle_phase_is_not_its_recycle() {
     let check = recycle_seen(bursts(&[START - 6, START + 3]), OBSERVED);
     assert_eq!(check.outcome, Outcome::Pass, "{check:#?}");
 }
+
+/// A server that nobody can reach has nothing that a recycle could cut.
+#[test]
+fn recycle_of_a_server_that_hardly_answers_may_be_hidden() {
+    let down = |seconds: std::ops::Range<u32>, share: u64| {
+        move |t: u32, interval: &mut Interval| {
+            if seconds.contains(&t) {
+                add(interval, Counter::Answers, 80);
+                add(interval, Counter::HttpErrors, 80 * share / 100);
+            }
+        }
+    };
+    // It was down before the recycle phase, and came back in it.
+    let check = recycle_seen(from_outside(down(30..START + 3, 90)), OBSERVED);
+    assert_eq!(check.outcome, Outcome::NoData, "{check:#?}");
+    assert!(
+        check.reason.contains("90 % of the requests failed"),
+        "{check:#?}"
+    );
+    // Half of the requests had good answers, or it was well again long before.
+    for healthy in [down(30..START + 3, 50), down(20..START - 10, 90)] {
+        let check = recycle_seen(from_outside(healthy), OBSERVED);
+        assert_eq!(check.outcome, Outcome::Fail, "{check:#?}");
+    }
+    // The server's own figures show that nothing was recycled.
+    let mut counted = from_outside(down(30..START + 3, 90));
+    for interval in &mut counted {
+        interval.gauges.insert("server.recycles".to_owned(), 0.0);
+    }
+    let check = recycle_seen(counted, OBSERVED);
+    assert_eq!(check.outcome, Outcome::Fail, "{check:#?}");
+}

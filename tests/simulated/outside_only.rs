@@ -80,6 +80,18 @@ fn stranding_is_seen_without_counters() {
     }
 }
 
+/// The pool is dead when its policy recycles it: there is nothing left that the recycle could cut.
+#[test]
+fn recycle_of_a_dead_pool_is_not_denied() {
+    for seed in 1..=seeds() {
+        let plan = crate::world::plan("kb-4337638.toml");
+        let timeline = timeline(&play(plan.clone(), seed));
+        let checks = judge(&plan, &from_outside(timeline), seed);
+        let seen = check(&checks, "recycle seen");
+        assert_ne!(seen.outcome, Outcome::Fail, "seed {seed}: {checks:#?}");
+    }
+}
+
 /// The server is slow for another reason.
 #[test]
 fn slow_server_that_strands_nothing_does_not_pass() {

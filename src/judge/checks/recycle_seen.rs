@@ -23,7 +23,7 @@ pub(in crate::judge) fn recycles(plan: &Plan, digest: &Digest) -> Vec<Recycle> {
     all
 }
 
-/// The recycle phase, as it was played.
+/// When a recycle should happen: in the recycle phase as it was played, or when the policy says.
 struct Window {
     start: f64,
     end: f64,
@@ -191,6 +191,13 @@ impl Bench<'_> {
                 "{open:.0} requests were open when the recycle should happen, too few to show it from outside; {KNOW}"
             ));
         }
+        if let Some(share) = self.share_failing(window) {
+            return Some(format!(
+                "{:.0} % of the requests failed when the recycle should happen, and a recycle of a server that hardly \
+                 answers cuts little; {KNOW}",
+                share * 100.0
+            ));
+        }
         if self.digest.seen.timeouts.iter().any(|one| window.has(one)) {
             return Some(format!(
                 "Pings ended together in the recycle phase, but at an age at which others ended as well; {KNOW}"
@@ -202,6 +209,27 @@ impl Bench<'_> {
                  were open, and hardly any was cut, lost or refused; {KNOW}"
             )
         })
+    }
+
+    /// The share of requests that failed in the worst seconds in or right before that time, if it was most of them.
+    fn share_failing(&self, window: &Window) -> Option<f64> {
+        /// A recycle may be what ends an outage.
+        const BEFORE: f64 = 5.0;
+        /// Fewer seconds, or requests, may fail by a recycle itself.
+        const SECONDS: usize = 3;
+        const LEAST: f64 = 10.0;
+        const MOST: f64 = 0.5;
+        let near: Vec<&Interval> = self
+            .intervals
+            .iter()
+            .filter(|one| (window.start - BEFORE..=window.end).contains(&one.t))
+            .collect();
+        let shares = near.windows(SECONDS).filter_map(|some| {
+            let share = failing(some);
+            let is_much = share > MOST && share * requests(some) as f64 >= LEAST;
+            is_much.then_some(share)
+        });
+        shares.max_by(f64::total_cmp)
     }
 
     /// The recycle whose effects are judged: the first one of the recycle phase, or of the run.
@@ -251,10 +279,20 @@ impl Bench<'_> {
                 "the pool was recycled when its policy says ({} at {:.0} s)",
                 due[0].by, due[0].t
             )),
-            Some(missed) => check.fail(format!(
-                "the recycle that the policy's {} asks for at {:.0} s ({}) did not come then",
-                missed.by, missed.t, missed.at
-            )),
+            Some(missed) => {
+                let window = Window {
+                    start: missed.t - GRAIN,
+                    end: missed.t + late,
+                    is_triggered: false,
+                };
+                match self.hidden(&window) {
+                    Some(why) => check.no_data(why),
+                    None => check.fail(format!(
+                        "the recycle that the policy's {} asks for at {:.0} s ({}) did not come then",
+                        missed.by, missed.t, missed.at
+                    )),
+                }
+            }
         }
     }
 
