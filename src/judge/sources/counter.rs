@@ -1,6 +1,6 @@
 //! Counters that only rise, and signs of a recycle.
 
-use super::second::{Events, MOST, Second};
+use super::second::{Events, MOST, SHUTDOWN, Second};
 use super::{ALL, CREATED, Doubt, DoubtKind, RECYCLES, REQUESTS, STARTED, name};
 use crate::measure::Interval;
 
@@ -163,8 +163,10 @@ impl Counters {
     fn fall(&self, series: &Series, events: &Events, doubts: &mut Vec<Doubt>) {
         let is_of_worker = series.gauge == REQUESTS;
         let explained = |t: f64| {
-            let near = |sign: &f64| (sign - t).abs() <= 10.0 + events.period;
-            is_of_worker && (events.explains(t) || self.signs.iter().any(near))
+            // The total falls when the old worker ends: up to shutdownTimeLimit after the recycle began.
+            let near = 10.0 + events.period;
+            let is_near = |sign: &f64| (*sign - near..=*sign + SHUTDOWN + near).contains(&t);
+            is_of_worker && (events.explains(t) || self.signs.iter().any(is_near))
         };
         for fall in &series.falls {
             let kind = match fall {

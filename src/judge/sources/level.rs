@@ -9,17 +9,44 @@ use super::{Doubt, DoubtKind, name};
 const MOST_SECONDS: usize = 120;
 
 /// A stretch in which the reading did not change.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Stretch {
     value: f64,
     since: f64,
     until: f64,
     readings: u64,
-    /// The fewest and the most requests that devices had open.
-    open: (f64, f64),
+    /// The fewest and the most requests that devices had open, at moments which the last reading must know of.
+    open: Option<(f64, f64)>,
+    /// What they had open since: the reading may be of a moment before.
+    recent: VecDeque<(f64, f64)>,
 }
 
 impl Stretch {
+    fn new(second: &Second, value: f64) -> Self {
+        Self {
+            value,
+            since: second.t,
+            until: second.t,
+            readings: second.readings,
+            open: None,
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// Takes a second in, in which the reading is the same and devices have so many requests open.
+    fn extend(&mut self, second: &Second, open: f64) {
+        self.until = second.t;
+        self.recent.push_back((second.t, open));
+        let lag = PROMPT + second.period;
+        while let Some((at, open)) = self.recent.front().copied()
+            && at + lag <= second.t
+        {
+            let (fewest, most) = self.open.unwrap_or((open, open));
+            self.open = Some((fewest.min(open), most.max(open)));
+            self.recent.pop_front();
+        }
+    }
+
     /// Whether an honest level would have moved.
     fn is_frozen(&self, readings: u64) -> bool {
         /// Seconds, and readings of the slowest source.
@@ -28,7 +55,9 @@ impl Stretch {
         /// What devices had open must have changed by this share of the most, and by this number.
         const SHARE: f64 = 0.2;
         const NUMBER: f64 = 10.0;
-        let (fewest, most) = self.open;
+        let Some((fewest, most)) = self.open else {
+            return false;
+        };
         self.until - self.since >= SECONDS
             && readings - self.readings >= READINGS
             && most - fewest >= NUMBER.max(SHARE * most)
@@ -192,23 +221,16 @@ impl Level {
     fn stretch(&mut self, second: &Second, value: f64, open: f64, is_limited: bool) {
         match &mut self.stretch {
             Some(stretch) if stretch.value == value && !is_limited => {
-                stretch.until = second.t;
-                stretch.open = (stretch.open.0.min(open), stretch.open.1.max(open));
-                let longer = self.frozen.is_none_or(|frozen| {
+                stretch.extend(second, open);
+                let longer = self.frozen.as_ref().is_none_or(|frozen| {
                     stretch.until - stretch.since > frozen.until - frozen.since
                 });
                 if longer && stretch.is_frozen(second.readings) {
-                    self.frozen = Some(*stretch);
+                    self.frozen = Some(stretch.clone());
                 }
             }
             _ => {
-                self.stretch = Some(Stretch {
-                    value,
-                    since: second.t,
-                    until: second.t,
-                    readings: second.readings,
-                    open: (open, open),
-                });
+                self.stretch = Some(Stretch::new(second, value));
             }
         }
     }
@@ -276,9 +298,9 @@ impl Level {
             value,
             since,
             until,
-            open: (fewest, most),
+            open: Some((fewest, most)),
             ..
-        }) = self.frozen
+        }) = &self.frozen
         {
             doubt(
                 DoubtKind::Frozen,

@@ -69,8 +69,10 @@ pub fn doubts<'a>(seconds: impl IntoIterator<Item = &'a Interval>) -> Vec<Doubt>
     watch.doubts()
 }
 
+/// The phase in which devices stop. Nothing is judged in it.
+const DRAIN: &str = "drain";
 /// Phases in which a figure may be absent or behind for good reasons.
-const UNSETTLED: [&str; 3] = ["ramp", "recycle", "drain"];
+const UNSETTLED: [&str; 2] = ["ramp", "recycle"];
 
 /// Figures of a server that are never negative, with their names for people.
 const WATCHED: [(&str, &str); 10] = [
@@ -139,6 +141,10 @@ impl Default for Watch {
 
 impl Watch {
     pub(super) fn push(&mut self, interval: &Interval) {
+        // Devices stop then, all at once and before the server's figures say so.
+        if interval.phase == DRAIN {
+            return;
+        }
         self.readings.push(interval);
         let second = Second::of(interval, &self.readings);
         self.events.push(&second);

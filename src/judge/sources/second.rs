@@ -117,6 +117,9 @@ pub(super) struct Events {
     pub(super) has_hanging_syncs: bool,
 }
 
+/// A recycle begins before the end of the old worker by up to shutdownTimeLimit, 90 s with IIS.
+pub(super) const SHUTDOWN: f64 = 95.0;
+
 /// Moments of a kind that are kept.
 pub(super) const MOST: usize = 64;
 
@@ -144,8 +147,6 @@ impl Events {
     /// How much later than the devices the server reported a recycle, if it was late: the first sign that belongs to no
     /// burst, after a burst without a sign.
     pub(super) fn lag(&self, signs: &[f64]) -> Option<f64> {
-        /// A recycle begins before the cut by the shutdown time limit, 90 s with IIS.
-        const SHUTDOWN: f64 = 95.0;
         /// A sign that comes even later belongs to something else.
         const LATEST: f64 = 300.0;
         let late = PROMPT + self.period;

@@ -366,3 +366,62 @@ fn a_full_pool_is_no_frozen_source_when_its_limit_is_known() {
         assert_eq!(frozen, doubted, "{found:?}");
     }
 }
+
+/// A second in which devices hold so many Pings, with the server's figures.
+fn second(t: usize, phase: &str, holding: f64, figures: &[(&str, f64)]) -> Interval {
+    let mut interval = Interval {
+        t: t as f64,
+        phase: phase.to_owned(),
+        ..Interval::default()
+    };
+    let all = [("devices.holding", holding)];
+    for (name, value) in all.iter().chain(figures) {
+        interval.gauges.insert((*name).to_owned(), *value);
+    }
+    interval
+}
+
+/// Active Requests of a minute in which nothing moves, and of seconds in which all devices have stopped.
+fn stopped(phase: &str, seconds: usize) -> Vec<Doubt> {
+    let calm = (1..=60).map(|t| second(t, "recovered", 100.0, &[(gauge::ACTIVE, 200.0)]));
+    let after = (61..61 + seconds).map(|t| second(t, phase, 0.0, &[(gauge::ACTIVE, 200.0)]));
+    doubts(&calm.chain(after).collect::<Vec<_>>())
+}
+
+#[test]
+fn devices_that_stop_at_the_end_of_a_run_make_no_level_frozen() {
+    assert_eq!(stopped("drain", 3).len(), 0);
+    assert_eq!(stopped("drain", 30).len(), 0);
+    // A reading may be some seconds old.
+    assert_eq!(stopped("recovered", 3).len(), 0);
+    let found = stopped("recovered", 15);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let expected =
+        "Active Requests stood at 200 for 74 s, while devices had 0 to 100 requests open";
+    assert_eq!(found[0].text, expected);
+}
+
+/// The total of a pool's workers falls when the recycled one ends, which may take shutdownTimeLimit.
+#[test]
+fn total_that_falls_when_the_old_worker_ends_was_not_started_again() {
+    let falls_at = |end: usize| {
+        let timeline = (1..=200).map(|t| {
+            let (recycles, old) = (
+                f64::from(u8::from(t >= 30)),
+                if t < end { 1000.0 } else { 0.0 },
+            );
+            let figures = [(RECYCLES, recycles), (REQUESTS, old + 10.0 * t as f64)];
+            let phase = if (28..60).contains(&t) {
+                "recycle"
+            } else {
+                "recovered"
+            };
+            second(t, phase, 100.0, &figures)
+        });
+        doubts(&timeline.collect::<Vec<_>>())
+    };
+    assert_eq!(falls_at(119).len(), 0);
+    let found = falls_at(170);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].kind, DoubtKind::Restarted);
+}
