@@ -44,7 +44,7 @@ impl<T: Copy> Watched<T> {
         self.0.read(|now| now.value)
     }
 
-    /// Changes the value, and wakes those that wait. What it was before.
+    /// Changes the value and wakes the tasks that wait. Returns the value before.
     pub(crate) fn set(&self, value: T) -> T {
         let before = self.0.read(|now| {
             now.change += 1;
@@ -54,7 +54,8 @@ impl<T: Copy> Watched<T> {
         before
     }
 
-    /// Changes the value if `change` says so; whether it did. Nothing comes between reading and changing.
+    /// Changes the value to what `change` returns, if it returns one. Returns whether it did. No other change comes
+    /// between reading and changing.
     pub(crate) fn update(&self, change: impl FnOnce(T) -> Option<T>) -> bool {
         let is_changed = self.0.read(|now| {
             let value = change(now.value);
@@ -88,11 +89,11 @@ impl<T: Copy> Watched<T> {
 }
 
 impl<T: Copy> Watcher<T> {
-    /// Returns when the value has changed since the last call, or since [`Watched::watch`]. Several changes may be
-    /// one. Cancelled, it has seen nothing.
+    /// Returns when the value has changed since the last call, or since [`Watched::watch`]. Several changes may count
+    /// as one. A call that is cancelled has seen no change.
     pub(crate) async fn changed(&mut self) {
         loop {
-            // Those that wait are known before the value is read: no change falls in between.
+            // The task is registered before it reads the value, so it misses no change.
             let mut woken = pin!(self.shared.changed.notified());
             woken.as_mut().enable();
             let change = self.shared.read(|now| now.change);
@@ -106,7 +107,7 @@ impl<T: Copy> Watcher<T> {
 }
 
 impl<T> Shared<T> {
-    /// A panic elsewhere leaves a whole value.
+    /// A task that panicked under the lock left a complete value.
     fn read<R>(&self, with: impl FnOnce(&mut Now<T>) -> R) -> R {
         with(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner))
     }

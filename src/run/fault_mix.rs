@@ -53,7 +53,7 @@ pub(super) async fn play(seed: u64, net: SimNet, control: Control, tell: impl Fn
     }
 }
 
-/// A share of the connections, chosen by the client's port; and the share.
+/// Which connections are struck, chosen by the client's port, and their share.
 fn struck(random: &mut Xoshiro256PlusPlus) -> (impl Fn(&Pair) -> bool + use<>, f64) {
     let share = *SHARES.choose(random).unwrap_or(&1.0);
     let offset: u16 = random.random();
@@ -217,6 +217,6 @@ fn told(fault: &Fault, lasts: Duration) -> String {
 
 /// To the millisecond, for people.
 fn rounded(length: Duration) -> Duration {
-    #[expect(clippy::cast_possible_truncation, reason = "seconds")]
+    #[expect(clippy::cast_possible_truncation, reason = "a fault lasts seconds")]
     Duration::from_millis(length.as_millis() as u64)
 }

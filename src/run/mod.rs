@@ -86,7 +86,7 @@ pub enum Interrupt {
 pub struct Finished {
     /// Its record.
     pub record: RunRecord,
-    /// Its directory, if it has one on disk.
+    /// Its directory. A run in memory has only this name, for messages.
     pub directory: PathBuf,
     /// Whether record and timeline are there, whole. If not, `record.problems` says why.
     pub is_written: bool,

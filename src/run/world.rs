@@ -1,6 +1,6 @@
 //! What lies outside of a run: the network that its connections go over, the machine whose sockets are
-//! counted, where its mock runs, and where its files are. A run knows no more of it than this, so a whole run can be played in a
-//! simulated world.
+//! counted, where its mock runs, and where its files are. A run knows no more of it than this, so a whole
+//! run can be played in a simulated world.
 
 use std::future::Future;
 use std::path::Path;

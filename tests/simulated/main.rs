@@ -13,4 +13,5 @@ mod outside_only;
 #[path = "../record/mod.rs"]
 mod record;
 mod scenarios;
+mod shutdown;
 mod world;

@@ -106,8 +106,8 @@ pub struct FrontDoor {
     control: JoinSet<()>,
 }
 
-/// How long calls of the control API that are under way may take to be answered when the mock ends. They
-/// take milliseconds, or as long as a worker needs to start. It is less than what who asks for the end waits for it.
+/// How long the mock waits, when it ends, for the answers to calls of its control API. They take milliseconds, or as
+/// long as a worker needs to start. The harness kills a mock that has not ended after 5 s, so this is less.
 const LAST_ANSWERS_LIMIT: Duration = Duration::from_secs(3);
 
 /// The sockets of one server before it serves.

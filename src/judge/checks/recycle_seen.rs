@@ -193,8 +193,8 @@ impl Bench<'_> {
         }
         if let Some(share) = self.share_failing(window) {
             return Some(format!(
-                "{:.0} % of the requests failed when the recycle should happen, and a recycle of a server that hardly \
-                 answers cuts little; {KNOW}",
+                "up to {:.0} % of the requests failed when the recycle should happen, and a recycle of a server that \
+                 hardly answers cuts little; {KNOW}",
                 share * 100.0
             ));
         }
@@ -211,12 +211,12 @@ impl Bench<'_> {
         })
     }
 
-    /// The share of requests that failed in the worst seconds in or right before that time, if it was most of them.
+    /// The share of requests that failed in the worst three intervals in or right before that time, if most did.
     fn share_failing(&self, window: &Window) -> Option<f64> {
         /// A recycle may be what ends an outage.
         const BEFORE: f64 = 5.0;
-        /// Fewer seconds, or requests, may fail by a recycle itself.
-        const SECONDS: usize = 3;
+        /// Fewer intervals, or requests, may fail by a recycle itself.
+        const INTERVALS: usize = 3;
         const LEAST: f64 = 10.0;
         const MOST: f64 = 0.5;
         let near: Vec<&Interval> = self
@@ -224,7 +224,7 @@ impl Bench<'_> {
             .iter()
             .filter(|one| (window.start - BEFORE..=window.end).contains(&one.t))
             .collect();
-        let shares = near.windows(SECONDS).filter_map(|some| {
+        let shares = near.windows(INTERVALS).filter_map(|some| {
             let share = failing(some);
             let is_much = share > MOST && share * requests(some) as f64 >= LEAST;
             is_much.then_some(share)

@@ -1,7 +1,7 @@
 //! Counters that only rise, and signs of a recycle.
 
 use super::second::{Events, MOST, SHUTDOWN, Second};
-use super::{ALL, CREATED, Doubt, DoubtKind, RECYCLES, REQUESTS, STARTED, name};
+use super::{ALL, CREATED, Doubt, DoubtKind, RECYCLES, REQUESTS, STARTED, WORKERS, name};
 use crate::measure::Interval;
 
 /// The phase in which the plan recycles.
@@ -69,7 +69,8 @@ pub(super) struct Counters {
     recycles: Series,
     created: Series,
     started: Series,
-    /// When one of the last three showed a recycle.
+    workers: Series,
+    /// When `recycles`, `created` or `started` showed a recycle.
     signs: Vec<f64>,
     still: Still,
     frozen: Option<(f64, f64)>,
@@ -82,6 +83,7 @@ impl Default for Counters {
             recycles: Series::new(RECYCLES),
             created: Series::new(CREATED),
             started: Series::new(STARTED),
+            workers: Series::new(WORKERS),
             signs: Vec::new(),
             still: Still::default(),
             frozen: None,
@@ -99,6 +101,7 @@ impl Counters {
         if (recycled || created || started) && self.signs.len() < MOST {
             self.signs.push(t);
         }
+        change(&mut self.workers);
         // The recycle phase is where the workers' own counters are meant to begin again.
         let falls = self.requests.falls.len();
         let requests = self.requests.push(t, interval.gauge(REQUESTS));
@@ -163,10 +166,15 @@ impl Counters {
     fn fall(&self, series: &Series, events: &Events, doubts: &mut Vec<Doubt>) {
         let is_of_worker = series.gauge == REQUESTS;
         let explained = |t: f64| {
-            // The total falls when the old worker ends: up to shutdownTimeLimit after the recycle began.
             let near = 10.0 + events.period;
-            let is_near = |sign: &f64| (*sign - near..=*sign + SHUTDOWN + near).contains(&t);
-            is_of_worker && (events.explains(t) || self.signs.iter().any(is_near))
+            let is_near = |at: f64| (at - t).abs() <= near;
+            // The total also falls when the old worker ends, up to shutdownTimeLimit after the recycle began. The number of
+            // workers falls with it, where it is known.
+            let ends_late = |sign: f64| (sign..=sign + SHUTDOWN + near).contains(&t);
+            let has_ended = self.workers.before.is_none()
+                || self.workers.falls.iter().any(|fall| is_near(fall.t));
+            let is_sign = |sign: &f64| is_near(*sign) || has_ended && ends_late(*sign);
+            is_of_worker && (events.explains(t) || self.signs.iter().any(is_sign))
         };
         for fall in &series.falls {
             let kind = match fall {

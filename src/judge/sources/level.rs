@@ -33,7 +33,7 @@ impl Stretch {
         }
     }
 
-    /// Takes a second in, in which the reading is the same and devices have so many requests open.
+    /// Adds a second with the same reading, in which devices have `open` requests open.
     fn extend(&mut self, second: &Second, open: f64) {
         self.until = second.t;
         self.recent.push_back((second.t, open));

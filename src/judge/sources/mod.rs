@@ -92,6 +92,8 @@ const REQUESTS: &str = "server.requests_total";
 const RECYCLES: &str = "server.recycles";
 const CREATED: &str = "server.workers_created";
 const STARTED: &str = "server.worker_started";
+/// Worker processes of the pool.
+const WORKERS: &str = "server.workers";
 
 fn name(gauge: &str) -> &'static str {
     let found = WATCHED.iter().find(|(known, _)| *known == gauge);

@@ -367,7 +367,7 @@ fn a_full_pool_is_no_frozen_source_when_its_limit_is_known() {
     }
 }
 
-/// A second in which devices hold so many Pings, with the server's figures.
+/// One second: devices hold `holding` Pings, and the server reports `figures`.
 fn second(t: usize, phase: &str, holding: f64, figures: &[(&str, f64)]) -> Interval {
     let mut interval = Interval {
         t: t as f64,
@@ -404,13 +404,24 @@ fn devices_that_stop_at_the_end_of_a_run_make_no_level_frozen() {
 /// The total of a pool's workers falls when the recycled one ends, which may take shutdownTimeLimit.
 #[test]
 fn total_that_falls_when_the_old_worker_ends_was_not_started_again() {
-    let falls_at = |end: usize| {
+    /// What the server tells of its workers.
+    enum Workers {
+        Unknown,
+        Fall,
+        Stay,
+    }
+    let falls_at = |end: usize, workers: Workers| {
         let timeline = (1..=200).map(|t| {
             let (recycles, old) = (
                 f64::from(u8::from(t >= 30)),
                 if t < end { 1000.0 } else { 0.0 },
             );
-            let figures = [(RECYCLES, recycles), (REQUESTS, old + 10.0 * t as f64)];
+            let mut figures = vec![(RECYCLES, recycles), (REQUESTS, old + 10.0 * t as f64)];
+            match workers {
+                Workers::Unknown => {}
+                Workers::Fall if (30..end).contains(&t) => figures.push((WORKERS, 2.0)),
+                Workers::Fall | Workers::Stay => figures.push((WORKERS, 1.0)),
+            }
             let phase = if (28..60).contains(&t) {
                 "recycle"
             } else {
@@ -420,8 +431,15 @@ fn total_that_falls_when_the_old_worker_ends_was_not_started_again() {
         });
         doubts(&timeline.collect::<Vec<_>>())
     };
-    assert_eq!(falls_at(119).len(), 0);
-    let found = falls_at(170);
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!(found[0].kind, DoubtKind::Restarted);
+    assert_eq!(falls_at(119, Workers::Unknown).len(), 0);
+    assert_eq!(falls_at(119, Workers::Fall).len(), 0);
+    // Too late for any old worker, or no worker ended.
+    for found in [
+        falls_at(170, Workers::Unknown),
+        falls_at(170, Workers::Fall),
+        falls_at(119, Workers::Stay),
+    ] {
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].kind, DoubtKind::Restarted);
+    }
 }

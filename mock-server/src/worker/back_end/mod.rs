@@ -410,7 +410,7 @@ impl Call<'_> {
                     _ => GlobalStatus::ServerError,
                 };
                 let refused = refuse(self.worker, self.version, root, status);
-                // Without a policy key an old client is told of a wipe by 403 (ASCMD 2.2.2).
+                // An old client without a policy key learns of a wipe from a 403 (ASCMD 2.2.2).
                 match (status, self.policy_key) {
                     (GlobalStatus::RemoteWipeRequested, None) if refused.status == 449 => {
                         answers::plain(self.worker, 403)
