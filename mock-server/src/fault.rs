@@ -20,8 +20,16 @@ pub enum FaultKind {
     Latency,
     /// Commands are refused with an HTTP `status`, or with an `eas_status` in the body.
     Error,
-    /// Commands get 503 with Retry-After of `delay`, as a throttled user does.
+    /// Commands get 503, or `status`, with Retry-After of `delay`, as a throttled user does.
     RetryAfter,
+    /// Commands get a web page with 200, as from a captive portal.
+    WebPage,
+    /// A gateway ends a request that has no answer after `delay`: with `status`, or by a reset. The server may go on
+    /// with the request.
+    IdleTimeout,
+    /// The request goes to another server, which shares neither mailboxes nor keys with this one: what devices see
+    /// behind a load balancer without affinity.
+    NoAffinity,
     /// The connection is reset instead of an answer, also under a held Ping.
     Reset,
     /// Answers arrive `bytes` at a time with `delay` in between.
@@ -53,11 +61,14 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// Every kind, with its name.
-    pub const ALL: [(&'static str, Self); 17] = [
+    pub const ALL: [(&'static str, Self); 20] = [
         ("strand", Self::Strand),
         ("latency", Self::Latency),
         ("error", Self::Error),
         ("retry-after", Self::RetryAfter),
+        ("web-page", Self::WebPage),
+        ("idle-timeout", Self::IdleTimeout),
+        ("no-affinity", Self::NoAffinity),
         ("reset", Self::Reset),
         ("drip", Self::Drip),
         ("truncate", Self::Truncate),
@@ -86,7 +97,8 @@ impl FaultKind {
     const fn attributes(self) -> &'static [&'static str] {
         match self {
             Self::Strand => &["trigger"],
-            Self::Latency | Self::RetryAfter => &["delay"],
+            Self::Latency => &["delay"],
+            Self::RetryAfter | Self::IdleTimeout => &["delay", "status"],
             Self::Error => &["status", "eas_status"],
             Self::Drip => &["bytes", "delay"],
             Self::Truncate | Self::Garbage => &["bytes"],
@@ -160,7 +172,7 @@ pub struct Fault {
     #[serde(default, with = "optional_duration_text")]
     #[schema(value_type = Option<String>, example = "250ms")]
     pub delay: Option<Duration>,
-    /// HTTP status, 400 to 599.
+    /// HTTP status, 300 to 599.
     #[serde(default)]
     pub status: Option<u16>,
     /// EAS Status of the answer (ASCMD 2.2.2).
@@ -283,13 +295,18 @@ impl Fault {
         let name = self.fault.as_str();
         let missing = |what: &str| Some(format!("{name}: {what}"));
         match self.fault {
-            FaultKind::Latency if self.delay.is_none() => missing("needs `delay`"),
+            FaultKind::Latency | FaultKind::IdleTimeout if self.delay.is_none() => {
+                missing("needs `delay`")
+            }
+            _ if self
+                .status
+                .is_some_and(|status| !(300..=599).contains(&status)) =>
+            {
+                missing("`status` must be between 300 and 599")
+            }
             FaultKind::Error => match (self.status, self.eas_status) {
                 (None, None) | (Some(_), Some(_)) => {
                     missing("needs either `status` or `eas_status`")
-                }
-                (Some(status), None) if !(400..=599).contains(&status) => {
-                    missing("`status` must be between 400 and 599")
                 }
                 _ => None,
             },
@@ -593,8 +610,13 @@ mod tests {
             (with(|_| (), FaultKind::Error), "needs either"),
             (
                 with(|f| f.status = Some(200), FaultKind::Error),
-                "between 400 and 599",
+                "between 300 and 599",
             ),
+            (
+                with(|f| f.status = Some(600), FaultKind::RetryAfter),
+                "between 300 and 599",
+            ),
+            (with(|_| (), FaultKind::IdleTimeout), "needs `delay`"),
             (
                 with(|f| f.bytes = Some(1), FaultKind::Reset),
                 "`bytes` means nothing",

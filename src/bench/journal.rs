@@ -144,7 +144,7 @@ fn a_day(out: &mut String, devices: u32, seconds: u32) -> Result<(), String> {
     let digested = resident_bytes("self").unwrap_or(0);
     let began = Instant::now();
     let plan = parse(DEFAULT_SCENARIO.0, DEFAULT_SCENARIO.1).map_err(|error| error.to_string())?;
-    let checks = judge(&plan, &digest, 1);
+    let checks = judge(&plan, &digest);
     let phases = summarize(&digest);
     let judged = began.elapsed().as_secs_f64();
     let after = resident_bytes("self").unwrap_or(0);

@@ -12,7 +12,7 @@ use sim_net::wall_clock;
 use tokio::time::Instant;
 
 use super::authorization::{Login, schemes};
-use super::event::{Event, FailureClass, Record};
+use super::event::{Event, FailureClass, Record, ThrottleHeader};
 use super::guard::{Admitted, Kind, Outcome, Refusals};
 use super::meaning::{is_web_page, retry_after, shows_login};
 use super::profile::{Identity, Profile};
@@ -130,8 +130,8 @@ impl<T: Transport> Client<T> {
             Err(no) => {
                 self.tell(Event::TokenFailed { text: &no.text });
                 if no.is_refusal {
-                    self.settle(Outcome::Refused);
-                    self.tell(Event::Refused { why: None });
+                    let again = self.settle(Outcome::Refused);
+                    self.tell(Event::Refused { why: None, again });
                 }
                 self.settle(Outcome::Unsent);
                 Err(Trouble::Token(no.text))
@@ -152,12 +152,11 @@ impl<T: Transport> Client<T> {
         Ok(())
     }
 
-    /// What became of the login that is under way, if one is.
-    pub(super) fn settle(&mut self, outcome: Outcome) {
+    /// What became of the login that is under way, if one is. Whether the user's credential was right the last time
+    /// before.
+    pub(super) fn settle(&mut self, outcome: Outcome) -> bool {
         let admitted = std::mem::take(&mut self.admitted);
-        if admitted != 0 {
-            self.refusals.settle(self.identity.user, admitted, outcome);
-        }
+        admitted != 0 && self.refusals.settle(self.identity.user, admitted, outcome)
     }
 
     /// What became of a login whose request got no answer.
@@ -428,6 +427,7 @@ impl<T: Transport> Client<T> {
                 let text =
                     "the answer is an HTML page, not WBXML: a login page, a proxy or a web server";
                 self.tell(Event::BadBody { command, text });
+                self.tell(Event::WebPage);
                 Err(Trouble::Body(text.to_owned()))
             }
             HttpStatus::Ok => {
@@ -439,10 +439,11 @@ impl<T: Transport> Client<T> {
             }
             HttpStatus::Unauthorized if self.may_renew(command.is_none()) => Err(Trouble::Renew),
             HttpStatus::Unauthorized => {
-                self.settle(Outcome::Refused);
+                let again = self.settle(Outcome::Refused);
                 let why = self.not_offered(&answer);
                 self.tell(Event::Refused {
                     why: why.as_deref(),
+                    again,
                 });
                 Err(Trouble::Http {
                     status,
@@ -458,8 +459,14 @@ impl<T: Transport> Client<T> {
                 } else {
                     Outcome::Answered
                 });
+                if matches!(answer.status, 429 | 503) {
+                    let named = |header: &ThrottleHeader| answer.header(header.as_str()).is_some();
+                    for by in ThrottleHeader::ALL.into_iter().filter(named) {
+                        self.tell(Event::Throttled { by });
+                    }
+                }
                 let retry_after = answer
-                    .header("Retry-After")
+                    .header(ThrottleHeader::RetryAfter.as_str())
                     .and_then(|text| retry_after(text, wall_clock::now().into()));
                 let location = answer.header(http::LOCATION).map(Into::into);
                 Err(Trouble::Http {

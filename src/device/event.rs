@@ -135,6 +135,29 @@ impl FailureClass {
     }
 }
 
+/// A header by which a server says that it turns requests away to protect itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThrottleHeader {
+    /// How long to wait (RFC 9110 10.2.3).
+    RetryAfter,
+    /// Why (MS-ASHTTP 2.2.2.1.2.13).
+    AsThrottle,
+}
+
+impl ThrottleHeader {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::RetryAfter, Self::AsThrottle];
+
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RetryAfter => "Retry-After",
+            Self::AsThrottle => "X-MS-ASThrottle",
+        }
+    }
+}
+
 /// One thing that happened to a device.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -175,6 +198,13 @@ pub enum Event<'a> {
         command: Option<Command>,
         /// Why.
         text: &'a str,
+    },
+    /// An answer with HTTP 200 was a web page.
+    WebPage,
+    /// An answer with HTTP 429 or 503 named that header.
+    Throttled {
+        /// Which one.
+        by: ThrottleHeader,
     },
     /// Items of an answer were skipped because they do not fit the schema; the others were taken.
     Skipped {
@@ -244,6 +274,8 @@ pub enum Event<'a> {
     Refused {
         /// Why, if it is not the password.
         why: Option<&'a str>,
+        /// They were accepted the last time.
+        again: bool,
     },
     /// A Bearer token was fetched.
     TokenRenewed,
@@ -263,6 +295,10 @@ pub enum Event<'a> {
     },
     /// The device provisions.
     Provisioning,
+    /// The device has a policy key.
+    Provisioned,
+    /// The Sync after a Ping that reported changes brought none.
+    NoNews,
     /// The device starts a collection again with Sync key 0.
     SyncKeyReset,
     /// The device fetches the folder hierarchy.

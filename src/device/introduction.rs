@@ -132,6 +132,7 @@ impl<T: Transport> Client<T> {
         let request = ProvisionRequest::acknowledge(self.version, &*temporary);
         let key = self.provision_phase(&request).await?;
         self.policy_key = key.or(Some(temporary));
+        self.tell(Event::Provisioned);
         self.check_policy_key();
         Ok(())
     }

@@ -289,6 +289,7 @@ impl<T: Transport> Life<T> {
     /// Syncs stale folders until nothing more comes.
     pub(super) async fn sync(&mut self) -> Result<Step, Trouble> {
         const COMMAND: Command = Command::Sync;
+        let mut has_news = false;
         while self.watched.iter().any(|folder| folder.stale) && !self.behaviour.is_stopping() {
             let request = self.sync_request(false);
             let asked: Vec<String> = request
@@ -310,6 +311,8 @@ impl<T: Transport> Life<T> {
                 self.client
                     .status(COMMAND, status.code(), status.reaction())?;
             }
+            let mut collections = answer.collections.iter();
+            has_news |= collections.any(|one| !one.changes.is_empty() || !one.skipped.is_empty());
             self.take_in(&answer, at, Some(&asked))?;
             let has_inbox = self.has_inbox(&asked);
             self.client.tell(Event::Synced {
@@ -317,7 +320,10 @@ impl<T: Transport> Life<T> {
                 has_inbox,
             });
         }
-        self.ping_answered = None;
+        // The answer to a hanging Sync brings the news itself.
+        if self.ping_answered.take().is_some() && !has_news && !self.hangs() {
+            self.client.tell(Event::NoNews);
+        }
         Ok(Step::Wait)
     }
 

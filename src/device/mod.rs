@@ -30,7 +30,7 @@ mod waiting;
 pub use authorization::{Authorization, Fetching, NoToken, Token, TokenSource, Tokens};
 pub use client::Client;
 pub use desk::Activity;
-pub use event::{Event, FailureClass, PingEnd, Record, State};
+pub use event::{Event, FailureClass, PingEnd, Record, State, ThrottleHeader};
 pub use guard::Refusals;
 pub(crate) use guard::{Admitted, Kind, Outcome};
 pub use life::Life;

@@ -160,9 +160,9 @@ impl Older {
             Ok(_) => Outcome::Answered,
             Err(_) => Outcome::Lost,
         };
-        self.refusals.settle(self.user, self.held.login, outcome);
+        let again = self.refusals.settle(self.user, self.held.login, outcome);
         if outcome == Outcome::Refused {
-            self.tell(Event::Refused { why: None });
+            self.tell(Event::Refused { why: None, again });
         }
         let end = match answer {
             Ok(answer) if answer.status != 200 => PingEnd::Status(0),

@@ -38,7 +38,8 @@ pub enum Trouble {
 /// Whether an answer to OPTIONS with that status shows that there is no ActiveSync server. A refusal of one
 /// user, a missing policy and a busy server show nothing of the kind.
 pub(crate) fn is_no_server(status: HttpStatus) -> bool {
-    status.reaction() != Reaction::Redirect && !matches!(status.code(), 200 | 401 | 403 | 449 | 503)
+    status.reaction() != Reaction::Redirect
+        && !matches!(status.code(), 200 | 401 | 403 | 429 | 449 | 503)
 }
 
 impl From<DecodeError> for Trouble {

@@ -236,10 +236,13 @@ impl<T: Transport> Life<T> {
         self.folder_sync().await
     }
 
+    /// Whether the device waits by a Sync that hangs.
+    pub(super) fn hangs(&self) -> bool {
+        self.client.profile.wait == Wait::Sync && self.client.version.has_hanging_sync()
+    }
+
     pub(super) async fn send_held(&mut self, kind: Kind) -> Result<Held, Trouble> {
-        let hangs =
-            self.client.profile.wait == Wait::Sync && self.client.version.has_hanging_sync();
-        if hangs {
+        if self.hangs() {
             self.send_hanging_sync(kind).await
         } else {
             self.send_ping(kind).await
@@ -334,7 +337,6 @@ impl<T: Transport> Life<T> {
         match answer.status {
             PingStatus::Expired => self.waited(held, age, answer.status.code()),
             PingStatus::Changes => {
-                self.told(held, age, answer.status.code())?;
                 self.ping_answered = Some(now);
                 for folder in &mut self.watched {
                     folder.stale |= answer.folders.iter().any(|id| **id == *folder.id);
@@ -345,6 +347,8 @@ impl<T: Transport> Life<T> {
                         .iter_mut()
                         .for_each(|folder| folder.stale = true);
                 }
+                // Whatever it says, the device syncs after the pause: the next report may be true.
+                self.told(held, age, answer.status.code())?;
                 Ok(Step::Sync)
             }
             status => {

@@ -137,6 +137,8 @@ pub(super) const SECOND_PINGS: &str = "devices.second_pings";
 
 /// The gauge of second connections on which users act.
 pub(super) const ACTING: &str = "devices.acting";
+/// The gauge of users whose last three Syncs were slow.
+pub const SLOW_USERS: &str = "devices.slow_users";
 /// The gauge of mail senders that have a request open.
 pub(super) const SENDING: &str = "mail.sending";
 

@@ -71,8 +71,18 @@ names! {
         Unavailable = "http_503",
         /// Answers with HTTP 502: a gateway has lost its server.
         BadGateway = "http_502",
+        /// Answers with HTTP 429.
+        TooManyRequests = "http_429",
+        /// Answers with HTTP 429 or 503 that name a Retry-After.
+        RetryAfter = "retry_after",
+        /// Answers with HTTP 429 or 503 that name an X-MS-ASThrottle.
+        AsThrottle = "as_throttle",
+        /// Answers with HTTP 200 that are a web page.
+        WebPages = "web_pages",
         /// Refused credentials.
         Refused = "refused",
+        /// Users whose credentials were refused, and had been accepted before.
+        RefusedAgain = "refused_again",
         /// Bearer tokens fetched.
         TokensRenewed = "tokens_renewed",
         /// Bearer tokens that the server refused and that were renewed.
@@ -109,6 +119,10 @@ names! {
         Malformed = "malformed",
         /// Statuses other than success.
         Statuses = "statuses",
+        /// Statuses that say that the server does not know a key that it gave.
+        KeysUnknown = "keys_unknown",
+        /// Those of them that came less than five seconds after the key.
+        KeysForgotten = "keys_forgotten",
         /// Pings sent, and Syncs that hang as Pings do.
         PingsSent = "pings_sent",
         /// Those of them that are Syncs.
@@ -117,6 +131,8 @@ names! {
         PingsExpired = "pings_expired",
         /// Pings that reported changes.
         PingsChanged = "pings_changed",
+        /// Pings that reported changes of which the Sync after it brought none.
+        PingsWithoutNews = "pings_without_news",
         /// Pings that ended with another status, or for the next request of their device.
         PingsOther = "pings_other",
         /// Pings given up by their device.
@@ -135,6 +151,10 @@ names! {
         PingsEarly = "pings_early",
         /// Syncs answered.
         Syncs = "syncs",
+        /// Syncs that took five times as long as is usual in the run, and 200 ms.
+        SlowSyncs = "slow_syncs",
+        /// Those of them of users whose Sync before it was slow as well.
+        SlowAgain = "slow_again",
         /// Provisionings begun.
         Provisionings = "provisionings",
         /// Collections started again with Sync key 0.

@@ -1,21 +1,25 @@
 //! Takes events in from all devices and gives one [`Interval`] a second out.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use eas::Command;
+use eas::status::HttpStatus;
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::interval::{
-    ACTING, Gauges, Interval, Latency, LedgerCounts, MAILS_DUE, SECOND_PINGS, SENDING, rounded,
+    ACTING, Gauges, Interval, Latency, LedgerCounts, MAILS_DUE, SECOND_PINGS, SENDING, SLOW_USERS,
+    rounded,
 };
 use super::ledger::{Ledger, MailId, Marker};
 use super::metric::{Counter, Metric};
-use crate::device::{Event, FailureClass, PingEnd, Record, State};
+use super::slow::SlowSyncs;
+use crate::device::{Event, FailureClass, PingEnd, Record, State, ThrottleHeader};
 use crate::lock::lock;
 use crate::text::clean;
 use crate::transport::{ConnectionEnd, Handshake, TlsVersion};
@@ -28,6 +32,8 @@ const DIGITS: u8 = 3;
 /// Different error texts that are kept; more are counted together. Servers put ids and times into
 /// their messages.
 const MAX_TEXTS: usize = 32;
+/// A key that is younger is known to every server that the device reaches, if they share their state.
+const FRESH: Duration = Duration::from_secs(5);
 /// Longest error text kept.
 const MAX_TEXT: usize = 300;
 
@@ -126,6 +132,9 @@ pub struct Recorder {
     texts: Mutex<BTreeMap<String, u64>>,
     statuses: Mutex<BTreeMap<String, u64>>,
     ledger: Mutex<Ledger>,
+    slow: SlowSyncs,
+    /// When each device got its last key, in milliseconds of the run and from 1 on; 0 if it has none.
+    keyed: Vec<AtomicU32>,
 }
 
 /// A mail sender's request that is open.
@@ -177,6 +186,8 @@ impl Recorder {
             texts: Mutex::default(),
             statuses: Mutex::default(),
             ledger: Mutex::new(Ledger::new(run, devices, late_after)),
+            slow: SlowSyncs::new(devices),
+            keyed: devices.iter().map(|_| AtomicU32::new(0)).collect(),
         }
     }
 
@@ -301,8 +312,11 @@ impl Recorder {
             let latency = taken(&mut shards, *metric)?;
             Some((metric.as_str().to_owned(), latency))
         });
-        let latencies = latencies.collect();
+        let latencies: BTreeMap<String, Latency> = latencies.collect();
         drop(shards);
+        if let Some(sync) = latencies.get(Metric::Sync.as_str()) {
+            self.slow.learn(sync.p50);
+        }
         for state in State::ALL {
             gauges.insert(
                 format!("devices.{}", state.as_str()),
@@ -315,6 +329,7 @@ impl Recorder {
             (SECOND_PINGS, self.second_pings()),
             (ACTING, self.acting()),
             (SENDING, self.sending_now()),
+            (SLOW_USERS, self.slow.users()),
         ] {
             // Most plans have none.
             if open > 0 {
@@ -398,12 +413,41 @@ impl Recorder {
         true
     }
 
+    /// The server gave the device a key.
+    fn got_key(&self, device: u32) {
+        let now = u32::try_from(self.start.elapsed().as_millis()).unwrap_or(u32::MAX);
+        if let Some(keyed) = self.keyed.get(device as usize) {
+            keyed.store(now.saturating_add(1), Ordering::Relaxed);
+        }
+    }
+
+    /// The server does not know a key of the device.
+    fn key_unknown(&self, shard: &mut Shard, device: u32, is_given_now: bool) {
+        shard.count(Counter::KeysUnknown);
+        let keyed = self.keyed.get(device as usize);
+        let keyed = keyed.map_or(0, |keyed| keyed.load(Ordering::Relaxed));
+        let given = Duration::from_millis(keyed.into());
+        let is_fresh = keyed > 0 && self.start.elapsed().saturating_sub(given) < FRESH;
+        if is_given_now || is_fresh {
+            shard.count(Counter::KeysForgotten);
+        }
+    }
+
+    fn sync_took(&self, shard: &mut Shard, device: u32, latency: Duration) {
+        if let Some(again) = self.slow.push(device, latency) {
+            shard.count(Counter::SlowSyncs);
+            if again {
+                shard.count(Counter::SlowAgain);
+            }
+        }
+    }
+
     /// Only an answer with HTTP 200 says how fast the command is: an error is quick for the wrong
     /// reason.
     fn answered(
         &self,
         shard: &mut Shard,
-        command: Option<eas::Command>,
+        command: Option<Command>,
         http_status: u16,
         seconds: f64,
     ) {
@@ -411,6 +455,7 @@ impl Recorder {
         if http_status != 200 {
             shard.count(Counter::HttpErrors);
             match http_status {
+                429 => shard.count(Counter::TooManyRequests),
                 502 => shard.count(Counter::BadGateway),
                 503 => shard.count(Counter::Unavailable),
                 _ => {}
@@ -420,7 +465,7 @@ impl Recorder {
         }
         match command {
             // Told by events of their own, once it is known what the answer says.
-            Some(eas::Command::Ping | eas::Command::SendMail | eas::Command::Sync) => {}
+            Some(Command::Ping | Command::SendMail | Command::Sync) => {}
             _ => shard.latency(Metric::Command, seconds),
         }
     }
@@ -477,12 +522,7 @@ impl Recorder {
 }
 
 /// A request without an answer.
-fn failed(
-    shard: &mut Shard,
-    command: Option<eas::Command>,
-    class: FailureClass,
-    age: Option<Duration>,
-) {
+fn failed(shard: &mut Shard, command: Option<Command>, class: FailureClass, age: Option<Duration>) {
     shard.count(match class {
         FailureClass::Connect => Counter::ConnectFailures,
         FailureClass::OwnLimit => Counter::OwnLimits,
@@ -492,7 +532,7 @@ fn failed(
         FailureClass::Malformed => Counter::Malformed,
     });
     // A Sync that was given up is a bad sample, not a missing one.
-    if let (Some(eas::Command::Sync), FailureClass::TimedOut, Some(age)) = (command, class, age) {
+    if let (Some(Command::Sync), FailureClass::TimedOut, Some(age)) = (command, class, age) {
         shard.latency(Metric::Sync, age.as_secs_f64());
     }
 }
@@ -525,6 +565,10 @@ impl Record for Recorder {
                 end,
             } => {
                 self.answered(&mut shard, command, http_status, timing.total.as_secs_f64());
+                // Before 14.0, this is Status 142 to 144 (MS-ASCMD 2.2.2).
+                if http_status == HttpStatus::NeedsProvisioning.code() {
+                    self.key_unknown(&mut shard, device, false);
+                }
                 if end == ConnectionEnd::ClosedByUs {
                     shard.count(Counter::Malformed);
                 }
@@ -536,13 +580,23 @@ impl Record for Recorder {
                 age,
             } => {
                 failed(&mut shard, command, class, age);
+                if let (Some(Command::Sync), FailureClass::TimedOut, Some(age)) =
+                    (command, class, age)
+                {
+                    self.sync_took(&mut shard, device, age);
+                }
                 self.text(text);
             }
             Event::BadBody { command, text } => {
                 shard.count(Counter::Malformed);
-                let name = command.map_or("OPTIONS", eas::Command::as_str);
+                let name = command.map_or("OPTIONS", Command::as_str);
                 self.text(&format!("{name}: {text}"));
             }
+            Event::WebPage => shard.count(Counter::WebPages),
+            Event::Throttled { by } => shard.count(match by {
+                ThrottleHeader::RetryAfter => Counter::RetryAfter,
+                ThrottleHeader::AsThrottle => Counter::AsThrottle,
+            }),
             Event::Skipped {
                 command,
                 count,
@@ -553,6 +607,11 @@ impl Record for Recorder {
             }
             Event::Status { command, code } => {
                 shard.count(Counter::Statuses);
+                if eas::status::is_key_unknown(command, code) {
+                    // The second phase of Provision brings the key of the first.
+                    let is_given_now = command == Command::Provision;
+                    self.key_unknown(&mut shard, device, is_given_now);
+                }
                 count_bounded(&mut lock(&self.statuses), eas::status::name(command, code));
             }
             Event::PingSent { gap, hangs } => {
@@ -593,6 +652,8 @@ impl Record for Recorder {
                     let sent = now.checked_sub(latency).unwrap_or(now);
                     lock(&self.ledger).had_all(device, sent);
                 }
+                self.got_key(device);
+                self.sync_took(&mut shard, device, latency);
                 shard.count(Counter::Syncs);
                 shard.latency(Metric::Sync, latency.as_secs_f64());
             }
@@ -601,8 +662,11 @@ impl Record for Recorder {
             } else {
                 Counter::of_action(action)
             }),
-            Event::Refused { why } => {
+            Event::Refused { why, again } => {
                 shard.count(Counter::Refused);
+                if again {
+                    shard.count(Counter::RefusedAgain);
+                }
                 if let Some(why) = why {
                     self.text(why);
                 }
@@ -619,6 +683,8 @@ impl Record for Recorder {
                 self.text(text);
             }
             Event::Provisioning => shard.count(Counter::Provisionings),
+            Event::Provisioned => self.got_key(device),
+            Event::NoNews => shard.count(Counter::PingsWithoutNews),
             Event::SyncKeyReset => {
                 shard.count(Counter::SyncKeyResets);
                 lock(&self.ledger).starts_again(device);
@@ -669,6 +735,71 @@ mod tests {
         recorder.record(0, Event::Acting { open: false });
         recorder.record(0, Event::SecondPing { open: false });
         assert_eq!(open(), 1);
+    }
+
+    /// A server that loses its state once forgets keys of any age, few of which are fresh. One of several servers that
+    /// share nothing does not know a key that another one has just given.
+    #[tokio::test(start_paused = true)]
+    async fn key_is_forgotten_if_it_is_unknown_within_five_seconds() {
+        let recorder = Recorder::new(1, &[0, 0], Duration::from_secs(60));
+        let counted = |event| {
+            recorder.record(0, event);
+            let interval = recorder.interval("", Gauges::new());
+            (
+                interval.count(Counter::KeysUnknown),
+                interval.count(Counter::KeysForgotten),
+            )
+        };
+        let status = |command, code| Event::Status { command, code };
+        assert_eq!(counted(status(Command::Sync, 3)), (1, 0), "it had no key");
+        assert_eq!(counted(Event::Provisioned), (0, 0));
+        tokio::time::advance(Duration::from_millis(4_900)).await;
+        assert_eq!(counted(status(Command::FolderSync, 142)), (1, 1));
+        assert_eq!(counted(status(Command::Sync, 16)), (0, 0), "no key");
+        tokio::time::advance(Duration::from_millis(200)).await;
+        assert_eq!(counted(status(Command::FolderSync, 142)), (1, 0));
+        assert_eq!(counted(status(Command::Provision, 5)), (1, 1));
+        let synced = Event::Synced {
+            latency: Duration::from_millis(10),
+            has_inbox: true,
+        };
+        assert_eq!(counted(synced), (0, 0));
+        assert_eq!(counted(status(Command::Sync, 3)), (1, 1));
+        recorder.record(1, status(Command::Sync, 3));
+        let other = recorder.interval("", Gauges::new());
+        assert_eq!(other.count(Counter::KeysForgotten), 0, "another device's");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_syncs_are_counted_with_their_users() {
+        let recorder = Recorder::new(1, &[0, 1], Duration::from_secs(60));
+        let sync = |device, millis| {
+            let latency = Duration::from_millis(millis);
+            let has_inbox = false;
+            recorder.record(device, Event::Synced { latency, has_inbox });
+        };
+        for _ in 0..5 {
+            sync(0, 20);
+        }
+        let first = recorder.interval("", Gauges::new());
+        assert_eq!(first.count(Counter::SlowSyncs), 0);
+        assert_eq!(first.gauge(SLOW_USERS), None);
+        sync(0, 20);
+        sync(1, 900);
+        sync(1, 900);
+        recorder.record(
+            1,
+            Event::Failed {
+                command: Some(Command::Sync),
+                class: FailureClass::TimedOut,
+                text: "",
+                age: Some(Duration::from_secs(30)),
+            },
+        );
+        let second = recorder.interval("", Gauges::new());
+        assert_eq!(second.count(Counter::SlowSyncs), 3);
+        assert_eq!(second.count(Counter::SlowAgain), 2);
+        assert_eq!(second.gauge(SLOW_USERS), Some(1.0));
     }
 
     /// A mail for a device without a network waits for the device, not for the server.

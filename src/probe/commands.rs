@@ -47,7 +47,7 @@ impl Record for Notebook {
             | Event::Failed { text, .. } => {
                 notes.wrong.push(text.to_owned());
             }
-            Event::Refused { why } => notes
+            Event::Refused { why, .. } => notes
                 .wrong
                 .push(why.unwrap_or("the password is refused").to_owned()),
             _ => {}

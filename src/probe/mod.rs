@@ -110,7 +110,7 @@ impl Record for Ear {
                 let _ = self.0.send(Heard::Refused(text.to_owned()));
                 return;
             }
-            Event::Refused { why } => {
+            Event::Refused { why, .. } => {
                 let why = why.unwrap_or("the server refuses the user's password");
                 let _ = self.0.send(Heard::Refused(why.to_owned()));
                 return;

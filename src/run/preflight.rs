@@ -23,7 +23,7 @@ struct Memory(Mutex<Option<String>>);
 
 impl Record for Memory {
     fn record(&self, _: u32, event: Event<'_>) {
-        if let Event::Refused { why: Some(why) } = event {
+        if let Event::Refused { why: Some(why), .. } = event {
             *lock(&self.0) = Some(why.to_owned());
         }
     }

@@ -212,13 +212,22 @@ statuses! {
 }
 
 statuses! {
-    /// HTTP statuses an EAS server uses (ASHTTP 2.2.2.1.1).
+    /// HTTP statuses an EAS server uses (ASHTTP 2.2.2.1.1), and those of gateways and web servers before it
+    /// (RFC 9110 15, RFC 6585 4).
     HttpStatus {
         Ok = 200 => Proceed, "command processed";
+        MovedPermanently = 301 => GiveUp, "a redirect, which no device follows: use the URL that Location names";
+        Found = 302 => GiveUp, "a redirect, which no device follows: use the URL that Location names, or log in to the portal";
+        SeeOther = 303 => GiveUp, "a redirect, which no device follows: use the URL that Location names, or log in to the portal";
+        TemporaryRedirect = 307 => GiveUp, "a redirect, which no device follows: use the URL that Location names";
+        PermanentRedirect = 308 => GiveUp, "a redirect, which no device follows: use the URL that Location names";
         BadRequest = 400 => FixRequest, "malformed request";
         Unauthorized = 401 => Reauthenticate, "not authenticated";
         Forbidden = 403 => GiveUp, "user not enabled for ActiveSync";
         NotFound = 404 => GiveUp, "no ActiveSync server at this URL";
+        MethodNotAllowed = 405 => GiveUp, "something else than ActiveSync answers here: check the path of the URL";
+        RequestTimeout = 408 => RetryLater, "a gateway waited too long: its timeout must exceed the longest heartbeat";
+        TooManyRequests = 429 => RetryLater, "too many requests: wait as Retry-After says, and look for the limit of a gateway";
         NeedsProvisioning = 449 => Provision, "retry after sending a Provision command";
         Redirect = 451 => Redirect, "wrong server";
         Blocked = 456 => GiveUp, "account blocked";
@@ -227,7 +236,7 @@ statuses! {
         NotImplemented = 501 => FixRequest, "method or command not supported";
         BadGateway = 502 => RetryLater, "the proxy did not find its target";
         ServiceUnavailable = 503 => RetryLater, "request queue limit reached or client throttled";
-        GatewayTimeout = 504 => RetryLater, "the proxy's target did not answer";
+        GatewayTimeout = 504 => RetryLater, "a gateway waited too long for the server: its timeout must exceed the longest heartbeat";
         VersionTooOld = 505 => GiveUp, "protocol version 1.0 is not supported";
         MailboxFull = 507 => GiveUp, "mailbox full";
     }
@@ -260,6 +269,25 @@ impl GlobalStatus {
             | Self::InvalidPolicyKey => HttpStatus::NeedsProvisioning,
             _ => return None,
         })
+    }
+}
+
+/// Whether a Status says that the server does not know a key that the client has from it: the policy key, or the key
+/// of a folder or of the folder hierarchy.
+#[must_use]
+pub const fn is_key_unknown(command: Command, code: u16) -> bool {
+    if matches!(code, 132 | 134 | 142 | 144) {
+        return true;
+    }
+    match command {
+        Command::Sync => code == SyncStatus::InvalidSyncKey.code(),
+        Command::FolderSync => code == FolderSyncStatus::InvalidSyncKey.code(),
+        Command::FolderCreate | Command::FolderUpdate | Command::FolderDelete => {
+            code == FolderChangeStatus::InvalidSyncKey.code()
+        }
+        Command::GetItemEstimate => code == EstimateStatus::InvalidSyncKey.code(),
+        Command::Provision => code == PolicyStatus::WrongKey.code(),
+        _ => false,
     }
 }
 
@@ -335,6 +363,43 @@ mod tests {
                 reaction,
                 "Ping {code}"
             );
+        }
+    }
+
+    #[test]
+    fn statuses_of_gateways_are_listed() {
+        for (code, reaction) in [
+            (301, Reaction::GiveUp),
+            (302, Reaction::GiveUp),
+            (405, Reaction::GiveUp),
+            (408, Reaction::RetryLater),
+            (429, Reaction::RetryLater),
+            (504, Reaction::RetryLater),
+        ] {
+            let status = HttpStatus::from_code(code);
+            assert_eq!(status.reaction(), reaction, "{code}");
+            // What to do about it follows the colon.
+            assert!(status.text().contains(": "), "{status}");
+        }
+    }
+
+    #[test]
+    fn statuses_of_unknown_keys() {
+        use Command::{FolderSync, Ping, Provision, Sync};
+        for (command, code, expected) in [
+            (Provision, 5, true),
+            (Sync, 3, true),
+            (FolderSync, 9, true),
+            (FolderSync, 142, true),
+            (Sync, 144, true),
+            // A policy that the administrator changed (143) is none of them.
+            (Sync, 143, false),
+            (Ping, 3, false),
+            (Ping, 5, false),
+            (Sync, 9, false),
+            (Sync, 1, false),
+        ] {
+            assert_eq!(is_key_unknown(command, code), expected, "{command} {code}");
         }
     }
 

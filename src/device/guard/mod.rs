@@ -307,14 +307,16 @@ impl Refusals {
         user.is_none_or(|user| user.may_give_up(login, self.limit))
     }
 
-    /// What became of a login; 0 is one that was not admitted here.
-    pub(crate) fn settle(&self, user: u32, login: u32, outcome: Outcome) {
+    /// What became of a login; 0 is one that was not admitted here. Whether the user's credential was right the last
+    /// time before.
+    pub(crate) fn settle(&self, user: u32, login: u32, outcome: Outcome) -> bool {
         let now = Instant::now();
         let index = user as usize;
         let mut state = lock(&self.state);
         let Some(user) = state.users.get_mut(index) else {
-            return;
+            return false;
         };
+        let was_sound = user.standing() == Standing::Sound;
         user.decide_by_time(now);
         user.leave(login, outcome, now);
         match outcome {
@@ -325,6 +327,7 @@ impl Refusals {
         }
         state.recount(index, self.limit);
         state.wake(index, self.most);
+        was_sound
     }
 
     /// A server refused a Bearer token. Whether it may be renewed once before that counts as the user's

@@ -17,6 +17,21 @@ pub(crate) fn unavailable() -> Vec<u8> {
     )
 }
 
+/// A page in place of an answer, as a captive portal gives it.
+pub(crate) fn web_page() -> Vec<u8> {
+    page(200, "OK", "Log in", "Accept the terms to use this network.")
+}
+
+/// A gateway's answer in place of the server's.
+pub(crate) fn of_gateway(status: u16) -> Vec<u8> {
+    page(
+        status,
+        reason(status),
+        reason(status),
+        "The gateway has no answer.",
+    )
+}
+
 /// HTTP.sys's answer to what it does not understand. The texts follow the template of its 503; of
 /// the others only the lengths are known (326 for the invalid verb).
 pub(crate) fn refused(refusal: Refusal) -> Vec<u8> {

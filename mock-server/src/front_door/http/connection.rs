@@ -12,7 +12,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::answer::AnswerFraming;
 use super::message::{Chunks, Framing, Head, Refusal};
@@ -42,6 +42,8 @@ const TRUNCATE_BYTES: u64 = 64;
 const GARBAGE_BYTES: u64 = 512;
 /// Faults that end an open request on the wire.
 const CUTTING: [FaultKind; 3] = [FaultKind::Reset, FaultKind::Truncate, FaultKind::Garbage];
+/// Faults of a gateway before the server.
+const OF_GATEWAY: [FaultKind; 2] = [FaultKind::WebPage, FaultKind::IdleTimeout];
 /// Faults on the way of an answer.
 const ON_THE_WIRE: [FaultKind; 4] = [
     FaultKind::Reset,
@@ -120,6 +122,14 @@ async fn gone<S: ClientStream>(stream: &mut S, ahead: &mut Vec<u8>) -> bool {
             Ok(_) => {}
             Err(error) => return error.kind() == io::ErrorKind::ConnectionReset,
         }
+    }
+}
+
+/// The end of a gateway's patience, if it has one. Boxed, so that other requests do not keep the room.
+async fn timed_out(limit: &mut Option<Pin<Box<Sleep>>>) {
+    match limit {
+        Some(limit) => limit.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -223,6 +233,19 @@ impl<S: ClientStream> Connection<S> {
             is_old: head.is_old,
             head_only: head.method == "HEAD",
         };
+        let is_client = app == App::FrontEnd;
+        let gateway = is_client
+            .then(|| server.host.strike(&OF_GATEWAY, &note))
+            .flatten();
+        if let Some(fault) = gateway
+            .as_ref()
+            .filter(|one| one.fault == FaultKind::WebPage)
+        {
+            return self.strike(fault, answer::web_page()).await;
+        }
+        let mut limit = gateway
+            .as_ref()
+            .map(|fault| Box::pin(sleep(fault.delay.unwrap_or_default())));
         let request = wire_request(head, body, self.client.certificate_user.clone());
         let mut faults = server.host.faults_changed.watch();
         let began = lock(&server.host.faults).change();
@@ -238,7 +261,8 @@ impl<S: ClientStream> Connection<S> {
                         was_reset.store(reset, Ordering::Relaxed);
                         break None;
                     }
-                    () = faults.changed(), if app == App::FrontEnd => {
+                    () = timed_out(&mut limit) => break None,
+                    () = faults.changed(), if is_client => {
                         let (fault, change) = server.host.strike_open(&CUTTING, &note, met);
                         if let Some(fault) = fault {
                             return self.strike(&fault, Vec::new()).await;
@@ -249,7 +273,13 @@ impl<S: ClientStream> Connection<S> {
             }
         };
         match outcome {
-            None => Ok(false),
+            None => match gateway.filter(|_| limit.is_some_and(|limit| limit.is_elapsed())) {
+                Some(fault) => {
+                    let answer = fault.status.map(answer::of_gateway);
+                    self.strike(&fault, answer.unwrap_or_default()).await
+                }
+                None => Ok(false),
+            },
             Some(Ok(answer)) => self.send(answer, &note, framing, (began, met)).await,
             Some(Err(lost)) => {
                 if app == App::FrontEnd {
@@ -331,6 +361,10 @@ impl<S: ClientStream> Connection<S> {
                 let size = fault.bytes.unwrap_or(GARBAGE_BYTES);
                 let garbage = self.server.host.random_bytes(size as usize);
                 self.stream.write_all(&garbage).await?;
+                self.stream.flush().await?;
+            }
+            FaultKind::WebPage | FaultKind::IdleTimeout if !bytes.is_empty() => {
+                self.stream.write_all(&bytes).await?;
                 self.stream.flush().await?;
             }
             _ => self.stream.reset_on_drop(),

@@ -37,7 +37,7 @@ impl Call<'_> {
         let operation = Operation::Deliver {
             client_id: outgoing.client_id,
             message: Box::new(outgoing.message),
-            to: outgoing.to,
+            to: outgoing.to.iter().map(|user| self.there(user)).collect(),
             save_in_sent: outgoing.save_in_sent,
             original: outgoing.original,
         };

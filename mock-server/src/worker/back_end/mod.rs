@@ -61,6 +61,8 @@ struct Call<'a> {
     worker: &'a Worker,
     id: u64,
     user: String,
+    /// Whose mailbox and keys it works on.
+    mailbox: String,
     query: Query,
     version: ProtocolVersion,
     policy_key: Option<u32>,
@@ -143,7 +145,10 @@ async fn execute(
                 Some(fault) => fault_answer(worker, &fault, None).await,
                 None => options(worker),
             },
-            Ok(Some(call)) => call.answer().await,
+            Ok(Some(mut call)) => {
+                call.choose_server();
+                call.answer().await
+            }
         }
     };
     let mut answer = tokio::select! {
@@ -216,6 +221,7 @@ fn prepare<'a>(
             version: Some(version.times_ten()),
             ..RequestLog::default()
         }),
+        mailbox: user.clone(),
         user,
         query,
         version,
@@ -339,16 +345,19 @@ async fn fault_answer(
             answer.headers.push(http::LOCATION, location);
             answer
         }
-        (FaultKind::RetryAfter, ..) => throttled(worker, fault.delay.unwrap_or(RETRY_AFTER)).await,
+        (FaultKind::RetryAfter, ..) => {
+            let status = fault.status.unwrap_or(503);
+            throttled(worker, status, fault.delay.unwrap_or(RETRY_AFTER)).await
+        }
         _ => answers::plain(worker, fault.status.unwrap_or(500)),
     }
 }
 
 /// 503 of the application, unlike HTTP.sys's own: late, with Retry-After, and the end of the
 /// connection as in the example of MS-ASHTTP 3.1.5.2.3.
-async fn throttled(worker: &Worker, retry_after: Duration) -> WireAnswer {
+async fn throttled(worker: &Worker, status: u16, retry_after: Duration) -> WireAnswer {
     tokio::time::sleep(worker.config.error_response_delay).await;
-    let mut answer = answers::plain(worker, 503);
+    let mut answer = answers::plain(worker, status);
     let seconds = retry_after.as_secs_f64().ceil().to_string();
     answer.headers.push("Content-Type", "text/html");
     answer.headers.push("Retry-After", &seconds);
@@ -394,6 +403,9 @@ impl Drop for Busy<'_> {
     }
 }
 
+/// Behind the name of a user, the mailbox that another server has for the user.
+const ELSEWHERE: &str = "@other-server";
+
 impl Call<'_> {
     /// The answer to the command, or that of its refusal.
     async fn answer(&self) -> WireAnswer {
@@ -423,10 +435,35 @@ impl Call<'_> {
         answer
     }
 
+    /// Goes to another server if a fault says so.
+    fn choose_server(&mut self) {
+        let subject = Subject {
+            user: &self.user,
+            device: &self.query.device_id,
+            command: self.query.command.as_str(),
+        };
+        if self
+            .worker
+            .strike(&[FaultKind::NoAffinity], subject)
+            .is_some()
+        {
+            self.mailbox = format!("{}{ELSEWHERE}", self.user);
+        }
+    }
+
+    /// The mailbox of a user on the server that this command works on.
+    fn there(&self, user: &str) -> String {
+        if self.mailbox == self.user {
+            user.to_owned()
+        } else {
+            format!("{user}{ELSEWHERE}")
+        }
+    }
+
     async fn run(&self) -> Outcome {
         let Some(_busy) = Busy::begin(self.worker, &self.user) else {
             // The form of this refusal is assumed.
-            return Ok(throttled(self.worker, RETRY_AFTER).await);
+            return Ok(throttled(self.worker, 503, RETRY_AFTER).await);
         };
         let command = self.query.command.as_str();
         let device = &self.query.device_id;
@@ -476,7 +513,7 @@ impl Call<'_> {
         operation: Operation,
     ) -> Result<StoreReply, Refusal> {
         self.worker
-            .ask(&self.user, &self.query.device_id, policy_key, operation)
+            .ask(&self.mailbox, &self.query.device_id, policy_key, operation)
             .await
             .map_err(|code| Refusal::Status(GlobalStatus::from_code(code)))
     }

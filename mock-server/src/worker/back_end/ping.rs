@@ -25,7 +25,7 @@ impl Call<'_> {
         let registration = self
             .worker
             .pings
-            .register(&self.user, &self.query.device_id);
+            .register(&self.mailbox, &self.query.device_id);
         let operation = Operation::Ping {
             heartbeat: request
                 .heartbeat

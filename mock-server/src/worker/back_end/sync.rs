@@ -40,7 +40,7 @@ impl Call<'_> {
         let registration = may_hang.then(|| {
             self.worker
                 .hanging_syncs
-                .register(&self.user, &self.query.device_id)
+                .register(&self.mailbox, &self.query.device_id)
         });
         let mut reply = self.ask(operation).await?;
         loop {
