@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use rand::SeedableRng as _;
-use rand_xoshiro::Xoshiro256PlusPlus;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::checks::{failing, gauge, histograms, requests};
-use super::statistics::{Estimate, compare_medians, compare_quantiles, median};
+use super::checks::{failing, failing_each, gauge, histograms, requests};
+use super::statistics::{
+    Comparison, Course, Estimate, Figure, SHOWN, Share, compare_medians, compare_quantiles, median,
+    samples_needed,
+};
 use super::{Digest, merged};
 use crate::measure::{Interval, Metric};
 use crate::scenario::{DevicesPlan, PhaseKind, Plan, TargetPlan, format_duration};
@@ -109,8 +110,11 @@ pub struct Side<'a> {
 
 /// A smaller change is the difference between two days, not between two versions.
 const MARGIN: f64 = 0.10;
-/// A quantile with fewer samples is just one of the largest values.
+/// Samples, or requests, that a figure needs in each run.
 const MIN_SAMPLES: u64 = 100;
+/// Probability that a bound is missed, as of a 99 % interval. The margin of a figure keeps all figures
+/// together below one false alarm in a hundred comparisons (docs/verdict.md).
+const TAIL: f64 = 0.005;
 const QUANTILES: [(&str, f64); 3] = [("p50", 0.50), ("p95", 0.95), ("p99", 0.99)];
 const LATENCIES: [Metric; 5] = [
     Metric::Sync,
@@ -231,11 +235,10 @@ pub fn differences(a: &Plan, b: &Plan) -> Vec<String> {
 
 /// Compares two runs of one plan.
 #[must_use]
-pub fn compare(before: Side<'_>, after: Side<'_>, seed: u64) -> Changes {
+pub fn compare(before: Side<'_>, after: Side<'_>) -> Changes {
     let mut desk = Desk {
         before,
         after,
-        random: Xoshiro256PlusPlus::seed_from_u64(seed),
         rows: Vec::new(),
     };
     for phase in PHASES {
@@ -281,7 +284,6 @@ fn of(digest: &Digest, phase: PhaseKind) -> Vec<&Interval> {
 struct Desk<'a> {
     before: Side<'a>,
     after: Side<'a>,
-    random: Xoshiro256PlusPlus,
     rows: Vec<Row>,
 }
 
@@ -304,9 +306,10 @@ fn is_noticeable(ratio: f64, difference: f64, least: f64) -> bool {
 /// A change counts if all of its interval is beyond the margin, and if it is large enough to be
 /// noticed at all. Where it may be by chance, or where twice as much or half as much may be true, nothing can
 /// be told.
-fn changed(ratio: Estimate, difference: Estimate, least: f64) -> Change {
+fn changed<F: Figure>(compared: &Comparison<F>, least: f64) -> Change {
     /// Nobody calls twice as much the same.
     const TWICE: f64 = 2.0;
+    let (ratio, difference) = (compared.ratio(TAIL), compared.difference(1.0, TAIL));
     let may_be_twice = ratio.high > TWICE && difference.high > least;
     let may_be_half = ratio.low < 1.0 / TWICE && difference.low < -least;
     if ratio.low > 1.0 + MARGIN && difference.low > least {
@@ -338,14 +341,6 @@ impl Desk<'_> {
     fn failing(&mut self, phase: PhaseKind, before: &[&Interval], after: &[&Interval]) {
         /// One request in a hundred.
         const LEAST: f64 = 0.01;
-        /// Of the standard normal distribution, two-sided 99 %, as for the other figures.
-        const STRICT: f64 = 2.576;
-        // Agresti and Coull's: a share of 0 of few requests is not certain.
-        let variance = |share: f64, requests: u64| {
-            let requests = requests as f64 + 4.0;
-            let share = (share * (requests - 4.0) + 2.0) / requests;
-            share * (1.0 - share) / requests
-        };
         let mut row = self.row(phase, "failing".to_owned(), "share");
         if before.is_empty() || after.is_empty() {
             row.note = Some("the phase was not played".to_owned());
@@ -353,17 +348,23 @@ impl Desk<'_> {
             let (b, a) = (failing(before), failing(after));
             let asked = (requests(before), requests(after));
             (row.before, row.after) = (Some(b), Some(a));
-            row.is_noticeable = (a - b).abs() > LEAST;
-            let doubt = STRICT * (variance(b, asked.0) + variance(a, asked.1)).sqrt();
-            row.change = if a - b - doubt > LEAST {
-                Change::Worse
-            } else if b - a - doubt > LEAST {
-                Change::Better
-            } else if row.is_noticeable || asked.0.min(asked.1) < MIN_SAMPLES {
-                row.note = Some(format!("{} and {} requests are too few", asked.0, asked.1));
-                Change::CannotTell
-            } else {
-                Change::Same
+            let times = if b > 0.0 { a / b } else { f64::INFINITY };
+            row.is_noticeable = is_noticeable(times, a - b, LEAST);
+            let compared = Share::compare(&failing_each(before), &failing_each(after));
+            let difference = compared.map(|compared| compared.difference(1.0, TAIL));
+            row.change = match difference {
+                Some(one) if one.low > LEAST => Change::Worse,
+                Some(one) if one.high < -LEAST => Change::Better,
+                Some(_) if !row.is_noticeable && asked.0.min(asked.1) >= MIN_SAMPLES => {
+                    Change::Same
+                }
+                _ => {
+                    row.note = Some(format!(
+                        "{} and {} requests are too few, or fail in too few bursts",
+                        asked.0, asked.1
+                    ));
+                    Change::CannotTell
+                }
             };
         }
         self.rows.push(row);
@@ -385,13 +386,17 @@ impl Desk<'_> {
             return;
         }
         let quantiles = QUANTILES.map(|(_, quantile)| quantile);
+        let course = match phase {
+            PhaseKind::Aging => Course::Trending,
+            _ => Course::Level,
+        };
         let enough = b.len() >= MIN_SAMPLES && a.len() >= MIN_SAMPLES;
         let compared = enough.then(|| {
             compare_quantiles(
                 &histograms(before, metric),
                 &histograms(after, metric),
                 quantiles,
-                &mut self.random,
+                course,
             )
         });
         let compared = compared.flatten();
@@ -404,25 +409,26 @@ impl Desk<'_> {
                 row.is_noticeable = is_noticeable(after / before, after - before, slack);
                 row.change = Change::CannotTell;
             }
+            let needed = samples_needed(quantile, TAIL).max(MIN_SAMPLES);
             match &compared {
+                _ if b.len() < needed || a.len() < needed => {
+                    row.note = Some(format!(
+                        "{} and {} samples, {needed} needed in each run",
+                        b.len(),
+                        a.len()
+                    ));
+                }
                 Some(compared) => {
                     let one = &compared[index];
                     // From nothing there is no ratio, only a difference.
-                    row.ratio = (one.value.0 > 0.0).then(|| ratio(one.ratio()));
-                    row.change = changed(one.strict_ratio(), one.difference(1.0), slack);
+                    row.ratio = (one.value().0 > 0.0).then(|| ratio(one.ratio(SHOWN)));
+                    row.change = changed(one, slack);
                     if row.change == Change::CannotTell {
                         row.note = Some("the interval is too wide".to_owned());
                     }
                 }
-                None if enough => {
-                    row.note = Some("not seen in enough intervals of both runs".to_owned());
-                }
                 None => {
-                    row.note = Some(format!(
-                        "{} and {} samples, {MIN_SAMPLES} needed in each run",
-                        b.len(),
-                        a.len()
-                    ));
+                    row.note = Some("not seen in enough intervals of both runs".to_owned());
                 }
             }
             self.rows.push(row);
@@ -449,11 +455,12 @@ impl Desk<'_> {
         let least = least.unwrap_or_else(|| DEVICES * f64::from(self.before.plan.devices.count));
         let mut row = self.row(phase, name.to_owned(), unit);
         (row.before, row.after) = (median(&b), median(&a));
-        match compare_medians(&b, &a, &mut self.random) {
+        match compare_medians(&b, &a, Course::Trending) {
             Some(compared) => {
-                let (times, difference) = (compared.ratio(), compared.difference(1.0));
+                let (times, difference) = (compared.ratio(SHOWN), compared.difference(1.0, TAIL));
                 // From nothing there is no ratio, only a difference.
-                if compared.value.0 >= 1.0 || unit == "share" && compared.value.0 > 0.0 {
+                let before = compared.value().0;
+                if before >= 1.0 || unit == "share" && before > 0.0 {
                     row.ratio = Some(ratio(times));
                 }
                 row.is_noticeable = difference.value.abs() > least;

@@ -4,6 +4,7 @@ mod checks;
 mod compare;
 mod digest;
 mod evidence;
+mod planned;
 mod series;
 mod sources;
 mod statistics;
@@ -17,11 +18,13 @@ use crate::scenario::{PhaseKind, Plan};
 pub use compare::{Change, Changes, Ratio, Row, Side, compare, differences};
 pub use digest::{Digest, Digester, Extreme};
 pub use evidence::Grade;
+pub use planned::{Planned, planned};
 pub use series::{Level, Percentiles, PhaseSummary, merged, summarize};
 pub use sources::{Doubt, DoubtKind, doubts};
 pub use statistics::{
-    Comparison, Estimate, Recorded, Waited, compare_medians, compare_quantiles, compare_waits,
-    median, recorded, upper_decile,
+    ALARM, Comparison, Course, Estimate, Figure, PlannedSide, Quantile, Recorded, SHOWN, Share,
+    Wait, Waited, compare_medians, compare_quantiles, compare_waits, detectable, median, noise,
+    provable, proven, recorded, samples_needed, upper_decile,
 };
 
 /// What came out of a check.
@@ -133,10 +136,10 @@ pub fn recycles(plan: &Plan, digest: &Digest) -> Vec<Recycle> {
     checks::recycles(plan, digest)
 }
 
-/// Judges a run. `seed` fixes the bootstrap's chances, so the same run gets the same verdict.
+/// Judges a run. Nothing is drawn at random: the same run gets the same verdict.
 #[must_use]
-pub fn judge(plan: &Plan, digest: &Digest, seed: u64) -> Vec<Check> {
-    let bench = checks::Bench::new(plan, digest, seed);
+pub fn judge(plan: &Plan, digest: &Digest) -> Vec<Check> {
+    let bench = checks::Bench::new(plan, digest);
     let before = [PhaseKind::Baseline, PhaseKind::Aging, PhaseKind::Hold];
     let after = [PhaseKind::Recycle, PhaseKind::Recovered];
     // Mails of all phases count.
@@ -145,7 +148,7 @@ pub fn judge(plan: &Plan, digest: &Digest, seed: u64) -> Vec<Check> {
         bench.measurement(),
         bench.unless_untriggered(&before, bench.symptom()),
         bench.unless_untriggered(&after, bench.recycle_seen()),
-        bench.unless_untriggered(&after, bench.restored()),
+        bench.unless_untriggered(&after, bench.unless_unsettled(bench.restored())),
         bench.unless_untriggered(&after, bench.released()),
         bench.unless_untriggered(&after, bench.cost()),
         bench.unless_untriggered(&all, bench.nothing_lost()),

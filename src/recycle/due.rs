@@ -136,6 +136,7 @@ mod tests {
             schedule: Vec::new(),
             started: None,
             time_zone: Some("Europe/Berlin".to_owned()),
+            shutdown_time_limit: None,
         };
         let pool: Timestamp = "2026-03-14T00:00:00Z".parse().unwrap();
         let origin = Origin {

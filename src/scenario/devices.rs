@@ -159,7 +159,7 @@ impl DevicesPlan {
     pub fn profile_texts(&self) -> Vec<String> {
         let mixed = self.profiles.iter().zip(self.mix());
         mixed
-            .map(|(profile, count)| format!("{count} {}: {}", profile.name, profile.text()))
+            .map(|(profile, count)| format!("{} × {count}: {}", profile.name, profile.text()))
             .collect()
     }
 }

@@ -1,8 +1,8 @@
-//! How long a hold phase must be, and what is missing without one.
+//! How long a hold phase must be, what is missing without one, and how long the recycled worker may live after it.
 
 use std::time::Duration;
 
-use super::{HeartbeatPlan, PhaseKind, Plan, format_duration};
+use super::{HeartbeatPlan, PhaseKind, PhasePlan, Plan, TargetPlan, format_duration};
 
 impl Plan {
     /// The longest heartbeat that a device may ask for, in seconds.
@@ -17,7 +17,7 @@ impl Plan {
     /// many seconds are left as can be compared.
     #[must_use]
     pub fn least_hold(&self) -> Duration {
-        /// Two blocks of three seconds, as the bootstrap takes them.
+        /// One interval more than a comparison needs.
         const COMPARED: Duration = Duration::from_secs(6);
         /// Of a phase that is longer than two minutes, an interval is up to a 64th part, and six of them are compared.
         const PART: u32 = 9;
@@ -62,6 +62,47 @@ impl Plan {
         } else {
             None
         }
+    }
+}
+
+impl Plan {
+    /// How long a recycled worker may live on (processModel.shutdownTimeLimit): that of the mock's pool, or of the file of
+    /// `[policy]`. `None` if nobody says.
+    #[must_use]
+    pub fn shutdown_time_limit(&self) -> Option<Duration> {
+        match &self.target {
+            TargetPlan::Mock(config) => Some(config.pool.process_model.shutdown_time_limit),
+            TargetPlan::Server { .. } => self.policy.as_ref()?.shutdown_time_limit,
+        }
+    }
+
+    /// Whether the recycled worker may live until the run ends, so that nobody can tell what the recycle released.
+    pub(super) fn late_old_worker(&self) -> Option<String> {
+        /// The default of the IIS schema.
+        const DEFAULT: Duration = Duration::from_secs(90);
+        /// Killing the old worker takes up to five seconds, and five without it are compared.
+        const COMPARED: Duration = Duration::from_secs(10);
+        let recycle = self
+            .phases
+            .iter()
+            .position(|phase| phase.kind == PhaseKind::Recycle)?;
+        // Without a hold phase nobody asks what was released.
+        let holds = |phase: &PhasePlan| phase.kind == PhaseKind::Hold;
+        self.phases[..recycle].iter().find(|phase| holds(phase))?;
+        let (limit, whose) = match self.shutdown_time_limit() {
+            Some(limit) => (limit, ""),
+            None => (DEFAULT, ", if the pool has IIS's default"),
+        };
+        let after = self.phases[recycle..].iter();
+        let after: Duration = after.map(|phase| phase.duration).sum();
+        (after < limit + COMPARED).then(|| {
+            format!(
+                "the recycled worker may keep its requests for {} (shutdownTimeLimit{whose}), and the phases from the \
+                 recycle on last {}: what the recycle releases later is not seen",
+                format_duration(limit),
+                format_duration(after)
+            )
+        })
     }
 }
 
@@ -112,6 +153,29 @@ mod tests {
         // Nothing gathers, or nothing is recycled.
         assert_eq!(warnings(&[("aging", "duration = \"30s\""), RECYCLE]), "");
         assert_eq!(warnings(&[AGING]), "");
+    }
+
+    #[test]
+    fn check_warns_where_the_old_worker_may_outlive_the_run() {
+        let warnings = |seconds: u32, hold: &[(&str, &str)]| {
+            let recovered = format!("duration = \"{seconds}s\"");
+            let phases = [hold, &[RECYCLE, ("recovered", &recovered)]].concat();
+            let warnings = read(&phases).unwrap().warnings();
+            let of_limit = warnings
+                .into_iter()
+                .filter(|text| text.contains("shutdownTimeLimit"));
+            of_limit.collect::<Vec<_>>().join("\n")
+        };
+        let hold = [AGING, ("hold", "duration = \"21s\"")];
+        let found = warnings(90, &hold);
+        assert!(
+            found.starts_with("the recycled worker may keep its requests for 1m30s"),
+            "{found}"
+        );
+        assert!(found.contains("last 1m39s"), "{found}");
+        assert_eq!(warnings(91, &hold), "");
+        // Nobody asks what was released.
+        assert_eq!(warnings(10, &[AGING]), "");
     }
 
     #[test]

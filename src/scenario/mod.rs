@@ -325,6 +325,7 @@ impl Plan {
             );
         }
         warnings.extend(self.short_hold());
+        warnings.extend(self.late_old_worker());
         let is_left_out =
             |phase: &PhasePlan| phase.kind == PhaseKind::Recycle && phase.trigger == Trigger::None;
         if self.phases.iter().any(is_left_out) && self.checks.recycle == Expectation::Expected {

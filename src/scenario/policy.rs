@@ -28,6 +28,9 @@ pub struct PolicyPlan {
     pub started: Option<Timestamp>,
     /// The server's time zone; that of this machine if absent.
     pub time_zone: Option<String>,
+    /// How long a recycled worker may live on (processModel.shutdownTimeLimit), if the file says so.
+    #[serde(default)]
+    pub shutdown_time_limit: Option<Duration>,
 }
 
 impl PolicyPlan {
@@ -64,6 +67,7 @@ pub(super) fn policy(
             schedule: config.pool.recycling.schedule.clone(),
             started: None,
             time_zone: config.time_zone.clone(),
+            shutdown_time_limit: Some(config.pool.process_model.shutdown_time_limit),
         });
     };
     let mut plan = PolicyPlan {
@@ -72,6 +76,7 @@ pub(super) fn policy(
         schedule: Vec::new(),
         started: None,
         time_zone: section.text("time_zone"),
+        shutdown_time_limit: None,
     };
     if let Some(path) = section.path("file", folder) {
         let name = path.display().to_string();
@@ -81,6 +86,8 @@ pub(super) fn policy(
                 Ok(read) => {
                     plan.time = read.settings.recycling.time;
                     plan.schedule = read.settings.recycling.schedule;
+                    plan.shutdown_time_limit =
+                        Some(read.settings.process_model.shutdown_time_limit);
                     plan.source = name;
                 }
                 Err(error) => section.problem("file", error.to_string()),

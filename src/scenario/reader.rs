@@ -25,6 +25,9 @@ pub(super) struct Problem {
     pub(super) message: String,
 }
 
+/// How the message about a key begins that must be there and is not.
+const MISSING: &str = "is missing";
+
 /// Where mistakes are gathered.
 pub(super) type Problems = RefCell<Vec<Problem>>;
 
@@ -324,7 +327,7 @@ impl<'a> Section<'a> {
         if value.is_none() && !self.table.contains_key(name) {
             self.problem(
                 name,
-                format!("is missing; write for example {name} = {example}"),
+                format!("{MISSING}; write for example {name} = {example}"),
             );
         }
         value
@@ -352,7 +355,15 @@ impl<'a> Section<'a> {
             /// Below this similarity a suggestion misleads.
             const SIMILAR: f64 = 0.75;
             let hint = match nearest(name, known.iter().copied(), SIMILAR) {
-                Some(other) => format!("did you mean `{other}`?"),
+                Some(other) => {
+                    // A key that is misspelt is not missing as well.
+                    let meant = self.key(other);
+                    let is_other = |problem: &Problem| {
+                        problem.key != meant || !problem.message.starts_with(MISSING)
+                    };
+                    self.problems.borrow_mut().retain(is_other);
+                    format!("did you mean `{other}`?")
+                }
                 None => {
                     let list: Vec<&str> = known.iter().copied().collect();
                     format!("known here are {}", list.join(", "))

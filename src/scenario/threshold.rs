@@ -126,7 +126,7 @@ const ALIASES: [(&str, &str); 2] = [("notify", "notification"), ("pings.cut", "p
 /// Names of the mail ledger's figures.
 const MAILS: [&str; 4] = ["missing", "late", "duplicates", "misplaced"];
 /// Gauges that a run may have, beside `custom.*`, `server.active.*` and TCP states.
-const GAUGES: [&str; 19] = [
+const GAUGES: [&str; 20] = [
     "stranded",
     "devices.holding",
     "devices.syncing",
@@ -134,6 +134,7 @@ const GAUGES: [&str; 19] = [
     "devices.backing_off",
     "devices.given_up",
     "devices.mails_due",
+    "devices.slow_users",
     "harness.lag_ms",
     "harness.resident_bytes",
     "harness.cpu_cores",

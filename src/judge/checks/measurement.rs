@@ -9,19 +9,18 @@ struct Limit {
     text: fn(f64) -> String,
 }
 
-/// Timers that are late make every latency as late.
+/// The gauge of how late the timers of this process are.
+pub(super) const LAG: &str = "harness.lag_ms";
+/// Timers that are late make every latency as late. More than this spoils a run in which no latency is compared.
 const LAG_MS: f64 = 250.0;
+/// The latencies that are judged.
+const JUDGED: [Metric; 2] = [Metric::Sync, Metric::Notification];
 /// A step of the clock shifts figures of the server against those of the devices.
 const CLOCK_STEP_MS: f64 = 500.0;
 /// Share of all the machine's processors that this process may use.
 const CPU_SHARE: f64 = 0.85;
 
-const LIMITS: [Limit; 3] = [
-    Limit {
-        gauge: "harness.lag_ms",
-        most: LAG_MS,
-        text: |value| format!("timers of this process were {value:.0} ms late"),
-    },
+const LIMITS: [Limit; 2] = [
     Limit {
         gauge: "harness.cpu_share",
         most: CPU_SHARE,
@@ -67,6 +66,13 @@ impl Bench<'_> {
                     wrong.push(format!("{}: {}", kind.as_str(), (limit.text)(value)));
                 }
             }
+            let (lag, most) = (high(&self.gauges(kind, LAG)), self.lag_allowed());
+            if let Some(lag) = lag.filter(|lag| *lag > most) {
+                wrong.push(format!(
+                    "{}: timers of this process were {lag:.0} ms late, and latencies are judged to {most:.0} ms",
+                    kind.as_str()
+                ));
+            }
             self.gaps(kind, &mut wrong);
         }
         let own: u64 = intervals
@@ -89,12 +95,38 @@ impl Bench<'_> {
             .no_data("this machine, and not only the server, was measured")
     }
 
-    /// Figures of the server that cannot be right. What this machine measured stays right.
+    /// How late timers may be, in milliseconds: a latency that is judged may rise by this before it is out of
+    /// tolerance, and late timers must not be what raises it.
+    pub(super) fn lag_allowed(&self) -> f64 {
+        /// Timers have a grain of 1 ms, and a healthy process is a few times as late now and then.
+        const LEAST_MS: f64 = 5.0;
+        if self.plan.phase(PhaseKind::Recovered).is_none() {
+            return LAG_MS;
+        }
+        let baseline = self.of(PhaseKind::Baseline);
+        let rises = JUDGED.iter().filter_map(|metric| {
+            let usual = merged(baseline.iter().copied(), *metric);
+            let median = usual.value_at_quantile(0.5) as f64;
+            (usual.len() >= MIN_SAMPLES).then(|| self.bound(median) - median)
+        });
+        let allowed = rises.fold(LAG_MS, |least, rise| least.min(rise / 1e3));
+        allowed.max(LEAST_MS)
+    }
+
+    /// The largest latency that counts as restored, in microseconds.
+    fn bound(&self, before: f64) -> f64 {
+        let checks = &self.plan.checks;
+        checks.tolerance * before + checks.slack.as_micros() as f64
+    }
+
+    /// Figures of the server that cannot be right, and a baseline that had not settled. What this machine measured stays
+    /// right.
     fn doubts(&self) -> Vec<String> {
         let doubts = self.digest.doubts.iter();
-        doubts
-            .map(|doubt| format!("doubted: {}", doubt.text))
-            .collect()
+        let doubts = doubts.map(|doubt| format!("doubted: {}", doubt.text));
+        let unsettled = self.unsettled();
+        let unsettled = unsettled.map(|why| format!("the baseline had not settled: {why}"));
+        doubts.chain(unsettled).collect()
     }
 
     fn gaps(&self, kind: PhaseKind, wrong: &mut Vec<String>) {

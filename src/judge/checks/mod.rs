@@ -1,11 +1,13 @@
 //! The checks, and what they share.
 
 mod cost;
+mod figured;
 mod look_alikes;
 mod measurement;
 mod recovery;
 mod recycle_seen;
 mod released;
+mod settled;
 mod stranding;
 mod symptom;
 mod thresholds;
@@ -14,22 +16,23 @@ mod worsening;
 
 use std::cell::OnceCell;
 
-use rand::SeedableRng as _;
-use rand_xoshiro::Xoshiro256PlusPlus;
-
 use super::evidence::Grade;
 use super::statistics::{
-    Recorded, Waited, compare_quantiles, compare_waits, median, recorded, upper_decile,
+    ALARM, Comparison, Course, Figure, Quantile, Recorded, SHOWN, Share, Waited, compare_medians,
+    compare_quantiles, compare_waits, median, noise, proven, recorded, samples_needed,
+    upper_decile,
 };
 use super::{Check, Digest, Outcome, merged};
 use crate::measure::{Counter, Interval, Metric};
 use crate::recycle::{FailedTrigger, Recycle};
 use crate::scenario::{Expectation, PhaseKind, Plan, TargetPlan, Trigger, format_duration};
 use crate::text::{times, whole};
+use figured::{Figured, Limit, figured};
 pub(super) use recycle_seen::recycles;
 use stranding::{Finding, Stranding};
 use unanswered::NOTICED;
-pub(super) use unanswered::{failing, requests};
+pub(super) use unanswered::{failing, failing_each, requests};
+pub(super) use worsening::WORSENING_SERIES;
 use worsening::Worse;
 
 /// Names of the gauges that the checks read.
@@ -50,30 +53,28 @@ pub(super) mod gauge {
 
 /// A rise of requests below this share of the devices is their coming and going, not a leak.
 const MIN_RISE_SHARE: f64 = 0.05;
-/// The quantiles that must be restored.
-const QUANTILES: [(&str, f64); 3] = [("p50", 0.50), ("p95", 0.95), ("p99", 0.99)];
+/// The quantiles that must be restored, where there are enough samples.
+pub(super) const QUANTILES: [(&str, f64); 3] = [("p50", 0.50), ("p95", 0.95), ("p99", 0.99)];
 /// The stretch after the last phase, in which devices are stopped.
 const DRAIN: &str = "drain";
-/// Samples that a quantile needs on each side: below, p99 is just the largest value.
-const MIN_SAMPLES: u64 = 100;
+/// Samples that a latency needs on each side.
+pub(super) const MIN_SAMPLES: u64 = 100;
 
 /// What all checks look at.
 pub(super) struct Bench<'a> {
     plan: &'a Plan,
     digest: &'a Digest,
     intervals: &'a [Interval],
-    seed: u64,
     recycles: Vec<Recycle>,
     stranding: OnceCell<Stranding>,
 }
 
 impl<'a> Bench<'a> {
-    pub(super) fn new(plan: &'a Plan, digest: &'a Digest, seed: u64) -> Self {
+    pub(super) fn new(plan: &'a Plan, digest: &'a Digest) -> Self {
         Self {
             plan,
             digest,
             intervals: &digest.intervals,
-            seed,
             recycles: recycles(plan, digest),
             stranding: OnceCell::new(),
         }
@@ -173,6 +174,11 @@ pub(super) fn histograms(intervals: &[&Interval], metric: Metric) -> Vec<Recorde
         .iter()
         .filter_map(|interval| Some(recorded(&interval.latency(metric)?.histogram()?)))
         .collect()
+}
+
+/// How many values intervals recorded.
+fn samples(recorded: &[Recorded]) -> u64 {
+    recorded.iter().flatten().map(|(_, times)| times).sum()
 }
 
 /// Microseconds for people.

@@ -1,9 +1,35 @@
 //! Is everything back as it was?
 
+use super::figured::{EITHER, Unjudged};
+use super::measurement::LAG;
 use super::*;
 
+/// How late timers of this machine were in an interval, in milliseconds.
+fn lag(interval: &Interval) -> f64 {
+    interval.gauge(LAG).unwrap_or(0.0)
+}
+
+/// What intervals recorded. From those in which timers were later than `on_time` milliseconds, if this is more than 0, their
+/// delay is subtracted: nothing is read later than the latest timer.
+fn measured(intervals: &[&Interval], metric: Metric, on_time: f64) -> Vec<Recorded> {
+    let each = intervals.iter().map(|interval| {
+        let late = lag(interval);
+        let is_late = on_time > 0.0 && late > on_time;
+        let micros = if is_late { (late * 1e3) as u64 } else { 0 };
+        let recorded = histograms(std::slice::from_ref(interval), metric).into_iter();
+        let earlier = |one: Recorded| -> Recorded {
+            let values = one.into_iter();
+            values
+                .map(|(value, times)| (value.saturating_sub(micros), times))
+                .collect()
+        };
+        recorded.map(earlier).collect::<Vec<_>>()
+    });
+    each.flatten().collect()
+}
+
 impl Bench<'_> {
-    /// Are latencies back?
+    /// Are latencies back? An equivalence test: what cannot be proven to be back does not pass.
     pub(in crate::judge) fn restored(&self) -> Check {
         let check = Draft::new("restored");
         if self.plan.phase(PhaseKind::Recovered).is_none() {
@@ -12,16 +38,36 @@ impl Bench<'_> {
         if let Some(why) = self.without_recycle() {
             return check.skip(why);
         }
-        let (baseline, recovered) = (self.of(PhaseKind::Baseline), self.of(PhaseKind::Recovered));
-        let slack = self.plan.checks.slack.as_micros() as f64;
-        let tolerance = self.plan.checks.tolerance;
-        let mut figures = Vec::new();
-        let (mut worst, mut judged) = (Outcome::Pass, 0);
-        if let Some((outcome, figure)) = self.still_failing(&baseline, &recovered) {
-            figures.push(figure);
-            worst = outcome;
+        let found = self.restored_by(check, 0.0);
+        let allowed = self.lag_allowed();
+        let recovered = self.of(PhaseKind::Recovered);
+        let late = recovered.iter().filter(|one| lag(one) > allowed).count();
+        if found.outcome != Outcome::Fail || late == 0 {
+            return found;
         }
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
+        // What fails without the delay of late timers as well, is the server's doing.
+        let on_time = self.restored_by(Draft::new("restored"), allowed);
+        if on_time.outcome == Outcome::Fail {
+            return found;
+        }
+        Check {
+            outcome: Outcome::NoData,
+            reason: format!(
+                "{}, but only because of {late} intervals in which timers of this machine were more than {allowed:.0} ms \
+                 late: this may be the machine, not the server",
+                found.reason
+            ),
+            ..found
+        }
+    }
+
+    /// The same with latencies as they would be if timers had been on time, where this is more than 0 ms: from those of
+    /// each interval in which timers were later than that, their delay is subtracted.
+    fn restored_by(&self, check: Draft<'_>, on_time: f64) -> Check {
+        let baseline = self.of(PhaseKind::Baseline);
+        let recovered = self.of(PhaseKind::Recovered);
+        let mut judged = self.still_failing(&baseline, &recovered);
+        let mut unmeasured = Vec::new();
         for (metric, text) in [
             (Metric::Sync, "Sync"),
             (Metric::Notification, "notification"),
@@ -29,107 +75,184 @@ impl Bench<'_> {
             if metric == Metric::Notification && self.plan.mail.is_none() {
                 continue;
             }
-            let (before, after) = (
-                merged(baseline.iter().copied(), metric),
-                merged(recovered.iter().copied(), metric),
-            );
-            if before.len() < MIN_SAMPLES || after.len() < MIN_SAMPLES {
-                figures.push(format!(
-                    "{text}: {} and {} samples, {MIN_SAMPLES} needed on each side",
-                    before.len(),
-                    after.len()
-                ));
-                worst = worse_of(worst, Outcome::NoData);
-                continue;
-            }
-            let (b, a) = (
+            let sides = (
                 histograms(&baseline, metric),
-                histograms(&recovered, metric),
+                measured(&recovered, metric, on_time),
             );
-            let quantiles = QUANTILES.map(|(_, quantile)| quantile);
-            let Some(compared) = compare_quantiles(&b, &a, quantiles, &mut random) else {
-                figures.push(format!("{text}: too few intervals"));
-                worst = worse_of(worst, Outcome::NoData);
-                continue;
-            };
-            for ((name, _), compared) in QUANTILES.iter().zip(&compared) {
-                judged += 1;
-                let (difference, ratio) = (compared.difference(tolerance), compared.ratio());
-                let outcome = if difference.low > slack {
-                    Outcome::Fail
-                } else if difference.value <= slack {
-                    Outcome::Pass
-                } else {
-                    Outcome::NoData
-                };
-                let mark = match outcome {
-                    Outcome::Fail => " ← not within tolerance",
-                    Outcome::NoData => " ← above tolerance, but perhaps by chance",
-                    Outcome::Pass | Outcome::Skipped => "",
-                };
-                figures.push(format!(
-                    "{text} {name} {} → {}, {} (95 % interval {} to {}){mark}",
-                    time(compared.value.0),
-                    time(compared.value.1),
-                    times(ratio.value),
-                    times(ratio.low),
-                    times(ratio.high),
-                ));
-                worst = worse_of(worst, outcome);
+            match self.latencies_back(text, sides) {
+                Ok(figures) => judged.extend(figures),
+                Err(why) => unmeasured.push(format!("{text}: {why}")),
             }
         }
+        let beyond = proven(judged.len(), |index, tail| (judged[index].is_beyond)(tail));
+        let (mut times_longer, mut is_open): (f64, bool) = (1.0, false);
+        let (mut figures, mut unjudged) = (Vec::new(), Vec::new());
+        for (figure, is_beyond) in judged.iter().zip(&beyond) {
+            let mark = if *is_beyond {
+                " ← not within tolerance".to_owned()
+            } else if let Some(Unjudged { name, why }) = &figure.unjudged {
+                unjudged.push(name.as_str());
+                format!(" (not judged: {why})")
+            } else if figure.is_within {
+                String::new()
+            } else {
+                is_open = true;
+                times_longer = times_longer.max(figure.times_longer);
+                " ← not proven either way".to_owned()
+            };
+            figures.push(format!("{}{mark}", figure.text));
+        }
+        let is_measured = unmeasured.is_empty();
+        figures.extend(unmeasured);
         let check = check.figures(figures);
         let bound = format!(
-            "{tolerance} × baseline + {}",
+            "{} × baseline + {}",
+            self.plan.checks.tolerance,
             format_duration(self.plan.checks.slack)
         );
-        match worst {
-            Outcome::Fail => check.fail(format!(
+        if beyond.contains(&true) {
+            check.fail(format!(
                 "latencies are above {bound}, requests fail, or devices wait"
-            )),
-            Outcome::Pass if judged > 0 => check.pass(format!("latencies are within {bound}")),
-            _ => check.no_data(format!(
-                "cannot be told from {bound} with what was measured"
-            )),
+            ))
+        } else if !is_measured {
+            check.no_data(format!("too little was measured to compare with {bound}"))
+        } else if is_open {
+            check.no_data(format!(
+                "inconclusive: the 99 % bounds do not prove whether {bound} is met; {}",
+                self.longer(times_longer)
+            ))
+        } else if unjudged.is_empty() {
+            check.pass(format!("latencies are within {bound}"))
+        } else {
+            check.pass(format!(
+                "latencies are within {bound}; too few samples for {}",
+                unjudged.join(", ")
+            ))
+        }
+    }
+
+    /// How long the compared phases would have to be, in words.
+    fn longer(&self, times: f64) -> String {
+        /// A figure this close to its limit needs a phase that nobody would play.
+        const MOST: f64 = 100.0;
+        let seconds = |kind| {
+            self.plan
+                .phase(kind)
+                .map(|phase| phase.duration.as_secs_f64())
+        };
+        let longest = [PhaseKind::Baseline, PhaseKind::Recovered]
+            .into_iter()
+            .filter_map(seconds)
+            .reduce(f64::max);
+        match longest {
+            Some(seconds) if times <= MOST => format!(
+                "play baseline and recovered phases of at least {:.0} s",
+                (seconds * times).ceil()
+            ),
+            _ => "a figure is so close to the limit that no phase of reasonable length proves it"
+                .to_owned(),
+        }
+    }
+
+    /// The quantiles of a latency. An error says why none can be judged.
+    fn latencies_back(
+        &self,
+        text: &str,
+        (baseline, recovered): (Vec<Recorded>, Vec<Recorded>),
+    ) -> Result<Vec<Figured<'_>>, String> {
+        let (before, after) = (samples(&baseline), samples(&recovered));
+        if before.min(after) < MIN_SAMPLES {
+            return Err(format!(
+                "{before} and {after} samples, {MIN_SAMPLES} needed on each side"
+            ));
+        }
+        let quantiles = QUANTILES.map(|(_, quantile)| quantile);
+        let compared = compare_quantiles(&baseline, &recovered, quantiles, Course::Level)
+            .ok_or_else(|| "too few intervals".to_owned())?;
+        let named = QUANTILES.into_iter().zip(compared);
+        let figures = named.map(|((name, quantile), compared)| {
+            let needed = samples_needed(quantile, ALARM);
+            self.latency_back(format!("{text} {name}"), compared, [before, after], needed)
+        });
+        let figures: Vec<_> = figures.collect();
+        if figures.iter().all(|one| one.unjudged.is_some()) {
+            return Err(format!(
+                "{before} and {after} samples, which depend so much on each other that they support no quantile"
+            ));
+        }
+        Ok(figures)
+    }
+
+    /// A quantile of so many samples before and after. It can only be proven to be within tolerance, if so many of the
+    /// latter as are `needed` are independent of each other.
+    fn latency_back(
+        &self,
+        name: String,
+        compared: Comparison<Quantile>,
+        [before, after]: [u64; 2],
+        needed: u64,
+    ) -> Figured<'_> {
+        let checks = &self.plan.checks;
+        let (slack, tolerance) = (checks.slack.as_micros() as f64, checks.tolerance);
+        let ((b, a), ratio) = (compared.value(), compared.ratio(SHOWN));
+        let is_enough = before.min(after) >= needed;
+        let why = if !is_enough {
+            Some(format!("{before} and {after} samples, {needed} needed"))
+        } else if compared.after_upper(ALARM).is_infinite() {
+            let certain = compared.sides().1.certain(ALARM);
+            Some(format!(
+                "{after} samples count as {certain:.0} independent ones, {needed} needed"
+            ))
+        } else {
+            None
+        };
+        Figured {
+            text: format!(
+                "{name} {} → {}, {} (95 % interval {} to {})",
+                time(b),
+                time(a),
+                times(ratio.value),
+                times(ratio.low),
+                times(ratio.high),
+            ),
+            unjudged: why.map(|why| Unjudged { name, why }),
+            exceeds: a - tolerance * b > slack,
+            is_within: compared.upper(tolerance, ALARM) <= slack,
+            times_longer: compared.times_longer(tolerance, slack, ALARM),
+            // A failure may be proven all the same.
+            is_beyond: Box::new(move |tail| is_enough && compared.lower(tolerance, tail) > slack),
         }
     }
 
     /// Requests that fail, devices that hang in a Sync or wait for mail have no latency that could be
-    /// bad.
-    fn still_failing(
-        &self,
-        baseline: &[&Interval],
-        recovered: &[&Interval],
-    ) -> Option<(Outcome, String)> {
+    /// bad. Devices that wait are listed only if they are more than in the baseline.
+    fn still_failing(&self, baseline: &[&Interval], recovered: &[&Interval]) -> Vec<Figured<'_>> {
         /// As often, or as long, as in the baseline.
         const TWICE: f64 = 2.0;
-        let (before, after) = (failing(baseline), failing(recovered));
-        if after > NOTICED && after > TWICE * before {
+        let share = Share::compare(&failing_each(baseline), &failing_each(recovered));
+        let failing = share.map(|share| {
+            let (before, after) = share.value();
             let text = format!(
-                "{:.0} % of requests fail ← {:.0} % in the baseline",
+                "requests that fail {:.1} % → {:.1} % (99.5 % bounds {:.1} % and {:.1} %)",
+                before * 100.0,
                 after * 100.0,
-                before * 100.0
+                share.after_lower(EITHER) * 100.0,
+                share.after_upper(EITHER) * 100.0
             );
-            return Some((Outcome::Fail, text));
-        }
-        let syncing = |intervals: &[&Interval]| self.syncing(intervals);
-        let (before, after) = (syncing(baseline), syncing(recovered));
-        if after > NOTICED && after > TWICE * before {
-            let text = format!(
-                "{:.0} % of the devices wait for a Sync ← {:.0} %",
-                after * 100.0,
-                before * 100.0
-            );
-            return Some((Outcome::Fail, text));
-        }
+            let limit = Limit {
+                unnoticed: NOTICED,
+                factor: TWICE,
+            };
+            figured(share, limit, text)
+        });
+        let hanging = self.hanging(baseline, recovered, TWICE);
         let checks = &self.plan.checks;
         let (factor, slack) = (checks.tolerance.max(TWICE), checks.slack.as_secs_f64());
-        let longer = self.longer_wait(baseline, recovered, factor, slack)?;
-        let outcome = if longer.is_proven {
-            Outcome::Fail
-        } else {
-            Outcome::NoData
-        };
-        Some((outcome, longer.text))
+        let waits = self.longer_wait(baseline, recovered, factor, slack);
+        let others = [hanging, waits].into_iter().flatten();
+        failing
+            .into_iter()
+            .chain(others.filter(|figure| figure.exceeds))
+            .collect()
     }
 }

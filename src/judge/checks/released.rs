@@ -16,6 +16,9 @@ struct Wanted {
     unit: &'static str,
 }
 
+/// Levels that are looked at.
+const LEVELS: usize = 4;
+
 /// Worker processes of the pool.
 const WORKERS: &str = "server.workers";
 
@@ -44,7 +47,7 @@ impl Bench<'_> {
             return check.skip(why);
         }
         let mut figures = Vec::new();
-        let (mut outcome, mut judged) = (Outcome::Pass, 0);
+        let (mut outcome, mut judged) = (Outcome::Pass, Vec::new());
         let doubt = |name| self.digest.doubts_about(name).next();
         for wanted in self.wanted() {
             if doubt(wanted.gauge).is_some() {
@@ -62,10 +65,10 @@ impl Bench<'_> {
             };
             figures.push(figure);
             outcome = worse_of(outcome, fate);
-            judged += 1;
+            judged.push(wanted.text);
         }
         let check = check.figures(figures);
-        match (outcome, judged) {
+        match (outcome, judged.len()) {
             (Outcome::Fail, _) => check
                 .on(Grade::Server)
                 .fail("the pool has not let go of what it had gathered"),
@@ -73,8 +76,8 @@ impl Bench<'_> {
                 let is_old =
                     self.old_worker_until().is_some() && self.without_old_worker().is_empty();
                 check.no_data(if is_old {
-                    "the recycled worker keeps what had gathered until it ends, and it was there until the run ended or \
-                     shortly before: play `recycle` for longer than shutdownTimeLimit"
+                    "the recycled worker keeps what had gathered until it ends, and it was there until the run ended, or \
+                     until shortly before: play the recycle phase for longer than shutdownTimeLimit"
                 } else {
                     "what had gathered was not looked at after the recycle"
                 })
@@ -85,9 +88,10 @@ impl Bench<'_> {
                 check.no_data(format!("the server's figures are doubted: {text}"))
             }
             (_, 0) => self.released_from_outside(check),
-            _ if self.is_lasting() => check
-                .on(Grade::Server)
-                .pass("the pool has let go of what it had gathered"),
+            _ if self.is_lasting() => check.on(Grade::Server).pass(format!(
+                "the pool has let go of what it had gathered: {}",
+                judged.join(", ")
+            )),
             _ => check.on(Grade::Possible).no_data(format!(
                 "what had gathered is gone, but all of it may have ended by itself: add {} to know",
                 self.add_hold()
@@ -136,11 +140,10 @@ impl Bench<'_> {
         })
     }
 
-    /// When the recycled worker had ended, which keeps what it had gathered until then; `None` if it was not there in the
-    /// recovered phase. A worker that outlives shutdownTimeLimit is no excuse: WAS would have killed it.
+    /// The time in the recovered phase from which the recycled worker is gone; it keeps what it had gathered until then.
+    /// `None` if it was gone before, or nobody saw it. A worker that outlives shutdownTimeLimit is no excuse where the limit
+    /// is known: WAS would have killed it.
     fn old_worker_until(&self) -> Option<f64> {
-        /// processModel.shutdownTimeLimit where a pool does not set it (IIS schema).
-        const SHUTDOWN: f64 = 90.0;
         /// Killing it takes a moment, and the figures are of a moment before.
         const GRACE: f64 = 5.0;
         let recovered = self.of(PhaseKind::Recovered);
@@ -149,22 +152,17 @@ impl Bench<'_> {
         let gone = recycle.stages.iter().filter_map(|(t, sign)| {
             (matches!(sign, Sign::OldWorkerGone(_)) && *t >= first.t).then_some(*t)
         });
-        if let Some(gone) = gone.max_by(f64::total_cmp) {
-            return Some(gone);
-        }
-        let workers = |intervals: &[&Interval]| {
-            let counts = intervals.iter().filter_map(|one| one.gauge(WORKERS));
-            counts.max_by(f64::total_cmp)
+        let gone = gone.max_by(f64::total_cmp);
+        let usual = median(&self.gauges(PhaseKind::Baseline, WORKERS));
+        let is_more = |one: &&&Interval| {
+            let workers = one.gauge(WORKERS);
+            workers.zip(usual).is_some_and(|(now, usual)| now > usual)
         };
-        let (usual, now) = (
-            workers(&self.of(PhaseKind::Baseline))?,
-            workers(&recovered[..1])?,
-        );
-        let limit = match &self.plan.target {
-            TargetPlan::Mock(config) => config.pool.process_model.shutdown_time_limit.as_secs_f64(),
-            TargetPlan::Server { .. } => SHUTDOWN,
-        };
-        (now > usual).then_some(recycle.t + limit + GRACE)
+        let counted = recovered.iter().rfind(is_more).map(|one| one.t);
+        let until = gone.into_iter().chain(counted).max_by(f64::total_cmp)?;
+        let limit = self.plan.shutdown_time_limit();
+        let limit = limit.map_or(f64::INFINITY, |limit| recycle.t + limit.as_secs_f64());
+        Some(until.min(limit + GRACE))
     }
 
     /// The intervals of the recovered phase in which the recycled worker was there no more; none if they are too few.
@@ -181,7 +179,7 @@ impl Bench<'_> {
         recovered
     }
 
-    fn wanted(&self) -> [Wanted; 4] {
+    fn wanted(&self) -> [Wanted; LEVELS] {
         /// Allocators keep some; a smaller rise of memory is no finding.
         const MIN_BYTES: f64 = 16.0 * 1_048_576.0;
         /// Published as normal: below 10 % (PERF13).
@@ -223,13 +221,18 @@ impl Bench<'_> {
         else {
             return Fate::Unseen;
         };
-        let after = median(&of_server(&self.without_old_worker()));
+        let recovered = of_server(&self.without_old_worker());
+        let after = median(&recovered);
         let (scale, unit) = (wanted.scale, wanted.unit);
         let shown = |value: f64| format!("{}{unit}", whole(value * scale));
         let text = format!("{} {} → {}", wanted.text, shown(before), shown(peak));
         let rise = peak - before;
+        // The baseline's noise as yardstick; all levels share the error.
+        let mean = baseline.iter().sum::<f64>() / baseline.len().max(1) as f64;
+        let by_noise = |length| mean + noise(&baseline, length, ALARM / LEVELS as f64);
+        let is_risen = rise >= wanted.least && peak >= by_noise(end(gathered).len());
         let Some(after) = after else {
-            return if rise < wanted.least {
+            return if !is_risen {
                 Fate::Unseen
             } else {
                 Fate::Lost(format!(
@@ -238,12 +241,13 @@ impl Bench<'_> {
             };
         };
         let text = format!("{text} → {}", shown(after));
-        if rise < wanted.least {
+        if !is_risen {
             return Fate::Flat(format!("{text} (no rise to release)"));
         }
         // % Time in GC is 0 in the seconds between two collections. A level that the baseline had in one of ten
         // seconds is no residue.
         let usual = upper_decile(&baseline).unwrap_or(before);
+        let usual = usual.max(by_noise(recovered.len()));
         let remains = (after - before) / rise;
         if remains > self.plan.checks.residue && after > usual {
             Fate::Remains(format!(

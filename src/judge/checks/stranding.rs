@@ -114,6 +114,20 @@ struct Levels {
     held: Option<f64>,
     /// How many more than usual are certainly stranded.
     surely: f64,
+    /// Whether that is more than what the baseline's noise explains.
+    is_clear: bool,
+    /// The level that the baseline's noise reaches.
+    noise: f64,
+}
+
+/// Levels that are looked at: of all that may be stranded, and of those that certainly are. Each may be wrong with
+/// this part of the whole error.
+const SERIES: f64 = 2.0;
+
+/// The level that the noise of a phase in which nothing gathers reaches.
+fn reached_by_noise(calm: &[f64]) -> f64 {
+    let mean = calm.iter().sum::<f64>() / calm.len().max(1) as f64;
+    mean + noise(calm, END, ALARM / SERIES)
 }
 
 impl fmt::Display for Levels {
@@ -226,9 +240,10 @@ impl<'a> Bench<'a> {
         let levels = self.levels()?;
         let needed = self.needed();
         let rises = |level: f64| level - levels.usual >= needed;
+        let is_clear = |level: f64| rises(level) && level >= levels.noise;
         let aging = self.of(PhaseKind::Aging);
         let by_active = aging.iter().any(|one| one.gauge(gauge::ACTIVE).is_some());
-        let stranding = if levels.surely >= needed {
+        let stranding = if levels.surely >= needed && levels.is_clear {
             Stranding::new(Finding::Stranded, Grade::Server, "stranded requests gather")
         } else if !rises(levels.aged) && !levels.held.is_some_and(rises) {
             if !by_active {
@@ -239,6 +254,11 @@ impl<'a> Bench<'a> {
                 Finding::NotStranded,
                 Grade::Server,
                 "nothing gathers in the pool",
+            )
+        } else if !is_clear(levels.aged) && !levels.held.is_some_and(is_clear) {
+            Stranding::possible(
+                "requests may gather, but by no more than the baseline varies by chance: a longer baseline would \
+                 tell",
             )
         } else {
             match levels.held {
@@ -267,21 +287,26 @@ impl<'a> Bench<'a> {
             return None;
         }
         let baseline = self.of(PhaseKind::Baseline);
-        let usual = |of: Reading| {
-            let mut before = readings(&baseline, of);
+        let before = |of: Reading| {
+            let before = readings(&baseline, of);
             if before.is_empty() {
-                before = readings(&aging[..aging.len().min(END)], of);
+                readings(&aging[..aging.len().min(END)], of)
+            } else {
+                before
             }
-            upper_decile(&before).unwrap_or(0.0)
         };
+        let usual = |of: Reading| upper_decile(&before(of)).unwrap_or(0.0);
         let lasting = self.outlasting();
         let held = level(&lasting, middle);
         let surely = level(if held.is_some() { &lasting } else { &aging }, outlived);
+        let surely = surely.unwrap_or(0.0);
         Some(Levels {
             usual: usual(middle),
             aged: level(&aging, middle)?,
             held,
-            surely: surely.unwrap_or(0.0) - usual(outlived),
+            surely: surely - usual(outlived),
+            is_clear: surely >= reached_by_noise(&before(outlived)),
+            noise: reached_by_noise(&before(middle)),
         })
     }
 
@@ -289,7 +314,11 @@ impl<'a> Bench<'a> {
     fn seen_from_outside(&self) -> Stranding {
         let aging = self.of(PhaseKind::Aging);
         if aging.len() < COMPARABLE {
-            return Stranding::possible("the aging phase was too short to see anything gather");
+            return Stranding::possible(if self.is_complete() {
+                "the aging phase was too short to see anything gather"
+            } else {
+                "the run ended before anything was seen to gather in the aging phase"
+            });
         }
         let until = self
             .last_of_aging()
@@ -344,11 +373,11 @@ impl<'a> Bench<'a> {
     fn pattern(&self, aging: &[&Interval], figures: &mut Vec<String>) -> Result<(), String> {
         let baseline = self.of(PhaseKind::Baseline);
         let last_third = &aging[aging.len() * 2 / 3..];
-        if self.worsening(&baseline, last_third, &mut Vec::new()) != Some(Worse::Proven) {
+        let factor = self.plan.checks.symptom_factor;
+        if self.worsening(&baseline, last_third, factor, &mut Vec::new()) != Some(Worse::Proven) {
             return Err(format!(
-                "Pings were given up, and the service was not shown to get worse by {}; from outside nobody sees \
-                 whether any of them stay: {ADD_COUNTERS} to know",
-                self.plan.checks.symptom_factor
+                "Pings were given up, and the service was not shown to get worse by {factor}; from outside nobody sees \
+                 whether any of them stay: {ADD_COUNTERS} to know"
             ));
         }
         self.stays(&baseline, figures)?;
@@ -411,16 +440,36 @@ impl<'a> Bench<'a> {
             );
         }
         let recovered = self.of(PhaseKind::Recovered);
+        let too_little = || {
+            "too little was measured after the recycle to say whether it ended what made the service worse"
+                .to_owned()
+        };
         match self.compared("after the recycle", baseline, &recovered, figures) {
-            Some(Worse::No) => Ok(()),
-            Some(Worse::Proven) => Err(format!(
-                "the service stayed worse after the recycle too, so that the cause may be another: \
+            Some(Worse::No) => {}
+            Some(Worse::Proven) => {
+                return Err(format!(
+                    "the service stayed worse after the recycle too, so that the cause may be another: \
+                     {ADD_COUNTERS} to know"
+                ));
+            }
+            Some(Worse::Unproven) | None => return Err(too_little()),
+        }
+        // Not worse than the baseline by the factor is not yet better than before the recycle. Half of the way back, by
+        // ratios, is the least.
+        let half = self.plan.checks.symptom_factor.sqrt();
+        let mut told = Vec::new();
+        let better = self.worsening(&recovered, &self.outlasting(), half, &mut told);
+        figures.push(format!(
+            "from after the recycle to before it: {}",
+            told.join("; ")
+        ));
+        match better {
+            Some(Worse::Proven) => Ok(()),
+            Some(Worse::No) => Err(format!(
+                "the recycle was not shown to make the service better, so that the cause may be another: \
                  {ADD_COUNTERS} to know"
             )),
-            Some(Worse::Unproven) | None => Err(
-                "too little was measured after the recycle to say whether it ended what made the service worse"
-                    .to_owned(),
-            ),
+            Some(Worse::Unproven) | None => Err(too_little()),
         }
     }
 
@@ -433,7 +482,8 @@ impl<'a> Bench<'a> {
         figures: &mut Vec<String>,
     ) -> Option<Worse> {
         let mut told = Vec::new();
-        let worse = self.worsening(before, later, &mut told);
+        let factor = self.plan.checks.symptom_factor;
+        let worse = self.worsening(before, later, factor, &mut told);
         if !told.is_empty() {
             figures.push(format!("{heading}: {}", told.join("; ")));
         }

@@ -1,21 +1,27 @@
 //! Was the symptom there?
 
+use super::look_alikes::LookAlike;
 use super::*;
 
 impl Bench<'_> {
     /// Did stranded requests gather, and did the service get worse?
     pub(in crate::judge) fn symptom(&self) -> Check {
         let check = Draft::new("symptom");
+        let others = self.look_alikes();
         match self.plan.checks.symptom {
-            Expectation::Any => check.skip("the scenario does not ask for it"),
-            Expectation::Absent => self.no_symptom(check),
-            Expectation::Expected => self.expected_symptom(check),
+            Expectation::Any => check
+                .figures(others.iter().map(LookAlike::told).collect())
+                .skip("the scenario does not ask for it"),
+            Expectation::Absent => self.no_symptom(check, &others),
+            Expectation::Expected => self.expected_symptom(check, &others),
         }
     }
 
-    fn no_symptom(&self, check: Draft<'_>) -> Check {
+    fn no_symptom(&self, check: Draft<'_>, others: &[LookAlike]) -> Check {
         let stranding = self.stranding();
-        let check = check.figures(stranding.figures.clone()).on(stranding.grade);
+        let mut figures = stranding.figures.clone();
+        figures.extend(others.iter().map(LookAlike::told));
+        let check = check.figures(figures).on(stranding.grade);
         match stranding.finding {
             Finding::Stranded => {
                 check.fail(format!("{}, though none should strand", stranding.reason))
@@ -25,22 +31,23 @@ impl Bench<'_> {
         }
     }
 
-    fn expected_symptom(&self, check: Draft<'_>) -> Check {
+    fn expected_symptom(&self, check: Draft<'_>, others: &[LookAlike]) -> Check {
         let stranding = self.stranding();
         let mut figures = stranding.figures.clone();
         let aging = self.of(PhaseKind::Aging);
         let degraded = &aging[aging.len() * 2 / 3..];
         let baseline = self.of(PhaseKind::Baseline);
         let mut told = Vec::new();
-        let worse = self.worsening(&baseline, degraded, &mut told);
+        let factor = self.plan.checks.symptom_factor;
+        let worse = self.worsening(&baseline, degraded, factor, &mut told);
         let in_aging = |figure: String| format!("in the last third of aging: {figure}");
         figures.extend(told.into_iter().map(in_aging));
-        let others = self.look_alikes();
-        figures.extend(others.iter().map(|other| other.evidence.clone()));
+        figures.extend(others.iter().map(LookAlike::told));
         let check = check.figures(figures).on(stranding.grade);
         let is_counted = (stranding.finding, stranding.grade) == (Finding::Stranded, Grade::Server);
-        if !others.is_empty() && !is_counted {
-            let names: Vec<&str> = others.iter().map(|other| other.name).collect();
+        let explaining = others.iter().filter(|other| other.explains);
+        let names: Vec<&str> = explaining.map(|other| other.name).collect();
+        if !names.is_empty() && !is_counted {
             return check.no_data(format!("not this bug: {}", names.join("; ")));
         }
         match stranding.finding {
@@ -69,7 +76,7 @@ impl Bench<'_> {
             )),
             Some(Worse::Proven) => {
                 let (baseline, lasting) = (self.of(PhaseKind::Baseline), self.outlasting());
-                match self.worsening(&baseline, &lasting, &mut Vec::new()) {
+                match self.worsening(&baseline, &lasting, factor, &mut Vec::new()) {
                     Some(Worse::No) => check.no_data(
                         "not reproduced: requests are stranded, but the service got well by itself when devices \
                          stopped giving Pings up",

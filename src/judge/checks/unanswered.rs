@@ -27,11 +27,24 @@ pub(in crate::judge) fn requests(intervals: &[&Interval]) -> u64 {
     sum(intervals, &UNANSWERED) + sum(intervals, &[Counter::Answers])
 }
 
-/// Share of requests that had no good answer: what a device calls "cannot connect", whoever says so.
-pub(in crate::judge) fn failing(intervals: &[&Interval]) -> f64 {
+/// Requests that had no good answer: what a device calls "cannot connect", whoever says so.
+fn bad(intervals: &[&Interval]) -> u64 {
     let wrong = [Counter::HttpErrors, Counter::Malformed, Counter::Statuses];
-    let bad = sum(intervals, &UNANSWERED) + sum(intervals, &wrong);
-    bad as f64 / requests(intervals).max(1) as f64
+    sum(intervals, &UNANSWERED) + sum(intervals, &wrong)
+}
+
+/// Share of requests that had no good answer.
+pub(in crate::judge) fn failing(intervals: &[&Interval]) -> f64 {
+    bad(intervals) as f64 / requests(intervals).max(1) as f64
+}
+
+/// Requests that had no good answer, and all, of each interval.
+pub(in crate::judge) fn failing_each(intervals: &[&Interval]) -> Vec<(f64, f64)> {
+    let of = |interval: &&Interval| {
+        let one = std::slice::from_ref(interval);
+        (bad(one) as f64, requests(one) as f64)
+    };
+    intervals.iter().map(of).collect()
 }
 
 /// How devices waited for mail in a stretch of a run.
@@ -77,22 +90,34 @@ impl Waits {
     }
 }
 
-/// Devices that wait longer for mail than before.
-pub(super) struct LongerWait {
-    /// It is not by chance.
-    pub(super) is_proven: bool,
-    /// In words.
-    pub(super) text: String,
-}
-
 impl Bench<'_> {
-    /// Share of the devices that wait for a Sync.
-    pub(super) fn syncing(&self, intervals: &[&Interval]) -> f64 {
-        let values: Vec<f64> = intervals
-            .iter()
-            .filter_map(|interval| interval.gauge("devices.syncing"))
-            .collect();
-        median(&values).unwrap_or(0.0) / f64::from(self.plan.devices.count)
+    /// Devices that wait for a Sync: above the limit if users notice, and if they are more than `factor` times as
+    /// many as before.
+    pub(super) fn hanging(
+        &self,
+        before: &[&Interval],
+        later: &[&Interval],
+        factor: f64,
+    ) -> Option<Figured<'_>> {
+        let of = |intervals: &[&Interval]| -> Vec<f64> {
+            let levels = intervals.iter();
+            levels
+                .filter_map(|interval| interval.gauge("devices.syncing"))
+                .collect()
+        };
+        let compared = compare_medians(&of(before), &of(later), Course::Level)?;
+        let devices = f64::from(self.plan.devices.count);
+        let (was, is) = compared.value();
+        let text = format!(
+            "devices that wait for a Sync {:.0} % → {:.0} %",
+            was / devices * 100.0,
+            is / devices * 100.0
+        );
+        let limit = Limit {
+            unnoticed: NOTICED * devices,
+            factor,
+        };
+        Some(figured(compared, limit, text))
     }
 
     /// Mails that are waited for longer than `factor` times as long as before and `slack` seconds, on more
@@ -104,44 +129,40 @@ impl Bench<'_> {
         later: &[&Interval],
         factor: f64,
         slack: f64,
-    ) -> Option<LongerWait> {
+    ) -> Option<Figured<'_>> {
         let (before, later) = (Waits::of(before), Waits::of(later));
         if before.mails() < MIN_SAMPLES as f64 {
             return None;
         }
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
-        let compared = compare_waits(&before.intervals, &later.intervals, &mut random)?;
-        let longer = compared.difference(factor);
+        let compared = compare_waits(&before.intervals, &later.intervals)?;
+        let (was, is) = compared.value();
         let devices = f64::from(self.plan.devices.count);
         /// By how much more devices must wait.
         const MORE: f64 = 1.2;
         // Half of the time, so that a backlog that is worked off does not count.
         let least = f64::max(NOTICED * devices, MORE * before.level());
-        if later.level() <= least || longer.value <= slack {
+        if later.level() <= least || is - factor * was <= slack {
             return None;
         }
-        let is_proven = longer.low > slack;
         let side = |side: &Waits| (side.level() / devices * 100.0, side.mails() / side.seconds);
-        let ((was, rate_was), (is, rate_is)) = (side(&before), side(&later));
+        let ((waited, rate_was), (waits, rate_is)) = (side(&before), side(&later));
         /// By fewer mails a mean is none.
         const LEAST: f64 = 20.0;
         let for_each = if later.mails() < LEAST {
             String::new()
         } else {
-            let (before, after) = compared.value;
-            format!(", {before:.1} s → {after:.1} s for each")
+            format!(", {was:.1} s → {is:.1} s for each")
         };
-        Some(LongerWait {
-            is_proven,
+        Some(Figured {
             text: format!(
-                "devices that have a network and wait for mail {was:.0} % → {is:.0} %{for_each}, at \
-                 {rate_was:.1} arrivals/s → {rate_is:.1}/s{}",
-                if is_proven {
-                    ""
-                } else {
-                    " ← perhaps by chance"
-                }
+                "devices that have a network and wait for mail {waited:.0} % → {waits:.0} %{for_each}, at \
+                 {rate_was:.1} arrivals/s → {rate_is:.1}/s"
             ),
+            exceeds: true,
+            is_within: false,
+            unjudged: None,
+            times_longer: compared.times_longer(factor, slack, ALARM),
+            is_beyond: Box::new(move |tail| compared.lower(factor, tail) > slack),
         })
     }
 }
