@@ -16,7 +16,7 @@ pub(crate) fn compared(before: &Digest, after: &Digest) -> Changes {
         plan: &plan,
         digest,
     };
-    compare(side(before), side(after), 1)
+    compare(side(before), side(after))
 }
 
 fn healthy(seed: u64) -> Story {
@@ -279,7 +279,7 @@ fn baselines_are_kept_listed_shown_and_compared_with() {
     assert_eq!(code(&["compare", "v2", run]), Some(2));
     assert!(said(&["compare", "v2", run]).contains("there are v1"));
     let file = format!("{run}/run.json");
-    assert!(said(&["report", &file]).contains(&format!("perhaps {run}")));
+    assert!(said(&["report", &file]).contains(&format!("its directory is {run}")));
     // A run that did not end is no baseline.
     let broken = folder.path().join("broken");
     std::fs::create_dir(&broken).unwrap();

@@ -205,7 +205,7 @@ impl Server {
 
     fn judged(&self, seed: u64, more: &str) -> Vec<Check> {
         let digest: Digest = self.timeline(seed).into_iter().collect();
-        judge(&self.plan(more), &digest, seed)
+        judge(&self.plan(more), &digest)
     }
 }
 
@@ -541,7 +541,7 @@ fn wrong_counters_prove_nothing() {
                     interval
                 })
                 .collect();
-            let checks = judge(&server.plan(absent), &digest, seed);
+            let checks = judge(&server.plan(absent), &digest);
             let symptom = check(&checks, "symptom");
             assert_eq!(
                 symptom.outcome,
@@ -589,7 +589,7 @@ fn pings_that_a_gateway_ends_may_strand() {
                     interval
                 })
                 .collect();
-            let checks = judge(&healthy.plan(absent), &digest, seed);
+            let checks = judge(&healthy.plan(absent), &digest);
             assert_eq!(
                 outcome(&checks, "symptom"),
                 Outcome::NoData,

@@ -28,7 +28,7 @@ fn recycle_seen(timeline: Vec<Interval>, trigger: &str) -> Check {
     assert!(text.contains(trigger));
     let plan = parse("synthetic.toml", &text).unwrap();
     let digest: Digest = timeline.into_iter().collect();
-    let checks = judge(&plan, &digest, 1).into_iter();
+    let checks = judge(&plan, &digest).into_iter();
     checks
         .into_iter()
         .find(|check| check.name == "recycle seen")
@@ -204,7 +204,7 @@ fn pings_that_a_proxy_ends_are_no_recycle_and_do_not_hide_one() {
         }
         let text = format!("{SCENARIO}\n[checks]\nrecycle = \"absent\"\n");
         let plan = parse("synthetic.toml", &text).unwrap();
-        let checks = judge(&plan, &timeline.into_iter().collect(), 1);
+        let checks = judge(&plan, &timeline.into_iter().collect());
         crate::story::outcome(&checks, "recycle seen")
     };
     assert_eq!(absent(false), Outcome::NoData);

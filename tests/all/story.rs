@@ -44,11 +44,18 @@ pub(crate) struct Story {
     pub(crate) residue: f64,
     /// Factor on latencies after the recycle.
     pub(crate) after: f64,
+    /// Share of the latencies after the recycle that are ten times as long.
+    pub(crate) spikes: f64,
     pub(crate) ledger: LedgerCounts,
     /// Mails a second, and how many seconds a device waits for each: in the baseline, at the end of aging, after the
     /// recycle.
     pub(crate) mails: [f64; 3],
     pub(crate) waits: [f64; 3],
+    /// Syncs and notifications a second.
+    pub(crate) rate: u32,
+    /// Share of requests that fail: in the baseline, in aging, after the recycle; and how many fail together.
+    pub(crate) errors: [f64; 3],
+    pub(crate) burst: u32,
     pub(crate) seed: u64,
     /// Makes neighbouring seconds alike, as a real server's are.
     pub(crate) weather: Option<Weather>,
@@ -64,6 +71,11 @@ pub(crate) struct Weather {
     /// Standard deviation of the logarithm of the pace: 0.2 makes a second 20 % slower or faster.
     pub(crate) pace: f64,
 }
+
+/// Requests a second.
+const REQUESTS: u32 = 100;
+/// Makes failures independent of the other chances of a seed.
+const FAILURES: u64 = 0x5EED << 40;
 
 /// What mails have done so far.
 struct Mails {
@@ -98,6 +110,7 @@ impl Default for Story {
             recycle: true,
             residue: 0.0,
             after: 1.0,
+            spikes: 0.0,
             ledger: LedgerCounts {
                 meant: 800,
                 accepted: 800,
@@ -106,6 +119,9 @@ impl Default for Story {
             },
             mails: [10.0; 3],
             waits: [0.1; 3],
+            rate: 200,
+            errors: [0.0; 3],
+            burst: 1,
             seed: 1,
             weather: None,
         }
@@ -122,15 +138,39 @@ impl Story {
             waited: 0.0,
             random: Xoshiro256PlusPlus::seed_from_u64(!self.seed),
         };
+        let mut failures = Xoshiro256PlusPlus::seed_from_u64(self.seed ^ FAILURES);
         (1..=80)
             .map(|second| {
                 if let Some(weather) = self.weather {
                     sky.next(weather.memory, &mut random);
                 }
                 let interval = self.interval(second, &sky, &mut random);
+                let interval = self.fail(interval, &mut failures);
                 self.wait(interval, &sky, &mut mails)
             })
             .collect()
+    }
+
+    /// Lets requests fail, in bursts that come at random.
+    fn fail(&self, mut interval: Interval, random: &mut Xoshiro256PlusPlus) -> Interval {
+        let share = match interval.phase.as_str() {
+            "baseline" => self.errors[0],
+            "aging" => self.errors[1],
+            _ => self.errors[2],
+        };
+        if share <= 0.0 {
+            return interval;
+        }
+        let mut failed = 0;
+        for _ in 0..REQUESTS {
+            if random.random::<f64>() < share / f64::from(self.burst) {
+                failed += u64::from(self.burst);
+            }
+        }
+        let failed = failed.min(u64::from(REQUESTS));
+        let name = Counter::HttpErrors.as_str().to_owned();
+        interval.counts.insert(name, failed);
+        interval
     }
 
     /// Fills in what the ledger says of mails that wait.
@@ -202,14 +242,19 @@ impl Story {
             .insert(Counter::PingsSent.as_str().to_owned(), 60);
         interval
             .counts
-            .insert(Counter::Answers.as_str().to_owned(), 100);
+            .insert(Counter::Answers.as_str().to_owned(), REQUESTS.into());
         interval
             .counts
             .insert(Counter::Connects.as_str().to_owned(), 1);
+        /// As many times as long.
+        const SPIKE: f64 = 10.0;
         for (metric, mean) in [(Metric::Sync, 20_000.0), (Metric::Notification, 100_000.0)] {
             let mut histogram = Histogram::new(2).unwrap();
-            for _ in 0..40 {
+            for _ in 0..self.rate {
                 let draw: f64 = random.random_range(1e-9..1.0);
+                let is_spike =
+                    recycled && self.spikes > 0.0 && random.random::<f64>() < self.spikes;
+                let mean = if is_spike { mean * SPIKE } else { mean };
                 histogram
                     .record((-draw.ln() * mean * factor) as u64 + 1)
                     .unwrap();
@@ -227,7 +272,7 @@ impl Story {
     }
 
     pub(crate) fn judged(&self, more: &str) -> Vec<Check> {
-        judge(&plan(more), &self.digest(), 1)
+        judge(&plan(more), &self.digest())
     }
 }
 

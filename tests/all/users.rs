@@ -228,9 +228,9 @@ fn kinds_of_devices_are_checked_and_told() {
     let text = said(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     for part in [
-        "10 old: version 2.5 or 12.0, Ping, heartbeat 2 s, cached Pings",
-        "30 android: version 14.1, Ping, heartbeat adaptive as aosp (from 470 s), its network forgets it after 10m",
-        "60 iphone: version 16.1, hanging Sync, heartbeat 300 s to 900 s, base64 query",
+        "old × 10: version 2.5 or 12.0, Ping, heartbeat 2 s, cached Pings",
+        "android × 30: version 14.1, Ping, heartbeat adaptive as aosp (from 470 s), its network forgets it after 10m",
+        "iphone × 60: version 16.1, hanging Sync, heartbeat 300 s to 900 s, base64 query",
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }

@@ -37,4 +37,8 @@ fn faults_of_a_seed_are_the_same_each_time() {
     // The faults are felt.
     let calm = crate::world::play(plan(scenario), 1).record();
     assert_ne!(records[0]["phases"], calm["phases"]);
+    let is_marked =
+        |record: &serde_json::Value| record["problems"].to_string().contains("--faults any");
+    assert!(records.iter().all(is_marked));
+    assert!(!is_marked(&calm));
 }

@@ -40,7 +40,7 @@ fn plan(strands: bool, slow_in: &[&str], command: &str) -> Plan {
     simulatable(parse("outside.toml", &text).unwrap()).plan
 }
 
-fn timeline(played: &Played) -> Vec<Interval> {
+pub(crate) fn timeline(played: &Played) -> Vec<Interval> {
     let timeline = Timeline::open(&played.finished.directory).unwrap();
     timeline.map(Result::unwrap).collect()
 }
@@ -67,7 +67,7 @@ fn stranding_is_seen_without_counters() {
     for seed in 1..=seeds() {
         let plan = plan(true, &[], ALL_COMMANDS);
         let played = play(plan.clone(), seed);
-        let checks = judge(&plan, &from_outside(timeline(&played)), seed);
+        let checks = judge(&plan, &from_outside(timeline(&played)));
         for name in ["symptom", "released", "recycle seen", "restored"] {
             assert_eq!(
                 check(&checks, name).outcome,
@@ -86,7 +86,7 @@ fn recycle_of_a_dead_pool_is_not_denied() {
     for seed in 1..=seeds() {
         let plan = crate::world::plan("kb-4337638.toml");
         let timeline = timeline(&play(plan.clone(), seed));
-        let checks = judge(&plan, &from_outside(timeline), seed);
+        let checks = judge(&plan, &from_outside(timeline));
         let seen = check(&checks, "recycle seen");
         assert_ne!(seen.outcome, Outcome::Fail, "seed {seed}: {checks:#?}");
     }
@@ -99,8 +99,8 @@ fn slow_server_that_strands_nothing_does_not_pass() {
         for seed in 1..=seeds() {
             let plan = plan(false, slow_in, ALL_COMMANDS);
             let timeline = timeline(&play(plan.clone(), seed));
-            let counted = judge(&plan, &timeline.iter().cloned().collect(), seed);
-            let outside = judge(&plan, &from_outside(timeline), seed);
+            let counted = judge(&plan, &timeline.iter().cloned().collect());
+            let outside = judge(&plan, &from_outside(timeline));
             for checks in [counted, outside] {
                 for name in ["symptom", "released"] {
                     let outcome = check(&checks, name).outcome;
