@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::run::Places;
 use super::{Exit, meant, print_or_fail};
+use crate::judge::planned;
 use crate::recycle::{Origin, due, outlook};
 use crate::report::plan_text;
 use crate::run::obstacles;
@@ -27,13 +28,20 @@ pub(super) struct Arguments {
 pub(super) fn main(arguments: &Arguments) -> Exit {
     match load(arguments.scenario.as_deref()) {
         Ok(plan) => {
-            let warnings = plan.warnings().into_iter().chain(of_now(&plan));
+            let planned = planned(&plan);
+            let expected: String = planned
+                .lines
+                .iter()
+                .map(|(what, text)| format!("{what:<9} {text}\n"))
+                .collect();
+            let warnings = plan.warnings().into_iter().chain(planned.warnings);
+            let warnings = warnings.chain(of_now(&plan));
             let warnings = warnings.chain(arguments.places.obstacles());
             let warnings: String = warnings
                 .map(|warning| format!("warning   {warning}\n"))
                 .collect();
             print_or_fail(
-                &(plan_text(&plan) + &ports(&plan) + &warnings),
+                &(plan_text(&plan) + &expected + &ports(&plan) + &warnings),
                 Exit::Passed,
             )
         }

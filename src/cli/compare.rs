@@ -63,7 +63,7 @@ pub(super) fn main(arguments: &Arguments) -> Exit {
         }
         return Exit::Usage;
     }
-    let changes = compare(side(before), side(after), before.0.seed);
+    let changes = compare(side(before), side(after));
     let (first, second) = (arguments.before.as_str(), arguments.after.as_str());
     let text = match arguments.format {
         Format::Text => changes_text(&changes, first, second, arguments.all),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use mock_server::units::time_scale_text;
 use mock_server::{
-    Addresses, Fault, FrontDoor, Machine, MockConfig, Tls, Topology, WorkerLauncher,
+    Addresses, Fault, FrontDoor, Machine, MockConfig, StartError, Tls, Topology, WorkerLauncher,
 };
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
@@ -126,7 +126,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     let front_door = match FrontDoor::start(config, launcher).await {
         Ok(front_door) => front_door,
         Err(error) => {
-            say(&format!("error: {error}"));
+            say(&format!("error: {error}{}", hint(&error)));
             return Exit::Usage;
         }
     };
@@ -134,6 +134,16 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     let exit = serve(&front_door, &arguments, text, &mut input).await;
     front_door.shutdown().await;
     exit
+}
+
+/// What to do about a mock that cannot start, where that is not plain.
+fn hint(error: &StartError) -> &'static str {
+    match error {
+        StartError::Listen { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
+            "; another mock may be running: end it, or choose other addresses with --listen and --control"
+        }
+        _ => "",
+    }
 }
 
 /// Tells where the mock is, and returns when it is to end.

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::{Exit, check, print_or_fail};
 use crate::judge::Verdict;
-use crate::report::{SeedOutcome, SeedOutcomes, summary_text};
+use crate::report::{CheckOutcome, SeedOutcome, SeedOutcomes, summary_text};
 use crate::run::{Finished, Interrupt, Options, RunError, SEED, simulatable, simulate};
 use crate::scenario::Plan;
 use crate::terminal::say;
@@ -152,7 +152,17 @@ fn many(arguments: &Arguments, plan: &Plan, first: u64, count: u64) -> Exit {
         "{} seeds of {}, from {first} to {last}\n{outcomes}",
         count, plan.name
     );
-    let exit = match found.into_inner() {
+    let found = found.into_inner();
+    let text = match (arguments.faults, found) {
+        (None, _) => text,
+        (Some(_), 0) => {
+            format!("{text}No invariant was broken in any seed.\n")
+        }
+        (Some(_), found) => {
+            format!("{text}An invariant was broken in {found} of {count} seeds.\n")
+        }
+    };
+    let exit = match found {
         0 if arguments.faults.is_some() => Exit::Passed,
         0 => outcomes.verdict().map_or(Exit::Inconclusive, Exit::from),
         _ => Exit::Internal,
@@ -200,7 +210,11 @@ fn outcome(plan: Plan, seed: u64, faults: bool) -> Result<(SeedOutcome, Vec<Stri
         seed,
         verdict: record.verdict.unwrap_or(Verdict::Inconclusive),
         checks: checks
-            .map(|check| (check.name.clone(), check.outcome))
+            .map(|check| CheckOutcome {
+                name: check.name.clone(),
+                outcome: check.outcome,
+                reason: check.reason.clone(),
+            })
             .collect(),
     };
     Ok((outcome, broken))

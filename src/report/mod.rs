@@ -19,7 +19,7 @@ pub(crate) use plan::UNVERIFIED;
 pub use plan::plan_text;
 pub use record::{RecordError, RunRecord, RunState, SCHEMA_VERSION, digest};
 pub use sarif::sarif;
-pub use seeds::{SeedOutcome, SeedOutcomes};
+pub use seeds::{CheckOutcome, SeedOutcome, SeedOutcomes};
 pub use summary::{annotations, summary_markdown};
 pub use text::{Progress, summary_text};
 pub use timeline::{timeline_csv, timeline_hlog};

@@ -33,6 +33,19 @@ pub enum RunState {
     Broken,
 }
 
+impl RunState {
+    /// What follows a verdict, if the run did not end by itself.
+    #[must_use]
+    pub const fn note(self) -> &'static str {
+        match self {
+            Self::Complete => "",
+            Self::Running => " (the run did not end)",
+            Self::Interrupted => " (the run was interrupted)",
+            Self::Broken => " (the run broke off)",
+        }
+    }
+}
+
 /// The record of a run.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord {
@@ -142,7 +155,7 @@ impl RunRecord {
         let digest = &digest;
         self.phases = summarize(digest);
         self.recycles = recycles(&self.plan, digest);
-        self.checks = judge(&self.plan, digest, self.seed);
+        self.checks = judge(&self.plan, digest);
         let verdict = Verdict::of(&self.checks);
         // A run that was cut short, or whose recycle was not triggered, proves failures, but no success.
         self.verdict = Some(match (self.state, verdict) {
@@ -170,7 +183,7 @@ impl RunRecord {
             return Err(RecordError::Record {
                 path: directory.to_owned(),
                 problem: format!(
-                    "expected the directory of a run, found a file; perhaps {}",
+                    "expected the directory of a run, found a file; its directory is {}",
                     parent.display()
                 ),
             });

@@ -12,8 +12,19 @@ pub struct SeedOutcome {
     pub seed: u64,
     /// The verdict.
     pub verdict: Verdict,
-    /// Each check's name and outcome, in the order of the report.
-    pub checks: Vec<(String, Outcome)>,
+    /// Its checks, in the order of the report.
+    pub checks: Vec<CheckOutcome>,
+}
+
+/// What one check gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckOutcome {
+    /// Its name.
+    pub name: String,
+    /// Its outcome.
+    pub outcome: Outcome,
+    /// Why, in a sentence.
+    pub reason: String,
 }
 
 /// What all seeds gave, in the order of their numbers.
@@ -72,7 +83,8 @@ fn shares<T: Copy>(groups: &[(T, Vec<u64>)], name: fn(T) -> &'static str, of: us
     shares.collect::<Vec<_>>().join(", ")
 }
 
-/// A table: one line for the verdict, and one for each check.
+/// A table: one line for the verdict and one for each check, with the reason of one seed for each outcome that is neither
+/// pass nor skipped.
 impl fmt::Display for SeedOutcomes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = self.0.len();
@@ -86,16 +98,34 @@ impl fmt::Display for SeedOutcomes {
         let Some(first) = self.0.first() else {
             return Ok(());
         };
-        for (index, (name, _)) in first.checks.iter().enumerate() {
+        for (index, CheckOutcome { name, .. }) in first.checks.iter().enumerate() {
             let given = self.0.iter().filter_map(|one| {
-                let (_, outcome) = one.checks.get(index)?;
-                Some((*outcome, one.seed))
+                let check = one.checks.get(index)?;
+                Some((check.outcome, one.seed))
             });
+            let groups = grouped(given);
             writeln!(
                 formatter,
                 "{name:<14} {}",
-                shares(&grouped(given), Outcome::as_str, of)
+                shares(&groups, Outcome::as_str, of)
             )?;
+            for (outcome, seeds) in groups {
+                if !matches!(outcome, Outcome::Fail | Outcome::NoData) {
+                    continue;
+                }
+                let example = self.0.iter().find(|one| Some(&one.seed) == seeds.first());
+                let Some(check) = example.and_then(|one| one.checks.get(index)) else {
+                    continue;
+                };
+                writeln!(
+                    formatter,
+                    "{:<14} · {}, seed {}: {}",
+                    "",
+                    outcome.as_str(),
+                    seeds[0],
+                    check.reason
+                )?;
+            }
         }
         Ok(())
     }
@@ -109,7 +139,11 @@ mod tests {
         SeedOutcome {
             seed,
             verdict,
-            checks: vec![("symptom".to_owned(), symptom)],
+            checks: vec![CheckOutcome {
+                name: "symptom".to_owned(),
+                outcome: symptom,
+                reason: "because".to_owned(),
+            }],
         }
     }
 
@@ -127,7 +161,8 @@ mod tests {
         assert_eq!(
             outcomes.to_string(),
             "verdict        PASSED 3 (75 %), FAILED 1 (25 %; seed 2)\n\
-             symptom        pass 3 (75 %), FAIL 1 (25 %; seed 2)\n"
+             symptom        pass 3 (75 %), FAIL 1 (25 %; seed 2)\n\
+             \x20              · FAIL, seed 2: because\n"
         );
     }
 
@@ -137,7 +172,7 @@ mod tests {
             .map(|seed| outcome(seed, Verdict::Failed, Outcome::Fail))
             .collect();
         assert_eq!(outcomes.verdict(), Some(Verdict::Failed));
-        assert!(!outcomes.to_string().contains("seed"));
+        assert!(!outcomes.to_string().contains("seeds"));
         assert_eq!(SeedOutcomes::default().verdict(), None);
     }
 }

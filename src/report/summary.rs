@@ -11,8 +11,9 @@ use crate::measure::Metric;
 pub fn summary_markdown(record: &RunRecord) -> String {
     let verdict = record.verdict.map_or("no verdict", Verdict::as_str);
     let mut out = format!(
-        "### easload: {verdict}\n\n{}`{}`, {} devices, seed {}, {}\n\n\
+        "### easload: {verdict}{}\n\n{}`{}`, {} devices, seed {}, {}\n\n\
          | check | outcome | why |\n| --- | --- | --- |\n",
+        record.state.note(),
         if record.simulated { SIMULATED } else { "" },
         record.plan.name,
         record.plan.devices.count,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::plan::{UNVERIFIED, servers};
-use super::record::{RunRecord, RunState, SIMULATED};
+use super::record::{RunRecord, SIMULATED};
 use crate::judge::{Outcome, PhaseSummary, Verdict};
 use crate::measure::{Counter, Interval, Metric};
 use crate::scenario::{Action, RequestsPerPing, TargetPlan};
@@ -124,13 +124,7 @@ pub fn summary_text(record: &RunRecord) -> String {
         let _ = writeln!(out, "\nProblem: {problem}");
     }
     let verdict = record.verdict.map_or("none yet", Verdict::as_str);
-    let note = match record.state {
-        RunState::Complete => "",
-        RunState::Running => " (the run did not end)",
-        RunState::Interrupted => " (the run was interrupted)",
-        RunState::Broken => " (the run broke off)",
-    };
-    let _ = writeln!(out, "\nVerdict: {verdict}{note}");
+    let _ = writeln!(out, "\nVerdict: {verdict}{}", record.state.note());
     out
 }
 

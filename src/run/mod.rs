@@ -55,6 +55,10 @@ pub use simulate::{SEED, Simulatable, simulatable, simulate};
 use simulation::Simulation;
 use world::{System, World};
 
+/// What a report says of a simulation with faults that the seed drew.
+const DRAWN_FAULTS: &str = "faults that the seed drew struck beside those of the scenario (--faults any): the verdict \
+                            says nothing about the scenario";
+
 /// What the user chose for this run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -293,6 +297,9 @@ async fn run_in<W: World>(
     });
     let mut record = RunRecord::begun(plan, started, seed, run_id, servers.urls());
     record.simulated = world.is_simulated();
+    if options.faults {
+        record.problems.push(DRAWN_FAULTS.to_owned());
+    }
     record.save(&files)?;
     if !options.quiet {
         say(&format!(

@@ -148,6 +148,11 @@ fn on_the_mock(plan: &mut Plan, changes: &mut Vec<String>) {
     if strands {
         changes
             .push("every Ping that a device abandons while the pool ages is stranded".to_owned());
+        changes.push(
+            "how slow stranded requests make a server depends on its memory: the mock has plenty, so `symptom` may \
+             be no data here and pass on the server"
+                .to_owned(),
+        );
     }
 }
 
