@@ -196,7 +196,11 @@ impl Digest {
     }
 }
 
-/// Several intervals as one: counts are added, gauges averaged, histograms merged.
+/// Figures whose largest value counts, and not their average: one late timer, or one step of the clock, is enough to
+/// spoil what was measured in that second.
+const LARGEST: [&str; 2] = ["harness.lag_ms", "harness.clock_step_ms"];
+
+/// Several intervals as one: counts are added, gauges averaged but for [`LARGEST`], histograms merged.
 fn together(mut group: Vec<Interval>) -> Option<Interval> {
     if group.len() <= 1 {
         return group.pop();
@@ -213,9 +217,14 @@ fn together(mut group: Vec<Interval>) -> Option<Interval> {
             *sum.counts.entry(name).or_default() += count;
         }
         for (name, value) in interval.gauges {
+            let is_largest = LARGEST.contains(&name.as_str());
             let (total, weight) = gauges.entry(name).or_default();
-            *total += value * interval.seconds;
-            *weight += interval.seconds;
+            if is_largest {
+                (*total, *weight) = (total.max(value), 1.0);
+            } else {
+                *total += value * interval.seconds;
+                *weight += interval.seconds;
+            }
         }
         for (name, latency) in interval.latencies {
             let Some(histogram) = latency.histogram() else {

@@ -23,8 +23,8 @@ pub use series::{Level, Percentiles, PhaseSummary, merged, summarize};
 pub use sources::{Doubt, DoubtKind, doubts};
 pub use statistics::{
     ALARM, Comparison, Course, Estimate, Figure, PlannedSide, Quantile, Recorded, SHOWN, Share,
-    Wait, Waited, compare_medians, compare_quantiles, compare_waits, detectable, median, noise,
-    provable, proven, recorded, samples_needed, upper_decile,
+    Wait, Waited, compare_medians, compare_quantiles, compare_waits, detectable, measurable,
+    median, noise, provable, proven, recorded, samples_needed, upper_decile,
 };
 
 /// What came out of a check.

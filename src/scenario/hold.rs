@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{HeartbeatPlan, PhaseKind, PhasePlan, Plan, TargetPlan, format_duration};
+use super::{HeartbeatPlan, PhaseKind, Plan, TargetPlan, format_duration};
 
 impl Plan {
     /// The longest heartbeat that a device may ask for, in seconds.
@@ -76,29 +76,42 @@ impl Plan {
         }
     }
 
-    /// Whether the recycled worker may live until the run ends, so that nobody can tell what the recycle released.
+    /// Whether the recycled worker may live until the recovered phase ends, so that nobody can tell what the recycle
+    /// released.
     pub(super) fn late_old_worker(&self) -> Option<String> {
         /// The default of the IIS schema.
         const DEFAULT: Duration = Duration::from_secs(90);
-        /// Killing the old worker takes up to five seconds, and five without it are compared.
-        const COMPARED: Duration = Duration::from_secs(10);
-        let recycle = self
-            .phases
-            .iter()
-            .position(|phase| phase.kind == PhaseKind::Recycle)?;
-        // Without a hold phase nobody asks what was released.
-        let holds = |phase: &PhasePlan| phase.kind == PhaseKind::Hold;
-        self.phases[..recycle].iter().find(|phase| holds(phase))?;
+        /// Killing the old worker takes as long.
+        const KILL: Duration = Duration::from_secs(5);
+        /// So many intervals without it are compared.
+        const COMPARED: u32 = 5;
+        /// Of a phase that is longer than two minutes an interval is up to a 64th part, else a second.
+        const LONG: Duration = Duration::from_secs(120);
+        const PARTS: u32 = 64;
+        let of = |kind| self.phases.iter().rposition(|phase| phase.kind == kind);
+        let (recycle, recovered) = (of(PhaseKind::Recycle)?, of(PhaseKind::Recovered)?);
+        let is_seen = match &self.target {
+            TargetPlan::Mock(_) => true,
+            TargetPlan::Server { .. } => !self.observe.sources.is_empty(),
+        };
+        // Without an aging phase nothing gathers.
+        if !is_seen || recovered < recycle || of(PhaseKind::Aging)? > recycle {
+            return None;
+        }
         let (limit, whose) = match self.shutdown_time_limit() {
             Some(limit) => (limit, ""),
             None => (DEFAULT, ", if the pool has IIS's default"),
         };
-        let after = self.phases[recycle..].iter();
+        let interval = match self.phases[recovered].duration {
+            long if long > LONG => long / PARTS,
+            _ => Duration::from_secs(1),
+        };
+        let after = self.phases[recycle..=recovered].iter();
         let after: Duration = after.map(|phase| phase.duration).sum();
-        (after < limit + COMPARED).then(|| {
+        (after < limit + KILL + COMPARED * interval).then(|| {
             format!(
                 "the recycled worker may keep its requests for {} (shutdownTimeLimit{whose}), and the phases from the \
-                 recycle on last {}: what the recycle releases later is not seen",
+                 recycle to the end of recovered last {}: what the recycle releases later is not seen",
                 format_duration(limit),
                 format_duration(after)
             )
@@ -157,25 +170,24 @@ mod tests {
 
     #[test]
     fn check_warns_where_the_old_worker_may_outlive_the_run() {
-        let warnings = |seconds: u32, hold: &[(&str, &str)]| {
+        let warnings = |seconds: u32, after: &[(&str, &str)]| {
             let recovered = format!("duration = \"{seconds}s\"");
-            let phases = [hold, &[RECYCLE, ("recovered", &recovered)]].concat();
+            let phases = [&[AGING, RECYCLE, ("recovered", recovered.as_str())], after].concat();
             let warnings = read(&phases).unwrap().warnings();
             let of_limit = warnings
                 .into_iter()
                 .filter(|text| text.contains("shutdownTimeLimit"));
             of_limit.collect::<Vec<_>>().join("\n")
         };
-        let hold = [AGING, ("hold", "duration = \"21s\"")];
-        let found = warnings(90, &hold);
+        let found = warnings(90, &[]);
         assert!(
             found.starts_with("the recycled worker may keep its requests for 1m30s"),
             "{found}"
         );
         assert!(found.contains("last 1m39s"), "{found}");
-        assert_eq!(warnings(91, &hold), "");
-        // Nobody asks what was released.
-        assert_eq!(warnings(10, &[AGING]), "");
+        assert_eq!(warnings(91, &[]), "");
+        // Only the recovered phase is compared.
+        assert_ne!(warnings(20, &[("settle", "duration = \"80s\"")]), "");
     }
 
     #[test]

@@ -233,6 +233,7 @@ impl Story {
             ("server.active_requests", 1000.0 + stranded + noise),
             ("server.private_bytes", 50e6 + stranded * 1e5),
             ("server.recycles", f64::from(u8::from(recycled))),
+            ("server.workers", 1.0),
             ("devices.holding", 500.0),
         ] {
             interval.gauges.insert(name.to_owned(), value);

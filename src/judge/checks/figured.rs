@@ -57,12 +57,21 @@ pub(super) fn figured<'b, F: Figure + 'b>(
 ) -> Figured<'b> {
     let Limit { unnoticed, factor } = limit;
     let (before, after) = compared.value();
-    let longer = compared
-        .after_times_longer(unnoticed, EITHER)
-        .min(compared.times_longer(factor, 0.0, EITHER));
+    let (is_noticed, is_more) = (after > unnoticed, after > factor * before);
+    let longer = (
+        compared.after_times_longer(unnoticed, EITHER),
+        compared.times_longer(factor, 0.0, EITHER),
+    );
+    // Above both parts it must be proven to be above both, else to be within one of those that it is within.
+    let longer = match (is_noticed, is_more) {
+        (true, true) => longer.0.max(longer.1),
+        (false, false) => longer.0.min(longer.1),
+        (true, false) => longer.1,
+        (false, true) => longer.0,
+    };
     Figured {
         text,
-        exceeds: after > unnoticed && after > factor * before,
+        exceeds: is_noticed && is_more,
         is_within: compared.after_upper(EITHER) <= unnoticed
             || compared.upper(factor, EITHER) <= 0.0,
         unjudged: None,

@@ -4,13 +4,16 @@ use super::figured::{EITHER, Unjudged};
 use super::measurement::LAG;
 use super::*;
 
+/// Figures that share the error of `restored`: three quantiles of two latencies, and requests that fail.
+const FIGURES: f64 = 7.0;
+
 /// How late timers of this machine were in an interval, in milliseconds.
 fn lag(interval: &Interval) -> f64 {
     interval.gauge(LAG).unwrap_or(0.0)
 }
 
 /// What intervals recorded. From those in which timers were later than `on_time` milliseconds, if this is more than 0, their
-/// delay is subtracted: nothing is read later than the latest timer.
+/// delay is subtracted: what is read may have waited as long as the timer of that second.
 fn measured(intervals: &[&Interval], metric: Metric, on_time: f64) -> Vec<Recorded> {
     let each = intervals.iter().map(|interval| {
         let late = lag(interval);
@@ -38,32 +41,37 @@ impl Bench<'_> {
         if let Some(why) = self.without_recycle() {
             return check.skip(why);
         }
-        let found = self.restored_by(check, 0.0);
+        let found = self.restored_by(check, [0.0; 2]);
         let allowed = self.lag_allowed();
-        let recovered = self.of(PhaseKind::Recovered);
-        let late = recovered.iter().filter(|one| lag(one) > allowed).count();
-        if found.outcome != Outcome::Fail || late == 0 {
+        // A failure may be due to late timers after the recycle, and a pass to late timers in the baseline.
+        let (kind, on_time, does) = match found.outcome {
+            Outcome::Fail => (PhaseKind::Recovered, [0.0, allowed], "fails"),
+            Outcome::Pass => (PhaseKind::Baseline, [allowed, 0.0], "passes"),
+            Outcome::NoData | Outcome::Skipped => return found,
+        };
+        let intervals = self.of(kind);
+        let late = intervals.iter().filter(|one| lag(one) > allowed).count();
+        if late == 0 {
             return found;
         }
-        // What fails without the delay of late timers as well, is the server's doing.
-        let on_time = self.restored_by(Draft::new("restored"), allowed);
-        if on_time.outcome == Outcome::Fail {
+        let without = self.restored_by(Draft::new("restored"), on_time);
+        if without.outcome == found.outcome {
             return found;
         }
         Check {
             outcome: Outcome::NoData,
             reason: format!(
-                "{}, but only because of {late} intervals in which timers of this machine were more than {allowed:.0} ms \
-                 late: this may be the machine, not the server",
-                found.reason
+                "{does} only because of {late} intervals of the {} phase in which timers of this machine were more than \
+                 {allowed:.0} ms late: this may be the machine, not the server",
+                kind.as_str()
             ),
             ..found
         }
     }
 
-    /// The same with latencies as they would be if timers had been on time, where this is more than 0 ms: from those of
-    /// each interval in which timers were later than that, their delay is subtracted.
-    fn restored_by(&self, check: Draft<'_>, on_time: f64) -> Check {
+    /// The same with latencies as they would be if timers had been on time, in the baseline and after the recycle, where
+    /// this is more than 0 ms: see [`measured`].
+    fn restored_by(&self, check: Draft<'_>, on_time: [f64; 2]) -> Check {
         let baseline = self.of(PhaseKind::Baseline);
         let recovered = self.of(PhaseKind::Recovered);
         let mut judged = self.still_failing(&baseline, &recovered);
@@ -76,11 +84,16 @@ impl Bench<'_> {
                 continue;
             }
             let sides = (
-                histograms(&baseline, metric),
-                measured(&recovered, metric, on_time),
+                measured(&baseline, metric, on_time[0]),
+                measured(&recovered, metric, on_time[1]),
             );
             match self.latencies_back(text, sides) {
-                Ok(figures) => judged.extend(figures),
+                Ok(figures) => {
+                    if figures.iter().all(|one| one.unjudged.is_some()) {
+                        unmeasured.push(format!("{text}: no quantile can be judged"));
+                    }
+                    judged.extend(figures);
+                }
                 Err(why) => unmeasured.push(format!("{text}: {why}")),
             }
         }
@@ -88,17 +101,20 @@ impl Bench<'_> {
         let (mut times_longer, mut is_open): (f64, bool) = (1.0, false);
         let (mut figures, mut unjudged) = (Vec::new(), Vec::new());
         for (figure, is_beyond) in judged.iter().zip(&beyond) {
-            let mark = if *is_beyond {
-                " ← not within tolerance".to_owned()
-            } else if let Some(Unjudged { name, why }) = &figure.unjudged {
-                unjudged.push(name.as_str());
-                format!(" (not judged: {why})")
-            } else if figure.is_within {
-                String::new()
-            } else {
-                is_open = true;
-                times_longer = times_longer.max(figure.times_longer);
-                " ← not proven either way".to_owned()
+            let mark = match &figure.unjudged {
+                _ if *is_beyond => " ← not within tolerance".to_owned(),
+                // Where it is above its limit, it may be what is wrong.
+                Some(Unjudged { name, why }) if !figure.exceeds => {
+                    unjudged.push(name.as_str());
+                    format!(" (not judged: {why})")
+                }
+                None if figure.is_within => String::new(),
+                open => {
+                    is_open = true;
+                    times_longer = times_longer.max(figure.times_longer);
+                    let why = open.as_ref().map(|open| format!(" ({})", open.why));
+                    format!(" ← not proven either way{}", why.unwrap_or_default())
+                }
             };
             figures.push(format!("{}{mark}", figure.text));
         }
@@ -125,7 +141,7 @@ impl Bench<'_> {
             check.pass(format!("latencies are within {bound}"))
         } else {
             check.pass(format!(
-                "latencies are within {bound}; too few samples for {}",
+                "latencies are within {bound}; not judged: {}",
                 unjudged.join(", ")
             ))
         }
@@ -154,7 +170,7 @@ impl Bench<'_> {
         }
     }
 
-    /// The quantiles of a latency. An error says why none can be judged.
+    /// The quantiles of a latency. An error says why there are none.
     fn latencies_back(
         &self,
         text: &str,
@@ -174,13 +190,7 @@ impl Bench<'_> {
             let needed = samples_needed(quantile, ALARM);
             self.latency_back(format!("{text} {name}"), compared, [before, after], needed)
         });
-        let figures: Vec<_> = figures.collect();
-        if figures.iter().all(|one| one.unjudged.is_some()) {
-            return Err(format!(
-                "{before} and {after} samples, which depend so much on each other that they support no quantile"
-            ));
-        }
-        Ok(figures)
+        Ok(figures.collect())
     }
 
     /// A quantile of so many samples before and after. It can only be proven to be within tolerance, if so many of the
@@ -196,15 +206,20 @@ impl Bench<'_> {
         let (slack, tolerance) = (checks.slack.as_micros() as f64, checks.tolerance);
         let ((b, a), ratio) = (compared.value(), compared.ratio(SHOWN));
         let is_enough = before.min(after) >= needed;
-        let why = if !is_enough {
-            Some(format!("{before} and {after} samples, {needed} needed"))
+        let exceeds = a - tolerance * b > slack;
+        let certain = compared.sides().1.certain(ALARM);
+        let (why, times_longer) = if !is_enough {
+            let samples = before.min(after) as f64;
+            let why = format!("{before} and {after} samples, {needed} needed");
+            (Some(why), needed as f64 / samples)
         } else if compared.after_upper(ALARM).is_infinite() {
-            let certain = compared.sides().1.certain(ALARM);
-            Some(format!(
-                "{after} samples count as {certain:.0} independent ones, {needed} needed"
-            ))
+            let why =
+                format!("{after} samples count as {certain:.0} independent ones, {needed} needed");
+            (Some(why), needed as f64 / certain)
         } else {
-            None
+            // Above its limit it has to be proven beside all other figures.
+            let tail = if exceeds { ALARM / FIGURES } else { ALARM };
+            (None, compared.times_longer(tolerance, slack, tail))
         };
         Figured {
             text: format!(
@@ -216,9 +231,9 @@ impl Bench<'_> {
                 times(ratio.high),
             ),
             unjudged: why.map(|why| Unjudged { name, why }),
-            exceeds: a - tolerance * b > slack,
+            exceeds,
             is_within: compared.upper(tolerance, ALARM) <= slack,
-            times_longer: compared.times_longer(tolerance, slack, ALARM),
+            times_longer,
             // A failure may be proven all the same.
             is_beyond: Box::new(move |tail| is_enough && compared.lower(tolerance, tail) > slack),
         }

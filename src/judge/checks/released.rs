@@ -22,6 +22,23 @@ const LEVELS: usize = 4;
 /// Worker processes of the pool.
 const WORKERS: &str = "server.workers";
 
+impl Wanted {
+    /// For people.
+    fn shown(&self, value: f64) -> String {
+        format!("{}{}", whole(value * self.scale), self.unit)
+    }
+}
+
+/// Until when the recycled worker was there.
+enum OldWorker {
+    /// It was gone before the recovered phase.
+    Gone,
+    /// Until this second of the run, or until it should have been.
+    Until(f64),
+    /// Nobody saw it; it may have been there until then.
+    Unseen(f64),
+}
+
 /// What became of one level.
 enum Fate {
     /// It was not looked at, before or at the end of aging.
@@ -73,13 +90,18 @@ impl Bench<'_> {
                 .on(Grade::Server)
                 .fail("the pool has not let go of what it had gathered"),
             (Outcome::NoData, _) => {
-                let is_old =
-                    self.old_worker_until().is_some() && self.without_old_worker().is_empty();
-                check.no_data(if is_old {
-                    "the recycled worker keeps what had gathered until it ends, and it was there until the run ended, or \
-                     until shortly before: play the recycle phase for longer than shutdownTimeLimit"
-                } else {
-                    "what had gathered was not looked at after the recycle"
+                let none = |until| self.after(until).is_empty();
+                check.no_data(match self.old_worker() {
+                    OldWorker::Until(until) if none(until) => {
+                        "the recycled worker keeps what had gathered until it ends, and it was there until the run \
+                         ended, or until shortly before: play the recycle phase for longer than shutdownTimeLimit"
+                    }
+                    OldWorker::Unseen(until) if none(until) => {
+                        "the recycled worker keeps what had gathered until it ends, and no source shows whether it had \
+                         ended: play the recycle phase for longer than shutdownTimeLimit, or add the number of worker \
+                         processes"
+                    }
+                    _ => "what had gathered was not looked at after the recycle",
                 })
             }
             _ if self.is_from_outside() => self.released_from_outside(check),
@@ -140,41 +162,55 @@ impl Bench<'_> {
         })
     }
 
-    /// The time in the recovered phase from which the recycled worker is gone; it keeps what it had gathered until then.
-    /// `None` if it was gone before, or nobody saw it. A worker that outlives shutdownTimeLimit is no excuse where the limit
-    /// is known: WAS would have killed it.
-    fn old_worker_until(&self) -> Option<f64> {
+    /// Until when the recycled worker was there, which keeps what it had gathered. A worker that outlives
+    /// shutdownTimeLimit is no excuse where the limit is known: WAS would have killed it.
+    fn old_worker(&self) -> OldWorker {
         /// Killing it takes a moment, and the figures are of a moment before.
         const GRACE: f64 = 5.0;
+        /// The default of the IIS schema.
+        const DEFAULT: f64 = 90.0;
         let recovered = self.of(PhaseKind::Recovered);
-        let first = recovered.first()?;
-        let recycle = self.planned_recycle()?;
+        let (Some(recycle), Some(first)) = (self.planned_recycle(), recovered.first()) else {
+            return OldWorker::Gone;
+        };
         let gone = recycle.stages.iter().filter_map(|(t, sign)| {
-            (matches!(sign, Sign::OldWorkerGone(_)) && *t >= first.t).then_some(*t)
+            let is_gone = matches!(sign, Sign::OldWorkerGone(_));
+            is_gone.then_some(*t)
         });
         let gone = gone.max_by(f64::total_cmp);
-        let usual = median(&self.gauges(PhaseKind::Baseline, WORKERS));
-        let is_more = |one: &&&Interval| {
-            let workers = one.gauge(WORKERS);
-            workers.zip(usual).is_some_and(|(now, usual)| now > usual)
+        let workers = |intervals: &[&Interval]| -> Vec<f64> {
+            let counts = intervals.iter();
+            counts.filter_map(|one| one.gauge(WORKERS)).collect()
         };
-        let counted = recovered.iter().rfind(is_more).map(|one| one.t);
-        let until = gone.into_iter().chain(counted).max_by(f64::total_cmp)?;
+        let usual = median(&workers(&self.of(PhaseKind::Baseline)));
+        let aged = median(&workers(end(&self.of(PhaseKind::Aging))));
+        let usual = usual.into_iter().chain(aged).max_by(f64::total_cmp);
+        let is_counted = usual.is_some() && !workers(&recovered).is_empty();
+        // The worker that is there beside the usual ones from the beginning. One that comes later is not the old one.
+        let is_more = |one: &&&Interval| {
+            let count = one.gauge(WORKERS).zip(usual);
+            count.is_none_or(|(now, usual)| now > usual)
+        };
+        let counted = recovered.iter().take_while(is_more).last();
+        let counted = counted.filter(|_| is_counted).map(|one| one.t);
         let limit = self.plan.shutdown_time_limit();
-        let limit = limit.map_or(f64::INFINITY, |limit| recycle.t + limit.as_secs_f64());
-        Some(until.min(limit + GRACE))
+        let limit = limit.map(|limit| recycle.t + limit.as_secs_f64() + GRACE);
+        let until = gone.filter(|t| *t >= first.t).into_iter().chain(counted);
+        match until.max_by(f64::total_cmp) {
+            Some(until) => OldWorker::Until(until.min(limit.unwrap_or(f64::INFINITY))),
+            None if gone.is_some() || is_counted => OldWorker::Gone,
+            None => OldWorker::Unseen(limit.unwrap_or(recycle.t + DEFAULT + GRACE)),
+        }
     }
 
-    /// The intervals of the recovered phase in which the recycled worker was there no more; none if they are too few.
-    fn without_old_worker(&self) -> Vec<&Interval> {
+    /// The intervals of the recovered phase after that time; none if they are too few.
+    fn after(&self, until: f64) -> Vec<&Interval> {
         /// As many as a level is looked at before the recycle.
         const LEAST: usize = 5;
         let mut recovered = self.of(PhaseKind::Recovered);
-        if let Some(until) = self.old_worker_until() {
-            recovered.retain(|one| one.t > until);
-            if recovered.len() < LEAST {
-                recovered.clear();
-            }
+        recovered.retain(|one| one.t > until);
+        if recovered.len() < LEAST {
+            recovered.clear();
         }
         recovered
     }
@@ -207,55 +243,94 @@ impl Bench<'_> {
 
     /// What became of a level: from the baseline to the last moment before the recycle, and after it.
     fn fate(&self, wanted: &Wanted) -> Fate {
-        let of_server = |intervals: &[&Interval]| -> Vec<f64> {
-            let own = intervals
-                .iter()
-                .filter(|one| is_of_server(one, wanted.gauge));
-            own.filter_map(|one| one.gauge(wanted.gauge)).collect()
-        };
-        let baseline = of_server(&self.of(PhaseKind::Baseline));
+        let baseline = of_server(&self.of(PhaseKind::Baseline), wanted);
         let (aging, lasting) = (self.of(PhaseKind::Aging), self.outlasting());
         // What fell by itself in the hold phase is not the recycle's to release.
         let gathered = if lasting.is_empty() { &aging } else { &lasting };
-        let (Some(before), Some(peak)) = (median(&baseline), median(&of_server(end(gathered))))
+        let (Some(before), Some(peak)) =
+            (median(&baseline), median(&of_server(end(gathered), wanted)))
         else {
             return Fate::Unseen;
         };
-        let recovered = of_server(&self.without_old_worker());
-        let after = median(&recovered);
-        let (scale, unit) = (wanted.scale, wanted.unit);
-        let shown = |value: f64| format!("{}{unit}", whole(value * scale));
-        let text = format!("{} {} → {}", wanted.text, shown(before), shown(peak));
-        let rise = peak - before;
-        // The baseline's noise as yardstick; all levels share the error.
-        let mean = baseline.iter().sum::<f64>() / baseline.len().max(1) as f64;
-        let by_noise = |length| mean + noise(&baseline, length, ALARM / LEVELS as f64);
-        let is_risen = rise >= wanted.least && peak >= by_noise(end(gathered).len());
-        let Some(after) = after else {
-            return if !is_risen {
-                Fate::Unseen
-            } else {
-                Fate::Lost(format!(
-                    "{text}, not looked at when the old worker had gone"
-                ))
-            };
+        let rise = Rise {
+            before,
+            peak,
+            baseline,
         };
-        let text = format!("{text} → {}", shown(after));
-        if !is_risen {
-            return Fate::Flat(format!("{text} (no rise to release)"));
+        let text = format!(
+            "{} {} → {}",
+            wanted.text,
+            wanted.shown(before),
+            wanted.shown(peak)
+        );
+        let is_risen = rise.size() >= wanted.least && peak >= rise.noise(end(gathered).len());
+        let fate = |until: f64| {
+            let recovered = of_server(&self.after(until), wanted);
+            let Some(after) = median(&recovered) else {
+                return if is_risen {
+                    Fate::Lost(format!(
+                        "{text}, not looked at when the old worker had gone"
+                    ))
+                } else {
+                    Fate::Unseen
+                };
+            };
+            let text = format!("{text} → {}", wanted.shown(after));
+            if !is_risen {
+                return Fate::Flat(format!("{text} (no rise to release)"));
+            }
+            let remains = (after - before) / rise.size();
+            if remains > self.plan.checks.residue && after > rise.usual(recovered.len()) {
+                Fate::Remains(format!(
+                    "{text} ← {:.0} % of the rise remains",
+                    remains * 100.0
+                ))
+            } else {
+                Fate::Fell(text)
+            }
+        };
+        match self.old_worker() {
+            OldWorker::Gone => fate(f64::NEG_INFINITY),
+            OldWorker::Until(t) => fate(t),
+            // What fell has gone with the old worker. What remains may be its, as long as it may live.
+            OldWorker::Unseen(limit) => match fate(f64::NEG_INFINITY) {
+                Fate::Remains(_) => fate(limit),
+                other => other,
+            },
         }
-        // % Time in GC is 0 in the seconds between two collections. A level that the baseline had in one of ten
-        // seconds is no residue.
-        let usual = upper_decile(&baseline).unwrap_or(before);
-        let usual = usual.max(by_noise(recovered.len()));
-        let remains = (after - before) / rise;
-        if remains > self.plan.checks.residue && after > usual {
-            Fate::Remains(format!(
-                "{text} ← {:.0} % of the rise remains",
-                remains * 100.0
-            ))
-        } else {
-            Fate::Fell(text)
-        }
+    }
+}
+
+/// Values of a level that the server itself gave.
+fn of_server(intervals: &[&Interval], wanted: &Wanted) -> Vec<f64> {
+    let own = intervals
+        .iter()
+        .filter(|one| is_of_server(one, wanted.gauge));
+    own.filter_map(|one| one.gauge(wanted.gauge)).collect()
+}
+
+/// How a level rose.
+struct Rise {
+    before: f64,
+    peak: f64,
+    baseline: Vec<f64>,
+}
+
+impl Rise {
+    fn size(&self) -> f64 {
+        self.peak - self.before
+    }
+
+    /// What the baseline's noise reaches in so many intervals. All levels share the error.
+    fn noise(&self, length: usize) -> f64 {
+        let mean = self.baseline.iter().sum::<f64>() / self.baseline.len().max(1) as f64;
+        mean + noise(&self.baseline, length, ALARM / LEVELS as f64)
+    }
+
+    /// A level that is no residue: % Time in GC is 0 in the seconds between two collections, so what the baseline had in
+    /// one of ten seconds is usual.
+    fn usual(&self, length: usize) -> f64 {
+        let usual = upper_decile(&self.baseline).unwrap_or(self.before);
+        usual.max(self.noise(length))
     }
 }

@@ -109,7 +109,8 @@ mod tests {
     #[test]
     fn variance_grows_with_the_length_of_runs() {
         let runs = |length: usize| {
-            let amounts = (0..64).map(|second| f64::from(u8::from(second / length % 2 == 0)));
+            let amounts =
+                (0..64).map(|second| f64::from(u8::from((second / length).is_multiple_of(2))));
             Batched::new(&parts(amounts)).unwrap()
         };
         assert_eq!(runs(1).ratio(), 0.5);

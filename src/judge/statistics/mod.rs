@@ -15,7 +15,7 @@ mod waits;
 
 pub use comparison::{Comparison, Estimate, Figure};
 pub use levels::{median, noise, upper_decile};
-pub use power::{PlannedSide, detectable, provable};
+pub use power::{PlannedSide, detectable, measurable, provable};
 pub use quantiles::{
     Course, Quantile, Recorded, compare_medians, compare_quantiles, recorded, samples_needed,
 };

@@ -30,7 +30,20 @@ impl PlannedSide {
     /// Whether the samples are expected to support a quantile's upper bound, so that it is judged.
     #[must_use]
     pub fn supports(self, quantile: f64) -> bool {
-        self.trials(quantile, ALARM, self.freedom()) >= samples_needed(quantile, ALARM) as f64
+        self.supported(quantile) >= 1.0
+    }
+
+    /// Whether some runs are expected to judge the quantile.
+    #[must_use]
+    pub fn may_support(self, quantile: f64) -> bool {
+        /// With half of the independent samples on average, hardly any run has enough.
+        const HALF: f64 = 0.5;
+        self.supported(quantile) >= HALF
+    }
+
+    /// How many of the independent samples that a quantile needs there are expected to be.
+    fn supported(self, quantile: f64) -> f64 {
+        self.trials(quantile, ALARM, self.freedom()) / samples_needed(quantile, ALARM) as f64
     }
 
     /// How many independent samples are as certain, where latencies are exponential and the pace varies by [`PACE`].
@@ -70,6 +83,16 @@ pub fn detectable(
     let (down, _) = after.widths(quantile, tail, freedom);
     let width = up.hypot(down);
     let ratio = factor * (width * (1.0 + normal(MISSED) / student(tail, freedom))).exp();
+    if ratio.is_nan() { f64::INFINITY } else { ratio }
+}
+
+/// The smallest ratio of a quantile after and before that is measured as at least `factor` in nine of ten runs.
+#[must_use]
+pub fn measurable(before: PlannedSide, after: PlannedSide, quantile: f64, factor: f64) -> f64 {
+    let freedom = before.freedom() + after.freedom();
+    let (_, up) = before.widths(quantile, ALARM, freedom);
+    let (down, _) = after.widths(quantile, ALARM, freedom);
+    let ratio = factor * (up.hypot(down) * normal(MISSED) / student(ALARM, freedom)).exp();
     if ratio.is_nan() { f64::INFINITY } else { ratio }
 }
 
