@@ -52,6 +52,21 @@ fn run_against(url: &str) -> (Output, tempfile::TempDir) {
     (run(file.path(), runs.path()).output().unwrap(), runs)
 }
 
+/// A key that must be there, and is misspelt: one mistake.
+#[test]
+fn misspelt_key_is_not_missing_as_well() {
+    let text = "name = \"x\"\n[mock]\n[devices]\ncuont = 5\n[[phase]]\nkind = \"baseline\"\nduration = \"10s\"\n";
+    let check = |text: &str| {
+        let file = scenario(text);
+        stderr(&easload(&["check", file.path().to_str().unwrap()]))
+    };
+    let misspelt = check(text);
+    assert!(misspelt.contains("did you mean `count`?"), "{misspelt}");
+    assert!(!misspelt.contains("is missing"), "{misspelt}");
+    let missing = check(&text.replace("cuont = 5\n", ""));
+    assert!(missing.contains("devices.count: is missing"), "{missing}");
+}
+
 #[test]
 fn every_mistake_of_a_scenario_is_reported_at_once() {
     let file = scenario(

@@ -255,6 +255,73 @@ fn errors_that_may_be_too_many_are_no_data() {
     assert_eq!(restored(0.05, 100), Outcome::NoData);
 }
 
+/// The Syncs of some seconds are that many times as slow.
+fn slowed(seconds: &mut [Interval], times: impl Fn(f64) -> f64) {
+    for second in seconds {
+        let latency = second.latencies.get_mut("sync").unwrap();
+        let mut slowed = Histogram::<u64>::new(2).unwrap();
+        for value in latency.histogram().unwrap().iter_recorded() {
+            let micros = value.value_iterated_to() as f64 * times(second.t);
+            let times = value.count_since_last_iteration();
+            slowed.record_n(micros as u64, times).unwrap();
+        }
+        *latency = Latency::of(&slowed).unwrap();
+    }
+}
+
+/// One slow stretch may be an event of its own. So it proves no failure, and gives no pass either.
+#[test]
+fn single_slow_stretch_after_the_recycle_gives_no_pass() {
+    for seed in 1..=20 {
+        let story = Story {
+            rate: 40,
+            seed,
+            ..Story::default()
+        };
+        let mut seconds = story.timeline();
+        slowed(&mut seconds, |t| {
+            if (66.0..68.0).contains(&t) {
+                500.0
+            } else {
+                1.0
+            }
+        });
+        let plan = plan("[checks]\nslack = \"400ms\"\n");
+        let checks = judge(&plan, &seconds.into_iter().collect());
+        assert_eq!(
+            outcome(&checks, "restored"),
+            Outcome::NoData,
+            "seed {seed}: {checks:#?}"
+        );
+    }
+}
+
+/// Samples of a steady rise depend so much on each other that no quantile has an upper bound. The lower ones suffice.
+#[test]
+fn steady_rise_after_the_recycle_fails_restored() {
+    for seed in 1..=20 {
+        let story = Story {
+            rate: 40,
+            seed,
+            ..Story::default()
+        };
+        let mut seconds = story.timeline();
+        slowed(&mut seconds, |t| {
+            if t > 60.0 {
+                10.0 + 2.0 * (t - 60.0)
+            } else {
+                1.0
+            }
+        });
+        let checks = judge(&plan(""), &seconds.into_iter().collect());
+        assert_eq!(
+            outcome(&checks, "restored"),
+            Outcome::Fail,
+            "seed {seed}: {checks:#?}"
+        );
+    }
+}
+
 /// p99 needs 459 samples on each side for a distribution-free bound; with fewer it is only reported.
 #[test]
 fn quantile_without_enough_samples_is_reported_and_not_judged() {
@@ -275,7 +342,8 @@ fn quantile_without_enough_samples_is_reported_and_not_judged() {
     };
     assert_eq!(restored(20, 1.0), (Outcome::Pass, 2));
     assert_eq!(restored(100, 1.0), (Outcome::Pass, 0));
-    assert_eq!(restored(20, 20.0), (Outcome::Fail, 2));
+    // Above its limit it is one of the figures that may be wrong.
+    assert_eq!(restored(20, 20.0), (Outcome::Fail, 0));
     // Fewer than a hundred samples.
     assert_eq!(restored(4, 1.0), (Outcome::NoData, 0));
 }
@@ -297,8 +365,11 @@ fn restored_without_proof_says_how_long_the_phases_would_have_to_be() {
     assert_eq!(check.outcome, Outcome::NoData, "{check:#?}");
     let advice = "play baseline and recovered phases of at least ";
     assert!(check.reason.contains(advice), "{check:#?}");
+    let (_, rest) = check.reason.split_once(advice).unwrap();
+    let seconds: f64 = rest.split(' ').next().unwrap().parse().unwrap();
+    assert!(seconds > 20.0, "{check:#?}");
     let open = check.figures.iter();
-    let open = open.filter(|figure| figure.ends_with("← not proven either way"));
+    let open = open.filter(|figure| figure.contains("← not proven either way"));
     assert!(open.count() > 0, "{check:#?}");
     assert_eq!(restored(4.0).outcome, Outcome::Fail);
 }

@@ -44,6 +44,8 @@ enum Slow {
     UntilRecyclePhase,
     /// Answers 503 to one request in ten while devices give Pings up.
     Unavailable,
+    /// 3.6 times as slow from the middle of aging on, and 2.7 times as slow after a recycle.
+    HardlyBetter,
 }
 
 /// A made-up server, and a run against it.
@@ -158,6 +160,15 @@ impl Server {
             }
             let factor = match (self.slow, phase) {
                 (Slow::ByHeld, _) => 1.0 + held as f64 / 30.0,
+                (Slow::HardlyBetter, "recycle" | "recovered") => 2.7,
+                (Slow::HardlyBetter, _) => {
+                    let half = self.given_up * f64::from(AGING) / 2.0;
+                    if given_up.len() as f64 > half {
+                        3.6
+                    } else {
+                        1.0
+                    }
+                }
                 (Slow::InAging, "aging") | (Slow::UntilRecyclePhase, "aging" | "hold") => 10.0,
                 _ => 1.0,
             };
@@ -194,6 +205,7 @@ impl Server {
             // Requests come and go between the two readings.
             let noise: f64 = random.random_range(-2.0..2.0);
             set("server.active_requests", open + held + noise);
+            set("server.workers", 1.0);
             set("stranded", (held + noise).max(0.0));
             set("stranded.low", (held + noise - 2.0).max(0.0));
         }
@@ -458,6 +470,31 @@ fn recycle_that_does_not_help_passes_nothing_from_outside() {
 }
 
 /// The server notices a FIN at its next poll, and three Pings are given up.
+/// The service stays more than half as bad as it was.
+#[test]
+fn recycle_that_hardly_helps_passes_nothing_from_outside() {
+    const MORE: &str = "[checks]\nsymptom_factor = 3\n";
+    let server = Server {
+        slow: Slow::HardlyBetter,
+        ..STRANDS
+    };
+    let mut told = 0;
+    for seed in 1..=SEEDS {
+        let checks = server.judged(seed, MORE);
+        let symptom = check(&checks, "symptom");
+        assert_eq!(symptom.outcome, Outcome::NoData, "seed {seed}: {checks:#?}");
+        let why = "the recycle was not shown to make the service better";
+        told += u64::from(symptom.reason.contains(why));
+    }
+    // In the others chance makes another step fail before.
+    assert!(told > SEEDS / 4, "{told} of {SEEDS}");
+    let cured = Server {
+        slow: Slow::ByHeld,
+        ..server
+    };
+    assert_outcomes("cured", cured, MORE, Outcome::Pass, Outcome::Pass);
+}
+
 #[test]
 fn what_was_just_given_up_is_not_stranded() {
     let polls = Server {
