@@ -110,6 +110,16 @@ pub(crate) fn times(ratio: f64) -> String {
     }
 }
 
+/// Two bounds of a ratio for people. Without an upper bound there is nothing to print for it.
+#[must_use]
+pub(crate) fn times_between(low: f64, high: f64) -> String {
+    if high.is_infinite() {
+        format!("{} and more", times(low))
+    } else {
+        format!("{} to {}", times(low), times(high))
+    }
+}
+
 /// A number without decimals, and without the sign of a zero.
 #[must_use]
 pub(crate) fn whole(number: f64) -> String {
@@ -221,6 +231,13 @@ mod tests {
             (f64::INFINITY, "> 1000×"),
         ] {
             assert_eq!(times(ratio), text, "{ratio}");
+        }
+        for (low, high, text) in [
+            (0.5, 2.0, "0.50× to 2.00×"),
+            (0.99, f64::INFINITY, "0.99× and more"),
+            (2000.0, 3000.0, "> 1000× to > 1000×"),
+        ] {
+            assert_eq!(times_between(low, high), text);
         }
         for (number, text) in [
             (-0.0, "0"),

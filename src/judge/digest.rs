@@ -315,6 +315,25 @@ mod tests {
         assert_eq!(digest.intervals.last().unwrap().seconds, 1.0);
     }
 
+    #[test]
+    fn largest_lag_of_a_long_phase_is_kept_and_not_averaged() {
+        let seconds = (1..=1000).map(|second| {
+            let mut interval = interval(second, "aging");
+            let lag = if second == 501 { 400.0 } else { 1.0 };
+            interval.gauges.insert("harness.lag_ms".to_owned(), lag);
+            interval.gauges.insert("other".to_owned(), lag);
+            interval
+        });
+        let digest: Digest = seconds.collect();
+        let most = |name: &str| {
+            let values = digest.intervals.iter().filter_map(|one| one.gauge(name));
+            values.fold(0.0, f64::max)
+        };
+        assert!(digest.intervals.len() <= MOST);
+        assert_eq!(most("harness.lag_ms"), 400.0);
+        assert!(most("other") < 100.0);
+    }
+
     /// Ten seconds of an estimate, each with its basis.
     fn estimates(bases: [f64; 10]) -> Vec<Option<f64>> {
         let seconds = (1..).zip(bases).map(|(second, basis)| {

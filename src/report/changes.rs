@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::judge::{Change, Changes, Row};
-use crate::text::{times, whole};
+use crate::text::{times, times_between, whole};
 
 /// A figure for people.
 fn shown(value: Option<f64>, unit: &str) -> String {
@@ -26,10 +26,9 @@ fn shown(value: Option<f64>, unit: &str) -> String {
 fn ratio(row: &Row) -> String {
     match (&row.ratio, &row.note) {
         (Some(ratio), _) => format!(
-            "{} ({} to {})",
+            "{} ({})",
             times(ratio.value),
-            times(ratio.low),
-            times(ratio.high)
+            times_between(ratio.low, ratio.high)
         ),
         (None, Some(note)) => note.clone(),
         (None, None) if row.before == Some(0.0) && row.after > Some(0.0) => "from 0".to_owned(),

@@ -100,6 +100,50 @@ fn a_pool_that_keeps_what_it_gathered_fails_released_alone() {
     assert_eq!(failed(&checks), ["released"], "{checks:#?}");
 }
 
+/// The recycled worker may still be there, and nobody knows for how long. Of the mock's pool the limit is known.
+#[test]
+fn what_remains_is_no_residue_where_neither_workers_nor_their_limit_are_known() {
+    const SERVER: &str = "[target]\nurl = \"http://127.0.0.1:1\"\nusers = \"user{device}\"";
+    let released = |target: &str, is_counted: bool, residue: f64| {
+        let text = SCENARIO.replace("[mock]", target);
+        let text = if target == SERVER {
+            text.replace("trigger = \"mock\"", "trigger_command = \"true\"")
+        } else {
+            text.replace("[mock]", "[mock]\nshutdown_time_limit = \"1s\"")
+        };
+        let story = Story {
+            residue,
+            ..Story::default()
+        };
+        let mut timeline = story.timeline();
+        if !is_counted {
+            for interval in &mut timeline {
+                interval.gauges.remove("server.workers");
+            }
+        }
+        let plan = parse("synthetic.toml", &text).unwrap();
+        let checks = judge(&plan, &timeline.into_iter().collect());
+        let released = checks.into_iter().find(|check| check.name == "released");
+        let released = released.unwrap();
+        let is_told = released
+            .reason
+            .contains("its shutdownTimeLimit is not known");
+        (released.outcome, is_told)
+    };
+    for (target, is_counted, residue, expected) in [
+        (SERVER, false, 0.5, (Outcome::NoData, true)),
+        (SERVER, false, 0.0, (Outcome::Pass, false)),
+        (SERVER, true, 0.5, (Outcome::Fail, false)),
+        ("[mock]", false, 0.5, (Outcome::Fail, false)),
+    ] {
+        assert_eq!(
+            released(target, is_counted, residue),
+            expected,
+            "{target}, counted: {is_counted}, residue {residue}"
+        );
+    }
+}
+
 /// Between two collections % Time in GC is 0, before the recycle and after it. What the median of either phase
 /// meets is chance.
 #[test]
@@ -266,6 +310,48 @@ fn slowed(seconds: &mut [Interval], times: impl Fn(f64) -> f64) {
             slowed.record_n(micros as u64, times).unwrap();
         }
         *latency = Latency::of(&slowed).unwrap();
+    }
+}
+
+/// A server that answers half as fast as before is no recovery because late timers made the baseline look as slow.
+#[test]
+fn timers_that_are_late_in_the_baseline_give_no_pass() {
+    const LATE_MS: f64 = 400.0;
+    for seed in 1..=20 {
+        let restored = |is_late: bool, after: f64| {
+            let story = Story {
+                rate: 200,
+                after,
+                seed,
+                ..Story::default()
+            };
+            let mut seconds = story.timeline();
+            let baseline = seconds.iter_mut().filter(|one| one.phase == "baseline");
+            for second in baseline.filter(|_| is_late) {
+                let lag = "harness.lag_ms".to_owned();
+                second.gauges.insert(lag, LATE_MS);
+                for metric in [Metric::Sync, Metric::Notification] {
+                    let latency = second.latencies.get_mut(metric.as_str()).unwrap();
+                    let mut later = Histogram::<u64>::new(2).unwrap();
+                    for value in latency.histogram().unwrap().iter_recorded() {
+                        let micros = value.value_iterated_to() + (LATE_MS * 1e3) as u64;
+                        let count = value.count_since_last_iteration();
+                        later.record_n(micros, count).unwrap();
+                    }
+                    *latency = Latency::of(&later).unwrap();
+                }
+            }
+            let plan = plan("[checks]\nslack = \"20ms\"\n");
+            let checks = judge(&plan, &seconds.into_iter().collect());
+            let restored = checks.into_iter().find(|check| check.name == "restored");
+            let restored = restored.unwrap();
+            let is_told = restored
+                .reason
+                .contains("passes only because of 20 intervals");
+            (restored.outcome, is_told)
+        };
+        assert_eq!(restored(true, 2.0), (Outcome::NoData, true), "seed {seed}");
+        assert_eq!(restored(false, 2.0), (Outcome::Fail, false), "seed {seed}");
     }
 }
 

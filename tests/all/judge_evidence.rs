@@ -469,7 +469,6 @@ fn recycle_that_does_not_help_passes_nothing_from_outside() {
     }
 }
 
-/// The server notices a FIN at its next poll, and three Pings are given up.
 /// The service stays more than half as bad as it was.
 #[test]
 fn recycle_that_hardly_helps_passes_nothing_from_outside() {
@@ -495,6 +494,7 @@ fn recycle_that_hardly_helps_passes_nothing_from_outside() {
     assert_outcomes("cured", cured, MORE, Outcome::Pass, Outcome::Pass);
 }
 
+/// The server notices a FIN at its next poll, and three Pings are given up.
 #[test]
 fn what_was_just_given_up_is_not_stranded() {
     let polls = Server {

@@ -26,7 +26,7 @@ use super::{Check, Digest, Outcome, merged};
 use crate::measure::{Counter, Interval, Metric};
 use crate::recycle::{FailedTrigger, Recycle};
 use crate::scenario::{Expectation, PhaseKind, Plan, TargetPlan, Trigger, format_duration};
-use crate::text::{times, whole};
+use crate::text::{times, times_between, whole};
 use figured::{Figured, Limit, figured};
 pub(super) use recycle_seen::recycles;
 use stranding::{Finding, Stranding};

@@ -223,12 +223,11 @@ impl Bench<'_> {
         };
         Figured {
             text: format!(
-                "{name} {} → {}, {} (95 % interval {} to {})",
+                "{name} {} → {}, {} (95 % interval {})",
                 time(b),
                 time(a),
                 times(ratio.value),
-                times(ratio.low),
-                times(ratio.high),
+                times_between(ratio.low, ratio.high),
             ),
             unjudged: why.map(|why| Unjudged { name, why }),
             exceeds,

@@ -35,8 +35,8 @@ enum OldWorker {
     Gone,
     /// Until this second of the run, or until it should have been.
     Until(f64),
-    /// Nobody saw it; it may have been there until then.
-    Unseen(f64),
+    /// Nobody saw it. It may have been there until then, or for ever if nobody knows shutdownTimeLimit.
+    Unseen(Option<f64>),
 }
 
 /// What became of one level.
@@ -96,10 +96,15 @@ impl Bench<'_> {
                         "the recycled worker keeps what had gathered until it ends, and it was there until the run \
                          ended, or until shortly before: play the recycle phase for longer than shutdownTimeLimit"
                     }
-                    OldWorker::Unseen(until) if none(until) => {
+                    OldWorker::Unseen(Some(until)) if none(until) => {
                         "the recycled worker keeps what had gathered until it ends, and no source shows whether it had \
                          ended: play the recycle phase for longer than shutdownTimeLimit, or add the number of worker \
                          processes"
+                    }
+                    OldWorker::Unseen(None) => {
+                        "the recycled worker keeps what had gathered until it ends, no source shows whether it had \
+                         ended, and its shutdownTimeLimit is not known: add the number of worker processes, or a \
+                         [policy] with the pool's applicationHost.config"
                     }
                     _ => "what had gathered was not looked at after the recycle",
                 })
@@ -167,8 +172,6 @@ impl Bench<'_> {
     fn old_worker(&self) -> OldWorker {
         /// Killing it takes a moment, and the figures are of a moment before.
         const GRACE: f64 = 5.0;
-        /// The default of the IIS schema.
-        const DEFAULT: f64 = 90.0;
         let recovered = self.of(PhaseKind::Recovered);
         let (Some(recycle), Some(first)) = (self.planned_recycle(), recovered.first()) else {
             return OldWorker::Gone;
@@ -199,7 +202,7 @@ impl Bench<'_> {
         match until.max_by(f64::total_cmp) {
             Some(until) => OldWorker::Until(until.min(limit.unwrap_or(f64::INFINITY))),
             None if gone.is_some() || is_counted => OldWorker::Gone,
-            None => OldWorker::Unseen(limit.unwrap_or(recycle.t + DEFAULT + GRACE)),
+            None => OldWorker::Unseen(limit),
         }
     }
 
@@ -294,7 +297,7 @@ impl Bench<'_> {
             OldWorker::Until(t) => fate(t),
             // What fell has gone with the old worker. What remains may be its, as long as it may live.
             OldWorker::Unseen(limit) => match fate(f64::NEG_INFINITY) {
-                Fate::Remains(_) => fate(limit),
+                Fate::Remains(_) => fate(limit.unwrap_or(f64::INFINITY)),
                 other => other,
             },
         }

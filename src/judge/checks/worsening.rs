@@ -75,12 +75,11 @@ fn slower(
     let (before, after) = compared.value();
     let ratio = compared.ratio(SHOWN);
     figures.push(format!(
-        "{text} p95 {} → {}, {} (95 % interval {} to {})",
+        "{text} p95 {} → {}, {} (95 % interval {})",
         time(before),
         time(after),
         times(ratio.value),
-        times(ratio.low),
-        times(ratio.high)
+        times_between(ratio.low, ratio.high)
     ));
     Some(if ratio.value < factor {
         Worse::No
