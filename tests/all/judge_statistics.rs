@@ -183,6 +183,34 @@ fn restored_has_few_false_alarms_and_finds_a_doubling() {
     }
 }
 
+/// A server whose slow seconds last longer than a phase lets itself be judged seldom. No statistics of one phase of 20 s can know
+/// of the next. So the rates are figures of docs/verdict.md and beyond [`ALARM`]; what is claimed is that they are small.
+#[test]
+fn stormy_server_is_seldom_judged_and_seldom_wrongly() {
+    const STORMY: Option<Weather> = Some(Weather {
+        memory: 0.9,
+        requests: 30.0,
+        pace: 0.3,
+    });
+    const SELDOM: f64 = 0.08;
+    let well = restored("as before, stormy".to_owned(), 1.0, STORMY, "");
+    let bound = "[checks]\nslack = \"0s\"\n";
+    let bound = restored("at the bound, stormy".to_owned(), 1.25, STORMY, bound);
+    let slow = symptom(
+        "slow, nothing strands, stormy".to_owned(),
+        (0.0, 3.0),
+        STORMY,
+        "",
+    );
+    let equal = compare("equal, stormy".to_owned(), 0.0, 1.0, STORMY);
+    well.at_most(SELDOM, FAIL);
+    bound.at_most(SELDOM, FAIL);
+    bound.at_most(SELDOM, PASS);
+    slow.at_most(SELDOM, PASS);
+    equal.at_most(SELDOM, BETTER);
+    equal.at_most(SELDOM, WORSE);
+}
+
 /// One in twenty-five is ten times as slow, which p50 and p95 hardly show.
 #[test]
 fn restored_finds_a_p99_that_alone_is_out_of_bound() {

@@ -7,8 +7,7 @@ use crate::world::{plan, play};
 
 /// Seeds of each scenario. `EASLOAD_SEEDS` sets another number.
 pub(crate) fn seeds() -> u64 {
-    /// All scenarios take some 40 s of processor time for each seed. Continuous integration plays 20 seeds of the
-    /// symptoms and of the controls.
+    /// All scenarios take some 40 s of processor time for each seed. Continuous integration plays 20 seeds of each.
     const FEW: u64 = 1;
     match std::env::var("EASLOAD_SEEDS") {
         Ok(text) => text
