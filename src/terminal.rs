@@ -1,6 +1,6 @@
 //! Lines for people who watch.
 
-use crate::text::clean;
+use text::clean;
 
 /// Lines on standard error. A reader that has gone is no reason to end a run.
 pub(crate) fn say(text: &str) {

@@ -7,7 +7,8 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use mock_server::{FrontDoor, MockConfig, Topology, WorkerLauncher};
+use mock_api::{MockConfig, Topology};
+use mock_server::{FrontDoor, WorkerLauncher};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 

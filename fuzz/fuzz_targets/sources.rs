@@ -3,9 +3,9 @@
 //! that can be shown and points into the text.
 #![no_main]
 
-use easload::measure::{Gauges, Interval};
+use verdict::timeline::{Gauges, Interval};
 use easload::observe::{FormatError, Scope, history, parse};
-use easload::scenario::{Format, parse_threshold};
+use scenario::{Format, parse_threshold};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -73,7 +73,7 @@ fn threshold(bytes: &[u8]) {
 /// Drawing the mistakes takes ten times as long as finding them, so only one of two modes does it.
 fn scenario(bytes: &[u8], draw: bool) {
     if let Ok(text) = std::str::from_utf8(bytes)
-        && let Err(error) = easload::scenario::parse("fuzz.toml", text)
+        && let Err(error) = scenario::parse("fuzz.toml", text)
     {
         // Of the mistakes of syntax only the first are listed.
         let listed = error.lines().len();

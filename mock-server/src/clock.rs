@@ -2,14 +2,12 @@
 //! pool (ages, schedule, idle and rapid-fail times) runs by a clock of its own, `time_scale` times
 //! faster than the devices' and TCP's. It can be moved ahead, never back.
 
-use std::sync::Mutex;
+use parking_lot::Mutex;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
+use mock_api::MockConfig;
 use tokio::time::Instant;
-
-use crate::lock;
 
 /// How far the clock can be moved ahead. All sums of times stay in range then.
 const LONGEST: Duration = Duration::from_secs(1000 * 365 * 86_400);
@@ -34,32 +32,15 @@ impl PoolClock {
         }
     }
 
-    /// Reads `start` (`2026-03-29T01:30:00`, now if absent) in a time zone (the system's if
-    /// absent).
+    /// The time at which the pool of that configuration starts.
     ///
     /// # Errors
     /// With a text that says what was expected.
-    pub(crate) fn parse_start(
-        start: Option<&str>,
-        time_zone: Option<&str>,
-    ) -> Result<Zoned, String> {
-        let zone = match time_zone {
-            None => TimeZone::system(),
-            Some(name) => TimeZone::get(name).map_err(|_| {
-                format!("time_zone: expected a name such as \"Europe/Berlin\", found \"{name}\"")
-            })?,
-        };
+    pub(crate) fn start_of(config: &MockConfig) -> Result<Zoned, String> {
+        let (zone, start) = config.pool_clock()?;
         match start {
             None => Ok(sim_net::wall_clock::now().to_zoned(zone)),
-            Some(text) => {
-                let civil: jiff::civil::DateTime = text.parse().map_err(|_| {
-                    format!(
-                        "clock_start: expected a local time such as \"2026-03-14T02:30:00\", \
-                         found \"{text}\""
-                    )
-                })?;
-                civil.to_zoned(zone).map_err(|error| error.to_string())
-            }
+            Some(civil) => civil.to_zoned(zone).map_err(|error| error.to_string()),
         }
     }
 
@@ -70,7 +51,7 @@ impl PoolClock {
 
     /// Pool time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.origin.elapsed().mul_f64(self.scale) + *lock(&self.advanced)
+        self.origin.elapsed().mul_f64(self.scale) + *self.advanced.lock()
     }
 
     /// The pool's time without its zone, which costs more to work out than a log line.
@@ -96,7 +77,7 @@ impl PoolClock {
 
     /// Moves the clock ahead, a thousand years at most.
     pub(crate) fn advance(&self, by: Duration) {
-        let mut advanced = lock(&self.advanced);
+        let mut advanced = self.advanced.lock();
         *advanced = advanced.saturating_add(by).min(LONGEST);
     }
 
@@ -112,6 +93,8 @@ impl PoolClock {
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZone;
+
     use super::*;
 
     #[test]

@@ -12,15 +12,13 @@
 //! They talk over the worker's standard input and output ([`link`]), so a worker ends when its
 //! front door does, whatever ended it.
 //!
-//! This crate knows the protocol (`eas`) and application pools (`iis`), and nothing of the harness.
+//! What can be configured, the faults and the control API's types are in the crate `mock-api`. This crate knows the protocol
+//! (`eas`) and application pools (`iis`), and nothing of the harness.
 
 mod body;
-mod client;
 mod clock;
-pub mod config;
-pub mod control;
 mod counted;
-pub mod fault;
+mod fault;
 mod front_door;
 mod headers;
 pub mod link;
@@ -30,22 +28,11 @@ pub mod play;
 mod process;
 mod store;
 mod surfaces;
-pub mod units;
 mod watched;
 pub mod worker;
 
-pub use client::{Control, ControlError, plain_http};
-pub use config::{MockConfig, Tls, Topology};
-pub use fault::{Fault, FaultKind, StrandTrigger};
 pub use front_door::{
     ANSWERED, Addresses, FrontDoor, ServerAddresses, StartError, WorkerLauncher, openapi,
     unusable_files,
 };
 pub use machine::Machine;
-
-/// Locks a mutex. Nothing here panics while holding one, so poisoning cannot happen.
-fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}

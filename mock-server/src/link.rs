@@ -15,11 +15,11 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
-use crate::config::MockConfig;
-use crate::control::{UserSettings, WorkerCounts};
-use crate::fault::Fault;
 use crate::headers::{HeaderLines, RequestHeader};
 use crate::store::{StoreCall, StoreReply};
+use mock_api::config::MockConfig;
+use mock_api::control::{UserSettings, WorkerCounts};
+use mock_api::fault::Fault;
 
 /// Largest request body: `httpRuntime maxRequestLength` of Exchange 2016, 10,240 kB.
 pub(crate) const MAX_BODY: u64 = 10_240 << 10;

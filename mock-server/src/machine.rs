@@ -11,8 +11,8 @@ use tcp_table::{Query, Row, State};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use crate::control::{WorkerCounts, WorkerTruth};
 use crate::process::{self, Memory, TcpCounters};
+use mock_api::control::{WorkerCounts, WorkerTruth};
 
 /// Pending connections: a herd after a recycle must not be refused by the kernel (SYN cookies or
 /// drops would add whole seconds to what clients measure).

@@ -2,9 +2,10 @@
 //! in the order in which they began to wait. That is how HTTP.sys serves its queue, and a simulation needs an order
 //! that is the same each time. Tokio's channel wakes its receivers in random order.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::{mem, pin::pin};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// A value that tasks watch.
@@ -109,7 +110,7 @@ impl<T: Copy> Watcher<T> {
 impl<T> Shared<T> {
     /// A task that panicked under the lock left a complete value.
     fn read<R>(&self, with: impl FnOnce(&mut Now<T>) -> R) -> R {
-        with(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner))
+        with(&mut self.now.lock())
     }
 }
 
@@ -128,18 +129,18 @@ mod tests {
             let mut watcher = watched.watch();
             let (order, waiting) = (Arc::clone(&order), Arc::clone(&waiting));
             tasks.spawn(async move {
-                *waiting.lock().unwrap() += 1;
+                *waiting.lock() += 1;
                 watcher.changed().await;
-                order.lock().unwrap().push(number);
+                order.lock().push(number);
             });
         }
-        while *waiting.lock().unwrap() < 100 {
+        while *waiting.lock() < 100 {
             yield_now().await;
         }
         assert_eq!(watched.set(1), 0);
         tasks.join_all().await;
         let expected: Vec<u64> = (0..100).collect();
-        assert_eq!(*order.lock().unwrap(), expected);
+        assert_eq!(*order.lock(), expected);
     }
 
     #[tokio::test]

@@ -11,12 +11,14 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::time::Instant;
 
-use crate::device::{Event, PingEnd, Record as _};
-use crate::judge::{Digester, judge, summarize};
-use crate::measure::{Directory, Folder as _, Gauges, Recorder, RunFiles, Timeline};
+use crate::measure::Recorder;
 use crate::observe::{SocketGroups, SocketTable, resident_bytes};
-use crate::scenario::{DEFAULT_SCENARIO, parse};
-use crate::transport::{PortUses, Use};
+use client::device::{Event, PingEnd, Record as _};
+use client::transport::PortUses;
+use scenario::names::Use;
+use scenario::{DEFAULT_SCENARIO, parse};
+use verdict::judge::{Digester, judge, summarize};
+use verdict::timeline::{Directory, Folder as _, Gauges, RunFiles, Timeline};
 
 /// Events that are recorded one after the other.
 const EVENTS: u32 = 2_000_000;
@@ -209,7 +211,7 @@ fn gauges(share: f64, random: &mut Xoshiro256PlusPlus) -> Gauges {
     let mut gauges = Gauges::new();
     let mut add = |name: String, value: f64| gauges.insert(name, value);
     let noise = |random: &mut Xoshiro256PlusPlus| random.random_range(-5.0..5.0_f64);
-    for (name, _) in crate::observe::SERVER_GAUGES {
+    for (name, _) in scenario::names::SERVER_GAUGES {
         let value = (1000.0 * share + noise(random)).round();
         add(format!("server.{name}"), value);
     }

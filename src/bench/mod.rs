@@ -6,14 +6,13 @@ mod rig;
 
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-use tokio::time::{Instant, sleep};
-
-use crate::lock::lock;
-use crate::measure::{Counter, Gauges, Metric};
 use crate::observe::descriptors;
-use crate::scenario::Action;
+use hdrhistogram::Histogram;
 use rig::{Costs, Rig};
+use scenario::Action;
+use scenario::names::{Counter, Metric};
+use tokio::time::{Instant, sleep};
+use verdict::timeline::Gauges;
 
 /// What to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +177,7 @@ async fn hold(options: &Options, from: u32) -> Result<String, String> {
 /// Waits for a whole round of heartbeats: most Pings end without changes.
 async fn overshoot(rig: &Rig, options: &Options) -> String {
     rig.recorder.interval("", Gauges::new());
-    lock(&rig.seen).reset();
+    rig.seen.lock().reset();
     sleep(Duration::from_secs(u64::from(options.heartbeat) + 5)).await;
     let interval = rig.recorder.interval("", Gauges::new());
     let histogram: Option<Histogram<u64>> = interval
@@ -202,7 +201,7 @@ async fn overshoot(rig: &Rig, options: &Options) -> String {
          connections made in that round       {}\n",
         histogram.len(),
         line(&histogram),
-        line(&lock(&rig.seen).delays),
+        line(&rig.seen.lock().delays),
         interval.count(Counter::Connects),
     )
 }
@@ -295,7 +294,7 @@ async fn recycle(options: &Options) -> Result<String, String> {
     let fleet = rig.fleet(0..options.devices);
     rig.held(options.devices).await?;
     sleep(SETTLE).await;
-    lock(&rig.seen).reset();
+    rig.seen.lock().reset();
     // When this returns the new worker serves and the old one has begun to drain.
     rig.mock
         .control()
@@ -307,16 +306,16 @@ async fn recycle(options: &Options) -> Result<String, String> {
     // A device that was cut comes back at once, so the herd is part of what is measured.
     let (by_mock, by_devices) = tokio::join!(
         rig.mock_has_cut(devices),
-        rig.until("every device is back", || lock(&rig.seen).connects
+        rig.until("every device is back", || rig.seen.lock().connects
             >= devices),
     );
     by_devices?;
     rig.held(options.devices).await?;
     let (by_mock, herd) = (by_mock?, limit.elapsed());
-    let cut = lock(&rig.seen).last_cut.unwrap_or(limit);
+    let cut = rig.seen.lock().last_cut.unwrap_or(limit);
     let after = |instant: Instant| instant.saturating_duration_since(limit).as_secs_f64();
     let (connects, rate) = {
-        let seen = lock(&rig.seen);
+        let seen = rig.seen.lock();
         (seen.connects, seen.connects_per_second().unwrap_or(0.0))
     };
     let text = format!(

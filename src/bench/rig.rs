@@ -1,25 +1,27 @@
 //! A fleet and a mock under it, in three processes: what the figures are read from.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use eas::ProtocolVersion;
 use hdrhistogram::Histogram;
-use mock_server::{MockConfig, Tls, Topology};
+use mock_api::{MockConfig, Tls, Topology};
 use tokio::time::{Instant, sleep};
 
 use super::Options;
-use crate::device::{Activity, Behaviour, Identity, Profile, Refusals, State};
-use crate::fleet::{Fleet, FleetPlan, Pacer};
-use crate::lock::lock;
 use crate::measure::Recorder;
 use crate::observe::{cpu_time, resident_bytes};
 use crate::run::RunningMock;
-use crate::scenario::{ActivityPlan, HeartbeatPlan, PingBody, QueryForm, SleepPlan, Wait};
-use crate::transport::{
+use client::device::{Activity, Behaviour, Identity, Profile, Refusals};
+use client::fleet::{Fleet, FleetPlan, Pacer};
+use client::transport::{
     Abandon, Answer, Begun, Failure, Lean, LeanFactory, Limits, Network, Origin, RedirectError,
-    Request, Target, TlsOptions, Transport,
+    Request, Transport,
 };
+use scenario::names::DeviceState;
+use scenario::{ActivityPlan, HeartbeatPlan, PingBody, QueryForm, SleepPlan, Wait};
+use scenario::{Target, TlsOptions};
 
 /// Devices that are not held by then never will be.
 const RAMP_LIMIT: Duration = Duration::from_secs(120);
@@ -86,7 +88,7 @@ impl<T: Transport> Transport for Watched<T> {
         let begun = self.inner.begin(request).await;
         if begun.as_ref().is_ok_and(|begun| begun.connect.is_some()) {
             let now = Instant::now();
-            let mut seen = lock(&self.seen);
+            let mut seen = self.seen.lock();
             seen.connects += 1;
             seen.first_connect.get_or_insert(now);
             seen.last_connect = Some(now);
@@ -106,11 +108,11 @@ impl<T: Transport> Transport for Watched<T> {
                     let delay = now.as_micros().saturating_sub(stamp);
                     let delay = u64::try_from(delay).unwrap_or(u64::MAX);
                     // An auto-resizing histogram takes any value.
-                    let _ = lock(&self.seen).delays.record(delay);
+                    let _ = self.seen.lock().delays.record(delay);
                 }
             }
             Err(failure) if failure.kind.is_disconnect() => {
-                let mut seen = lock(&self.seen);
+                let mut seen = self.seen.lock();
                 seen.cut += 1;
                 seen.last_cut = Some(Instant::now());
             }
@@ -246,7 +248,7 @@ impl Rig {
     /// Waits until so many devices hold a Ping.
     pub(super) async fn held(&self, wanted: u32) -> Result<(), String> {
         self.until(&format!("{wanted} devices hold a Ping"), || {
-            self.recorder.devices_in(State::Holding) >= u64::from(wanted)
+            self.recorder.devices_in(DeviceState::Holding) >= u64::from(wanted)
         })
         .await
     }
@@ -255,7 +257,7 @@ impl Rig {
         let end = Instant::now() + RAMP_LIMIT;
         while !is_so() {
             if Instant::now() > end {
-                let held = self.recorder.devices_in(State::Holding);
+                let held = self.recorder.devices_in(DeviceState::Holding);
                 let totals = self.recorder.totals();
                 return Err(format!(
                     "not within {} s: {what}; {held} hold one now: {totals:?}",

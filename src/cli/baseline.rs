@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::{Exit, print_or_fail};
-use crate::judge::Verdict;
-use crate::measure::RunFiles;
-use crate::report::{RunRecord, RunState, summary_text};
 use crate::terminal::say;
+use verdict::judge::Verdict;
+use verdict::report::{RunRecord, RunState, summary_text};
+use verdict::timeline::RunFiles;
 
 /// Where baselines are kept: beside the scenarios, so that they can be checked in.
 pub(super) const FOLDER: &str = "baselines";

@@ -4,8 +4,8 @@ use clap::{Args, ValueEnum};
 
 use super::{Exit, print_or_fail};
 use crate::bench::{A_DAY, Bench, BenchError, Options, measure};
-use crate::scenario::MAX_HEARTBEAT;
 use crate::terminal::say;
+use scenario::MAX_HEARTBEAT;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

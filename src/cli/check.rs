@@ -7,15 +7,13 @@ use jiff::Timestamp;
 
 use super::run::Places;
 use super::{Exit, meant, print_or_fail};
-use crate::judge::planned;
-use crate::recycle::{Origin, due, outlook};
-use crate::report::plan_text;
 use crate::run::obstacles;
-use crate::scenario::{
-    DEFAULT_SCENARIO, Needs, PhaseKind, Plan, PolicyPlan, Trigger, parse, read_text,
-};
 use crate::terminal::say;
-use crate::transport::local_ports;
+use client::transport::local_ports;
+use scenario::{DEFAULT_SCENARIO, Needs, PhaseKind, Plan, PolicyPlan, Trigger, parse, read_text};
+use verdict::judge::planned;
+use verdict::recycle::{Origin, due, outlook};
+use verdict::report::plan_text;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

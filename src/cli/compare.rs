@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::{Exit, baseline, print_or_fail};
-use crate::judge::{Change, Digest, Side, compare, differences};
-use crate::report::{RunRecord, RunState, changes_markdown, changes_text, digest};
 use crate::terminal::say;
+use verdict::judge::{Change, Digest, Side, compare, differences};
+use verdict::report::{RunRecord, RunState, changes_markdown, changes_text, digest};
 
 /// Compare two runs of one plan, figure by figure.
 #[derive(Debug, Args)]

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use crate::judge::Verdict;
 use crate::run::{Interrupt, MockError, RunError};
+use verdict::judge::Verdict;
 
 macro_rules! exits {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)+) => {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::report::RunRecord;
+use verdict::report::RunRecord;
 
 /// Where the repository keeps its scenarios.
 const SCENARIOS: &str = "scenarios";

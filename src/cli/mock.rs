@@ -4,17 +4,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use mock_server::units::time_scale_text;
-use mock_server::{
-    Addresses, Fault, FrontDoor, Machine, MockConfig, StartError, Tls, Topology, WorkerLauncher,
-};
+use mock_api::config::time_scale_text;
+use mock_api::{Fault, MockConfig, Tls, Topology};
+use mock_server::{Addresses, FrontDoor, Machine, StartError, WorkerLauncher};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use super::port_file::PortFile;
 use super::{Exit, print};
 use crate::observe::descriptors;
-use crate::scenario::{parse_mock, read_config, read_text};
 use crate::terminal::say;
+use scenario::{parse_mock, read_config, read_text};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -9,13 +9,13 @@ use jiff::Zoned;
 use jiff::civil::Time;
 
 use super::{Exit, print_or_fail};
-use crate::recycle::policy::{
+use crate::terminal::say;
+use iis::policy::{
     Context, Exchange, Finding, RULES, Rule, Severity, explain, lint, lint_together, next_times,
     settings, unreadable,
 };
-use crate::report::sarif;
-use crate::scenario::read_config;
-use crate::terminal::say;
+use scenario::read_config;
+use verdict::report::sarif;
 
 /// How far ahead `show` looks.
 const NEXT: usize = 5;

@@ -9,10 +9,11 @@ use eas::ProtocolVersion;
 
 use super::{Exit, check, print};
 use crate::probe::{Outcome, Probe, probe, try_commands};
-use crate::report::UNVERIFIED;
 use crate::run::first_device;
-use crate::scenario::{Plan, parse, parse_duration};
 use crate::terminal::say;
+use scenario::{Plan, parse};
+use text::parse_duration;
+use verdict::report::UNVERIFIED;
 
 /// DeviceId of every probe, so that a server does not fill up with devices.
 const DEVICE_ID: &str = "EASLOADPROBE";
@@ -205,7 +206,7 @@ fn url_of_host(target: &str) -> Option<String> {
     let path = Path::new(target);
     let is_file = path.exists() || path.extension().is_some_and(|end| end == "toml");
     let url = format!("https://{target}");
-    let is_host = !target.contains('@') && crate::transport::Target::parse(&url).is_ok();
+    let is_host = !target.contains('@') && scenario::Target::parse(&url).is_ok();
     (!is_file && is_host).then_some(url)
 }
 

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::{Exit, print_or_fail};
-use crate::report::{
-    RunRecord, annotations, judge_with_history, junit, summary_markdown, summary_text,
-    timeline_csv, timeline_hlog,
-};
+use crate::history::judge_with_history;
 use crate::terminal::say;
+use verdict::report::{
+    RunRecord, annotations, junit, summary_markdown, summary_text, timeline_csv, timeline_hlog,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -7,10 +7,10 @@ use clap::Args;
 use tokio::sync::watch;
 
 use super::{Exit, check, print_or_fail, report};
-use crate::measure::RunFiles;
-use crate::report::{RunRecord, RunState, annotations, summary_markdown, summary_text};
 use crate::run::{Interrupt, Options, RunError, run};
 use crate::terminal::say;
+use verdict::report::{RunRecord, RunState, annotations, summary_markdown, summary_text};
+use verdict::timeline::RunFiles;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -3,8 +3,8 @@
 use clap::{Args, ValueEnum};
 
 use super::{Exit, print_or_fail};
-use crate::report::RunRecord;
 use crate::terminal::say;
+use verdict::report::RunRecord;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -7,11 +7,11 @@ use clap::{Args, ValueEnum};
 use tokio::sync::watch;
 
 use super::{Exit, check, print_or_fail};
-use crate::judge::Verdict;
-use crate::report::{CheckOutcome, SeedOutcome, SeedOutcomes, summary_text};
 use crate::run::{Finished, Interrupt, Options, RunError, SEED, simulatable, simulate};
-use crate::scenario::Plan;
 use crate::terminal::say;
+use scenario::Plan;
+use verdict::judge::Verdict;
+use verdict::report::{CheckOutcome, SeedOutcome, SeedOutcomes, summary_text};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

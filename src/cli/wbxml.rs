@@ -9,7 +9,7 @@ use eas::wbxml::{from_xml, to_xml};
 use super::hexadecimal::{from_base64, from_hex};
 use super::{Exit, print_or_fail};
 use crate::terminal::say;
-use crate::text::{decode, decode_any};
+use text::{decode, decode_any};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -3,9 +3,10 @@
 
 mod schedule;
 
+use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lettre::address::Envelope;
@@ -17,14 +18,13 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use mock_server::Control;
-use mock_server::control::NewMail;
+use mock_api::Control;
+use mock_api::control::NewMail;
 
-use crate::device::{Client, Trouble};
-use crate::lock::lock;
 use crate::measure::{Marker, Recorder};
-use crate::text::lines;
-use crate::transport::Transport;
+use client::device::{Client, Trouble};
+use client::transport::Transport;
+use text::lines;
 
 pub use schedule::Schedule;
 
@@ -247,7 +247,7 @@ impl<T: Transport> OpenDoor<T> {
                     .await
                     .map_err(|_| "every sender is stopped")?;
                 // In turn, so that one bad sender does not get all mail.
-                let taken = lock(senders).pop_front();
+                let taken = senders.lock().pop_front();
                 let mut sender = taken.ok_or("no sender is free")?;
                 recorder.mail_sent(marker.id);
                 let open = recorder.sending();
@@ -256,7 +256,7 @@ impl<T: Transport> OpenDoor<T> {
                 if sender.client.is_stopped() {
                     turns.end(permit);
                 } else {
-                    lock(senders).push_back(sender);
+                    senders.lock().push_back(sender);
                 }
                 sent.map_err(|trouble| explain(&trouble))
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::scenario::{CurvePlan, MailSchedule};
+use scenario::{CurvePlan, MailSchedule};
 
 /// The instants of a schedule.
 #[derive(Debug, Clone)]

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::interval::LedgerCounts;
 use super::waiting::Waiting;
+use verdict::timeline::LedgerCounts;
 
 /// A mail of this run: user and number among the user's mails, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

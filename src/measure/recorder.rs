@@ -1,28 +1,26 @@
 //! Takes events in from all devices and gives one [`Interval`] a second out.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use eas::Command;
 use eas::status::HttpStatus;
 use hdrhistogram::Histogram;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::interval::{
-    ACTING, Gauges, Interval, Latency, LedgerCounts, MAILS_DUE, SECOND_PINGS, SENDING, SLOW_USERS,
-    rounded,
-};
 use super::ledger::{Ledger, MailId, Marker};
-use super::metric::{Counter, Metric};
 use super::slow::SlowSyncs;
-use crate::device::{Event, FailureClass, PingEnd, Record, State, ThrottleHeader};
-use crate::lock::lock;
-use crate::text::clean;
-use crate::transport::{ConnectionEnd, Handshake, TlsVersion};
+use client::device::{Event, FailureClass, PingEnd, Record, ThrottleHeader};
+use client::transport::{ConnectionEnd, Handshake};
+use scenario::TlsVersion;
+use scenario::names::{Counter, DeviceState, Metric};
+use text::clean;
+use verdict::timeline::{
+    ACTING, Gauges, Interval, Latency, LedgerCounts, MAILS_DUE, SECOND_PINGS, SENDING, SLOW_USERS,
+    Totals, rounded,
+};
 
 /// Devices share so many sets of histograms; more would cost memory, fewer contention.
 const SHARDS: usize = 8;
@@ -116,7 +114,7 @@ fn shards() -> usize {
 pub struct Recorder {
     start: Instant,
     shards: Vec<Mutex<Shard>>,
-    census: [AtomicI64; State::ALL.len()],
+    census: [AtomicI64; DeviceState::ALL.len()],
     /// Pings open beside those that the census tells of.
     second_pings: AtomicI64,
     /// Second connections on which users act.
@@ -147,31 +145,13 @@ impl Drop for Sending<'_> {
     }
 }
 
-/// What is known only for the whole run.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Totals {
-    /// Error texts and how often they came.
-    pub errors: BTreeMap<String, u64>,
-    /// Statuses other than success (`Ping 5`), and HTTP statuses (`HTTP 503`).
-    pub statuses: BTreeMap<String, u64>,
-    /// Pings that were open when the run ended; 0 in one that did not end.
-    pub pings_open_at_end: u64,
-    /// Those among them past heartbeat and grace.
-    pub pings_overdue_at_end: u64,
-    /// Age of the oldest of them, in seconds.
-    pub oldest_ping_at_end: f64,
-    /// The first few mails that are missing: number among the user's mails, number of the user from
-    /// 1, DeviceId. None in a run that is not complete, which leaves mails under way.
-    pub missing_mails: Vec<String>,
-}
-
 impl Recorder {
     /// A recorder whose run starts now. `devices[n]` is the user of device n; an accepted mail is
     /// late after `late_after`.
     #[must_use]
     pub fn new(run: u32, devices: &[u32], late_after: Duration) -> Self {
-        let census: [AtomicI64; State::ALL.len()] = Default::default();
-        census[State::Off as usize].store(devices.len() as i64, Ordering::Relaxed);
+        let census: [AtomicI64; DeviceState::ALL.len()] = Default::default();
+        census[DeviceState::Off as usize].store(devices.len() as i64, Ordering::Relaxed);
         Self {
             start: Instant::now(),
             shards: (0..shards()).map(|_| Mutex::new(Shard::new())).collect(),
@@ -199,14 +179,14 @@ impl Recorder {
 
     /// Devices in a state.
     #[must_use]
-    pub fn devices_in(&self, state: State) -> u64 {
+    pub fn devices_in(&self, state: DeviceState) -> u64 {
         u64::try_from(self.census[state as usize].load(Ordering::Relaxed)).unwrap_or(0)
     }
 
     /// Requests that the server should have open: those of devices, on all their connections, and of mail senders.
     #[must_use]
     pub fn really_open(&self) -> u64 {
-        State::ALL
+        DeviceState::ALL
             .into_iter()
             .filter(|state| state.has_request_open())
             .map(|state| self.devices_in(state))
@@ -242,67 +222,69 @@ impl Recorder {
     #[must_use]
     pub fn given_up(&self) -> u64 {
         let now = self.start.elapsed().as_secs();
-        let mut given_up = lock(&self.given_up);
+        let mut given_up = self.given_up.lock();
         *given_up = given_up.split_off(&now);
         given_up.values().sum()
     }
 
     /// The worker that may have held the given up Pings is gone.
     pub fn forget_given_up(&self) {
-        lock(&self.given_up).clear();
+        self.given_up.lock().clear();
     }
 
     /// Enters a mail; `None` for a user without devices.
     pub fn mail_meant(&self, user: u32, at: Instant) -> Option<Marker> {
-        lock(&self.ledger).meant(user, at)
+        self.ledger.lock().meant(user, at)
     }
 
     /// A mail goes out.
     pub fn mail_sent(&self, id: MailId) {
-        lock(&self.ledger).sent(id, Instant::now());
+        self.ledger.lock().sent(id, Instant::now());
     }
 
     /// A mail was accepted, so long after it was meant to go.
     pub fn mail_accepted(&self, id: MailId, after: Duration) {
-        lock(&self.ledger).accepted(id, Instant::now());
-        lock(&self.shards[0]).latency(Metric::Accept, after.as_secs_f64());
+        self.ledger.lock().accepted(id, Instant::now());
+        self.shards[0]
+            .lock()
+            .latency(Metric::Accept, after.as_secs_f64());
     }
 
     /// A mail was not accepted.
     pub fn mail_failed(&self, id: MailId, text: &str) {
-        lock(&self.ledger).failed(id);
-        lock(&self.shards[0]).count(Counter::MailFailures);
+        self.ledger.lock().failed(id);
+        self.shards[0].lock().count(Counter::MailFailures);
         self.text(&format!("mail: {text}"));
     }
 
     /// The ledger's counts.
     #[must_use]
     pub fn ledger(&self) -> LedgerCounts {
-        lock(&self.ledger).counts(Instant::now())
+        self.ledger.lock().counts(Instant::now())
     }
 
     /// Devices in each state.
     #[must_use]
-    pub fn states(&self) -> [u64; State::ALL.len()] {
-        State::ALL.map(|state| self.devices_in(state))
+    pub fn states(&self) -> [u64; DeviceState::ALL.len()] {
+        DeviceState::ALL.map(|state| self.devices_in(state))
     }
 
     /// The last mail that came twice or to a device of another user, and the number of the device.
     #[must_use]
     pub fn astray(&self) -> Option<(MailId, u32)> {
-        lock(&self.ledger).astray()
+        self.ledger.lock().astray()
     }
 
     /// Accepted mails that are not on a device: mail, number of the device, and when the mail was accepted.
     #[must_use]
     pub fn missing(&self) -> Vec<(MailId, u32, Instant)> {
-        lock(&self.ledger).outstanding().collect()
+        self.ledger.lock().outstanding().collect()
     }
 
     /// Ends an interval. `gauges` come from elsewhere; the fleet's own are added.
     pub fn interval(&self, phase: &str, mut gauges: Gauges) -> Interval {
         let mut counts = [0_u64; Counter::ALL.len()];
-        let mut shards: Vec<_> = self.shards.iter().map(lock).collect();
+        let mut shards: Vec<_> = self.shards.iter().map(Mutex::lock).collect();
         for shard in &mut shards {
             for (sum, count) in counts.iter_mut().zip(&mut shard.counts) {
                 *sum += std::mem::take(count);
@@ -317,7 +299,7 @@ impl Recorder {
         if let Some(sync) = latencies.get(Metric::Sync.as_str()) {
             self.slow.learn(sync.p50);
         }
-        for state in State::ALL {
+        for state in DeviceState::ALL {
             gauges.insert(
                 format!("devices.{}", state.as_str()),
                 self.devices_in(state) as f64,
@@ -363,10 +345,10 @@ impl Recorder {
     pub fn totals(&self) -> Totals {
         /// Enough to look them up on the server.
         const MISSING: usize = 20;
-        let missing = lock(&self.ledger).missing(MISSING, Instant::now());
+        let missing = self.ledger.lock().missing(MISSING, Instant::now());
         Totals {
-            errors: lock(&self.texts).clone(),
-            statuses: lock(&self.statuses).clone(),
+            errors: self.texts.lock().clone(),
+            statuses: self.statuses.lock().clone(),
             pings_open_at_end: self.open_at_end.load(Ordering::Relaxed),
             pings_overdue_at_end: self.overdue_at_end.load(Ordering::Relaxed),
             oldest_ping_at_end: self.oldest_at_end_ms.load(Ordering::Relaxed) as f64 / 1e3,
@@ -386,7 +368,7 @@ impl Recorder {
     /// Counts an error text; the number of different ones is bounded.
     pub fn text(&self, text: &str) {
         let short: String = clean(text).chars().take(MAX_TEXT).collect();
-        count_bounded(&mut lock(&self.texts), short);
+        count_bounded(&mut self.texts.lock(), short);
     }
 
     /// Whether the event is one of the census, which needs no shard.
@@ -398,7 +380,7 @@ impl Recorder {
                 self.census[*to as usize].fetch_add(1, Ordering::Relaxed);
                 let (was_there, is_there) = (from.is_reachable(), to.is_reachable());
                 if was_there != is_there {
-                    lock(&self.ledger).there(device, is_there, Instant::now());
+                    self.ledger.lock().there(device, is_there, Instant::now());
                 }
             }
             Event::Acting { open } => {
@@ -460,7 +442,7 @@ impl Recorder {
                 503 => shard.count(Counter::Unavailable),
                 _ => {}
             }
-            count_bounded(&mut lock(&self.statuses), format!("HTTP {http_status}"));
+            count_bounded(&mut self.statuses.lock(), format!("HTTP {http_status}"));
             return;
         }
         match command {
@@ -497,7 +479,7 @@ impl Recorder {
             }
             PingEnd::Abandoned { left } => {
                 let end = self.start.elapsed().as_secs_f64() + left;
-                *lock(&self.given_up).entry(end.max(0.0) as u64).or_default() += 1;
+                *self.given_up.lock().entry(end.max(0.0) as u64).or_default() += 1;
                 Counter::PingsAbandoned
             }
             PingEnd::Overdue { overshoot } => {
@@ -542,7 +524,7 @@ impl Record for Recorder {
         if self.census(device, &event) {
             return;
         }
-        let mut shard = lock(&self.shards[device as usize % self.shards.len()]);
+        let mut shard = self.shards[device as usize % self.shards.len()].lock();
         match event {
             Event::State { .. } | Event::SecondPing { .. } | Event::Acting { .. } => {}
             Event::Begun(begun) => {
@@ -612,10 +594,10 @@ impl Record for Recorder {
                     let is_given_now = command == Command::Provision;
                     self.key_unknown(&mut shard, device, is_given_now);
                 }
-                count_bounded(&mut lock(&self.statuses), eas::status::name(command, code));
+                count_bounded(&mut self.statuses.lock(), eas::status::name(command, code));
             }
             Event::PingSent { gap, hangs } => {
-                lock(&self.ledger).ping_sent(device);
+                self.ledger.lock().ping_sent(device);
                 shard.count(Counter::PingsSent);
                 if hangs {
                     shard.count(Counter::HangingSyncs);
@@ -629,7 +611,9 @@ impl Record for Recorder {
                     end,
                     PingEnd::Expired { .. } | PingEnd::OpenAtEnd { overdue: false }
                 );
-                lock(&self.ledger).ping_ended(device, had_all, Instant::now());
+                self.ledger
+                    .lock()
+                    .ping_ended(device, had_all, Instant::now());
                 self.ping_ended(&mut shard, end, age);
             }
             Event::ItemSynced {
@@ -638,7 +622,10 @@ impl Record for Recorder {
                 at,
             } => {
                 shard.count(Counter::Items);
-                let arrival = lock(&self.ledger).synced(device, subject, ping_answered, at);
+                let arrival = self
+                    .ledger
+                    .lock()
+                    .synced(device, subject, ping_answered, at);
                 if let Some(delivery) = arrival.delivery {
                     shard.latency(Metric::Delivery, delivery);
                 }
@@ -650,7 +637,7 @@ impl Record for Recorder {
                 if has_inbox {
                     let now = Instant::now();
                     let sent = now.checked_sub(latency).unwrap_or(now);
-                    lock(&self.ledger).had_all(device, sent);
+                    self.ledger.lock().had_all(device, sent);
                 }
                 self.got_key(device);
                 self.sync_took(&mut shard, device, latency);
@@ -687,7 +674,7 @@ impl Record for Recorder {
             Event::NoNews => shard.count(Counter::PingsWithoutNews),
             Event::SyncKeyReset => {
                 shard.count(Counter::SyncKeyResets);
-                lock(&self.ledger).starts_again(device);
+                self.ledger.lock().starts_again(device);
             }
             Event::HierarchyFetched => shard.count(Counter::HierarchyFetches),
         }
@@ -720,8 +707,8 @@ mod tests {
         recorder.record(
             0,
             Event::State {
-                from: State::Off,
-                to: State::Holding,
+                from: DeviceState::Off,
+                to: DeviceState::Holding,
             },
         );
         assert_eq!(open(), 1);
@@ -812,12 +799,12 @@ mod tests {
         let due = || recorder.interval("", Gauges::new()).gauge(MAILS_DUE);
         assert_eq!(due(), Some(0.0), "both devices are off");
         let enter = |device, from, to| recorder.record(device, Event::State { from, to });
-        enter(0, State::Off, State::Starting);
-        enter(1, State::Off, State::Holding);
+        enter(0, DeviceState::Off, DeviceState::Starting);
+        enter(1, DeviceState::Off, DeviceState::Holding);
         assert_eq!(due(), Some(2.0));
-        enter(1, State::Holding, State::Away);
+        enter(1, DeviceState::Holding, DeviceState::Away);
         assert_eq!(due(), Some(1.0));
-        enter(1, State::Away, State::BackingOff);
+        enter(1, DeviceState::Away, DeviceState::BackingOff);
         assert_eq!(
             due(),
             Some(2.0),

@@ -9,8 +9,8 @@ mod sockets;
 mod source;
 mod stranded;
 
-pub use format::{FormatError, History, SERVER_GAUGES, Scope, Together, history, parse, together};
+pub use format::{FormatError, History, Scope, history, parse};
 pub use process::{HarnessProbe, cpu_time, descriptors, resident_bytes};
 pub use sockets::{Group, SocketGroups, SocketTable};
-pub use source::{Open, SourceReport, Sources};
+pub use source::{Open, Sources};
 pub use stranded::{Basis, Census, Estimate, Estimator};

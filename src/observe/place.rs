@@ -4,11 +4,13 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use mock_server::Control;
+use mock_api::Control;
 
 use crate::command;
-use crate::scenario::{Format, Place};
-use crate::transport::{innermost, web_client};
+use client::transport::innermost;
+
+use crate::web::web_client;
+use scenario::{Format, Place};
 
 /// Nothing that a source prints is larger: a full windows_exporter answer is some 300 kB, netstat
 /// with 20,000 sockets 1.5 MB.
@@ -272,7 +274,7 @@ mod tests {
             }
             file.write_all(&encode("last\r\n")).unwrap();
             let read = read_file(file.path(), None, Format::Perfmon).unwrap();
-            let text = crate::text::decode_any(&read.unwrap().1);
+            let text = text::decode_any(&read.unwrap().1);
             let lines: Vec<&str> = text.lines().collect();
             assert_eq!((lines[0], lines[1].len()), ("heading", 998));
             assert_eq!(lines.last(), Some(&"last"));

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::super::measure::Gauges;
+use verdict::timeline::Gauges;
 
 /// Soft and hard limit of descriptors; the soft one is raised to the hard one. `None` where there
 /// is no such limit.

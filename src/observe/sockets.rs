@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mock_server::Machine;
 use tcp_table::{Query, Row, State};
 
-use super::super::measure::Gauges;
-use super::super::transport::{PortUses, Use};
+use client::transport::PortUses;
+use scenario::names::Use;
+use verdict::timeline::Gauges;
 
 /// Which sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,49 +1,26 @@
 //! Sources of server figures, each read by a task of its own, so that a slow one holds nobody up.
 //! Each says how old its reading is; a reading that is too old counts as none.
 
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use mock_server::Control;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use mock_api::Control;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::format::{self, Scope, Together, together};
+use super::format::{self, Scope};
 use super::place::{Fetched, Fetcher};
-use crate::lock::lock;
-use crate::measure::Gauges;
-use crate::scenario::SourcePlan;
 use crate::terminal::say;
-use crate::text::clean;
+use scenario::SourcePlan;
+use scenario::names::{Together, together};
+use text::clean;
+use verdict::report::SourceReport;
+use verdict::timeline::Gauges;
 
 /// Tells how many requests the devices have open now.
 pub type Open = Arc<dyn Fn() -> u64 + Send + Sync>;
-
-/// What a source did in a run.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct SourceReport {
-    /// What it is: server, format and place.
-    pub name: String,
-    /// How often it could be read.
-    pub readings: u64,
-    /// How often not.
-    pub failures: u64,
-    /// Seconds of the run in which its last reading was too old to count.
-    pub stale_seconds: u64,
-    /// Oldest reading that counted, in seconds.
-    pub oldest: f64,
-    /// Why it could not be read, the last time.
-    pub last_failure: Option<String>,
-    /// Names in it that look like misspelt ones, and for what they are taken.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub misspelt: Vec<String>,
-    /// What was left out of its texts, and why.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub remarks: Vec<String>,
-}
 
 /// Remarks of a source that are kept. A text that is damaged differs each time.
 const MOST_REMARKS: usize = 20;
@@ -92,7 +69,7 @@ impl Sources {
         let mut sources = Vec::new();
         for plan in plans {
             let slot = Arc::new(Mutex::new(Slot::default()));
-            lock(&slot).report.name = plan.to_string();
+            slot.lock().report.name = plan.to_string();
             sources.push(Source {
                 server: plan.server.clone(),
                 stale_after: plan.stale_after,
@@ -134,7 +111,7 @@ impl Sources {
         let mut gauges = Gauges::new();
         let mut open: Option<(f64, f64)> = None;
         for (index, source) in self.sources.iter().enumerate() {
-            let mut slot = lock(&source.slot);
+            let mut slot = source.slot.lock();
             let Some(reading) = slot.reading.clone() else {
                 slot.report.stale_seconds += 1;
                 continue;
@@ -189,7 +166,7 @@ impl Sources {
     pub fn reports(&self) -> Vec<SourceReport> {
         let reports = self.sources.iter();
         reports
-            .map(|source| lock(&source.slot).report.clone())
+            .map(|source| source.slot.lock().report.clone())
             .collect()
     }
 }
@@ -244,7 +221,7 @@ fn sum(
 }
 
 fn failed(slot: &Mutex<Slot>, problem: String) {
-    let mut slot = lock(slot);
+    let mut slot = slot.lock();
     if slot.report.failures == 0 {
         say(&format!("{} cannot be read: {problem}", slot.report.name));
     }
@@ -268,7 +245,7 @@ fn misspelt(gauges: &Gauges) -> Vec<String> {
 fn remark_once(slot: &Mutex<Slot>, remark: &str) {
     let remark = clean(remark);
     let source = {
-        let report = &mut lock(slot).report;
+        let report = &mut slot.lock().report;
         if report.remarks.contains(&remark) || report.remarks.len() >= MOST_REMARKS {
             return;
         }
@@ -280,7 +257,7 @@ fn remark_once(slot: &Mutex<Slot>, remark: &str) {
 
 fn tell_once(slot: &Mutex<Slot>, text: String) {
     let source = {
-        let report = &mut lock(slot).report;
+        let report = &mut slot.lock().report;
         if report.misspelt.contains(&text) {
             return;
         }
@@ -317,7 +294,7 @@ async fn read(
                         for remark in &parsed.remarks {
                             remark_once(&slot, remark);
                         }
-                        let mut slot = lock(&slot);
+                        let mut slot = slot.lock();
                         slot.reading = Some(Reading {
                             gauges: parsed.gauges,
                             at,
@@ -355,7 +332,7 @@ mod tests {
     }
 
     fn put(source: &Source, readings: &[(&str, f64)]) {
-        lock(&source.slot).reading = Some(Reading {
+        source.slot.lock().reading = Some(Reading {
             gauges: gauges(readings),
             at: Instant::now(),
             open: (90, 100),

@@ -6,8 +6,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::measure::Gauges;
-use crate::scenario::RequestsPerPing;
+use scenario::RequestsPerPing;
+use verdict::timeline::Gauges;
 
 /// What the devices know themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

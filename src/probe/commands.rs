@@ -1,22 +1,22 @@
 //! Everything a user can do, tried once, and what the server said to each command of it: what a person
 //! wants to know of a server that is new to them.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use eas::Command;
 use rand::Rng as _;
 
 use super::Probe;
-use crate::device::{
+use crate::mail::explain;
+use client::device::{
     Activity, Behaviour, Client, Event, Identity, Life, Profile, Record, Refusals, Rehearsed,
     device_random,
 };
-use crate::lock::lock;
-use crate::mail::explain;
-use crate::scenario::{Action, ActivityPlan};
-use crate::text::clean;
-use crate::transport::Transport;
+use client::transport::Transport;
+use scenario::{Action, ActivityPlan};
+use text::clean;
 
 /// What the answers of a step said.
 #[derive(Default)]
@@ -30,7 +30,7 @@ struct Notebook(Arc<Mutex<Notes>>);
 
 impl Record for Notebook {
     fn record(&self, _: u32, event: Event<'_>) {
-        let mut notes = lock(&self.0);
+        let mut notes = self.0.lock();
         match event {
             Event::Answered {
                 command,
@@ -83,7 +83,7 @@ pub async fn try_commands<T: Transport>(
         let outcome = match told {
             Rehearsed::Begins(name) => {
                 step = name;
-                *lock(&notes) = Notes::default();
+                *notes.lock() = Notes::default();
                 return;
             }
             Rehearsed::Done => "done".to_owned(),
@@ -93,13 +93,13 @@ pub async fn try_commands<T: Transport>(
                 format!("FAILED: {}", explain(&trouble))
             }
         };
-        print(&row(step, &outcome, &lock(&notes)));
+        print(&row(step, &outcome, &notes.lock()));
     };
     match life.rehearse(tell).await {
         Ok(()) => failed == 0,
         Err(trouble) => {
             let text = format!("FAILED: {}", explain(&trouble));
-            print(&row(step, &text, &lock(&notes)));
+            print(&row(step, &text, &notes.lock()));
             false
         }
     }

@@ -15,12 +15,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::device::{
+use crate::run::PATIENCE;
+use client::device::{
     Behaviour, Client, Event, Identity, Life, PingEnd, Profile, Record, Refusals, Trouble,
     device_random, is_no_server,
 };
-use crate::run::PATIENCE;
-use crate::transport::{Transport, advice, silence};
+use client::transport::{Transport, advice, silence};
 pub use commands::try_commands;
 use tap::{Received, Sent, Tap};
 
@@ -472,17 +472,17 @@ impl<'a> Story<'a> {
             }
             text.push_str(&format!(
                 "{name:<16}  {:<18}  {}\n",
-                crate::text::clean(&outcome),
+                text::clean(&outcome),
                 transcript::time(*after)
             ));
         }
         text.push_str(&match outcome {
             Outcome::Alive => "\nThe device lives: the server holds its requests.\n".to_owned(),
             Outcome::Stuck(why) | Outcome::Unusable(why) => {
-                format!("\nThe device is stuck: {}\n", crate::text::clean(why))
+                format!("\nThe device is stuck: {}\n", text::clean(why))
             }
             Outcome::Unreachable(why) => {
-                format!("\nThere is no connection: {}\n", crate::text::clean(why))
+                format!("\nThere is no connection: {}\n", text::clean(why))
             }
         });
         (self.print)(&text);
@@ -503,7 +503,7 @@ async fn send<T: Transport>(client: &mut Client<T>, to: &str, id: &str) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::{
+    use client::transport::{
         Answer, Begun, ConnectionEnd, Failure, FailureKind, LocalEnd, Method, Peer, Timing,
     };
 
@@ -516,7 +516,7 @@ mod tests {
                 authorization: "Basic eA==".to_owned().into(),
                 device_id: "EASLOAD00000001".to_owned(),
             }),
-            profile: Arc::new(crate::device::test_profile()),
+            profile: Arc::new(client::device::Profile::default()),
             hold: Duration::from_secs(60),
             mail_to: None,
             bodies: false,

@@ -6,10 +6,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use super::Heard;
-use crate::transport::{
-    Abandon, Answer, Begun, Failure, Method, Origin, Peer, RedirectError, Request, Target,
-    Transport,
+use client::transport::{
+    Abandon, Answer, Begun, Failure, Method, Origin, Peer, RedirectError, Request, Transport,
 };
+use scenario::Target;
 
 /// A request as it was sent.
 #[derive(Debug, Clone)]

@@ -8,8 +8,8 @@ use eas::query::Query;
 use eas::wbxml::{DecodeErrorKind, to_xml};
 
 use super::tap::{Received, Sent};
-use crate::text::clean;
-use crate::transport::{Method, Peer};
+use client::transport::{Method, Peer};
+use text::clean;
 
 /// Headers whose value is a secret, or leads to one.
 const SECRET: [&str; 4] = [

@@ -11,9 +11,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::proxy::proxy;
 use super::tokens;
 use crate::command;
-use crate::device::{Authorization, Identity, Profile};
-use crate::scenario::{PasswordSource, Plan, TargetPlan, UserNames, UserRows, read_text};
-use crate::transport::ClientCertificate;
+use client::device::{Authorization, Identity, Profile};
+use client::transport::check_certificate;
+use scenario::ClientCertificate;
+use scenario::{PasswordSource, Plan, TargetPlan, UserNames, UserRows, read_text};
 
 /// Why there are no accounts.
 #[derive(Debug, thiserror::Error)]
@@ -182,7 +183,7 @@ pub(super) fn missing_secrets(plan: &Plan) -> Vec<String> {
             let checked = users.iter().zip(&certificates);
             let broken: Vec<String> = checked
                 .filter_map(|(user, certificate)| {
-                    let error = certificate.check().err()?;
+                    let error = check_certificate(certificate).err()?;
                     Some(format!("user `{user}`: {error}"))
                 })
                 .collect();

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use super::servers::Servers;
 use super::world::System;
 use super::{RunError, RunningMock};
-use crate::scenario::{Plan, TargetPlan, TransportKind};
-use crate::transport::{
-    Abandon, Answer, Begun, Carrier, ClientCertificate, Detour, Ends, Failure, Lean, LeanFactory,
-    Network, Origin, Peer, PortUses, RedirectError, Redirects, Request, Reqwest, ReqwestFactory,
-    SimulatedNetwork, Target, TlsOptions, Transport,
+use client::transport::{
+    Abandon, Answer, Begun, Carrier, Ends, Failure, Lean, LeanFactory, Network, Origin, Peer,
+    PortUses, RedirectError, Redirects, Request, Reqwest, ReqwestFactory, SimulatedNetwork,
+    Transport,
 };
+use scenario::{ClientCertificate, Detour, Target, TlsOptions};
+use scenario::{Plan, TargetPlan, TransportKind};
 
 /// What a factory of transports to one server is made of.
 pub(super) struct Parts<'a> {

@@ -2,8 +2,8 @@
 
 use tokio::task::JoinHandle;
 
-use crate::measure::{RunFiles, TimelineError};
-use crate::report::RunRecord;
+use verdict::report::RunRecord;
+use verdict::timeline::{RunFiles, TimelineError};
 
 /// Writes on a thread for blocking work, one after the other: a disk may take its time, and the next
 /// second does not wait for it.
@@ -50,9 +50,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::measure::{Directory, Folder as _};
-    use crate::report::RunState;
-    use crate::scenario::{DEFAULT_SCENARIO, parse};
+    use scenario::{DEFAULT_SCENARIO, parse};
+    use verdict::report::RunState;
+    use verdict::timeline::{Directory, Folder as _};
 
     #[tokio::test]
     async fn one_that_cannot_be_written_is_told_and_the_next_one_is() {

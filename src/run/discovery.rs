@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::RunError;
 use super::proxy::proxy;
-use crate::device::{Admitted, Identity, Kind, Outcome, Refusals};
-use crate::discover::{Ask, DiscoverError, Internet, Question, Service, Web, discover};
-use crate::scenario::{Autodiscover, Plan, TargetPlan};
 use crate::terminal::say;
-use crate::transport::Answer;
+use client::device::{Admitted, Identity, LoginKind, LoginOutcome, Refusals};
+use client::discover::{Ask, DiscoverError, Internet, Question, Service, Web, discover};
+use client::transport::Answer;
+use scenario::{Autodiscover, Plan, TargetPlan};
 
 /// A network whose requests with credentials count as logins of a user.
 struct Guarded<W> {
@@ -23,17 +23,17 @@ impl<W: Web> Web for Guarded<W> {
         if !logs_in {
             return self.inner.ask(ask).await;
         }
-        let admitted = self.refusals.admit(self.user, Kind::Answered).await;
+        let admitted = self.refusals.admit(self.user, LoginKind::Answered).await;
         let Admitted::Login(login) = admitted else {
             return Err("not asked: the user has been refused too often".to_owned());
         };
         let answer = self.inner.ask(ask).await;
         // A web site may answer anybody, so no answer proves the password.
         let outcome = match &answer {
-            Ok(answer) if answer.status == 401 => Outcome::Refused,
-            Ok(_) => Outcome::Answered,
-            Err(_) if self.inner.was_sent() => Outcome::Lost,
-            Err(_) => Outcome::Unsent,
+            Ok(answer) if answer.status == 401 => LoginOutcome::Refused,
+            Ok(_) => LoginOutcome::Answered,
+            Err(_) if self.inner.was_sent() => LoginOutcome::Lost,
+            Err(_) => LoginOutcome::Unsent,
         };
         self.refusals.settle(self.user, login, outcome);
         answer
@@ -110,7 +110,8 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::transport::{ConnectionEnd, LocalEnd, Method, Target, Timing};
+    use client::transport::{ConnectionEnd, LocalEnd, Method, Timing};
+    use scenario::Target;
 
     /// Every request ends so; a failure says whether the request was sent.
     struct Ends(Result<u16, bool>);

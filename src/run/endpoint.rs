@@ -1,9 +1,10 @@
 //! OpenMetrics during the run, for whoever watches it with Prometheus. Read only.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::http::header;
 use axum::response::IntoResponse as _;
@@ -15,9 +16,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-
-use crate::lock::lock;
-use crate::measure::Interval;
+use verdict::timeline::Interval;
 
 /// What the last second said, and all seconds together.
 #[derive(Debug, Default)]
@@ -72,7 +71,7 @@ impl Endpoint {
 
     /// Takes a second in.
     pub(super) fn push(&self, interval: &Interval) {
-        let mut snapshot = lock(&self.snapshot);
+        let mut snapshot = self.snapshot.lock();
         snapshot.phase.clone_from(&interval.phase);
         for (name, count) in &interval.counts {
             *snapshot.events.entry(name.clone()).or_default() += count;
@@ -91,7 +90,7 @@ struct Figures(Arc<Mutex<Snapshot>>);
 
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let snapshot = lock(&self.0);
+        let snapshot = self.0.lock();
         let mut gauges = encoder.encode_descriptor(
             "easload_phase",
             "1 for the phase that is being played",

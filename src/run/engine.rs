@@ -1,10 +1,11 @@
 //! A run under way: phases by the clock, an interval a second, and the end.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use mock_server::Fault;
+use mock_api::Fault;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -16,22 +17,23 @@ use super::mock::local_client;
 use super::observers::Observers;
 use super::simulation::Simulation;
 use super::{Interrupt, MakeTransport, RunningMock, Servers, Unrecorded, accounts};
-use crate::device::{
+use crate::mail::{Door, MailPlan, Schedule, Turns, send_on_schedule};
+use crate::measure::Recorder;
+use crate::terminal::say;
+use crate::trigger;
+use crate::web::web_client;
+use client::device::{
     AbandonShares, Abandonment, Behaviour, Client, Flight, Identity, Profile, Record, Refusals,
     device_random,
 };
-use crate::fleet::{Fleet, FleetPlan, Pacer};
-use crate::judge::{Digest, Digester};
-use crate::lock::lock;
-use crate::mail::{Door, MailPlan, Schedule, Turns, send_on_schedule};
-use crate::measure::{Interval, Recorder, RunFiles, TimelineError};
-use crate::recycle::{self, Detector, FailedTrigger, Origin};
-use crate::report::{Progress, RunRecord, RunState};
-use crate::scenario::{
+use client::fleet::{Fleet, FleetPlan, Pacer};
+use scenario::{
     AbandonPlan, LossPlan, MailDoor, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger, split_port,
 };
-use crate::terminal::say;
-use crate::transport::web_client;
+use verdict::judge::{Digest, Digester};
+use verdict::recycle::{self, Detector, FailedTrigger, Origin};
+use verdict::report::{Progress, RunRecord, RunState};
+use verdict::timeline::{Interval, RunFiles, TimelineError};
 
 /// Devices get so long to finish a Sync when the run ends.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -263,20 +265,20 @@ impl Engine {
             let control = self.mock.as_ref().map(|mock| mock.control().clone());
             let (trigger, recorder) = (phase.trigger.clone(), Arc::clone(&self.recorder));
             let pulls = Arc::clone(&self.pulls);
-            lock(&pulls).insert(index, None);
+            pulls.lock().insert(index, None);
             background.spawn(async move {
                 // Only a hook may be on another machine, behind TLS.
                 let client = match trigger {
                     Trigger::Hook { .. } => web_client().build().unwrap_or_else(|_| local_client()),
                     _ => local_client(),
                 };
-                let pulled = recycle::pull(&trigger, control.as_ref(), &client).await;
+                let pulled = trigger::pull(&trigger, control.as_ref(), &client).await;
                 let pulled = pulled.map_err(|error| error.to_string());
                 if let Err(error) = &pulled {
                     recorder.text(error);
                     say(error);
                 }
-                lock(&pulls).insert(index, Some(pulled));
+                pulls.lock().insert(index, Some(pulled));
             });
         }
     }
@@ -284,7 +286,7 @@ impl Engine {
     /// Triggers that failed so far, and at the end of the run those without an end, with the phases that were
     /// not begun.
     fn failed_triggers(&self, is_over: bool) -> Vec<FailedTrigger> {
-        let pulls = lock(&self.pulls);
+        let pulls = self.pulls.lock();
         let phases = self.record.plan.phases.iter().enumerate();
         let failed = phases.filter_map(|(phase, plan)| {
             let problem = match (&plan.trigger, pulls.get(&phase)) {
@@ -582,7 +584,7 @@ impl Engine {
         };
         self.take_stock();
         // Whatever else went wrong follows from a recycle that did not happen.
-        let pulled = lock(&self.pulls).clone();
+        let pulled = self.pulls.lock().clone();
         let failed = self.record.failed_triggers.iter();
         let failed = failed.filter(|one| pulled.contains_key(&one.phase));
         let failed = failed.map(|one| one.problem.clone());

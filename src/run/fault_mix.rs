@@ -5,14 +5,15 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use mock_server::{Control, Fault, FaultKind};
+use mock_api::{Control, Fault, FaultKind};
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use sim_net::{Forgotten, Pair, SimNet};
 use tokio::time::sleep;
 
-use crate::scenario::{Plan, SourceRange, format_duration};
+use scenario::{Plan, SourceRange};
+use text::format_duration;
 
 /// Networks that devices are dealt out to, so that one of them can be cut off.
 const HOSTS: u8 = 8;

@@ -5,11 +5,9 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use mock_server::control::Truth;
-use mock_server::{
-    Addresses, Control, ControlError, FrontDoor, Machine, MockConfig, Tls, WorkerLauncher,
-    plain_http,
-};
+use mock_api::control::Truth;
+use mock_api::{Control, ControlError, MockConfig, Tls, plain_http};
+use mock_server::{Addresses, FrontDoor, Machine, WorkerLauncher};
 use sim_net::SimNet;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};

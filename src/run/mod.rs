@@ -25,19 +25,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mock_server::units::time_scale_text;
+use mock_api::config::time_scale_text;
 use rand::Rng as _;
 use sim_net::wall_clock;
 use tokio::sync::{Notify, watch};
 
-use crate::device::{Activity, Behaviour, Event, Identity, Profile, Record, Refusals};
 use crate::mail;
-use crate::measure::{Recorder, RunFiles, TimelineError};
-use crate::recycle::Detector;
-use crate::report::RunRecord;
-use crate::scenario::{Needs, Plan, ProfilePlan, TargetPlan, TransportKind};
+use crate::measure::Recorder;
 use crate::terminal::say;
-use crate::transport::{LeanFactory, Network, ReqwestFactory};
+use client::device::{Activity, Behaviour, Event, Identity, Profile, Record, Refusals};
+use client::transport::{LeanFactory, Network, ReqwestFactory};
+use scenario::{Needs, Plan, ProfilePlan, TargetPlan, TransportKind};
+use verdict::recycle::Detector;
+use verdict::report::RunRecord;
+use verdict::timeline::{RunFiles, TimelineError};
 
 pub use accounts::AccountError;
 pub use carriers::AnyTransport;

@@ -7,10 +7,12 @@ use tokio::time::Instant;
 
 use super::world::{Probe, World};
 use super::{RunningMock, Servers};
-use crate::device::State;
-use crate::measure::{Gauges, Recorder};
-use crate::observe::{Census, Estimator, Scope, SocketGroups, SocketTable, SourceReport, Sources};
-use crate::scenario::{Plan, SourcePlan};
+use crate::measure::Recorder;
+use crate::observe::{Census, Estimator, Scope, SocketGroups, SocketTable, Sources};
+use scenario::names::DeviceState;
+use scenario::{Plan, SourcePlan};
+use verdict::report::SourceReport;
+use verdict::timeline::Gauges;
 
 pub(super) struct Observers {
     sockets: Arc<SocketTable>,
@@ -100,7 +102,8 @@ impl Observers {
         let now = self.recorder.really_open() as f64;
         let census = Census {
             open: open.unwrap_or((now, now)),
-            held: (self.recorder.devices_in(State::Holding) + self.recorder.second_pings()) as f64,
+            held: (self.recorder.devices_in(DeviceState::Holding) + self.recorder.second_pings())
+                as f64,
             given_up: self.recorder.given_up() as f64,
         };
         gauges.insert("devices.given_up".to_owned(), census.given_up);

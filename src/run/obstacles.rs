@@ -3,10 +3,10 @@
 use super::accounts::{self, missing_secrets};
 use super::carriers::AnyFactory;
 use super::{RunError, check_descriptors};
-use crate::discover::{DiscoverError, is_address};
 use crate::observe::descriptors;
-use crate::scenario::{Autodiscover, Plan, TargetPlan};
-use crate::transport::check_own_sources;
+use client::discover::{DiscoverError, is_address};
+use client::transport::check_own_sources;
+use scenario::{Autodiscover, Plan, TargetPlan};
 
 /// Everything that would make a run of this plan refuse to begin on this machine, now; each in words. The same
 /// functions refuse the run.

@@ -1,7 +1,8 @@
 //! The look at each server before the load: a run against nothing, or with credentials that the server
 //! refuses, is no run.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use eas::status::Reaction;
@@ -9,10 +10,9 @@ use tokio::time::timeout;
 
 use super::servers::Servers;
 use super::{MakeTransport, RunError};
-use crate::device::{Client, Event, Identity, Profile, Record, Refusals, Trouble, is_no_server};
-use crate::lock::lock;
-use crate::scenario::{DevicesPlan, PasswordSource};
-use crate::transport::{FailureKind, Transport, advice, silence};
+use client::device::{Client, Event, Identity, Profile, Record, Refusals, Trouble, is_no_server};
+use client::transport::{FailureKind, Transport, advice, silence};
+use scenario::{DevicesPlan, PasswordSource};
 
 /// The longest wait for each answer. A server that is slower than this at rest is not ready for a load.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ struct Memory(Mutex<Option<String>>);
 impl Record for Memory {
     fn record(&self, _: u32, event: Event<'_>) {
         if let Event::Refused { why: Some(why), .. } = event {
-            *lock(&self.0) = Some(why.to_owned());
+            *self.0.lock() = Some(why.to_owned());
         }
     }
 }
@@ -64,7 +64,7 @@ async fn look<T: Transport>(
     plan: &DevicesPlan,
 ) -> Result<(), String> {
     let refused = |client: &Client<T>| {
-        let why = lock(&memory.0).take();
+        let why = memory.0.lock().take();
         refusal(client.identity(), why, plan)
     };
     let is_tls = client.is_tls();

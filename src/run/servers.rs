@@ -13,11 +13,10 @@ use super::carriers::{AnyFactory, AnyTransport, MakeTransport, Parts};
 use super::proxy::carrier_of;
 use super::world::World;
 use super::{RunError, RunningMock};
-use crate::device::device_random;
-use crate::scenario::{Dns, Needs, Plan, TargetPlan};
-use crate::transport::{
-    Carrier, Deal, Detour, Ends, LinkSpeed, PortUses, Redirects, Target, TlsOptions, check_sources,
-};
+use client::device::device_random;
+use client::transport::{Carrier, Deal, Ends, LinkSpeed, PortUses, Redirects, check_sources};
+use scenario::{Detour, Target, TlsOptions};
+use scenario::{Dns, Needs, Plan, TargetPlan};
 
 pub(super) struct Servers<F> {
     servers: Vec<(Target, F)>,

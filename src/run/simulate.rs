@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use mock_server::MockConfig;
+use mock_api::MockConfig;
 use sim_net::{Path, SimNet, wall_clock};
 use tokio::sync::watch;
 
 use super::fault_mix;
 use super::world::{Simulated, World};
 use super::{Finished, Interrupt, Options, RunError, run_in};
-use crate::scenario::{
+use scenario::{
     MailDoor, PasswordSource, PhaseKind, Plan, RequestsPerPing, TargetPlan, Trigger, UserNames,
 };
 

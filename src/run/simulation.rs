@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mock_server::control::Truth;
+use mock_api::control::Truth;
 use sim_net::SimNet;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 use super::invariants::{Expected, Invariants, OfSenders, Second, ServerPorts};
 use super::{RunningMock, Servers};
-use crate::device::{Identity, Profile, Record, Refusals};
 use crate::mail::Turns;
-use crate::measure::{Interval, Recorder};
-use crate::scenario::Plan;
+use crate::measure::Recorder;
+use client::device::{Identity, Profile, Record, Refusals};
+use scenario::Plan;
+use verdict::timeline::Interval;
 
 /// What a run has in a simulated world.
 pub(super) struct Simulation {
@@ -123,7 +124,7 @@ impl Simulation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::{Event, Kind};
+    use client::device::{Event, LoginKind};
     use sim_net::{Local, Path};
 
     struct Nobody;
@@ -198,7 +199,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn login_that_was_never_settled_is_left() {
         let refusals = refusals();
-        let _login = refusals.admit(0, Kind::Answered).await;
+        let _login = refusals.admit(0, LoginKind::Answered).await;
         let found = left(simulation(&refusals), &refusals).await;
         assert_eq!(found, "1 logins under way are left when the run ends");
     }

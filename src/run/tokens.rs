@@ -12,11 +12,12 @@ use serde_json::Value;
 use super::AccountError;
 use super::proxy::proxy;
 use crate::command;
-use crate::device::{Authorization, Fetching, NoToken, Token, TokenSource, Tokens};
-use crate::discover::{Ask, Internet, Web as _};
-use crate::scenario::{Grant, OauthPlan, Plan, TargetPlan, TokenPlan};
-use crate::text::decode;
-use crate::transport::{Method, Proxy, Target, TlsOptions};
+use client::device::{Authorization, Fetching, NoToken, Token, TokenSource, Tokens};
+use client::discover::{Ask, Internet, Web as _};
+use client::transport::{Method, Proxy};
+use scenario::{Grant, OauthPlan, Plan, TargetPlan, TokenPlan};
+use scenario::{Target, TlsOptions};
+use text::decode;
 
 /// A command that fetches a token over the network takes seconds.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);

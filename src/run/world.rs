@@ -6,7 +6,8 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
-use mock_server::{Machine, MockConfig};
+use mock_api::MockConfig;
+use mock_server::Machine;
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use sim_net::SimNet;
@@ -14,12 +15,12 @@ use tokio::time::Instant;
 
 use super::carriers::{MakeTransport, Parts};
 use super::mock::{MockError, RunningMock};
-use crate::device::Record;
-use crate::measure::{Directory, Folder, Gauges, Memory, TimelineError};
 use crate::observe::{HarnessProbe, descriptors};
-use crate::transport::{
+use client::device::Record;
+use client::transport::{
     Lean, LeanFactory, Limits, Network, Reqwest, ReqwestFactory, SimulatedNetwork,
 };
+use verdict::timeline::{Directory, Folder, Gauges, Memory, TimelineError};
 
 /// The world that a run lives in.
 pub(super) trait World: Send + Sync + 'static {
@@ -185,7 +186,7 @@ impl<F: OverSystem> World for System<F> {
 pub(super) struct Simulated {
     net: SimNet,
     seed: u64,
-    random: std::sync::Mutex<Xoshiro256PlusPlus>,
+    random: parking_lot::Mutex<Xoshiro256PlusPlus>,
 }
 
 impl Simulated {
@@ -194,7 +195,7 @@ impl Simulated {
         Self {
             net,
             seed,
-            random: std::sync::Mutex::new(random),
+            random: parking_lot::Mutex::new(random),
         }
     }
 }
@@ -239,7 +240,7 @@ impl World for Simulated {
     }
 
     fn number(&self) -> u32 {
-        crate::lock::lock(&self.random).random()
+        self.random.lock().random()
     }
 
     fn net(&self) -> Option<SimNet> {

@@ -4,16 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use client::device::{Activity, Behaviour, Identity, Profile, Record, Refusals};
+use client::fleet::{Fleet, FleetPlan, Pacer};
+use client::transport::{Lean, Limits};
 use eas::commands::*;
 use eas::status::*;
 use eas::{Command, ProtocolVersion};
-use easload::device::{Activity, Behaviour, Identity, Profile, Record, Refusals};
-use easload::fleet::{Fleet, FleetPlan, Pacer};
-use easload::measure::{Counter, Gauges, Interval, Recorder, Totals};
-use easload::scenario::{Action, ActivityPlan, HeartbeatPlan, Wait};
-use easload::transport::{Lean, Limits};
+use easload::measure::Recorder;
 use mock_server::FrontDoor;
+use scenario::names::Counter;
+use scenario::{Action, ActivityPlan, HeartbeatPlan, Wait};
 use tokio::time::sleep;
+use verdict::timeline::{Gauges, Interval, Totals};
 
 use crate::device_life::{HOUR, InMemory, Reply, Setup, body, in_memory};
 use crate::fixtures::{identity, profile};

@@ -6,21 +6,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use easload::device::{Behaviour, Record, Refusals, State};
-use easload::discover::{Ask, Internet, Web as _};
-use easload::fleet::{Fleet, FleetPlan, Pacer};
-use easload::measure::{Gauges, Recorder};
-use easload::transport::{
+use client::device::{Behaviour, Record, Refusals};
+use client::discover::{Ask, Internet, Web as _};
+use client::fleet::{Fleet, FleetPlan, Pacer};
+use client::transport::{
     Abandon, Answer, Carrier, ConnectError, ConnectionEnd, Failure, FailureKind, Lean, Limits,
-    Method, Network, Proxy, ProxyLogin, Redirects, Request, Reqwest, Target, TlsOptions, Transport,
+    Method, Network, Proxy, ProxyLogin, Redirects, Request, Reqwest, Transport,
 };
-use mock_server::control::NewMail;
+use easload::measure::Recorder;
+use mock_api::control::NewMail;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use scenario::names::DeviceState;
+use scenario::{Target, TlsOptions};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+use verdict::timeline::Gauges;
 
 use crate::fixtures::{Do, MockProgram, eventually, identity, mock, profile, raw_server, text};
 
@@ -463,7 +466,7 @@ async fn devices_over_reqwest_get_their_mail() {
         move |_| factory.make(),
     );
     eventually("every device holds a Ping", || async {
-        recorder.devices_in(State::Holding) == u64::from(DEVICES)
+        recorder.devices_in(DeviceState::Holding) == u64::from(DEVICES)
     })
     .await;
     for user in &users {

@@ -226,7 +226,7 @@ fn files_are_found_beside_the_scenario_and_may_be_utf16() {
         "load0001:load0001.tok\r\nload0002:load0002.tok\r\n",
         true,
     );
-    let pool = include_bytes!("../../iis/tests/data/exchange2016-applicationHost.config");
+    let pool = include_bytes!("../../crates/iis/tests/data/exchange2016-applicationHost.config");
     write_utf16(
         &lab.join("pool.config"),
         &String::from_utf8_lossy(pool),
@@ -276,7 +276,7 @@ fn files_are_found_beside_the_scenario_and_may_be_utf16() {
 /// Every key of a scenario that names a file or folder.
 #[test]
 fn every_path_of_a_scenario_is_relative_to_its_folder() {
-    use easload::scenario::parse;
+    use scenario::parse;
     let user = "user = \"load####\"\n";
     let server = |more: &str| format!("[target]\nurl = \"https://127.0.0.1:9\"\n{more}");
     let env = format!("{user}password_env = \"X\"");

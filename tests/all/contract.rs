@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use easload::transport::{
+use client::transport::{
     Abandon, Answer, Carrier, ConnectError, ConnectionEnd, Ends, Failure, FailureKind, Lean,
     LeanFactory, Limits, LinkSpeed, Method, Network, Redirects, Request, Reqwest, ReqwestFactory,
-    Target, Timing, TlsOptions, Transport,
+    Timing, Transport,
 };
+use scenario::{Target, TlsOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use client::device::{Event, Profile, Record};
 use eas::Command;
 use eas::wbxml::from_xml;
-use easload::device::{Event, Profile, Record};
-use easload::measure::{Counter, Gauges, Recorder};
-use easload::scenario::{QueryForm, Wait};
+use easload::measure::Recorder;
+use scenario::names::Counter;
+use scenario::{QueryForm, Wait};
+use verdict::timeline::Gauges;
 
 use crate::device_life::{HOUR, Lived, Reply, Setup};
 

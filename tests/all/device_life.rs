@@ -5,26 +5,29 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use client::device::{
+    AbandonShares, Abandonment, Behaviour, Client, Event, Flight, Life, PingEnd, Profile, Record,
+    Refusals, device_random,
+};
+use client::fleet::{Fleet, FleetPlan, Pacer};
+use client::transport::{
+    Abandon, Answer, Begun, Connect, ConnectError, Connected, ConnectionEnd, Failure, FailureKind,
+    Lean, Limits, LocalEnd, Request, Timing, Transport,
+};
 use eas::commands::*;
 use eas::query::Query;
 use eas::status::*;
 use eas::wbxml::{self, Tag};
 use eas::{Command, ProtocolVersion};
-use easload::device::{
-    AbandonShares, Abandonment, Behaviour, Client, Event, Flight, Life, PingEnd, Profile, Record,
-    Refusals, device_random,
-};
-use easload::fleet::{Fleet, FleetPlan, Pacer};
-use easload::measure::{Counter, Gauges, Metric, Recorder};
-use easload::transport::{
-    Abandon, Answer, Begun, Connect, ConnectError, Connected, ConnectionEnd, Failure, FailureKind,
-    Lean, Limits, LocalEnd, Request, Timing, Transport,
-};
-use mock_server::control::NewMail;
-use mock_server::{FrontDoor, Machine, MockConfig, Topology, WorkerLauncher};
+use easload::measure::Recorder;
+use mock_api::control::NewMail;
+use mock_api::{MockConfig, Topology};
+use mock_server::{FrontDoor, Machine, WorkerLauncher};
+use scenario::names::{Counter, Metric};
 use sim_net::SimNet;
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use verdict::timeline::Gauges;
 
 use crate::fixtures::{identity, profile};
 

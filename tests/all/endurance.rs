@@ -4,12 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use easload::device::{Behaviour, Record, Refusals, State, device_random};
-use easload::fleet::{Fleet, FleetPlan, Pacer};
+use client::device::{Behaviour, Record, Refusals, device_random};
+use client::fleet::{Fleet, FleetPlan, Pacer};
+use client::transport::{Lean, Limits, Network};
 use easload::mail::{Door, MailPlan, Schedule, send_on_schedule};
-use easload::measure::{Gauges, Recorder};
-use easload::transport::{Lean, Limits, Network, Target, TlsOptions};
+use easload::measure::Recorder;
+use scenario::names::DeviceState;
+use scenario::{Target, TlsOptions};
 use tokio::sync::Notify;
+use verdict::timeline::Gauges;
 
 use crate::fixtures::{eventually, identity, mock, profile};
 
@@ -41,7 +44,7 @@ async fn recycles_under_load_lose_no_mail_and_double_none() {
         move |_| factory.make(),
     );
     eventually("every device holds a Ping", || async {
-        recorder.devices_in(State::Holding) == u64::from(DEVICES)
+        recorder.devices_in(DeviceState::Holding) == u64::from(DEVICES)
     })
     .await;
     let stop = Arc::new(Notify::new());
@@ -55,7 +58,7 @@ async fn recycles_under_load_lose_no_mail_and_double_none() {
         size: (200, 200),
     };
     let door: Door<Lean<Network>> =
-        Door::Control(mock_server::Control::new(&mock.addresses().control).unwrap());
+        Door::Control(mock_api::Control::new(&mock.addresses().control).unwrap());
     let mail = tokio::spawn(send_on_schedule(
         plan,
         door,
@@ -67,7 +70,7 @@ async fn recycles_under_load_lose_no_mail_and_double_none() {
     for _ in 0..RECYCLES {
         // Most devices hold a Ping, which the recycle cuts; some are in a Sync.
         eventually("the herd is back", || async {
-            let held = recorder.devices_in(State::Holding);
+            let held = recorder.devices_in(DeviceState::Holding);
             held * 4 >= u64::from(DEVICES) * 3 && mock.truth().workers.len() == 1
         })
         .await;

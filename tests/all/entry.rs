@@ -5,22 +5,26 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use easload::device::{
-    Authorization, Behaviour, Client, Event, Identity, Profile, Record, Refusals, State, Trouble,
+use client::device::{
+    Authorization, Behaviour, Client, Event, Identity, Profile, Record, Refusals, Trouble,
 };
-use easload::discover::{Ask, Internet, Question, Service, Web, discover};
-use easload::fleet::{Fleet, FleetPlan, Pacer};
-use easload::measure::{Counter, Gauges, Recorder};
-use easload::transport::{
-    Abandon, Answer, Begun, ClientCertificate, Detour, Failure, Lean, Limits, Network, Origin,
-    RedirectError, Request, Target, TlsOptions, Transport,
+use client::discover::{Ask, Internet, Question, Service, Web, discover};
+use client::fleet::{Fleet, FleetPlan, Pacer};
+use client::transport::{
+    Abandon, Answer, Begun, Failure, Lean, Limits, Network, Origin, RedirectError, Request,
+    Transport,
 };
-use mock_server::Tls;
+use easload::measure::Recorder;
+use mock_api::Tls;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     SanType,
 };
+use scenario::names::Counter;
+use scenario::names::DeviceState;
+use scenario::{ClientCertificate, Detour, Target, TlsOptions};
 use tokio::time::Instant;
+use verdict::timeline::Gauges;
 use wiremock::matchers::{any, header, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -313,7 +317,7 @@ async fn a_life_goes_on_at_the_other_server_and_is_counted() {
         move |_| factory.make(),
     );
     eventually("the device holds a Ping", || async {
-        recorder.devices_in(State::Holding) == 1
+        recorder.devices_in(DeviceState::Holding) == 1
     })
     .await;
     let interval = recorder.interval("baseline", Gauges::default());
@@ -386,7 +390,7 @@ async fn autodiscover_finds_the_mock() {
 
 /// The devices that a server has seen, by its IIS log.
 async fn devices_of(mock: &MockProgram) -> BTreeSet<String> {
-    let control = mock_server::Control::new(&mock.addresses.control).unwrap();
+    let control = mock_api::Control::new(&mock.addresses.control).unwrap();
     let log = control.iis_log().await.unwrap();
     let ids = log.split("DeviceId=").skip(1);
     ids.map(|rest| rest.split(['&', ' ']).next().unwrap_or_default().to_owned())
@@ -519,7 +523,7 @@ async fn a_run_comes_from_its_addresses_over_its_link() {
     assert_eq!(sync["count"], 8, "{said}");
     let p50 = sync["p50"].as_u64().unwrap();
     assert!(p50 >= 200_000, "{p50} µs");
-    let control = mock_server::Control::new(&mock.addresses.control).unwrap();
+    let control = mock_api::Control::new(&mock.addresses.control).unwrap();
     let log = control.iis_log().await.unwrap();
     let fields = log
         .lines()

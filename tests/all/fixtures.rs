@@ -6,9 +6,10 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use easload::device::{Identity, Profile};
-use easload::scenario::{HeartbeatPlan, PingBody, QueryForm, Wait};
-use mock_server::{Addresses, FrontDoor, MockConfig, WorkerLauncher};
+use client::device::{Identity, Profile};
+use mock_api::MockConfig;
+use mock_server::{Addresses, FrontDoor, WorkerLauncher};
+use scenario::{HeartbeatPlan, PingBody, QueryForm, Wait};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use easload::report::{RunRecord, digest};
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::time::Instant;
+use verdict::report::{RunRecord, digest};
 
 use crate::fixtures::{program, together};
 

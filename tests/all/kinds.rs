@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use client::device::{Behaviour, PingEnd, Profile, Record, Refusals};
+use client::fleet::{Fleet, FleetPlan, Pacer};
+use client::transport::{Abandon, Lean, Limits};
 use eas::commands::*;
 use eas::status::*;
 use eas::{Command, ProtocolVersion};
-use easload::device::{Behaviour, PingEnd, Profile, Record, Refusals};
-use easload::fleet::{Fleet, FleetPlan, Pacer};
-use easload::measure::{Counter, Gauges, Recorder};
-use easload::scenario::{HeartbeatPlan, Ladder, PingBody, QueryForm, SleepPlan, Wait};
-use easload::transport::{Abandon, Lean, Limits};
-use mock_server::control::NewMail;
+use easload::measure::Recorder;
+use mock_api::control::NewMail;
+use scenario::names::Counter;
+use scenario::{HeartbeatPlan, Ladder, PingBody, QueryForm, SleepPlan, Wait};
 use tokio::time::{Instant, sleep};
+use verdict::timeline::Gauges;
 
 use crate::device_life::{HOUR, InMemory, Reply, Setup, body, in_memory, ping, sync_answer};
 use crate::fixtures::{identity, profile};

@@ -4,22 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use easload::device::{
+use client::device::{
     AbandonShares, Abandonment, Authorization, Behaviour, Client, Event, Fetching, Identity,
     Profile, Record, Refusals, Token, TokenSource, Tokens,
 };
-use easload::fleet::{Fleet, FleetPlan, Pacer};
-use easload::mail::{Door, MailPlan, Schedule, Turns, send_on_schedule};
-use easload::measure::{Counter, Gauges, Recorder};
-use easload::transport::{
+use client::fleet::{Fleet, FleetPlan, Pacer};
+use client::transport::{
     Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, Lean, LeanFactory, Limits,
     LocalEnd, Method, Request, Timing, Transport,
 };
+use easload::mail::{Door, MailPlan, Schedule, Turns, send_on_schedule};
+use easload::measure::Recorder;
+use mock_api::control::NewMail;
 use mock_server::FrontDoor;
-use mock_server::control::NewMail;
 use rand::SeedableRng as _;
+use scenario::names::Counter;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
+use verdict::timeline::Gauges;
 
 use crate::device_life::{InMemory, in_memory};
 use crate::fixtures::{identity, profile};

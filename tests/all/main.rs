@@ -2,10 +2,11 @@
 //! `tests/played`.
 
 mod activity;
+mod baselines;
+mod boundaries;
 mod carriers;
 mod checked;
 mod cli;
-mod compare;
 mod contract;
 mod control_api;
 mod device_answers;
@@ -16,10 +17,6 @@ mod fidelity;
 mod fixtures;
 mod foreign_clients;
 mod honesty;
-mod judge;
-mod judge_evidence;
-mod judge_recycle;
-mod judge_statistics;
 mod kills;
 mod kinds;
 mod lockout;
@@ -32,7 +29,6 @@ mod policy;
 mod probe;
 mod sources;
 mod stamps;
-mod story;
 mod stranded;
 mod tls;
 mod tokens;

@@ -8,9 +8,10 @@ use eas::query::Query;
 use eas::status::*;
 use eas::{Command, ProtocolVersion};
 use easload::observe::{self, Scope, SocketGroups, SocketTable};
-use easload::scenario::Format;
-use mock_server::control::Truth;
-use mock_server::{Fault, FaultKind, FrontDoor, StartError, Topology, WorkerLauncher};
+use mock_api::control::Truth;
+use mock_api::{Fault, FaultKind, Topology};
+use mock_server::{FrontDoor, StartError, WorkerLauncher};
+use scenario::Format;
 
 use crate::fixtures::{MockProgram, eventually, mock};
 
@@ -28,7 +29,7 @@ struct Phone {
 
 impl Phone {
     fn new(mock: &FrontDoor, user: &str) -> Self {
-        let client = mock_server::plain_http()
+        let client = mock_api::plain_http()
             .pool_max_idle_per_host(1)
             .build()
             .unwrap();
@@ -176,7 +177,7 @@ fn held(truth: &Truth) -> u64 {
 
 async fn post(mock: &FrontDoor, path: &str) -> reqwest::StatusCode {
     let url = format!("{}/{path}", mock.addresses().control);
-    mock_server::plain_http()
+    mock_api::plain_http()
         .build()
         .unwrap()
         .post(url)
@@ -380,9 +381,9 @@ fn scope(mock: &FrontDoor) -> Scope {
 }
 
 /// What the harness reads of one of the mock's texts.
-async fn read(mock: &FrontDoor, format: Format, path: &str) -> easload::measure::Gauges {
+async fn read(mock: &FrontDoor, format: Format, path: &str) -> verdict::timeline::Gauges {
     let url = format!("{}{path}", mock.addresses().control);
-    let text = mock_server::plain_http()
+    let text = mock_api::plain_http()
         .build()
         .unwrap()
         .get(url)
@@ -395,7 +396,7 @@ async fn read(mock: &FrontDoor, format: Format, path: &str) -> easload::measure:
     observe::parse(format, &text, &scope(mock)).unwrap()
 }
 
-async fn sampled(mock: &FrontDoor) -> easload::measure::Gauges {
+async fn sampled(mock: &FrontDoor) -> verdict::timeline::Gauges {
     read(mock, Format::Exporter, "/metrics").await
 }
 
@@ -659,7 +660,7 @@ async fn ports_of_the_outgoing_side_run_out() {
 async fn control_calls_with_wrong_values_are_refused() {
     let mock = mock(|_| {}).await;
     let url = |path: &str| format!("{}/{path}", mock.addresses().control);
-    let client = mock_server::plain_http().build().unwrap();
+    let client = mock_api::plain_http().build().unwrap();
     for (path, body) in [
         ("faults", "{\"fault\": \"strand\", \"probability\": 2}"),
         ("faults", "{\"fault\": \"starnd\"}"),
@@ -695,7 +696,7 @@ async fn control_calls_with_wrong_values_are_refused() {
 #[tokio::test]
 async fn what_cannot_start_says_why() {
     let mock = mock(|_| {}).await;
-    let taken = mock_server::MockConfig {
+    let taken = mock_api::MockConfig {
         listen: mock.addresses().listen,
         ..Default::default()
     };
@@ -725,7 +726,7 @@ async fn what_cannot_start_says_why() {
         .err()
         .unwrap();
     assert!(error.to_string().contains("ended before"), "{error}");
-    let mut config = mock_server::MockConfig {
+    let mut config = mock_api::MockConfig {
         topology: Topology::Direct,
         ..Default::default()
     };
@@ -759,7 +760,7 @@ async fn the_program_stops_when_it_is_told_to() {
     let mut mock = MockProgram::start(&[]);
     let workers = children(mock.child.id());
     let url = format!("{}/shutdown", mock.addresses.control);
-    mock_server::plain_http()
+    mock_api::plain_http()
         .build()
         .unwrap()
         .post(url)
@@ -794,7 +795,7 @@ async fn calls_under_way_are_answered_before_the_mock_ends() {
     let mut buffer = [0; 1024];
     let count = caller.read(&mut buffer).await.unwrap();
     assert!(buffer[..count].starts_with(b"HTTP/1.1 100"));
-    let client = mock_server::plain_http().build().unwrap();
+    let client = mock_api::plain_http().build().unwrap();
     let ended = client.post(format!("{control}/shutdown")).send().await;
     assert_eq!(ended.unwrap().status(), 204);
     eventually("the mock takes no further calls", || async {
@@ -837,7 +838,7 @@ async fn a_port_file_appears_when_the_mock_serves_and_goes_with_it() {
     .await;
     let addresses: mock_server::Addresses =
         serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    let client = mock_server::plain_http().build().unwrap();
+    let client = mock_api::plain_http().build().unwrap();
     let health = client.get(format!("{}/health", addresses.control)).send();
     assert_eq!(health.await.unwrap().status(), 200, "it serves by then");
     let killed = std::process::Command::new("kill")
@@ -949,7 +950,7 @@ async fn options_of_the_mock_take_effect() {
     let logs = folder.path().join("logs");
     let config = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/iis/tests/data/exchange2016-applicationHost.config"
+        "/crates/iis/tests/data/exchange2016-applicationHost.config"
     );
     let mock = MockProgram::start(&[
         "--servers",
@@ -966,7 +967,7 @@ async fn options_of_the_mock_take_effect() {
     ]);
     assert_eq!(mock.addresses.servers.len(), 2);
     assert_eq!(mock.addresses.time_scale, 60.0);
-    let client = mock_server::plain_http().build().unwrap();
+    let client = mock_api::plain_http().build().unwrap();
     for server in &mock.addresses.servers {
         let request = client.request(reqwest::Method::OPTIONS, &server.url);
         let answer = request.bearer_auth("load1.token").send().await.unwrap();
@@ -1012,7 +1013,7 @@ async fn a_mock_without_descriptors_survives() {
     // More wait in the backlog than were accepted; the mock tries again all the while.
     tokio::time::sleep(Duration::from_secs(6)).await;
     drop(connections);
-    let client = mock_server::plain_http().build().unwrap();
+    let client = mock_api::plain_http().build().unwrap();
     eventually("it serves again", || async {
         let request = client.request(reqwest::Method::OPTIONS, &addresses.url);
         let answer = request.basic_auth("load1", Some("secret")).send().await;

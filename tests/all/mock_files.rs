@@ -114,7 +114,7 @@ async fn a_mock_under_nohup_survives_the_end_of_its_terminal() {
     let mut mock = Mock::start(shell.arg(program()), &arguments);
     let addresses = written(&path).await;
     mock.signal("-HUP");
-    let client = mock_server::plain_http().build().unwrap();
+    let client = mock_api::plain_http().build().unwrap();
     let health = client.get(format!("{}/health", addresses.control)).send();
     assert_eq!(health.await.unwrap().status(), 200);
     mock.signal("-TERM");
@@ -126,7 +126,7 @@ async fn a_mock_under_nohup_survives_the_end_of_its_terminal() {
 async fn a_deleted_pool_config_is_reported_once_and_again_when_it_is_back() {
     const SHIPPED: &str = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/iis/tests/data/exchange2016-applicationHost.config"
+        "/crates/iis/tests/data/exchange2016-applicationHost.config"
     );
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("applicationHost.config");

@@ -107,7 +107,7 @@ fn scrape(stderr: impl std::io::Read + Send + 'static) -> String {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         loop {
-            let answer = mock_server::plain_http()
+            let answer = mock_api::plain_http()
                 .build()
                 .unwrap()
                 .get(&address)
@@ -232,7 +232,7 @@ fn openmetrics_are_read_by_another_implementation() {
 #[test]
 fn sarif_is_read_by_another_implementation() {
     let config = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("iis/tests/data/exchange2016-applicationHost.config");
+        .join("crates/iis/tests/data/exchange2016-applicationHost.config");
     let output = Command::new(program())
         .args(["policy", "lint", "--format", "sarif"])
         .arg(config)

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use easload::recycle::policy::RULES;
+use iis::policy::RULES;
 use serde_json::Value;
 
 use crate::fixtures::program;
 
 /// The configuration of a live Exchange 2016 server.
 fn shipped() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("iis/tests/data/exchange2016-applicationHost.config")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("crates/iis/tests/data/exchange2016-applicationHost.config")
 }
 
 fn policy(arguments: &[&str], file: &Path) -> Output {

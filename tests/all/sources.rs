@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use easload::observe::{self, Scope, Sources};
-use easload::scenario::{Format, Place, SourcePlan};
 use proptest::prelude::*;
+use scenario::{Format, Place, SourcePlan};
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

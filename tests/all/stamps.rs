@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use easload::transport::{
+use client::transport::{
     Connect, ConnectError, Connected, Lean, Limits, LocalEnd, Method, Request, Stream, Transport,
 };
 use tokio::io::{

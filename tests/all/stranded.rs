@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use mock_server::{Fault, Topology};
+use mock_api::{Fault, Topology};
 use serde_json::Value;
 
 use crate::fixtures::{mock, program};

@@ -5,11 +5,11 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use easload::transport::{
+use client::transport::{
     Abandon, Carrier, ConnectError, Failure, FailureKind, Lean, LeanFactory, Limits, Method,
-    Network, Redirects, Request, Reqwest, ReqwestFactory, Target, TlsError, TlsOptions, TlsVersion,
-    Transport,
+    Network, Redirects, Request, Reqwest, ReqwestFactory, TlsError, Transport,
 };
+use scenario::{Target, TlsOptions, TlsVersion};
 use tokio::time::Instant;
 
 use crate::fixtures::{Do, MockProgram, program, raw_server, together};
@@ -342,7 +342,7 @@ async fn a_recycle_leaves_the_sessions_of_devices() {
     };
     let leans = lean_factory(&mock.addresses.url, &insecure);
     let before = handshakes(leans.make_for(0), 1).await;
-    let control = mock_server::Control::new(&mock.addresses.control).unwrap();
+    let control = mock_api::Control::new(&mock.addresses.control).unwrap();
     control.recycle().await.unwrap();
     let after = handshakes(leans.make_for(0), 1).await;
     assert_eq!((before[0].1, after[0].1), (false, true));

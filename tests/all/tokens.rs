@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use easload::device::{
+use client::device::{
     Authorization, Client, Fetching, Identity, Life, NoToken, Refusals, Token, TokenSource, Tokens,
     Trouble, device_random,
 };
-use easload::transport::TlsOptions;
+use scenario::TlsOptions;
 use wiremock::matchers::{any, body_string_contains, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

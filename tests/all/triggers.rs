@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use easload::recycle::{TriggerError, pull};
-use easload::scenario::{Trigger, parse};
+use easload::trigger::{TriggerError, pull};
+use scenario::{Trigger, parse};
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -36,7 +36,7 @@ fn trigger(recipe: &str) -> Trigger {
     let folder = tempfile::tempdir().unwrap();
     // The policy recipe names a file that the user has.
     let config = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("iis/tests/data/exchange2016-applicationHost.config");
+        .join("crates/iis/tests/data/exchange2016-applicationHost.config");
     let text = std::fs::read_to_string(config).unwrap();
     let text = text.replacen(
         "<periodicRestart time=\"00:00:00\" />",
@@ -131,7 +131,7 @@ async fn a_web_hook_is_posted_to_with_its_token() {
         .respond_with(ResponseTemplate::new(202))
         .mount(&server)
         .await;
-    let client = mock_server::plain_http().build().unwrap();
+    let client = mock_api::plain_http().build().unwrap();
     let hook = |path: &str, token: Option<&str>| Trigger::Hook {
         url: format!("{}{path}", server.uri()),
         token_env: token.map(str::to_owned),

@@ -1,12 +1,13 @@
 //! Servers, gateways and machines that mislead a run, each with what is true of it and the outcomes that are not
 //! wrong. *No data* is accepted only with a reason.
 
-use easload::judge::{Check, Digest, Outcome, judge};
-use easload::measure::{Interval, Latency, Metric};
 use easload::run::simulatable;
-use easload::scenario::{Plan, parse};
 use hdrhistogram::Histogram;
+use scenario::names::Metric;
+use scenario::{Plan, parse};
 use serde_json::Value;
+use verdict::judge::{Check, Digest, Outcome, judge};
+use verdict::timeline::{Interval, Latency};
 
 use crate::outside_only::timeline;
 use crate::record::outcome;

@@ -1,6 +1,6 @@
 //! A hundred recycles under load: no mailbox state is lost.
 
-use easload::scenario::parse;
+use scenario::parse;
 use serde_json::Value;
 
 use crate::world::play;

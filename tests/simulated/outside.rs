@@ -1,7 +1,7 @@
 //! A simulation does nothing outside of itself.
 
 use easload::run::simulatable;
-use easload::scenario::{Trigger, parse};
+use scenario::{Trigger, parse};
 
 use crate::record::outcome;
 use crate::world::play;

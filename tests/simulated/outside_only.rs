@@ -1,9 +1,9 @@
 //! Runs that are judged by what devices see alone, as against a server without counters.
 
-use easload::judge::{Check, Digest, Grade, Outcome, judge, median};
-use easload::measure::{Interval, Timeline};
 use easload::run::simulatable;
-use easload::scenario::{Plan, parse};
+use scenario::{Plan, parse};
+use verdict::judge::{Check, Digest, Grade, Outcome, judge, median};
+use verdict::timeline::{Interval, Timeline};
 
 use crate::scenarios::seeds;
 use crate::world::{Played, play};

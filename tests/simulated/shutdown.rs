@@ -1,9 +1,9 @@
 //! A worker that is recycled keeps what it had gathered until shutdownTimeLimit.
 
-use easload::judge::{Check, judge};
-use easload::measure::Interval;
 use easload::run::simulatable;
-use easload::scenario::{Plan, parse};
+use scenario::{Plan, parse};
+use verdict::judge::{Check, judge};
+use verdict::timeline::Interval;
 
 use crate::outside_only::timeline;
 use crate::scenarios::seeds;

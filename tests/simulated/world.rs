@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use easload::run::{Finished, Interrupt, Options, simulatable, simulate};
-use easload::scenario::{Plan, parse};
+use scenario::{Plan, parse};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;

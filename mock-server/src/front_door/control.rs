@@ -1,4 +1,4 @@
-//! The control API; `docs/mock-server.md` lists the calls, [`crate::control`] what travels.
+//! The control API; `docs/mock-server.md` lists the calls, `mock_api::control` what travels.
 
 use std::sync::Arc;
 
@@ -15,11 +15,12 @@ use utoipa_axum::routes;
 
 use super::server::{Host, Server};
 use super::{metrics, was};
-use crate::control::{Clock, ClockMove, Delivered, NewMail, Truth, UserSettings};
-use crate::fault::{self, Fault};
-use crate::lock;
-use crate::store::MAX_USER_NAME;
+use crate::store::{MAX_USER_NAME, is_storable, is_user_name};
 use crate::surfaces::netstat;
+use crate::worker::local_part;
+use mock_api::MockConfig;
+use mock_api::control::{Clock, ClockMove, Delivered, NewMail, Truth, UserSettings};
+use mock_api::fault::{self, Fault};
 
 /// Bytes of a call that gives mail: a message of the largest size is refused with a sentence if it is too
 /// large, and JSON may write a byte as six.
@@ -36,6 +37,42 @@ type Context = State<Arc<Host>>;
                    servers; without a number a text is the first server's, and an action is for all."
 ))]
 struct Description;
+
+/// What is wrong with a mail, if anything.
+pub(super) fn mail_problem(mail: &NewMail, config: &MockConfig) -> Option<String> {
+    if mail.to.is_empty() {
+        return Some("`to` names no user".to_owned());
+    }
+    if mail.to.len() > config.max_recipients {
+        return Some(format!(
+            "`to`: expected at most {} recipients (`max_recipients`), found {}",
+            config.max_recipients,
+            mail.to.len()
+        ));
+    }
+    let is_wrong = |to: &String| !is_user_name(&local_part(to)) || to.contains(char::is_control);
+    if let Some(at) = mail.to.iter().position(is_wrong) {
+        return Some(format!(
+            "`to`: expected names of 1 to {MAX_USER_NAME} bytes without control characters, \
+             found another one in place {}",
+            at + 1
+        ));
+    }
+    for (name, text) in [("subject", &mail.subject), ("body", &mail.body)] {
+        if !is_storable(text) {
+            return Some(format!(
+                "`{name}`: expected text without NUL characters, which cannot be sent to a device"
+            ));
+        }
+    }
+    let size = (mail.subject.len() + mail.body.len()) as u64;
+    (size > config.max_message_size).then(|| {
+        format!(
+            "expected a message of at most {} bytes (`max_message_size`), found {size}",
+            config.max_message_size
+        )
+    })
+}
 
 /// Every call with its handler; the description of both is made from the same table.
 fn calls() -> OpenApiRouter<Arc<Host>> {
@@ -438,14 +475,14 @@ async fn hierarchy_change(State(host): Context) -> Response {
 /// Makes every device provision again.
 #[utoipa::path(post, path = "/unprovision", responses((status = 204, description = "Done")))]
 async fn unprovision(State(host): Context) -> StatusCode {
-    lock(&host.store).unprovision();
+    host.store.lock().unprovision();
     StatusCode::NO_CONTENT
 }
 
 /// Forgets every Sync key.
 #[utoipa::path(post, path = "/lose-sync-state", responses((status = 204, description = "Done")))]
 async fn lose_sync_state(State(host): Context) -> StatusCode {
-    lock(&host.store).lose_sync_state();
+    host.store.lock().lose_sync_state();
     StatusCode::NO_CONTENT
 }
 

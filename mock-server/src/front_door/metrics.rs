@@ -11,9 +11,9 @@ use tcp_table::State;
 
 use super::server::Server;
 use super::was::PoolState;
-use crate::control::{COUNTED_ERRORS, Truth, WorkerCounts, WorkerTruth};
 use crate::machine::Machine;
 use crate::process::Memory;
+use mock_api::control::{COUNTED_ERRORS, Truth, WorkerCounts, WorkerTruth};
 
 /// The web site that devices connect to.
 const SITE: &str = "Default Web Site";

@@ -20,16 +20,15 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::clock::PoolClock;
-use crate::config::{MockConfig, Tls, Topology};
-use crate::control::{Delivered, NewMail, Truth};
-use crate::fault::Fault;
 use crate::link::App;
-use crate::lock;
 use crate::machine::{Listening, Machine};
 use crate::store::Message;
 use crate::surfaces::sockets::{Scanner, Scope};
 use crate::worker::address;
 use eas::commands::Email;
+use mock_api::config::{MockConfig, Tls, Topology};
+use mock_api::control::{Delivered, NewMail, Truth};
+use mock_api::fault::Fault;
 
 pub use control::openapi;
 pub use http::ANSWERED;
@@ -156,9 +155,7 @@ impl FrontDoor {
         if let Some(problem) = config.problem() {
             return Err(StartError::Config(problem));
         }
-        let start =
-            PoolClock::parse_start(config.clock_start.as_deref(), config.time_zone.as_deref())
-                .map_err(StartError::Config)?;
+        let start = PoolClock::start_of(&config).map_err(StartError::Config)?;
         let (acceptor, ca) = tls::acceptor(&config)?;
         let control = ControlSocket::bind(&machine, config.control)?;
         let sockets = bind_all(&machine, &config)?;
@@ -242,9 +239,9 @@ impl FrontDoor {
 
     /// The control API without a network.
     #[must_use]
-    pub fn control(&self) -> crate::Control {
+    pub fn control(&self) -> mock_api::Control {
         let router = control::router(Arc::clone(&self.host));
-        crate::Control::in_process(&self.addresses.control, router)
+        mock_api::Control::in_process(&self.addresses.control, router)
     }
 
     /// What really happens inside.
@@ -290,7 +287,7 @@ impl FrontDoor {
 
     /// Makes every device provision again.
     pub fn unprovision(&self) {
-        lock(&self.host.store).unprovision();
+        self.host.store.lock().unprovision();
     }
 
     /// Ends workers and listeners. Calls of the control API that are under way get their answers first.
@@ -452,7 +449,7 @@ impl Host {
     /// Moves the pool's clock ahead, and that of the mailboxes.
     fn advance_clock(&self, by: Duration) {
         self.clock.advance(by);
-        lock(&self.store).advance_clock(by);
+        self.store.lock().advance_clock(by);
         // What was to come later may be due now.
         for server in self.servers() {
             server.pool.needs_attention();
@@ -461,7 +458,7 @@ impl Host {
 
     /// Puts a mail into inboxes, or says why that cannot be done.
     fn deliver(&self, mail: &NewMail) -> Result<Delivered, String> {
-        if let Some(problem) = mail.problem(&self.config) {
+        if let Some(problem) = control::mail_problem(mail, &self.config) {
             return Err(problem);
         }
         let recipients: Vec<String> = mail.to.iter().map(|user| address(user)).collect();
@@ -482,7 +479,7 @@ impl Host {
             .collect();
         let wanted = users.len();
         let users = self.not_lost(users);
-        let added = lock(&self.store).deliver(&users, message);
+        let added = self.store.lock().deliver(&users, message);
         self.announce(&added);
         let refused = users.len() - added.len();
         if refused == wanted {

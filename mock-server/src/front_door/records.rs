@@ -1,9 +1,10 @@
 //! What a server writes down: event log, IIS log, HTTPERR log, performance log.
 
+use parking_lot::Mutex;
 use std::fs::{File, OpenOptions};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use iis::{PoolSettings, RecycleReason};
@@ -14,14 +15,14 @@ use super::StartError;
 use super::http::{Head, Refusal};
 use super::was::Lost;
 use crate::clock::PoolClock;
-use crate::fault::{OPTIONS, Subject};
+use crate::fault::Subject;
 use crate::headers::RequestHeader;
 use crate::link::WireAnswer;
-use crate::lock;
 use crate::store;
 use crate::surfaces::http_err::{self, FailedRequest, HttpErrLine, Reason};
 use crate::surfaces::iis_log::{self, FolderClass, LogFolder, LogPart, RequestLine};
 use crate::surfaces::{Event, HeartbeatAverage, PerfmonLog, PerfmonSample, Ring, events};
+use mock_api::fault::OPTIONS;
 
 /// The web site that devices connect to, `Default Web Site`.
 const FRONT_END_SITE: u32 = 1;
@@ -182,28 +183,28 @@ impl Records {
     }
 
     pub(super) fn events(&self) -> String {
-        lock(&self.events).text()
+        self.events.lock().text()
     }
 
     pub(super) fn requests(&self) -> String {
-        lock(&self.requests).text()
+        self.requests.lock().text()
     }
 
     pub(super) fn errors(&self) -> String {
-        lock(&self.errors).text()
+        self.errors.lock().text()
     }
 
     pub(super) fn perfmon(&self) -> String {
-        lock(&self.perfmon).text()
+        self.perfmon.lock().text()
     }
 
     pub(super) fn sampled(&self, sample: &PerfmonSample) {
-        lock(&self.perfmon).push(&self.clock.now(), sample);
+        self.perfmon.lock().push(&self.clock.now(), sample);
     }
 
     fn event(&self, make: impl FnOnce(Zoned, &str) -> Event) {
         let event = make(self.clock.now(), &self.pool);
-        lock(&self.events).push(event);
+        self.events.lock().push(event);
     }
 
     /// Only reasons in `logEventOnRecycle` are written.
@@ -214,7 +215,7 @@ impl Records {
             return;
         }
         let amount = match reason {
-            RecycleReason::Time => Some(crate::units::format_duration(recycling.time)),
+            RecycleReason::Time => Some(text::format_duration(recycling.time)),
             RecycleReason::Requests => Some(format!("{} requests", recycling.requests)),
             RecycleReason::Memory => Some(format!("{} kB", recycling.memory_kb)),
             RecycleReason::PrivateMemory => Some(format!("{} kB", recycling.private_memory_kb)),
@@ -272,7 +273,7 @@ impl Records {
     pub(super) fn completed(&self, note: &RequestNote, answer: &WireAnswer) {
         let noted = &note.inner;
         if let Some(seconds) = answer.log.heartbeat {
-            let mut heartbeats = lock(&self.heartbeats);
+            let mut heartbeats = self.heartbeats.lock();
             if heartbeats.push(seconds) {
                 let average = heartbeats.average();
                 self.event(|at, _| Event::heartbeats_low(at, average));
@@ -288,7 +289,7 @@ impl Records {
             })
             .collect();
         let (stem, query) = noted.uri.split_once('?').unwrap_or((&noted.uri, ""));
-        lock(&self.requests).push(RequestLine {
+        self.requests.lock().push(RequestLine {
             at: self.clock.timestamp(),
             server: self.address,
             client: client(noted.client),
@@ -347,7 +348,7 @@ impl Records {
 
     fn error(&self, note: Option<&RequestNote>, peer: Option<SocketAddr>, reason: Reason) {
         let at = self.clock.timestamp();
-        lock(&self.errors).push(HttpErrLine {
+        self.errors.lock().push(HttpErrLine {
             at,
             client: client(peer),
             server: self.address,

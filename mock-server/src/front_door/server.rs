@@ -1,10 +1,11 @@
 //! One server: its front door, its pool, its logs. Mailboxes, faults and the clock it shares with
 //! the others through the [`Host`].
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
@@ -15,17 +16,17 @@ use tokio::time::MissedTickBehavior;
 use super::records::{Records, RequestNote};
 use super::was::{self, Lost, Pool};
 use crate::clock::PoolClock;
-use crate::config::{MockConfig, Topology};
-use crate::control::{Truth, UserSettings};
-use crate::fault::{Fault, FaultKind, Faults, MAX_FAULTS, Subject};
+use crate::fault::{Faults, Subject};
 use crate::link::{App, ToWorker, WireAnswer, WireRequest};
-use crate::lock;
 use crate::machine::Machine;
 use crate::store::{Announcement, Store};
 use crate::surfaces::sockets::{Scanner, SocketRow};
 use crate::surfaces::{PerfmonSample, PerfmonWorker};
 use crate::watched::Watched;
 use crate::worker::guid;
+use mock_api::config::{MockConfig, Topology};
+use mock_api::control::{Truth, UserSettings};
+use mock_api::fault::{Fault, FaultKind, MAX_FAULTS};
 
 /// What all servers share.
 pub(super) struct Host {
@@ -102,7 +103,7 @@ impl Host {
 
     /// Adds a folder to every mailbox. An error says how many mailboxes cannot take one.
     pub(super) fn change_hierarchy(&self) -> Result<(), String> {
-        let (announcements, full) = lock(&self.store).change_hierarchy();
+        let (announcements, full) = self.store.lock().change_hierarchy();
         self.announce(&announcements);
         if full == 0 {
             return Ok(());
@@ -115,7 +116,7 @@ impl Host {
     }
 
     pub(super) fn all_faults(&self) -> Vec<Fault> {
-        lock(&self.listed).clone()
+        self.listed.lock().clone()
     }
 
     /// Puts these faults in place of all before; what happens once happens now, for those that are
@@ -141,11 +142,11 @@ impl Host {
     }
 
     async fn change_faults(&self, faults: Vec<Fault>) {
-        let before = std::mem::replace(&mut *lock(&self.listed), faults.clone());
+        let before = std::mem::replace(&mut *self.listed.lock(), faults.clone());
         if faults == before {
             return;
         }
-        lock(&self.faults).replace(faults.clone());
+        self.faults.lock().replace(faults.clone());
         self.tell_all(|| ToWorker::Faults(faults.clone()));
         self.faults_changed.set(());
         for fault in faults.iter().filter(|fault| !before.contains(fault)) {
@@ -167,10 +168,10 @@ impl Host {
 
     fn happen_once(&self, kind: FaultKind) {
         match kind {
-            FaultKind::Unprovision => lock(&self.store).unprovision(),
+            FaultKind::Unprovision => self.store.lock().unprovision(),
             // A fault happens to the mailboxes that it can happen to.
             FaultKind::HierarchyChange => drop(self.change_hierarchy()),
-            FaultKind::LoseSyncState => lock(&self.store).lose_sync_state(),
+            FaultKind::LoseSyncState => self.store.lock().lose_sync_state(),
             FaultKind::KillWorker => {
                 for server in self.servers() {
                     server.pool.kill_one();
@@ -182,7 +183,7 @@ impl Host {
 
     /// The fault that strikes this request on the wire, if any.
     pub(super) fn strike(&self, kinds: &[FaultKind], note: &RequestNote) -> Option<Fault> {
-        let mut faults = lock(&self.faults);
+        let mut faults = self.faults.lock();
         if faults.is_empty() {
             return None;
         }
@@ -193,7 +194,7 @@ impl Host {
 
     /// The recipients whose mail is not lost by a fault.
     pub(super) fn not_lost(&self, mut users: Vec<String>) -> Vec<String> {
-        let mut faults = lock(&self.faults);
+        let mut faults = self.faults.lock();
         if faults.has(FaultKind::LoseMail) {
             let before = users.len();
             users.retain(|user| {
@@ -215,16 +216,16 @@ impl Host {
 
     fn chance(&self, probability: f64) -> bool {
         probability >= 1.0
-            || probability > 0.0 && lock(&self.random).random_bool(probability.min(1.0))
+            || probability > 0.0 && self.random.lock().random_bool(probability.min(1.0))
     }
 
     /// A lower-case GUID, new each time.
     pub(super) fn request_id(&self) -> String {
-        guid(lock(&self.random).random())
+        guid(self.random.lock().random())
     }
 
     pub(super) fn user(&self, name: &str) -> UserSettings {
-        lock(&self.users).get(name).copied().unwrap_or_default()
+        self.users.lock().get(name).copied().unwrap_or_default()
     }
 
     /// The fault on the wire that was set after that change and strikes, and the change up to which
@@ -235,7 +236,7 @@ impl Host {
         note: &RequestNote,
         after: u64,
     ) -> (Option<Fault>, u64) {
-        let mut faults = lock(&self.faults);
+        let mut faults = self.faults.lock();
         let wanted = |fault: &Fault, since| kinds.contains(&fault.fault) && since > after;
         let chance = |probability| self.chance(probability);
         let struck = faults.strike_if(wanted, note.subject(), chance);
@@ -251,7 +252,7 @@ impl Host {
         note: &RequestNote,
         met: (u64, u64),
     ) -> Option<Fault> {
-        let mut faults = lock(&self.faults);
+        let mut faults = self.faults.lock();
         if faults.is_empty() {
             return None;
         }
@@ -265,12 +266,12 @@ impl Host {
 
     pub(super) fn random_bytes(&self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
-        lock(&self.random).fill_bytes(&mut bytes);
+        self.random.lock().fill_bytes(&mut bytes);
         bytes
     }
 
     pub(super) fn users(&self) -> Vec<(String, UserSettings)> {
-        let users = lock(&self.users);
+        let users = self.users.lock();
         users
             .iter()
             .map(|(user, set)| (user.clone(), *set))
@@ -282,10 +283,10 @@ impl Host {
         // Also in a domain, which is left out.
         let has_control = user.contains(char::is_control);
         let user = crate::worker::local_part(user);
-        if has_control || !lock(&self.store).set_user(&user, settings) {
+        if has_control || !self.store.lock().set_user(&user, settings) {
             return false;
         }
-        lock(&self.users).insert(user.clone(), settings);
+        self.users.lock().insert(user.clone(), settings);
         self.tell_all(|| ToWorker::User(user.clone(), settings));
         true
     }
@@ -298,7 +299,7 @@ impl Host {
             ..Truth::default()
         };
         {
-            let store = lock(&self.store);
+            let store = self.store.lock();
             truth.devices = store.devices();
             truth.mails = store.mails();
         }
@@ -424,12 +425,12 @@ impl Server {
             .iter()
             .map(|worker| worker.pid())
             .collect();
-        lock(&self.scanner).scan(&workers)
+        self.scanner.lock().scan(&workers)
     }
 
     /// How many of this server's sockets are in each state, IPv4 and IPv6 apart.
     pub(super) fn socket_states(&self) -> BTreeMap<(bool, State), u64> {
-        lock(&self.scanner).states()
+        self.scanner.lock().states()
     }
 
     fn add_to(&self, truth: &mut Truth) {

@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::StartError;
-use crate::config::{MockConfig, Tls};
+use mock_api::config::{MockConfig, Tls};
 
 /// Sessions that Schannel keeps unless it is told otherwise (MaximumCacheSize). They are the front
 /// door's, so a recycle leaves them.

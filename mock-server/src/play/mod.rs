@@ -21,9 +21,9 @@ use std::time::Duration;
 
 use eas::ProtocolVersion;
 
-use crate::config::MockConfig;
 use crate::worker::Alone;
 use device::Device;
+use mock_api::config::MockConfig;
 
 /// Users and their devices.
 const DEVICES: [(&str, &str); 4] = [("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b1")];

@@ -322,8 +322,8 @@ mod tests {
     use super::super::Mailbox;
     use super::super::limits::Limits;
     use super::*;
-    use crate::config::MockConfig;
     use jiff::Zoned;
+    use mock_api::config::MockConfig;
 
     fn key_of(reply: StoreReply) -> String {
         match reply {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::{CharEscape, Formatter};
 
-use crate::config::MockConfig;
+use mock_api::config::MockConfig;
 
 /// Bounds of the store, from the configuration.
 #[derive(Debug, Clone, Copy)]

@@ -34,8 +34,6 @@ use rand::SeedableRng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::clock::PoolClock;
-use crate::config::MockConfig;
-use crate::control::UserSettings;
 pub(crate) use call::{
     Blob, Condition, Draft, DraftId, FolderChange, FolderRecord, FolderRefusal, Found, ItemCommand,
     ItemResponse, MailboxSearch, Message, Moved, Named, Operation, Original, Reply, SearchQuery,
@@ -47,6 +45,8 @@ use hierarchy::Hierarchy;
 pub(crate) use hierarchy::is_user_type;
 use limits::{Limits, MAX_CLIENT_ID};
 pub(crate) use limits::{MAX_USER_NAME, is_storable, is_user_name, text_size};
+use mock_api::config::MockConfig;
+use mock_api::control::UserSettings;
 use search::SearchResults;
 pub(crate) use search::unix_millis;
 use sync::{Collection, LastSync};

@@ -7,11 +7,10 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Worker, back_end};
-use crate::config::MockConfig;
 use crate::link::{App, ToFrontDoor, WireAnswer, WireRequest, WorkerStart};
-use crate::lock;
 use crate::machine::Machine;
 use crate::store::Store;
+use mock_api::config::MockConfig;
 
 /// Messages of one request that wait for the loop: a question to the store, and what the front door would
 /// be told.
@@ -61,7 +60,7 @@ impl Alone {
                     continue;
                 };
                 let (reply, _) = self.store.call(*call);
-                if let Some(waiting) = lock(&self.worker.store_calls).remove(&number) {
+                if let Some(waiting) = self.worker.store_calls.lock().remove(&number) {
                     // The request that asked is polled next.
                     is_replied |= waiting.send(reply).is_ok();
                 }

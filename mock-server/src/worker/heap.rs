@@ -2,16 +2,15 @@
 //! allocation is used up, takes time in proportion to the live heap, and stops every request of
 //! the worker while it lasts.
 
+use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::RwLock;
 use tokio::time::Instant;
 
-use crate::config::HeapConfig;
-use crate::lock;
+use mock_api::config::HeapConfig;
 
 const MIB: f64 = 1_048_576.0;
 
@@ -109,7 +108,7 @@ impl Heap {
 
     /// Ends a sampling interval of the share of time spent in collections.
     pub(super) fn sample(&self) {
-        let mut sample = lock(&self.shared.sample);
+        let mut sample = self.shared.sample.lock();
         let (now, paused) = (
             Instant::now(),
             self.shared.paused_nanos.load(Ordering::Relaxed),
@@ -132,7 +131,7 @@ impl Heap {
             young,
             allocated_ever: self.allocated_ever.load(Ordering::Relaxed),
             collections: self.shared.collections.load(Ordering::Relaxed),
-            gc_share: lock(&self.shared.sample).share,
+            gc_share: self.shared.sample.lock().share,
         }
     }
 }

@@ -8,10 +8,11 @@ pub(crate) mod outgoing;
 mod pings;
 mod proxy;
 
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -20,17 +21,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::config::{MockConfig, Topology};
-use crate::control::{COUNTED_ERRORS, UserSettings, WorkerCounts};
-use crate::fault::{Fault, FaultKind, Faults, Subject};
+use crate::fault::{Faults, Subject};
 use crate::link::{
     App, COUNTS_EVERY, MAX_CONTENT, MAX_QUEUED, Receiver, ToFrontDoor, ToWorker, WireAnswer,
     WireRequest, WorkerStart, send_all,
 };
-use crate::lock;
 use crate::machine::Machine;
 use crate::store::{Operation, StoreCall, StoreReply, text_size};
 use crate::watched::Watched;
+use mock_api::config::{MockConfig, Topology};
+use mock_api::control::{COUNTED_ERRORS, UserSettings, WorkerCounts};
+use mock_api::fault::{Fault, FaultKind};
 
 pub(crate) use alone::Alone;
 pub(crate) use back_end::answers::{IIS, bare, challenges, server_name};
@@ -241,7 +242,7 @@ impl Worker {
                 tasks.spawn(self.begin(id, app, request));
             }
             ToWorker::ClientGone { id, reset } => {
-                if let Some(gone) = lock(&self.requests).remove(&id) {
+                if let Some(gone) = self.requests.lock().remove(&id) {
                     let end = if reset {
                         ClientEnd::Reset
                     } else {
@@ -252,7 +253,7 @@ impl Worker {
                 }
             }
             ToWorker::StoreReply(call, reply) => {
-                if let Some(waiting) = lock(&self.store_calls).remove(&call) {
+                if let Some(waiting) = self.store_calls.lock().remove(&call) {
                     // Likewise one whose client has gone.
                     let _ = waiting.send(reply);
                 }
@@ -266,11 +267,11 @@ impl Worker {
                 self.hanging_syncs.hierarchy_changed(&user, by.as_deref());
             }
             ToWorker::Faults(faults) => {
-                lock(&self.faults).replace(faults);
+                self.faults.lock().replace(faults);
                 self.faults_changed.set(());
             }
             ToWorker::User(user, settings) => {
-                lock(&self.users).insert(user, settings);
+                self.users.lock().insert(user, settings);
             }
             ToWorker::StoreFailover => self.failover.set(()),
             ToWorker::Ping(number) => self.send(ToFrontDoor::Pong(number)),
@@ -289,7 +290,7 @@ impl Worker {
         request: WireRequest,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (gone, is_gone) = oneshot::channel();
-        lock(&self.requests).insert(id, gone);
+        self.requests.lock().insert(id, gone);
         self.active.fetch_add(1, Ordering::SeqCst);
         let worker = Arc::clone(self);
         async move {
@@ -304,7 +305,7 @@ impl Worker {
                 back_end::serve(&worker, id, &request, app, is_gone).await
             };
             worker.heap.pass().await;
-            lock(&worker.requests).remove(&id);
+            worker.requests.lock().remove(&id);
             // The link ends with a message that is too large, and the worker with the link.
             let is_too_large = |answer: &WireAnswer| answer.body.len() > MAX_CONTENT;
             let answer = match answer {
@@ -337,7 +338,7 @@ impl Worker {
     fn end_if_drained(&self) {
         if self.draining.load(Ordering::SeqCst)
             && self.active.load(Ordering::SeqCst) == 0
-            && let Some(drained) = lock(&self.drained).take()
+            && let Some(drained) = self.drained.lock().take()
         {
             // The receiver lives as long as the main loop; without it the worker is ending anyway.
             let _ = drained.send(());
@@ -351,7 +352,7 @@ impl Worker {
         }
         let number = self.next_call.fetch_add(1, Ordering::Relaxed);
         let (reply, is_replied) = oneshot::channel();
-        lock(&self.store_calls).insert(number, reply);
+        self.store_calls.lock().insert(number, reply);
         self.send(ToFrontDoor::StoreCall(number, Box::new(call)));
         is_replied
             .await
@@ -375,20 +376,22 @@ impl Worker {
     }
 
     fn chance(&self, probability: f64) -> bool {
-        probability > 0.0 && lock(&self.random).random_bool(probability.min(1.0))
+        probability > 0.0 && self.random.lock().random_bool(probability.min(1.0))
     }
 
     /// The fault that strikes, if any.
     fn strike(&self, kinds: &[FaultKind], subject: Subject<'_>) -> Option<Fault> {
-        lock(&self.faults).strike(kinds, subject, |probability| self.chance(probability))
+        self.faults
+            .lock()
+            .strike(kinds, subject, |probability| self.chance(probability))
     }
 
     fn user(&self, name: &str) -> UserSettings {
-        lock(&self.users).get(name).copied().unwrap_or_default()
+        self.users.lock().get(name).copied().unwrap_or_default()
     }
 
     fn request_id(&self) -> String {
-        guid(lock(&self.random).random())
+        guid(self.random.lock().random())
     }
 
     fn counts(&self) -> WorkerCounts {

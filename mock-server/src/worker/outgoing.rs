@@ -1,18 +1,17 @@
 //! The worker's outgoing connections to the back end: real sockets on ports of a bounded range, so
 //! that ports can run out, reused while they are idle.
 
+use parking_lot::Mutex;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::machine::{Machine, Socket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
-
-use crate::lock;
-use crate::machine::{Machine, Socket};
 
 /// Where outgoing connections come from. Linux owns all of 127.0.0.0/8, and a second address keeps
 /// the range clear of the ports that clients on this machine use; elsewhere there is one only.
@@ -81,7 +80,7 @@ impl Outgoing {
     /// A connection that was used before and is still open, if there is one.
     pub(super) fn kept(&self) -> Option<Connection<'_>> {
         loop {
-            let idle = lock(&self.idle).pop()?;
+            let idle = self.idle.lock().pop()?;
             self.open.fetch_sub(1, Ordering::Relaxed);
             if self.is_usable(&idle) {
                 return Some(self.open(idle.stream, idle.port));
@@ -96,7 +95,7 @@ impl Outgoing {
     /// Closes idle connections that are not used again, and those that the back end has closed: a
     /// healthy front end leaves none of them in CLOSE_WAIT.
     pub(super) fn forget_closed(&self) {
-        let mut idle = lock(&self.idle);
+        let mut idle = self.idle.lock();
         let before = idle.len();
         idle.retain(|idle| self.is_usable(idle));
         let closed = (before - idle.len()) as u64;
@@ -236,7 +235,7 @@ impl Connection<'_> {
 
     /// Keeps the connection for another request.
     pub(super) fn reuse(mut self) {
-        let mut idle = lock(&self.outgoing.idle);
+        let mut idle = self.outgoing.idle.lock();
         if idle.len() < MAX_IDLE
             && let Some((stream, port)) = self.stream.take()
         {

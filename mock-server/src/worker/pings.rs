@@ -1,11 +1,10 @@
 //! The Pings the back end holds, by user, and what wakes them.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::sync::Notify;
-
-use crate::lock;
 
 #[derive(Debug, Default)]
 pub(super) struct Pings {
@@ -45,10 +44,10 @@ impl Pings {
             state: Mutex::default(),
             wake: Notify::new(),
         });
-        let mut by_user = lock(&self.by_user);
+        let mut by_user = self.by_user.lock();
         let list = by_user.entry(user.to_owned()).or_default();
         for older in list.iter().filter(|older| older.device == device) {
-            lock(&older.state).superseded = true;
+            older.state.lock().superseded = true;
             older.wake.notify_one();
         }
         list.push(Arc::clone(&held));
@@ -74,16 +73,17 @@ impl Pings {
 
     /// The Pings of a user's devices, but for the device that did it.
     fn each(&self, user: &str, by: Option<&str>, change: impl Fn(&mut State)) {
-        if let Some(list) = lock(&self.by_user).get(user) {
+        if let Some(list) = self.by_user.lock().get(user) {
             for held in list.iter().filter(|held| Some(&*held.device) != by) {
-                change(&mut lock(&held.state));
+                change(&mut held.state.lock());
                 held.wake.notify_one();
             }
         }
     }
 
     pub(super) fn held(&self) -> u64 {
-        lock(&self.by_user)
+        self.by_user
+            .lock()
             .values()
             .map(|list| list.len() as u64)
             .sum()
@@ -115,11 +115,11 @@ impl Registration<'_> {
 
     /// Forgets what woke it.
     pub(super) fn reset(&self) {
-        *lock(&self.held.state) = State::default();
+        *self.held.state.lock() = State::default();
     }
 
     fn reason(&self, folders: &[u32]) -> Option<Wake> {
-        let state = lock(&self.held.state);
+        let state = self.held.state.lock();
         if state.superseded {
             return Some(Wake::Superseded);
         }
@@ -140,7 +140,7 @@ impl Registration<'_> {
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
-        let mut by_user = lock(&self.pings.by_user);
+        let mut by_user = self.pings.by_user.lock();
         if let Some(list) = by_user.get_mut(&self.user) {
             list.retain(|held| !Arc::ptr_eq(held, &self.held));
             if list.is_empty() {

@@ -19,11 +19,11 @@ use super::identity;
 use super::outgoing::Connection;
 use super::{ClientEnd, Worker};
 use crate::counted::Counted;
-use crate::fault::{Fault, FaultKind, StrandTrigger, Subject};
+use crate::fault::Subject;
 use crate::headers::{HeaderLines, RequestHeader};
 use crate::link::{RequestLog, ToFrontDoor, WireAnswer, WireRequest};
-use crate::lock;
 use crate::machine::Socket;
+use mock_api::fault::{Fault, FaultKind, StrandTrigger};
 
 /// Largest answer of the back end: a full window of large mails stays far below.
 const MAX_ANSWER: usize = 24 << 20;
@@ -136,7 +136,9 @@ impl Held {
                 && applies(fault.trigger.unwrap_or(StrandTrigger::Abandon))
         };
         let chance = |probability| worker.chance(probability);
-        lock(&worker.faults)
+        worker
+            .faults
+            .lock()
             .strike_if(wanted, subject, chance)
             .is_some()
     }

@@ -126,7 +126,7 @@ fn state(text: &str) -> Option<State> {
 mod tests {
     use super::super::scope;
     use super::*;
-    use crate::measure::Gauges;
+    use verdict::timeline::Gauges;
 
     fn gauges(text: &str) -> Gauges {
         parse(text, &scope()).unwrap().gauges

@@ -162,7 +162,7 @@ fn kept(word: &str) -> impl Iterator<Item = char> {
 mod tests {
     use super::super::{case, decode, scope};
     use super::*;
-    use crate::measure::Gauges;
+    use verdict::timeline::Gauges;
 
     fn gauges(text: &str) -> Gauges {
         parse(text, &scope()).unwrap().gauges
@@ -222,7 +222,7 @@ Aktive Verbindungen
         assert_eq!(gauges(&oem), expected);
         let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let utf16 = [b"\xFF\xFE", utf16.as_slice()].concat();
-        let format = crate::scenario::Format::Netstat;
+        let format = scenario::Format::Netstat;
         assert_eq!(
             super::super::parse(format, &utf16, &scope()).unwrap(),
             expected

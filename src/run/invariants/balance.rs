@@ -14,12 +14,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use mock_server::control::Truth;
+use mock_api::control::Truth;
 use sim_net::Linked;
 use tcp_table::State;
 use tokio::time::Instant;
 
-use crate::transport::{PortUses, Use};
+use client::transport::PortUses;
+use scenario::names::Use;
 
 /// The longest time after which a front end has ended a request whose client has gone.
 const NOTICED: Duration = Duration::from_secs(2);

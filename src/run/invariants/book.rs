@@ -5,7 +5,8 @@ use std::fmt;
 
 use tokio::time::Instant;
 
-use crate::device::{Event, PingEnd, State};
+use client::device::{Event, PingEnd};
+use scenario::names::DeviceState;
 
 /// Events that are remembered, for the message.
 const REMEMBERED: usize = 12;
@@ -31,7 +32,7 @@ impl fmt::Display for Who {
 pub(super) struct Book {
     who: Who,
     pub(super) user: u32,
-    pub(super) state: State,
+    pub(super) state: DeviceState,
     /// When each open Ping was sent. A device has at most two.
     pings: Vec<Instant>,
     /// Open requests of a mail sender, which has at most one.
@@ -48,7 +49,7 @@ impl Book {
         Self {
             who,
             user,
-            state: State::Off,
+            state: DeviceState::Off,
             pings: Vec::new(),
             open: 0,
             told_nothing: None,
@@ -143,7 +144,7 @@ impl Book {
     /// Since when the device holds a Ping, if it does.
     pub(super) fn holds_since(&self) -> Option<Instant> {
         let newest = self.pings.iter().max().copied();
-        newest.filter(|_| self.state == State::Holding)
+        newest.filter(|_| self.state == DeviceState::Holding)
     }
 
     /// A message with the last events.

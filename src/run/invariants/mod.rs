@@ -8,13 +8,14 @@ mod mutations;
 #[cfg(test)]
 mod tests;
 
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use mock_server::control::Truth;
-use mock_server::{Fault, FaultKind, StrandTrigger, Topology};
+use mock_api::control::Truth;
+use mock_api::{Fault, FaultKind, StrandTrigger, Topology};
 use sim_net::Linked;
 use tokio::time::Instant;
 
@@ -22,11 +23,13 @@ pub(super) use balance::ServerPorts;
 use balance::{Balance, Begins, Moment};
 use book::{Book, Who};
 
-use crate::device::{Event, Record, Refusals, State};
-use crate::lock::lock;
-use crate::measure::{Counter, Interval, LedgerCounts, MailId};
-use crate::scenario::{Plan, TargetPlan};
-use crate::transport::PortUses;
+use crate::measure::MailId;
+use client::device::{Event, Record, Refusals};
+use client::transport::PortUses;
+use scenario::names::Counter;
+use scenario::names::DeviceState;
+use scenario::{Plan, TargetPlan};
+use verdict::timeline::{Interval, LedgerCounts};
 
 /// Broken invariants that are told. One bug breaks many.
 const TOLD: usize = 20;
@@ -89,7 +92,7 @@ pub(super) struct Second<'a> {
     /// What was recorded.
     pub(super) interval: &'a Interval,
     /// Devices in each state, as they were recorded.
-    pub(super) census: [u64; State::ALL.len()],
+    pub(super) census: [u64; DeviceState::ALL.len()],
     /// Accepted mails that are not on a device, with the device and the time at which they were accepted.
     pub(super) missing: Vec<(MailId, u32, Instant)>,
     /// The last mail that came where it was not expected, and the device.
@@ -171,7 +174,7 @@ impl Invariants {
 
     /// Remembers a fault of the mix that begins now, in words.
     pub(super) fn hear_fault(&self, fault: String) {
-        let faults = &mut lock(&self.books).faults;
+        let faults = &mut self.books.lock().faults;
         faults.push_back((self.began.elapsed(), fault));
         if faults.len() > FAULTS_TOLD {
             faults.pop_front();
@@ -182,7 +185,7 @@ impl Invariants {
     pub(super) fn second(&self, second: Second<'_>) {
         let mut found = second.contradictions;
         found.extend(of_ledger(&second.interval.ledger, second.truth.as_ref()));
-        let mut guard = lock(&self.books);
+        let mut guard = self.books.lock();
         let books = &mut *guard;
         books.recorded += second.interval.count(Counter::PingsSent);
         found.extend(books.recorded_otherwise(&second.census));
@@ -283,14 +286,14 @@ impl Invariants {
 
     /// What must hold when everything has stopped: each device is off, each Ping has ended, and `left` is empty.
     pub(super) fn at_end(&self, left: Vec<String>) {
-        let mut books = lock(&self.books);
+        let mut books = self.books.lock();
         let mut found = Vec::new();
         for book in books.books.values() {
             let open = book.open_pings();
             if open > 0 {
                 found.push(book.told(self.began, &format!("{open} of its Pings have no end")));
             }
-            if book.state != State::Off {
+            if book.state != DeviceState::Off {
                 let what = format!("the run has ended, and it is in the state {:?}", book.state);
                 found.push(book.told(self.began, &what));
             }
@@ -302,7 +305,7 @@ impl Invariants {
 
     /// What was broken, each in words.
     pub(super) fn broken(&self) -> Vec<String> {
-        let books = lock(&self.books);
+        let books = self.books.lock();
         let mut broken = books.broken.clone();
         if books.more > 0 {
             broken.push(format!("and {} more", books.more));
@@ -311,7 +314,7 @@ impl Invariants {
     }
 
     fn hear(&self, who: Who, event: &Event<'_>) {
-        let mut guard = lock(&self.books);
+        let mut guard = self.books.lock();
         let books = &mut *guard;
         if let Event::Begun(begun) = event {
             books.begun.requests += 1;
@@ -365,9 +368,9 @@ impl Books {
     }
 
     /// Where the recorder has counted otherwise.
-    fn recorded_otherwise(&self, census: &[u64; State::ALL.len()]) -> Vec<String> {
+    fn recorded_otherwise(&self, census: &[u64; DeviceState::ALL.len()]) -> Vec<String> {
         let mut found = Vec::new();
-        let mut counted = [0; State::ALL.len()];
+        let mut counted = [0; DeviceState::ALL.len()];
         for (who, book) in &self.books {
             if matches!(who, Who::Device(_)) {
                 counted[book.state as usize] += 1;
@@ -376,7 +379,7 @@ impl Books {
         if counted != *census {
             found.push(format!(
                 "devices in {:?} are {counted:?}, recorded were {census:?}",
-                State::ALL
+                DeviceState::ALL
             ));
         }
         if self.pings != self.recorded {
@@ -405,7 +408,7 @@ impl OfSenders {
         invariants: &Arc<Invariants>,
         senders: impl Iterator<Item = (u32, u32)>,
     ) -> Self {
-        let mut books = lock(&invariants.books);
+        let mut books = invariants.books.lock();
         for (number, user) in senders {
             let who = Who::Sender(number);
             books.books.insert(who, Book::new(who, user));

@@ -12,11 +12,12 @@ use super::super::simulate::simulate_in;
 use super::super::world::{Probe, Simulated, World};
 use super::super::{Interrupt, Options, RunningMock, simulatable};
 use super::*;
-use crate::scenario::parse;
-use crate::transport::{
-    Abandon, Answer, Begun, ClientCertificate, Failure, FailureKind, Lean, LeanFactory, Origin,
-    Peer, RedirectError, Request, SimulatedNetwork, Target, Transport,
+use client::transport::{
+    Abandon, Answer, Begun, Failure, FailureKind, Lean, LeanFactory, Origin, Peer, RedirectError,
+    Request, SimulatedNetwork, Transport,
 };
+use scenario::parse;
+use scenario::{ClientCertificate, Target};
 
 /// What is planted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl World for Defective {
         })
     }
 
-    async fn start_mock(&self, config: &mock_server::MockConfig) -> Result<RunningMock, MockError> {
+    async fn start_mock(&self, config: &mock_api::MockConfig) -> Result<RunningMock, MockError> {
         if self.defect == Defect::LeakedTask {
             tokio::spawn(std::future::pending::<()>());
         }

@@ -2,8 +2,9 @@
 
 use super::balance::{ARRIVED, Begins, LEFT, Moment};
 use super::*;
-use crate::device::{Admitted, FailureClass, Kind, Outcome, PingEnd};
-use crate::transport::{Begun, Use};
+use client::device::{Admitted, FailureClass, LoginKind, LoginOutcome, PingEnd};
+use client::transport::Begun;
+use scenario::names::Use;
 use sim_net::Row;
 use tcp_table::State as TcpState;
 use tokio::time::{advance, sleep};
@@ -55,7 +56,7 @@ fn ended(end: PingEnd, age: Duration) -> Event<'static> {
     Event::PingEnded { end, age }
 }
 
-fn state(from: State, to: State) -> Event<'static> {
+fn state(from: DeviceState, to: DeviceState) -> Event<'static> {
     Event::State { from, to }
 }
 
@@ -81,9 +82,9 @@ fn failed(age: Option<Duration>) -> Event<'static> {
 #[tokio::test(start_paused = true)]
 async fn sound_run_breaks_nothing() {
     let found = broken(|invariants| {
-        invariants.record(1, state(State::Off, State::Starting));
+        invariants.record(1, state(DeviceState::Off, DeviceState::Starting));
         invariants.record(1, begun());
-        invariants.record(1, state(State::Starting, State::Holding));
+        invariants.record(1, state(DeviceState::Starting, DeviceState::Holding));
         invariants.record(1, SENT);
         let mut interval = Interval::default();
         interval.counts.insert("pings_sent".to_owned(), 1);
@@ -92,7 +93,7 @@ async fn sound_run_breaks_nothing() {
             ..second(&interval)
         });
         invariants.record(1, ended(EXPIRED, Duration::ZERO));
-        invariants.record(1, state(State::Holding, State::Off));
+        invariants.record(1, state(DeviceState::Holding, DeviceState::Off));
         invariants.second(second(&Interval::default()));
         invariants.at_end(Vec::new());
     });
@@ -102,7 +103,7 @@ async fn sound_run_breaks_nothing() {
 #[tokio::test(start_paused = true)]
 async fn state_that_a_device_is_not_in_cannot_be_left() {
     let found = broken(|invariants| {
-        invariants.record(0, state(State::Syncing, State::Holding));
+        invariants.record(0, state(DeviceState::Syncing, DeviceState::Holding));
     });
     assert!(
         found.contains("device 0 of user 1: it leaves the state Syncing, and was in Off"),
@@ -132,7 +133,7 @@ async fn each_ping_has_exactly_one_end() {
 #[tokio::test(start_paused = true)]
 async fn recorder_and_invariants_must_count_the_same() {
     let states = broken(|invariants| {
-        invariants.record(0, state(State::Off, State::Starting));
+        invariants.record(0, state(DeviceState::Off, DeviceState::Starting));
         invariants.second(second(&Interval::default()));
     });
     assert!(
@@ -227,10 +228,10 @@ async fn contradictions_of_the_network_are_told() {
 /// Stops user 0.
 async fn stop(refusals: &Refusals) {
     for _ in 0..LIMIT {
-        let Admitted::Login(login) = refusals.admit(0, Kind::Answered).await else {
+        let Admitted::Login(login) = refusals.admit(0, LoginKind::Answered).await else {
             panic!("it may still log in");
         };
-        refusals.settle(0, login, Outcome::Refused);
+        refusals.settle(0, login, LoginOutcome::Refused);
     }
     assert!(refusals.is_stopped(0));
 }
@@ -294,13 +295,13 @@ fn look(
     invariants: &Invariants,
     missing: &[(MailId, u32, Instant)],
     lost: u64,
-    state: State,
+    state: DeviceState,
 ) -> String {
     let mut census = [1, 0, 0, 0, 0, 0];
     census[state as usize] += 1;
     let mut interval = Interval::default();
     let sent = {
-        let books = lock(&invariants.books);
+        let books = invariants.books.lock();
         books.pings - books.recorded
     };
     interval.counts.insert("pings_sent".to_owned(), sent);
@@ -324,14 +325,14 @@ async fn mail_is_lost_if_a_later_ping_ended_without_news() {
     invariants.record(0, SENT);
     let age = Duration::from_secs(5);
     advance(age).await;
-    assert_eq!(look(&invariants, &missing, 0, State::Off), "");
+    assert_eq!(look(&invariants, &missing, 0, DeviceState::Off), "");
     invariants.record(0, ended(EXPIRED, age));
     assert_eq!(
-        look(&invariants, &missing, 1, State::Off),
+        look(&invariants, &missing, 1, DeviceState::Off),
         "",
         "a fault lost it"
     );
-    let found = look(&invariants, &missing, 0, State::Off);
+    let found = look(&invariants, &missing, 0, DeviceState::Off);
     assert!(
         found.starts_with(
             "device 0 of user 1: mail 7 of its user was accepted at 0.000 s and is missing, and the server has \
@@ -339,7 +340,11 @@ async fn mail_is_lost_if_a_later_ping_ended_without_news() {
         ),
         "{found}"
     );
-    assert_eq!(look(&invariants, &missing, 0, State::Off), found, "once");
+    assert_eq!(
+        look(&invariants, &missing, 0, DeviceState::Off),
+        found,
+        "once"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -350,27 +355,27 @@ async fn mail_is_under_way_if_the_last_ping_without_news_was_sent_before_it() {
     let age = Duration::from_secs(5);
     advance(age).await;
     invariants.record(0, ended(EXPIRED, age));
-    assert_eq!(look(&invariants, &missing, 0, State::Off), "");
+    assert_eq!(look(&invariants, &missing, 0, DeviceState::Off), "");
     // A Ping that was sent later reports the mail.
     invariants.record(0, SENT);
     invariants.record(0, ended(PingEnd::Changes, Duration::ZERO));
-    assert_eq!(look(&invariants, &missing, 0, State::Off), "");
+    assert_eq!(look(&invariants, &missing, 0, DeviceState::Off), "");
 }
 
 #[tokio::test(start_paused = true)]
 async fn mail_is_lost_if_a_held_ping_does_not_report_it() {
     let invariants = invariants();
-    invariants.record(0, state(State::Off, State::Holding));
+    invariants.record(0, state(DeviceState::Off, DeviceState::Holding));
     invariants.record(0, SENT);
     let missing = missing();
     // The server answers slowly until then.
     for _ in 0..5 {
         advance(Duration::from_secs(1)).await;
-        lock(&invariants.books).disturbed = Instant::now();
+        invariants.books.lock().disturbed = Instant::now();
     }
     // The server has the Ping.
-    let holding = |invariants: &Invariants| look(invariants, &missing, 0, State::Holding);
-    lock(&invariants.books).balance = Balance::new(0, false);
+    let holding = |invariants: &Invariants| look(invariants, &missing, 0, DeviceState::Holding);
+    invariants.books.lock().balance = Balance::new(0, false);
     advance(EXPECTED.reported).await;
     assert_eq!(holding(&invariants), "");
     advance(Duration::from_secs(1)).await;
@@ -389,13 +394,13 @@ async fn mail_of_a_stopped_user_is_not_missed() {
     invariants.record(0, SENT);
     invariants.record(0, ended(EXPIRED, Duration::ZERO));
     stop(&invariants.refusals).await;
-    assert_eq!(look(&invariants, &missing, 0, State::Off), "");
+    assert_eq!(look(&invariants, &missing, 0, DeviceState::Off), "");
 }
 
 #[tokio::test(start_paused = true)]
 async fn device_is_off_when_the_run_has_ended() {
     let found = broken(|invariants| {
-        invariants.record(0, state(State::Off, State::Away));
+        invariants.record(0, state(DeviceState::Off, DeviceState::Away));
         invariants.at_end(vec!["a socket is left".to_owned()]);
     });
     assert!(

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use mock_server::{Control, Fault, FaultKind, FrontDoor};
+use mock_api::{Control, Fault, FaultKind};
+use mock_server::FrontDoor;
 use tokio::time::Instant;
 
 use super::phone::{FOLDER_SYNC_0, Phone};
@@ -279,7 +280,7 @@ async fn lost_mail_is_accepted_and_never_arrives() {
     };
     control.set_faults(&[fault]).await.unwrap();
     let mails = || async { control.truth().await.unwrap().mails };
-    let to = |user: &str| mock_server::control::NewMail {
+    let to = |user: &str| mock_api::control::NewMail {
         to: vec![user.to_owned()],
         subject: "x".to_owned(),
         body: String::new(),

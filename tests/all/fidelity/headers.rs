@@ -323,7 +323,7 @@ async fn h17_a_chunked_request_is_read_like_any_other() {
 /// H4, H3: front end and back end are two servers where the topology says so.
 #[tokio::test]
 async fn h3_h4_two_servers_name_themselves_apart() {
-    let mock = mock(|config| config.topology = mock_server::Topology::TwoServers).await;
+    let mock = mock(|config| config.topology = mock_api::Topology::TwoServers).await;
     let mut phone = Phone::new(&mock, "load1").await;
     let answer = phone.options().await;
     assert_eq!(answer.header("X-FEServer"), Some("MOCK01"));
@@ -381,7 +381,7 @@ async fn h15_the_throttle_text_is_configurable() {
     let mock = mock(|config| {
         config.throttle_text = "LabText".to_owned();
         config.error_response_delay = Duration::ZERO;
-        config.faults = vec![mock_server::Fault::new(mock_server::FaultKind::RetryAfter)];
+        config.faults = vec![mock_api::Fault::new(mock_api::FaultKind::RetryAfter)];
     })
     .await;
     let mut phone = Phone::new(&mock, "load1").await;

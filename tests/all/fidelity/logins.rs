@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use eas::http::PATH;
-use mock_server::Tls;
+use mock_api::Tls;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     SanType,

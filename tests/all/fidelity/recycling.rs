@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use iis::{PoolSettings, RecycleReason, RecycleReasons};
-use mock_server::{Control, Fault, FrontDoor, MockConfig};
+use mock_api::{Control, Fault, MockConfig};
+use mock_server::FrontDoor;
 use tokio::time::{Instant, timeout};
 
 use super::phone::Phone;

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use mock_server::{Control, Fault, FaultKind, FrontDoor, MockConfig, StrandTrigger};
+use mock_api::{Control, Fault, FaultKind, MockConfig, StrandTrigger};
+use mock_server::FrontDoor;
 use tokio::time::Instant;
 
 use super::phone::Phone;
@@ -549,7 +550,7 @@ async fn server_wide_faults_queue_full_stop_pool_and_hang_accept() {
 
 #[tokio::test]
 async fn l4_on_two_servers_each_worker_counts_one_request() {
-    let mock = mock(|config| config.topology = mock_server::Topology::TwoServers).await;
+    let mock = mock(|config| config.topology = mock_api::Topology::TwoServers).await;
     assert_eq!(mock.truth().workers.len(), 2);
     let (mut phone, _) = Phone::ready(&mock, "load1").await;
     phone.send_ping(600).await;

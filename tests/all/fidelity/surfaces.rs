@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use mock_server::{Control, Fault, FrontDoor};
+use mock_api::{Control, Fault};
+use mock_server::FrontDoor;
 
 use super::phone::Phone;
 use super::raw::held;

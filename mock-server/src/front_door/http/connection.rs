@@ -18,12 +18,11 @@ use super::answer::AnswerFraming;
 use super::message::{Chunks, Framing, Head, Refusal};
 use super::{ANSWERED, ClientStream, answer, parse_head};
 use crate::counted::Counted;
-use crate::fault::{Fault, FaultKind};
 use crate::front_door::records::RequestNote;
 use crate::front_door::server::Server;
 use crate::front_door::was::Lost;
 use crate::link::{App, WireAnswer, WireRequest};
-use crate::lock;
+use mock_api::fault::{Fault, FaultKind};
 
 /// Read at once.
 const CHUNK: usize = 16 << 10;
@@ -248,7 +247,7 @@ impl<S: ClientStream> Connection<S> {
             .map(|fault| Box::pin(sleep(fault.delay.unwrap_or_default())));
         let request = wire_request(head, body, self.client.certificate_user.clone());
         let mut faults = server.host.faults_changed.watch();
-        let began = lock(&server.host.faults).change();
+        let began = server.host.faults.lock().change();
         let mut met = began;
         let was_reset = AtomicBool::new(false);
         let outcome = {

@@ -9,12 +9,11 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::{Client, serve};
-use crate::fault::FaultKind;
 use crate::front_door::server::Server;
 use crate::front_door::{StartError, tls};
 use crate::link::App;
-use crate::lock;
 use crate::machine::{Listening, Machine, Socket};
+use mock_api::fault::FaultKind;
 
 /// After a failed accept, mostly for want of descriptors: at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -40,7 +39,7 @@ pub(in crate::front_door) async fn accept(
     let mut is_failing = false;
     let mut connections = JoinSet::new();
     loop {
-        if app == App::FrontEnd && lock(&server.host.faults).has(FaultKind::HangAccept) {
+        if app == App::FrontEnd && server.host.faults.lock().has(FaultKind::HangAccept) {
             faults.changed().await;
             continue;
         }

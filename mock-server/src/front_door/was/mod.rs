@@ -6,11 +6,12 @@ mod recycle;
 mod watch;
 mod worker;
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use iis::PoolSettings;
@@ -19,10 +20,9 @@ use tokio::time::Instant;
 
 use super::records::{PoolLimits, RequestNote};
 use super::server::Server;
-use crate::control::WorkerCounts;
 use crate::link::{App, ToWorker, WireAnswer, WireRequest};
-use crate::lock;
 use crate::watched::Watched;
+use mock_api::control::WorkerCounts;
 
 pub(super) use policy::{keep as keep_policy, ping_workers};
 pub(super) use recycle::recycle_all;
@@ -150,7 +150,7 @@ struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.pool.queued.fetch_sub(1, Ordering::Relaxed);
-        lock(&self.pool.waiting).remove(&self.ticket);
+        self.pool.waiting.lock().remove(&self.ticket);
     }
 }
 
@@ -181,13 +181,13 @@ impl Pool {
     }
 
     pub(super) fn settings(&self) -> Arc<PoolSettings> {
-        Arc::clone(&lock(&self.settings))
+        Arc::clone(&self.settings.lock())
     }
 
     /// Reads the settings as they are by then.
     pub(super) fn limits(&self) -> PoolLimits {
         let settings = Arc::clone(&self.settings);
-        Box::new(move || Arc::clone(&lock(&settings)))
+        Box::new(move || Arc::clone(&settings.lock()))
     }
 
     pub(super) fn state(&self) -> PoolState {
@@ -195,7 +195,7 @@ impl Pool {
     }
 
     pub(super) fn workers(&self) -> Vec<Arc<Handle>> {
-        lock(&self.workers).clone()
+        self.workers.lock().clone()
     }
 
     fn running(&self) -> Vec<Arc<Handle>> {
@@ -208,7 +208,7 @@ impl Pool {
     fn alive(&self) -> usize {
         let lives =
             |worker: &&Arc<Handle>| matches!(worker.state(), State::Starting | State::Running);
-        lock(&self.workers).iter().filter(lives).count()
+        self.workers.lock().iter().filter(lives).count()
     }
 
     pub(super) fn queued(&self) -> u64 {
@@ -217,7 +217,7 @@ impl Pool {
 
     /// How long the request that has waited longest has waited.
     pub(super) fn oldest_waiting(&self) -> Duration {
-        let waiting = lock(&self.waiting);
+        let waiting = self.waiting.lock();
         let oldest = waiting.first_key_value();
         oldest.map_or(Duration::ZERO, |(_, since)| since.elapsed())
     }
@@ -234,8 +234,8 @@ impl Pool {
 
     /// What all workers have counted since the pool began, and what those that live have now.
     pub(super) fn lifetime(&self) -> WorkerCounts {
-        let workers = lock(&self.workers);
-        let mut sum = *lock(&self.past);
+        let workers = self.workers.lock();
+        let mut sum = *self.past.lock();
         for worker in workers.iter() {
             sum.add_past(&worker.counts());
         }
@@ -245,7 +245,7 @@ impl Pool {
     /// The worker for the next request of that application: the running ones in turn. Each
     /// application has its own, as a request of the front end is followed by one of the back end.
     fn pick(&self, app: App) -> Option<Arc<Handle>> {
-        let workers = lock(&self.workers);
+        let workers = self.workers.lock();
         let running = || {
             workers
                 .iter()
@@ -269,7 +269,7 @@ impl Pool {
 
     /// Sends a message to every worker that lives.
     pub(super) fn tell_all(&self, message: impl Fn() -> ToWorker) {
-        for worker in lock(&self.workers).iter() {
+        for worker in self.workers.lock().iter() {
             worker.send(message());
         }
     }
@@ -361,7 +361,7 @@ fn take_place<'a>(pool: &'a Pool, place: &mut Option<Place<'a>>) -> Result<(), L
     }
     let before = pool.queued.fetch_add(1, Ordering::Relaxed);
     let ticket = pool.next_ticket.fetch_add(1, Ordering::Relaxed);
-    lock(&pool.waiting).insert(ticket, Instant::now());
+    pool.waiting.lock().insert(ticket, Instant::now());
     *place = Some(Place { pool, ticket });
     if before >= pool.settings().queue_length as usize {
         pool.counters.rejected.fetch_add(1, Ordering::Relaxed);
@@ -373,7 +373,9 @@ fn take_place<'a>(pool: &'a Pool, place: &mut Option<Place<'a>>) -> Result<(), L
 /// `startMode` OnDemand: the first request starts the worker.
 fn start_on_demand(server: &Arc<Server>) {
     let pool = &server.pool;
-    let nobody = lock(&pool.workers)
+    let nobody = pool
+        .workers
+        .lock()
         .iter()
         .all(|worker| !matches!(worker.state(), State::Starting | State::Running));
     // A recycle without overlap starts the new worker itself.
@@ -406,7 +408,7 @@ pub(super) async fn stop(server: &Arc<Server>, state: PoolState) {
 
 /// Starts a stopped pool again.
 pub(super) async fn resume(server: &Arc<Server>) {
-    lock(&server.pool.crashes).clear();
+    server.pool.crashes.lock().clear();
     server.pool.state.set(PoolState::Running);
     server.pool.needs_attention();
     if server.pool.running().is_empty() {

@@ -14,7 +14,6 @@ use super::worker::{Handle, State};
 use super::{PoolState, recycle_all};
 use crate::front_door::server::Server;
 use crate::link::ToWorker;
-use crate::lock;
 
 /// Longest time between two looks at the policy. Whatever is due later, and each change that is announced, ends
 /// the wait; this bounds how long any other change goes unnoticed. Memory is read as often, which is finer than
@@ -227,7 +226,7 @@ fn end_idle(server: &Arc<Server>, settings: &PoolSettings) -> Duration {
     if limit.is_zero() || settings.start_mode == iis::StartMode::AlwaysRunning {
         return next;
     }
-    let last = *lock(&server.pool.last_request);
+    let last = *server.pool.last_request.lock();
     for worker in server.pool.running() {
         let since = last.max(worker.started_pool);
         let idle = server.host.clock.elapsed().saturating_sub(since);
@@ -246,7 +245,7 @@ fn end_idle(server: &Arc<Server>, settings: &PoolSettings) -> Duration {
 impl Server {
     /// Notes a request for the policy.
     pub(super) fn request_begins(&self, worker: &Handle) {
-        *lock(&self.pool.last_request) = self.host.clock.elapsed();
+        *self.pool.last_request.lock() = self.host.clock.elapsed();
         let requests = worker.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let limit = self.pool.settings().recycling.requests;
         if limit > 0 && requests >= limit {

@@ -8,7 +8,6 @@ use iis::{PoolSettings, RecycleReason};
 
 use super::recycle_all;
 use crate::front_door::server::Server;
-use crate::lock;
 
 /// How often the file is looked at. IIS is told of changes; half a second is as good.
 const LOOK: Duration = Duration::from_millis(500);
@@ -84,7 +83,7 @@ impl FileWatch {
         }
         // The setting as it was when the change came decides, as the change may be of this setting.
         let disallowed = {
-            let mut current = lock(&server.pool.settings);
+            let mut current = server.pool.settings.lock();
             let disallowed = current.recycling.disallow_rotation_on_config_change;
             *current = Arc::new(merge(old, new, &current));
             disallowed

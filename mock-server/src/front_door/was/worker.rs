@@ -1,9 +1,10 @@
 //! Worker processes: started, listened to, replaced when they die.
 
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eas::status::GlobalStatus;
@@ -14,7 +15,6 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::{PoolState, WorkerLauncher};
-use crate::control::{WorkerCounts, WorkerTruth};
 use crate::front_door::StartError;
 use crate::front_door::records::RequestNote;
 use crate::front_door::server::Server;
@@ -24,7 +24,8 @@ use crate::link::{
 };
 use crate::store::{Operation, text_size};
 use crate::watched::Watched;
-use crate::{lock, worker};
+use crate::worker;
+use mock_api::control::{WorkerCounts, WorkerTruth};
 
 /// Between two attempts to replace a worker that ended by itself. IIS tries at once; a pause keeps
 /// a worker that cannot start from eating a core.
@@ -114,7 +115,7 @@ impl Handle {
     }
 
     pub(in crate::front_door) fn counts(&self) -> WorkerCounts {
-        *lock(&self.counts)
+        *self.counts.lock()
     }
 
     pub(in crate::front_door) fn pid(&self) -> u32 {
@@ -133,7 +134,7 @@ impl Handle {
             .to_owned(),
             age: self.started.elapsed().as_secs_f64(),
             requests: self.requests.load(Ordering::Relaxed),
-            threads_busy: lock(&self.open).as_ref().map_or(0, |open| {
+            threads_busy: self.open.lock().as_ref().map_or(0, |open| {
                 open.values().filter(|entry| entry.thread.is_some()).count() as u64
             }),
             counts: self.counts(),
@@ -174,7 +175,7 @@ impl Handle {
     ) -> Result<(), WireRequest> {
         // Under the lock in which a drain begins, so that no request can be queued behind the
         // drain message.
-        let mut open = lock(&self.open);
+        let mut open = self.open.lock();
         let serves = self.state() == State::Running;
         let Some(open) = open.as_mut().filter(|_| serves) else {
             return Err(request);
@@ -186,7 +187,7 @@ impl Handle {
 
     /// From now on it gets no new request; what it has it finishes.
     pub(super) fn begin_drain(&self) {
-        let open = lock(&self.open);
+        let open = self.open.lock();
         self.state
             .update(|state| (state == State::Running).then_some(State::Draining));
         self.send(ToWorker::Drain);
@@ -202,14 +203,14 @@ impl Handle {
             let lives = !matches!(state, State::Dying | State::Ended);
             lives.then_some(State::Dying)
         });
-        drop(lock(&self.open).take());
+        drop(self.open.lock().take());
         self.threads.close();
         before
     }
 
     /// The client of a request has gone, if the request is still open.
     pub(super) fn client_gone(&self, id: u64, reset: bool, note: Option<RequestNote>) {
-        let mut open = lock(&self.open);
+        let mut open = self.open.lock();
         let Some(entry) = open.as_mut().and_then(|open| open.get_mut(&id)) else {
             return;
         };
@@ -217,19 +218,19 @@ impl Handle {
         self.send(ToWorker::ClientGone { id, reset });
         if let Some(note) = note {
             let since = Instant::now();
-            lock(&self.gone).push_back(Gone { id, since, note });
+            self.gone.lock().push_back(Gone { id, since, note });
         }
     }
 
     /// Whether it has nothing to do.
     pub(super) fn is_idle(&self) -> bool {
-        lock(&self.open).as_ref().is_none_or(BTreeMap::is_empty)
+        self.open.lock().as_ref().is_none_or(BTreeMap::is_empty)
     }
 
     /// Requests whose client has been gone for `limit` and that the worker has not completed.
     pub(in crate::front_door) fn dropped(&self, limit: Duration) -> Vec<RequestNote> {
-        let open = lock(&self.open);
-        let mut gone = lock(&self.gone);
+        let open = self.open.lock();
+        let mut gone = self.gone.lock();
         let mut dropped = Vec::new();
         while gone
             .front()
@@ -248,11 +249,11 @@ impl Handle {
 
     /// Since when the client of the first request that [`Handle::dropped`] has not returned has been gone.
     pub(in crate::front_door) fn gone_since(&self) -> Option<Instant> {
-        lock(&self.gone).front().map(|gone| gone.since)
+        self.gone.lock().front().map(|gone| gone.since)
     }
 
     fn answered(&self, id: u64, answer: WireAnswer) {
-        let entry = lock(&self.open).as_mut().and_then(|open| open.remove(&id));
+        let entry = self.open.lock().as_mut().and_then(|open| open.remove(&id));
         if let Some(to) = entry.and_then(|entry| entry.answer) {
             // The client may go at this very moment.
             let _ = to.send(answer);
@@ -260,7 +261,9 @@ impl Handle {
     }
 
     fn is_held(&self, id: u64) {
-        let thread = lock(&self.open)
+        let thread = self
+            .open
+            .lock()
             .as_mut()
             .and_then(|open| open.get_mut(&id)?.thread.take());
         drop(thread);
@@ -332,7 +335,7 @@ fn launch(server: &Arc<Server>) -> Result<Arc<Handle>, StartError> {
     {
         // Under the lock in which every worker is told of changes, so that none falls in between;
         // and known before it runs, so that one that ends at once is not listed for ever.
-        let mut workers = lock(&pool.workers);
+        let mut workers = pool.workers.lock();
         handle.send(ToWorker::Start(Box::new(WorkerStart {
             config: server.host.config.clone(),
             generation: handle.generation + (server.number as u64 - 1) * GENERATIONS_PER_SERVER,
@@ -451,7 +454,9 @@ fn heard(server: &Arc<Server>, worker: &Arc<Handle>, message: ToFrontDoor) {
         ToFrontDoor::Answer(id, answer) => worker.answered(id, answer),
         ToFrontDoor::Async(id) => worker.is_held(id),
         ToFrontDoor::Completed(id) => {
-            lock(&worker.open)
+            worker
+                .open
+                .lock()
                 .as_mut()
                 .and_then(|open| open.remove(&id));
         }
@@ -459,7 +464,7 @@ fn heard(server: &Arc<Server>, worker: &Arc<Handle>, message: ToFrontDoor) {
             if let Operation::Deliver { to, .. } = &mut question.operation {
                 *to = server.host.not_lost(std::mem::take(to));
             }
-            let (reply, added) = lock(&server.host.store).call(*question);
+            let (reply, added) = server.host.store.lock().call(*question);
             // A message that is too large ends the link.
             let reply = reply.and_then(|reply| match text_size(&reply) > MAX_CONTENT {
                 true => Err(GlobalStatus::ServerError.code()),
@@ -469,7 +474,7 @@ fn heard(server: &Arc<Server>, worker: &Arc<Handle>, message: ToFrontDoor) {
             server.host.announce(&added);
         }
         ToFrontDoor::Counts(counts) => {
-            let before = std::mem::replace(&mut *lock(&worker.counts), counts);
+            let before = std::mem::replace(&mut *worker.counts.lock(), counts);
             if counts.port_failures > before.port_failures {
                 let ports = &server.host.config.ephemeral_ports;
                 server.records.ports_exhausted(ports, server.back_end);
@@ -485,8 +490,8 @@ fn ended(server: &Arc<Server>, worker: &Arc<Handle>, before: State) {
     worker.state.set(State::Ended);
     {
         // Together, so that nobody who adds both up finds it in neither or in both.
-        let mut workers = lock(&server.pool.workers);
-        lock(&server.pool.past).add_past(&worker.counts());
+        let mut workers = server.pool.workers.lock();
+        server.pool.past.lock().add_past(&worker.counts());
         workers.retain(|other| !Arc::ptr_eq(other, worker));
     }
     server.pool.serving_changed();
@@ -521,7 +526,7 @@ fn count_crash(server: &Arc<Server>) {
     let failure = server.pool.settings().failure.clone();
     let now = server.host.clock.elapsed();
     let count = {
-        let mut crashes = lock(&server.pool.crashes);
+        let mut crashes = server.pool.crashes.lock();
         crashes.push(now);
         // Another crash may have been noted since `now`.
         crashes.retain(|at| now.saturating_sub(*at) <= failure.rapid_fail_protection_interval);

@@ -29,12 +29,12 @@ use tokio::sync::oneshot;
 use super::identity;
 use super::proxy::LOG;
 use super::{ClientEnd, Worker};
-use crate::config::Topology;
-use crate::fault::{Fault, FaultKind, OPTIONS, Subject};
+use crate::fault::Subject;
 use crate::headers::RequestHeader;
 use crate::link::{App, RequestLog, ToFrontDoor, WireAnswer, WireRequest};
-use crate::lock;
 use crate::store::{Operation, StoreReply};
+use mock_api::config::Topology;
+use mock_api::fault::{Fault, FaultKind, OPTIONS};
 
 /// The commands of this mock, in the order of MS-ASHTTP's example, but for Find.
 const COMMANDS: &str = "Sync,SendMail,SmartForward,SmartReply,GetAttachment,FolderSync,FolderCreate,\
@@ -67,7 +67,7 @@ struct Call<'a> {
     version: ProtocolVersion,
     policy_key: Option<u32>,
     body: &'a [u8],
-    log: std::sync::Mutex<RequestLog>,
+    log: parking_lot::Mutex<RequestLog>,
 }
 
 /// Why a command has no ordinary answer.
@@ -217,7 +217,7 @@ fn prepare<'a>(
     Ok(Some(Call {
         worker,
         id,
-        log: std::sync::Mutex::new(RequestLog {
+        log: parking_lot::Mutex::new(RequestLog {
             version: Some(version.times_ten()),
             ..RequestLog::default()
         }),
@@ -377,7 +377,7 @@ struct Busy<'a> {
 impl<'a> Busy<'a> {
     /// `None` when the user has as many as EasMaxConcurrency allows.
     fn begin(worker: &'a Worker, user: &str) -> Option<Self> {
-        let mut busy = lock(&worker.busy);
+        let mut busy = worker.busy.lock();
         let count = busy.entry(user.to_owned()).or_default();
         if *count >= worker.config.max_concurrency {
             return None;
@@ -393,7 +393,7 @@ impl<'a> Busy<'a> {
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        let mut busy = lock(&self.worker.busy);
+        let mut busy = self.worker.busy.lock();
         if let Some(count) = busy.get_mut(&self.user) {
             *count -= 1;
             if *count == 0 {
@@ -431,7 +431,7 @@ impl Call<'_> {
                 }
             }
         };
-        answer.log = lock(&self.log).clone();
+        answer.log = self.log.lock().clone();
         answer
     }
 
@@ -530,7 +530,7 @@ impl Call<'_> {
     /// Returns when a fault refuses this command while it is held.
     async fn struck(&self) -> Fault {
         let mut changes = self.worker.faults_changed.watch();
-        let mut met = lock(&self.worker.faults).change();
+        let mut met = self.worker.faults.lock().change();
         loop {
             changes.changed().await;
             let subject = Subject {
@@ -538,7 +538,7 @@ impl Call<'_> {
                 device: &self.query.device_id,
                 command: self.query.command.as_str(),
             };
-            let mut faults = lock(&self.worker.faults);
+            let mut faults = self.worker.faults.lock();
             let wanted = |fault: &Fault, since| REFUSING.contains(&fault.fault) && since > met;
             let chance = |probability| self.worker.chance(probability);
             if let Some(fault) = faults.strike_if(wanted, subject, chance) {

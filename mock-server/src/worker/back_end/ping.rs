@@ -7,7 +7,6 @@ use eas::status::{GlobalStatus, PingStatus};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Call, Outcome, Refusal};
-use crate::lock;
 use crate::store::{Operation, StoreReply};
 use crate::worker::pings::Wake;
 
@@ -48,7 +47,7 @@ impl Call<'_> {
             StoreReply::Changed(folders) => changed(&folders),
             StoreReply::Hold { heartbeat, folders } => {
                 {
-                    let mut log = lock(&self.log);
+                    let mut log = self.log.lock();
                     log.heartbeat = Some(heartbeat);
                     log.folders.clone_from(&folders);
                 }

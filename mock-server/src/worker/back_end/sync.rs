@@ -16,7 +16,6 @@ use super::bodies::{BODIES_IN_AN_ANSWER, Form};
 use super::content::owned;
 use super::{Call, Outcome, Refusal, answers};
 use crate::body::{HTML, PLAIN, notes};
-use crate::lock;
 use crate::store::{
     ItemCommand, ItemResponse, Named, Operation, StoreReply, SyncOutcome, SyncPart, Told,
 };
@@ -68,7 +67,7 @@ impl Call<'_> {
                 return Ok(answers::empty(self.worker));
             };
             self.is_held();
-            lock(&self.log).heartbeat = hang;
+            self.log.lock().heartbeat = hang;
             tokio::select! {
                 biased;
                 wake = registration.woken(&folders) => {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-use crate::measure::Gauges;
+use verdict::timeline::Gauges;
 
 /// A row with the local time of its server.
 #[derive(Debug)]

@@ -7,9 +7,10 @@ use jiff::civil::DateTime;
 use super::super::cells::cells;
 use super::super::instance::{W3wp, w3wp};
 use super::super::values::shown;
-use super::super::{FormatError, Gathered, Parsed, Scope, Together, remember, together};
+use super::super::{FormatError, Gathered, Parsed, Scope, remember};
 use super::counters::{COUNTERS, IDS, Instance, PERCENTS, english};
 use super::{BIASES, MARK, has_mark, time};
+use scenario::names::{Together, together};
 
 /// A column that is read.
 #[derive(Debug, Clone)]

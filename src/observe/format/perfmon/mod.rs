@@ -11,7 +11,7 @@ use jiff::civil::DateTime;
 use self::clock::{Local, to_utc};
 use self::heading::{Heading, RowError};
 use super::{FormatError, Parsed, Scope, remember};
-use crate::measure::Gauges;
+use verdict::timeline::Gauges;
 
 /// What every one of these files begins with.
 const MARK: &str = "(PDH-CSV 4.0)";

@@ -1,0 +1,11 @@
+//! What is measured, by name: the same words in code, files and on the terminal.
+
+mod metric;
+mod server;
+mod state;
+mod usage;
+
+pub use metric::{Counter, Metric};
+pub use server::{SERVER_GAUGES, Together, together};
+pub use state::DeviceState;
+pub use usage::Use;
