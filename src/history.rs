@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-
-use crate::observe::{Census, Estimator, Scope, history};
 use verdict::judge::Digester;
 use verdict::report::RunRecord;
 use verdict::timeline::Timeline;
+
+use crate::observe::{Census, Estimator, Scope, history};
 
 /// A log of weeks at a row every 15 seconds has some 100 MB.
 const MOST: u64 = 512 << 20;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use client::transport::innermost;
 use mock_api::Control;
+use scenario::Trigger;
+use text::{bare_url, program};
 
 use crate::command;
 use crate::terminal::say;
-use client::transport::innermost;
-use scenario::Trigger;
-use text::{bare_url, program};
 
 /// A recycle command that takes longer hangs: PowerShell remoting needs some seconds.
 const LIMIT: Duration = Duration::from_secs(120);

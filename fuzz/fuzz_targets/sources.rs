@@ -3,10 +3,10 @@
 //! that can be shown and points into the text.
 #![no_main]
 
-use verdict::timeline::{Gauges, Interval};
 use easload::observe::{FormatError, Scope, history, parse};
-use scenario::{Format, parse_threshold};
 use libfuzzer_sys::fuzz_target;
+use scenario::{Format, parse_threshold};
+use verdict::timeline::{Gauges, Interval};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((what, bytes)) = bytes.split_first() else {

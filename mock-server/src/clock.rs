@@ -2,11 +2,11 @@
 //! pool (ages, schedule, idle and rapid-fail times) runs by a clock of its own, `time_scale` times
 //! faster than the devices' and TCP's. It can be moved ahead, never back.
 
-use parking_lot::Mutex;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, Zoned};
 use mock_api::MockConfig;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// How far the clock can be moved ahead. All sums of times stay in range then.

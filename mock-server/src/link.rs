@@ -9,6 +9,9 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use mock_api::config::MockConfig;
+use mock_api::control::{UserSettings, WorkerCounts};
+use mock_api::fault::Fault;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
@@ -17,9 +20,6 @@ use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
 use crate::headers::{HeaderLines, RequestHeader};
 use crate::store::{StoreCall, StoreReply};
-use mock_api::config::MockConfig;
-use mock_api::control::{UserSettings, WorkerCounts};
-use mock_api::fault::Fault;
 
 /// Largest request body: `httpRuntime maxRequestLength` of Exchange 2016, 10,240 kB.
 pub(crate) const MAX_BODY: u64 = 10_240 << 10;

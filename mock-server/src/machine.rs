@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use mock_api::control::{WorkerCounts, WorkerTruth};
 use sim_net::{Local, Ports, SimListener, SimNet, SimStream, wall_clock};
 use tcp_table::{Query, Row, State};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::process::{self, Memory, TcpCounters};
-use mock_api::control::{WorkerCounts, WorkerTruth};
 
 /// Pending connections: a herd after a recycle must not be refused by the kernel (SYN cookies or
 /// drops would add whole seconds to what clients measure).

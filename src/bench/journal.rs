@@ -6,19 +6,19 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use client::device::{Event, PingEnd, Record as _};
+use client::transport::PortUses;
 use mock_server::Machine;
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use scenario::names::Use;
+use scenario::{DEFAULT_SCENARIO, parse};
 use tokio::time::Instant;
+use verdict::judge::{Digester, judge, summarize};
+use verdict::timeline::{Directory, Folder as _, Gauges, RunFiles, Timeline};
 
 use crate::measure::Recorder;
 use crate::observe::{SocketGroups, SocketTable, resident_bytes};
-use client::device::{Event, PingEnd, Record as _};
-use client::transport::PortUses;
-use scenario::names::Use;
-use scenario::{DEFAULT_SCENARIO, parse};
-use verdict::judge::{Digester, judge, summarize};
-use verdict::timeline::{Directory, Folder as _, Gauges, RunFiles, Timeline};
 
 /// Events that are recorded one after the other.
 const EVENTS: u32 = 2_000_000;

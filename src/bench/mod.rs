@@ -6,13 +6,14 @@ mod rig;
 
 use std::time::Duration;
 
-use crate::observe::descriptors;
 use hdrhistogram::Histogram;
 use rig::{Costs, Rig};
 use scenario::Action;
 use scenario::names::{Counter, Metric};
 use tokio::time::{Instant, sleep};
 use verdict::timeline::Gauges;
+
+use crate::observe::descriptors;
 
 /// What to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,27 +1,28 @@
 //! A fleet and a mock under it, in three processes: what the figures are read from.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eas::ProtocolVersion;
-use hdrhistogram::Histogram;
-use mock_api::{MockConfig, Tls, Topology};
-use tokio::time::{Instant, sleep};
-
-use super::Options;
-use crate::measure::Recorder;
-use crate::observe::{cpu_time, resident_bytes};
-use crate::run::RunningMock;
 use client::device::{Activity, Behaviour, Identity, Profile, Refusals};
 use client::fleet::{Fleet, FleetPlan, Pacer};
 use client::transport::{
     Abandon, Answer, Begun, Failure, Lean, LeanFactory, Limits, Network, Origin, RedirectError,
     Request, Transport,
 };
+use eas::ProtocolVersion;
+use hdrhistogram::Histogram;
+use mock_api::{MockConfig, Tls, Topology};
+use parking_lot::Mutex;
 use scenario::names::DeviceState;
-use scenario::{ActivityPlan, HeartbeatPlan, PingBody, QueryForm, SleepPlan, Wait};
-use scenario::{Target, TlsOptions};
+use scenario::{
+    ActivityPlan, HeartbeatPlan, PingBody, QueryForm, SleepPlan, Target, TlsOptions, Wait,
+};
+use tokio::time::{Instant, sleep};
+
+use super::Options;
+use crate::measure::Recorder;
+use crate::observe::{cpu_time, resident_bytes};
+use crate::run::RunningMock;
 
 /// Devices that are not held by then never will be.
 const RAMP_LIMIT: Duration = Duration::from_secs(120);

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-
-use super::{Exit, print_or_fail};
-use crate::terminal::say;
 use verdict::judge::Verdict;
 use verdict::report::{RunRecord, RunState, summary_text};
 use verdict::timeline::RunFiles;
+
+use super::{Exit, print_or_fail};
+use crate::terminal::say;
 
 /// Where baselines are kept: beside the scenarios, so that they can be checked in.
 pub(super) const FOLDER: &str = "baselines";

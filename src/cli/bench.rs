@@ -1,11 +1,11 @@
 //! `easload bench`.
 
 use clap::{Args, ValueEnum};
+use scenario::MAX_HEARTBEAT;
 
 use super::{Exit, print_or_fail};
 use crate::bench::{A_DAY, Bench, BenchError, Options, measure};
 use crate::terminal::say;
-use scenario::MAX_HEARTBEAT;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use client::transport::local_ports;
 use jiff::Timestamp;
+use scenario::{DEFAULT_SCENARIO, Needs, PhaseKind, Plan, PolicyPlan, Trigger, parse, read_text};
+use verdict::judge::planned;
+use verdict::recycle::{Origin, due, outlook};
+use verdict::report::plan_text;
 
 use super::run::Places;
 use super::{Exit, meant, print_or_fail};
 use crate::run::obstacles;
 use crate::terminal::say;
-use client::transport::local_ports;
-use scenario::{DEFAULT_SCENARIO, Needs, PhaseKind, Plan, PolicyPlan, Trigger, parse, read_text};
-use verdict::judge::planned;
-use verdict::recycle::{Origin, due, outlook};
-use verdict::report::plan_text;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use verdict::judge::{Change, Digest, Side, compare, differences};
+use verdict::report::{RunRecord, RunState, changes_markdown, changes_text, digest};
 
 use super::{Exit, baseline, print_or_fail};
 use crate::terminal::say;
-use verdict::judge::{Change, Digest, Side, compare, differences};
-use verdict::report::{RunRecord, RunState, changes_markdown, changes_text, digest};
 
 /// Compare two runs of one plan, figure by figure.
 #[derive(Debug, Args)]

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use crate::run::{Interrupt, MockError, RunError};
 use verdict::judge::Verdict;
+
+use crate::run::{Interrupt, MockError, RunError};
 
 macro_rules! exits {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)+) => {

@@ -7,13 +7,13 @@ use clap::{Args, ValueEnum};
 use mock_api::config::time_scale_text;
 use mock_api::{Fault, MockConfig, Tls, Topology};
 use mock_server::{Addresses, FrontDoor, Machine, StartError, WorkerLauncher};
+use scenario::{parse_mock, read_config, read_text};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use super::port_file::PortFile;
 use super::{Exit, print};
 use crate::observe::descriptors;
 use crate::terminal::say;
-use scenario::{parse_mock, read_config, read_text};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -4,18 +4,18 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use iis::{Origin, Pool};
-use jiff::Zoned;
-use jiff::civil::Time;
-
-use super::{Exit, print_or_fail};
-use crate::terminal::say;
 use iis::policy::{
     Context, Exchange, Finding, RULES, Rule, Severity, explain, lint, lint_together, next_times,
     settings, unreadable,
 };
+use iis::{Origin, Pool};
+use jiff::Zoned;
+use jiff::civil::Time;
 use scenario::read_config;
 use verdict::report::sarif;
+
+use super::{Exit, print_or_fail};
+use crate::terminal::say;
 
 /// How far ahead `show` looks.
 const NEXT: usize = 5;

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use clap::Args;
 use eas::ProtocolVersion;
+use scenario::{Plan, parse};
+use text::parse_duration;
+use verdict::report::UNVERIFIED;
 
 use super::{Exit, check, print};
 use crate::probe::{Outcome, Probe, probe, try_commands};
 use crate::run::first_device;
 use crate::terminal::say;
-use scenario::{Plan, parse};
-use text::parse_duration;
-use verdict::report::UNVERIFIED;
 
 /// DeviceId of every probe, so that a server does not fill up with devices.
 const DEVICE_ID: &str = "EASLOADPROBE";

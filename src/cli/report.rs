@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use verdict::report::{
+    RunRecord, annotations, junit, summary_markdown, summary_text, timeline_csv, timeline_hlog,
+};
 
 use super::{Exit, print_or_fail};
 use crate::history::judge_with_history;
 use crate::terminal::say;
-use verdict::report::{
-    RunRecord, annotations, junit, summary_markdown, summary_text, timeline_csv, timeline_hlog,
-};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

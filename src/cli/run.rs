@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tokio::sync::watch;
+use verdict::report::{RunRecord, RunState, annotations, summary_markdown, summary_text};
+use verdict::timeline::RunFiles;
 
 use super::{Exit, check, print_or_fail, report};
 use crate::run::{Interrupt, Options, RunError, run};
 use crate::terminal::say;
-use verdict::report::{RunRecord, RunState, annotations, summary_markdown, summary_text};
-use verdict::timeline::RunFiles;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

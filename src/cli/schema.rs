@@ -1,10 +1,10 @@
 //! `easload schema`.
 
 use clap::{Args, ValueEnum};
+use verdict::report::RunRecord;
 
 use super::{Exit, print_or_fail};
 use crate::terminal::say;
-use verdict::report::RunRecord;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

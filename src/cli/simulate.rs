@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::{Args, ValueEnum};
+use scenario::Plan;
 use tokio::sync::watch;
+use verdict::judge::Verdict;
+use verdict::report::{CheckOutcome, SeedOutcome, SeedOutcomes, summary_text};
 
 use super::{Exit, check, print_or_fail};
 use crate::run::{Finished, Interrupt, Options, RunError, SEED, simulatable, simulate};
 use crate::terminal::say;
-use scenario::Plan;
-use verdict::judge::Verdict;
-use verdict::report::{CheckOutcome, SeedOutcome, SeedOutcomes, summary_text};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

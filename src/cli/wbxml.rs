@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use eas::wbxml::{from_xml, to_xml};
+use text::{decode, decode_any};
 
 use super::hexadecimal::{from_base64, from_hex};
 use super::{Exit, print_or_fail};
 use crate::terminal::say;
-use text::{decode, decode_any};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

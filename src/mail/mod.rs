@@ -3,28 +3,27 @@
 
 mod schedule;
 
-use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use client::device::{Client, Trouble};
+use client::transport::Transport;
 use lettre::address::Envelope;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use mock_api::Control;
+use mock_api::control::NewMail;
+use parking_lot::Mutex;
 use rand::Rng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use sim_net::wall_clock;
+use text::lines;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use mock_api::Control;
-use mock_api::control::NewMail;
-
 use crate::measure::{Marker, Recorder};
-use client::device::{Client, Trouble};
-use client::transport::Transport;
-use text::lines;
 
 pub use schedule::Schedule;
 

@@ -10,9 +10,9 @@ use std::fmt;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use verdict::timeline::LedgerCounts;
 
 use super::waiting::Waiting;
-use verdict::timeline::LedgerCounts;
 
 /// A mail of this run: user and number among the user's mails, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

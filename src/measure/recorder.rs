@@ -1,26 +1,26 @@
 //! Takes events in from all devices and gives one [`Interval`] a second out.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use client::device::{Event, FailureClass, PingEnd, Record, ThrottleHeader};
+use client::transport::{ConnectionEnd, Handshake};
 use eas::Command;
 use eas::status::HttpStatus;
 use hdrhistogram::Histogram;
-use tokio::time::Instant;
-
-use super::ledger::{Ledger, MailId, Marker};
-use super::slow::SlowSyncs;
-use client::device::{Event, FailureClass, PingEnd, Record, ThrottleHeader};
-use client::transport::{ConnectionEnd, Handshake};
+use parking_lot::{Mutex, MutexGuard};
 use scenario::TlsVersion;
 use scenario::names::{Counter, DeviceState, Metric};
 use text::clean;
+use tokio::time::Instant;
 use verdict::timeline::{
     ACTING, Gauges, Interval, Latency, LedgerCounts, MAILS_DUE, SECOND_PINGS, SENDING, SLOW_USERS,
     Totals, rounded,
 };
+
+use super::ledger::{Ledger, MailId, Marker};
+use super::slow::SlowSyncs;
 
 /// Devices share so many sets of histograms; more would cost memory, fewer contention.
 const SHARDS: usize = 8;

@@ -4,13 +4,12 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use client::transport::innermost;
 use mock_api::Control;
+use scenario::{Format, Place};
 
 use crate::command;
-use client::transport::innermost;
-
 use crate::web::web_client;
-use scenario::{Format, Place};
 
 /// Nothing that a source prints is larger: a full windows_exporter answer is some 300 kB, netstat
 /// with 20,000 sockets 1.5 MB.

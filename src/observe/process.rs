@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
-
 use verdict::timeline::Gauges;
 
 /// Soft and hard limit of descriptors; the soft one is raised to the hard one. `None` where there

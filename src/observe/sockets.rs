@@ -6,11 +6,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mock_server::Machine;
-use tcp_table::{Query, Row, State};
-
 use client::transport::PortUses;
+use mock_server::Machine;
 use scenario::names::Use;
+use tcp_table::{Query, Row, State};
 use verdict::timeline::Gauges;
 
 /// Which sockets.

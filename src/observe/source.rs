@@ -1,23 +1,23 @@
 //! Sources of server figures, each read by a task of its own, so that a slow one holds nobody up.
 //! Each says how old its reading is; a reading that is too old counts as none.
 
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mock_api::Control;
+use parking_lot::Mutex;
+use scenario::SourcePlan;
+use scenario::names::{Together, together};
+use text::clean;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use verdict::report::SourceReport;
+use verdict::timeline::Gauges;
 
 use super::format::{self, Scope};
 use super::place::{Fetched, Fetcher};
 use crate::terminal::say;
-use scenario::SourcePlan;
-use scenario::names::{Together, together};
-use text::clean;
-use verdict::report::SourceReport;
-use verdict::timeline::Gauges;
 
 /// Tells how many requests the devices have open now.
 pub type Open = Arc<dyn Fn() -> u64 + Send + Sync>;

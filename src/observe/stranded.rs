@@ -3,10 +3,9 @@
 
 use std::fmt;
 
+use scenario::RequestsPerPing;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use scenario::RequestsPerPing;
 use verdict::timeline::Gauges;
 
 /// What the devices know themselves.

@@ -1,22 +1,22 @@
 //! Everything a user can do, tried once, and what the server said to each command of it: what a person
 //! wants to know of a server that is new to them.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eas::Command;
-use rand::Rng as _;
-
-use super::Probe;
-use crate::mail::explain;
 use client::device::{
     Activity, Behaviour, Client, Event, Identity, Life, Profile, Record, Refusals, Rehearsed,
     device_random,
 };
 use client::transport::Transport;
+use eas::Command;
+use parking_lot::Mutex;
+use rand::Rng as _;
 use scenario::{Action, ActivityPlan};
 use text::clean;
+
+use super::Probe;
+use crate::mail::explain;
 
 /// What the answers of a step said.
 #[derive(Default)]

@@ -9,20 +9,21 @@ mod transcript;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eas::Command;
-use eas::status::{HttpStatus, Reaction};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout_at};
-
-use crate::run::PATIENCE;
 use client::device::{
     Behaviour, Client, Event, Identity, Life, PingEnd, Profile, Record, Refusals, Trouble,
     device_random, is_no_server,
 };
 use client::transport::{Transport, advice, silence};
-pub use commands::try_commands;
+use eas::Command;
+use eas::status::{HttpStatus, Reaction};
 use tap::{Received, Sent, Tap};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::run::PATIENCE;
+
+pub use commands::try_commands;
 
 /// Time for three refused requests: after each refusal a device waits for a minute.
 const WHOLE_LIMIT: Duration = Duration::from_secs(180);

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::Instant;
-
-use super::Heard;
 use client::transport::{
     Abandon, Answer, Begun, Failure, Method, Origin, Peer, RedirectError, Request, Transport,
 };
 use scenario::Target;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use super::Heard;
 
 /// A request as it was sent.
 #[derive(Debug, Clone)]

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use client::transport::{Method, Peer};
 use eas::http::is_html_type;
 use eas::query::Query;
 use eas::wbxml::{DecodeErrorKind, to_xml};
+use text::clean;
 
 use super::tap::{Received, Sent};
-use client::transport::{Method, Peer};
-use text::clean;
 
 /// Headers whose value is a secret, or leads to one.
 const SECRET: [&str; 4] = [

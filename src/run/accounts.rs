@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use client::device::{Authorization, Identity, Profile};
+use client::transport::check_certificate;
+use scenario::{
+    ClientCertificate, PasswordSource, Plan, TargetPlan, UserNames, UserRows, read_text,
+};
 
 use super::proxy::proxy;
 use super::tokens;
 use crate::command;
-use client::device::{Authorization, Identity, Profile};
-use client::transport::check_certificate;
-use scenario::ClientCertificate;
-use scenario::{PasswordSource, Plan, TargetPlan, UserNames, UserRows, read_text};
 
 /// Why there are no accounts.
 #[derive(Debug, thiserror::Error)]

@@ -4,16 +4,16 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::servers::Servers;
-use super::world::System;
-use super::{RunError, RunningMock};
 use client::transport::{
     Abandon, Answer, Begun, Carrier, Ends, Failure, Lean, LeanFactory, Network, Origin, Peer,
     PortUses, RedirectError, Redirects, Request, Reqwest, ReqwestFactory, SimulatedNetwork,
     Transport,
 };
-use scenario::{ClientCertificate, Detour, Target, TlsOptions};
-use scenario::{Plan, TargetPlan, TransportKind};
+use scenario::{ClientCertificate, Detour, Plan, Target, TargetPlan, TlsOptions, TransportKind};
+
+use super::servers::Servers;
+use super::world::System;
+use super::{RunError, RunningMock};
 
 /// What a factory of transports to one server is made of.
 pub(super) struct Parts<'a> {

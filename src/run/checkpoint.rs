@@ -1,7 +1,6 @@
 //! The record of a run that goes on, written now and then: a kill must not cost what no interval holds.
 
 use tokio::task::JoinHandle;
-
 use verdict::report::RunRecord;
 use verdict::timeline::{RunFiles, TimelineError};
 

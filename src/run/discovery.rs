@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::RunError;
-use super::proxy::proxy;
-use crate::terminal::say;
 use client::device::{Admitted, Identity, LoginKind, LoginOutcome, Refusals};
 use client::discover::{Ask, DiscoverError, Internet, Question, Service, Web, discover};
 use client::transport::Answer;
 use scenario::{Autodiscover, Plan, TargetPlan};
+
+use super::RunError;
+use super::proxy::proxy;
+use crate::terminal::say;
 
 /// A network whose requests with credentials count as logins of a user.
 struct Guarded<W> {

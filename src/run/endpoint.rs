@@ -1,6 +1,5 @@
 //! OpenMetrics during the run, for whoever watches it with Prometheus. Read only.
 
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,6 +8,7 @@ use std::sync::Arc;
 use axum::http::header;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};

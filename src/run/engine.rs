@@ -1,39 +1,38 @@
 //! A run under way: phases by the clock, an interval a second, and the end.
 
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mock_api::Fault;
-use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
-
-use super::checkpoint::Checkpoints;
-use super::endpoint::Endpoint;
-use super::fault_mix;
-use super::mock::local_client;
-use super::observers::Observers;
-use super::simulation::Simulation;
-use super::{Interrupt, MakeTransport, RunningMock, Servers, Unrecorded, accounts};
-use crate::mail::{Door, MailPlan, Schedule, Turns, send_on_schedule};
-use crate::measure::Recorder;
-use crate::terminal::say;
-use crate::trigger;
-use crate::web::web_client;
 use client::device::{
     AbandonShares, Abandonment, Behaviour, Client, Flight, Identity, Profile, Record, Refusals,
     device_random,
 };
 use client::fleet::{Fleet, FleetPlan, Pacer};
+use mock_api::Fault;
+use parking_lot::Mutex;
 use scenario::{
     AbandonPlan, LossPlan, MailDoor, PhaseKind, PhasePlan, Plan, TargetPlan, Trigger, split_port,
 };
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 use verdict::judge::{Digest, Digester};
 use verdict::recycle::{self, Detector, FailedTrigger, Origin};
 use verdict::report::{Progress, RunRecord, RunState};
 use verdict::timeline::{Interval, RunFiles, TimelineError};
+
+use super::checkpoint::Checkpoints;
+use super::endpoint::Endpoint;
+use super::mock::local_client;
+use super::observers::Observers;
+use super::simulation::Simulation;
+use super::{Interrupt, MakeTransport, RunningMock, Servers, Unrecorded, accounts, fault_mix};
+use crate::mail::{Door, MailPlan, Schedule, Turns, send_on_schedule};
+use crate::measure::Recorder;
+use crate::terminal::say;
+use crate::trigger;
+use crate::web::web_client;
 
 /// Devices get so long to finish a Sync when the run ends.
 const DRAIN: Duration = Duration::from_secs(3);

@@ -9,11 +9,10 @@ use mock_api::{Control, Fault, FaultKind};
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use sim_net::{Forgotten, Pair, SimNet};
-use tokio::time::sleep;
-
 use scenario::{Plan, SourceRange};
+use sim_net::{Forgotten, Pair, SimNet};
 use text::format_duration;
+use tokio::time::sleep;
 
 /// Networks that devices are dealt out to, so that one of them can be cut off.
 const HOSTS: u8 = 8;

@@ -25,36 +25,36 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use carriers::{AnyFactory, MakeTransport, transport_of};
+use checkpoint::Checkpoints;
+use client::device::{Activity, Behaviour, Event, Identity, Profile, Record, Refusals};
+use client::transport::{LeanFactory, Network, ReqwestFactory};
+use endpoint::Endpoint;
+use engine::Engine;
 use mock_api::config::time_scale_text;
+use observers::Observers;
+use preflight::preflight;
 use rand::Rng as _;
+use scenario::{Needs, Plan, ProfilePlan, TargetPlan, TransportKind};
+use servers::Servers;
 use sim_net::wall_clock;
+use simulation::Simulation;
 use tokio::sync::{Notify, watch};
+use verdict::recycle::Detector;
+use verdict::report::RunRecord;
+use verdict::timeline::{RunFiles, TimelineError};
+use world::{System, World};
 
 use crate::mail;
 use crate::measure::Recorder;
 use crate::terminal::say;
-use client::device::{Activity, Behaviour, Event, Identity, Profile, Record, Refusals};
-use client::transport::{LeanFactory, Network, ReqwestFactory};
-use scenario::{Needs, Plan, ProfilePlan, TargetPlan, TransportKind};
-use verdict::recycle::Detector;
-use verdict::report::RunRecord;
-use verdict::timeline::{RunFiles, TimelineError};
 
 pub use accounts::AccountError;
 pub use carriers::AnyTransport;
-use carriers::{AnyFactory, MakeTransport, transport_of};
-use checkpoint::Checkpoints;
-use endpoint::Endpoint;
-use engine::Engine;
 pub use mock::{MockError, RunningMock};
-use observers::Observers;
 pub use obstacles::obstacles;
 pub(crate) use preflight::PATIENCE;
-use preflight::preflight;
-use servers::Servers;
 pub use simulate::{SEED, Simulatable, simulatable, simulate};
-use simulation::Simulation;
-use world::{System, World};
 
 /// What a report says of a simulation with faults that the seed drew.
 const DRAWN_FAULTS: &str = "faults that the seed drew struck beside those of the scenario (--faults any): the verdict \

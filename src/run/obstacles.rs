@@ -1,12 +1,13 @@
 //! What would keep a run from beginning, as far as that is known without contacting anybody.
 
+use client::discover::{DiscoverError, is_address};
+use client::transport::check_own_sources;
+use scenario::{Autodiscover, Plan, TargetPlan};
+
 use super::accounts::{self, missing_secrets};
 use super::carriers::AnyFactory;
 use super::{RunError, check_descriptors};
 use crate::observe::descriptors;
-use client::discover::{DiscoverError, is_address};
-use client::transport::check_own_sources;
-use scenario::{Autodiscover, Plan, TargetPlan};
 
 /// Everything that would make a run of this plan refuse to begin on this machine, now; each in words. The same
 /// functions refuse the run.

@@ -1,18 +1,18 @@
 //! The look at each server before the load: a run against nothing, or with credentials that the server
 //! refuses, is no run.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
+use client::device::{Client, Event, Identity, Profile, Record, Refusals, Trouble, is_no_server};
+use client::transport::{FailureKind, Transport, advice, silence};
 use eas::status::Reaction;
+use parking_lot::Mutex;
+use scenario::{DevicesPlan, PasswordSource};
 use tokio::time::timeout;
 
 use super::servers::Servers;
 use super::{MakeTransport, RunError};
-use client::device::{Client, Event, Identity, Profile, Record, Refusals, Trouble, is_no_server};
-use client::transport::{FailureKind, Transport, advice, silence};
-use scenario::{DevicesPlan, PasswordSource};
 
 /// The longest wait for each answer. A server that is slower than this at rest is not ready for a load.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,8 +1,9 @@
 //! What a plan says of carriers and proxies, with the passwords that the environment has.
 
-use super::AccountError;
 use client::transport::{Carrier, Proxy, ProxyLogin};
 use scenario::{CarrierPlan, Plan, ProxyLoginPlan, ProxyPlan, TargetPlan};
+
+use super::AccountError;
 
 /// The plan's carrier, with what the environment knows.
 pub(super) fn carrier_of(plan: &CarrierPlan) -> Result<Carrier, AccountError> {

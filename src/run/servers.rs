@@ -6,17 +6,16 @@ use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use client::device::device_random;
+use client::transport::{Carrier, Deal, Ends, LinkSpeed, PortUses, Redirects, check_sources};
 use rand::Rng as _;
+use scenario::{Detour, Dns, Needs, Plan, Target, TargetPlan, TlsOptions};
 
 use super::accounts::certificates;
 use super::carriers::{AnyFactory, AnyTransport, MakeTransport, Parts};
 use super::proxy::carrier_of;
 use super::world::World;
 use super::{RunError, RunningMock};
-use client::device::device_random;
-use client::transport::{Carrier, Deal, Ends, LinkSpeed, PortUses, Redirects, check_sources};
-use scenario::{Detour, Target, TlsOptions};
-use scenario::{Dns, Needs, Plan, TargetPlan};
 
 pub(super) struct Servers<F> {
     servers: Vec<(Target, F)>,

@@ -4,15 +4,14 @@
 use std::time::Duration;
 
 use mock_api::MockConfig;
-use sim_net::{Path, SimNet, wall_clock};
-use tokio::sync::watch;
-
-use super::fault_mix;
-use super::world::{Simulated, World};
-use super::{Finished, Interrupt, Options, RunError, run_in};
 use scenario::{
     MailDoor, PasswordSource, PhaseKind, Plan, RequestsPerPing, TargetPlan, Trigger, UserNames,
 };
+use sim_net::{Path, SimNet, wall_clock};
+use tokio::sync::watch;
+
+use super::world::{Simulated, World};
+use super::{Finished, Interrupt, Options, RunError, fault_mix, run_in};
 
 /// When every simulated run begins by its own clock: a Monday morning, 2026-01-05 08:00 UTC, in seconds
 /// since 1970. A fixed time keeps runs of one seed alike.

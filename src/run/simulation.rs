@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use client::device::{Identity, Profile, Record, Refusals};
 use mock_api::control::Truth;
+use scenario::Plan;
 use sim_net::SimNet;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
+use verdict::timeline::Interval;
 
 use super::invariants::{Expected, Invariants, OfSenders, Second, ServerPorts};
 use super::{RunningMock, Servers};
 use crate::mail::Turns;
 use crate::measure::Recorder;
-use client::device::{Identity, Profile, Record, Refusals};
-use scenario::Plan;
-use verdict::timeline::Interval;
 
 /// What a run has in a simulated world.
 pub(super) struct Simulation {

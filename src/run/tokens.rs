@@ -6,18 +6,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use client::device::{Authorization, Fetching, NoToken, Token, TokenSource, Tokens};
+use client::discover::{Ask, Internet, Web as _};
+use client::transport::{Method, Proxy};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use scenario::{Grant, OauthPlan, Plan, Target, TargetPlan, TlsOptions, TokenPlan};
 use serde_json::Value;
+use text::decode;
 
 use super::AccountError;
 use super::proxy::proxy;
 use crate::command;
-use client::device::{Authorization, Fetching, NoToken, Token, TokenSource, Tokens};
-use client::discover::{Ask, Internet, Web as _};
-use client::transport::{Method, Proxy};
-use scenario::{Grant, OauthPlan, Plan, TargetPlan, TokenPlan};
-use scenario::{Target, TlsOptions};
-use text::decode;
 
 /// A command that fetches a token over the network takes seconds.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);

@@ -6,21 +6,21 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
+use client::device::Record;
+use client::transport::{
+    Lean, LeanFactory, Limits, Network, Reqwest, ReqwestFactory, SimulatedNetwork,
+};
 use mock_api::MockConfig;
 use mock_server::Machine;
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use sim_net::SimNet;
 use tokio::time::Instant;
+use verdict::timeline::{Directory, Folder, Gauges, Memory, TimelineError};
 
 use super::carriers::{MakeTransport, Parts};
 use super::mock::{MockError, RunningMock};
 use crate::observe::{HarnessProbe, descriptors};
-use client::device::Record;
-use client::transport::{
-    Lean, LeanFactory, Limits, Network, Reqwest, ReqwestFactory, SimulatedNetwork,
-};
-use verdict::timeline::{Directory, Folder, Gauges, Memory, TimelineError};
 
 /// The world that a run lives in.
 pub(super) trait World: Send + Sync + 'static {

@@ -20,8 +20,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     SanType,
 };
-use scenario::names::Counter;
-use scenario::names::DeviceState;
+use scenario::names::{Counter, DeviceState};
 use scenario::{ClientCertificate, Detour, Target, TlsOptions};
 use tokio::time::Instant;
 use verdict::timeline::Gauges;

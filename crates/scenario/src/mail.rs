@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::reader::Section;
 use text::format_duration;
 
+use super::reader::Section;
 use super::split_port;
 
 /// A short message.

@@ -7,10 +7,9 @@ use std::time::Duration;
 use mock_api::Topology;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use text::{bare_url, format_duration, program};
 
 use super::reader::Section;
-use text::format_duration;
-use text::{bare_url, program};
 
 /// The pool of Exchange's ActiveSync.
 const POOL: &str = "MSExchangeSyncAppPool";

@@ -5,12 +5,12 @@ use std::time::Duration;
 use eas::ProtocolVersion;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use text::format_duration;
 
 use super::activity::{ActivityPlan, activity};
 use super::heartbeat::{HeartbeatPlan, heartbeat};
 use super::network::{LinkPlan, SleepPlan, link, sleep};
 use super::reader::Section;
-use text::format_duration;
 
 /// WindowSize of common phones.
 const WINDOW: u64 = 25;

@@ -7,10 +7,9 @@ use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use text::{parse_duration, parse_size, parse_sizes};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-
-use text::{parse_duration, parse_size, parse_sizes};
 
 use super::shown::is_secret;
 

@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
 use text::{parse_duration, parse_size};
 
 use super::PhaseKind;

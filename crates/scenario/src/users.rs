@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use text::decode;
 
 use super::file::read_config;
 use super::reader::Section;
 use crate::ClientCertificate;
-use text::decode;
 
 /// Mistakes of a users file that are listed: all that anybody would mend by hand. Of a file of another
 /// kind every line is one.

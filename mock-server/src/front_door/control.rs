@@ -6,6 +6,9 @@ use axum::extract::{DefaultBodyLimit, Json, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use iis::RecycleReason;
+use mock_api::MockConfig;
+use mock_api::control::{Clock, ClockMove, Delivered, NewMail, Truth, UserSettings};
+use mock_api::fault::{self, Fault};
 use serde::Deserialize;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{ObjectBuilder, RefOr, Required, Type};
@@ -18,9 +21,6 @@ use super::{metrics, was};
 use crate::store::{MAX_USER_NAME, is_storable, is_user_name};
 use crate::surfaces::netstat;
 use crate::worker::local_part;
-use mock_api::MockConfig;
-use mock_api::control::{Clock, ClockMove, Delivered, NewMail, Truth, UserSettings};
-use mock_api::fault::{self, Fault};
 
 /// Bytes of a call that gives mail: a message of the largest size is refused with a sentence if it is too
 /// large, and JSON may write a byte as six.

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use mock_api::control::{COUNTED_ERRORS, Truth, WorkerCounts, WorkerTruth};
 use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder as _, TextEncoder};
 use tcp_table::State;
@@ -13,7 +14,6 @@ use super::server::Server;
 use super::was::PoolState;
 use crate::machine::Machine;
 use crate::process::Memory;
-use mock_api::control::{COUNTED_ERRORS, Truth, WorkerCounts, WorkerTruth};
 
 /// The web site that devices connect to.
 const SITE: &str = "Default Web Site";

@@ -15,9 +15,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use eas::commands::Email;
+use http::{Client, ClientStream};
+use mock_api::config::{MockConfig, Tls, Topology};
+use mock_api::control::{Delivered, NewMail, Truth};
+use mock_api::fault::Fault;
+use records::Records;
 use serde::{Deserialize, Serialize};
+use server::{Host, Server};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use was::Pool;
 
 use crate::clock::PoolClock;
 use crate::link::App;
@@ -25,17 +33,9 @@ use crate::machine::{Listening, Machine};
 use crate::store::Message;
 use crate::surfaces::sockets::{Scanner, Scope};
 use crate::worker::address;
-use eas::commands::Email;
-use mock_api::config::{MockConfig, Tls, Topology};
-use mock_api::control::{Delivered, NewMail, Truth};
-use mock_api::fault::Fault;
 
 pub use control::openapi;
 pub use http::ANSWERED;
-use http::{Client, ClientStream};
-use records::Records;
-use server::{Host, Server};
-use was::Pool;
 pub use was::WorkerLauncher;
 
 /// Where one server is reached.

@@ -1,6 +1,5 @@
 //! What a server writes down: event log, IIS log, HTTPERR log, performance log.
 
-use parking_lot::Mutex;
 use std::fs::{File, OpenOptions};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -9,6 +8,8 @@ use std::time::Duration;
 
 use iis::{PoolSettings, RecycleReason};
 use jiff::Zoned;
+use mock_api::fault::OPTIONS;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::StartError;
@@ -22,7 +23,6 @@ use crate::store;
 use crate::surfaces::http_err::{self, FailedRequest, HttpErrLine, Reason};
 use crate::surfaces::iis_log::{self, FolderClass, LogFolder, LogPart, RequestLine};
 use crate::surfaces::{Event, HeartbeatAverage, PerfmonLog, PerfmonSample, Ring, events};
-use mock_api::fault::OPTIONS;
 
 /// The web site that devices connect to, `Default Web Site`.
 const FRONT_END_SITE: u32 = 1;

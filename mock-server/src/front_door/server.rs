@@ -1,13 +1,16 @@
 //! One server: its front door, its pool, its logs. Mailboxes, faults and the clock it shares with
 //! the others through the [`Host`].
 
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use mock_api::config::{MockConfig, Topology};
+use mock_api::control::{Truth, UserSettings};
+use mock_api::fault::{Fault, FaultKind, MAX_FAULTS};
+use parking_lot::Mutex;
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tcp_table::State;
@@ -24,9 +27,6 @@ use crate::surfaces::sockets::{Scanner, SocketRow};
 use crate::surfaces::{PerfmonSample, PerfmonWorker};
 use crate::watched::Watched;
 use crate::worker::guid;
-use mock_api::config::{MockConfig, Topology};
-use mock_api::control::{Truth, UserSettings};
-use mock_api::fault::{Fault, FaultKind, MAX_FAULTS};
 
 /// What all servers share.
 pub(super) struct Host {

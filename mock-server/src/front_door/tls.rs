@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use mock_api::config::{MockConfig, Tls};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
@@ -15,7 +16,6 @@ use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::StartError;
-use mock_api::config::{MockConfig, Tls};
 
 /// Sessions that Schannel keeps unless it is told otherwise (MaximumCacheSize). They are the front
 /// door's, so a recycle leaves them.

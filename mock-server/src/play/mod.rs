@@ -19,11 +19,11 @@ mod wire;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use device::Device;
 use eas::ProtocolVersion;
+use mock_api::config::MockConfig;
 
 use crate::worker::Alone;
-use device::Device;
-use mock_api::config::MockConfig;
 
 /// Users and their devices.
 const DEVICES: [(&str, &str); 4] = [("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b1")];

@@ -4,11 +4,10 @@
 use std::cell::Cell;
 use std::io;
 
+use mock_api::config::MockConfig;
 use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::{CharEscape, Formatter};
-
-use mock_api::config::MockConfig;
 
 /// Bounds of the store, from the configuration.
 #[derive(Debug, Clone, Copy)]

@@ -25,31 +25,31 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use content::Content;
 use eas::commands::{FolderType, ItemData, Oof};
 use eas::status::GlobalStatus;
+use folder::{DeviceNumber, Folder, Item};
+use hierarchy::Hierarchy;
 use jiff::Zoned;
 use jiff::tz::TimeZone;
-use rand::Rng as _;
-use rand::SeedableRng as _;
+use limits::{Limits, MAX_CLIENT_ID};
+use mock_api::config::MockConfig;
+use mock_api::control::UserSettings;
+use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use search::SearchResults;
+use sync::{Collection, LastSync};
 
 use crate::clock::PoolClock;
+
 pub(crate) use call::{
     Blob, Condition, Draft, DraftId, FolderChange, FolderRecord, FolderRefusal, Found, ItemCommand,
     ItemResponse, MailboxSearch, Message, Moved, Named, Operation, Original, Reply, SearchQuery,
     SearchRefusal, StoreCall, StoreReply, SyncOutcome, SyncPart, Told,
 };
-use content::Content;
-use folder::{DeviceNumber, Folder, Item};
-use hierarchy::Hierarchy;
 pub(crate) use hierarchy::is_user_type;
-use limits::{Limits, MAX_CLIENT_ID};
 pub(crate) use limits::{MAX_USER_NAME, is_storable, is_user_name, text_size};
-use mock_api::config::MockConfig;
-use mock_api::control::UserSettings;
-use search::SearchResults;
 pub(crate) use search::unix_millis;
-use sync::{Collection, LastSync};
 
 /// Folder ids of every mailbox.
 const INBOX: u32 = 5;

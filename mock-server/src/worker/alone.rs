@@ -4,13 +4,13 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use mock_api::config::MockConfig;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Worker, back_end};
 use crate::link::{App, ToFrontDoor, WireAnswer, WireRequest, WorkerStart};
 use crate::machine::Machine;
 use crate::store::Store;
-use mock_api::config::MockConfig;
 
 /// Messages of one request that wait for the loop: a question to the store, and what the front door would
 /// be told.

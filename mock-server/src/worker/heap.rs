@@ -2,15 +2,14 @@
 //! allocation is used up, takes time in proportion to the live heap, and stops every request of
 //! the worker while it lasts.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use mock_api::config::HeapConfig;
+use parking_lot::Mutex;
 use tokio::sync::RwLock;
 use tokio::time::Instant;
-
-use mock_api::config::HeapConfig;
 
 const MIB: f64 = 1_048_576.0;
 

@@ -2,11 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use mock_api::config::MockConfig;
 
 use crate::headers::RequestHeader;
 use crate::link::WireRequest;
 use crate::store::is_user_name;
-use mock_api::config::MockConfig;
 
 /// Mail domain of every user.
 pub(crate) const DOMAIN: &str = "lab.example";

@@ -8,12 +8,19 @@ pub(crate) mod outgoing;
 mod pings;
 mod proxy;
 
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use back_end::answers::{Names, plain};
+use heap::Heap;
+use mock_api::config::{MockConfig, Topology};
+use mock_api::control::{COUNTED_ERRORS, UserSettings, WorkerCounts};
+use mock_api::fault::{Fault, FaultKind};
+use outgoing::Outgoing;
+use parking_lot::Mutex;
+use pings::Pings;
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -29,18 +36,11 @@ use crate::link::{
 use crate::machine::Machine;
 use crate::store::{Operation, StoreCall, StoreReply, text_size};
 use crate::watched::Watched;
-use mock_api::config::{MockConfig, Topology};
-use mock_api::control::{COUNTED_ERRORS, UserSettings, WorkerCounts};
-use mock_api::fault::{Fault, FaultKind};
 
 pub(crate) use alone::Alone;
 pub(crate) use back_end::answers::{IIS, bare, challenges, server_name};
-use back_end::answers::{Names, plain};
 pub(crate) use back_end::coding::decoded;
-use heap::Heap;
 pub(crate) use identity::{DOMAIN, address, authenticate, basic_user, local_part};
-use outgoing::Outgoing;
-use pings::Pings;
 
 /// Runs a worker over its two streams until it has drained or the front door is gone. Requests that it
 /// still has then end with it, and so do they when this future is dropped: that is how a worker in the

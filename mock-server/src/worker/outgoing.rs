@@ -1,7 +1,6 @@
 //! The worker's outgoing connections to the back end: real sockets on ports of a bounded range, so
 //! that ports can run out, reused while they are idle.
 
-use parking_lot::Mutex;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -9,9 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::machine::{Machine, Socket};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::machine::{Machine, Socket};
 
 /// Where outgoing connections come from. Linux owns all of 127.0.0.0/8, and a second address keeps
 /// the range clear of the ports that clients on this machine use; elsewhere there is one only.

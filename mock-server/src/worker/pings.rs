@@ -1,9 +1,9 @@
 //! The Pings the back end holds, by user, and what wakes them.
 
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 #[derive(Debug, Default)]

@@ -11,19 +11,18 @@ use std::sync::atomic::Ordering;
 
 use eas::Command;
 use eas::query::Query;
+use mock_api::fault::{Fault, FaultKind, StrandTrigger};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::oneshot;
 
 use super::back_end::answers;
-use super::identity;
 use super::outgoing::Connection;
-use super::{ClientEnd, Worker};
+use super::{ClientEnd, Worker, identity};
 use crate::counted::Counted;
 use crate::fault::Subject;
 use crate::headers::{HeaderLines, RequestHeader};
 use crate::link::{RequestLog, ToFrontDoor, WireAnswer, WireRequest};
 use crate::machine::Socket;
-use mock_api::fault::{Fault, FaultKind, StrandTrigger};
 
 /// Largest answer of the back end: a full window of large mails stays far below.
 const MAX_ANSWER: usize = 24 << 20;

@@ -1,7 +1,8 @@
 //! Lines `name value`, as any script can print them.
 
-use super::{FormatError, Gathered, Parsed};
 use scenario::names::SERVER_GAUGES;
+
+use super::{FormatError, Gathered, Parsed};
 
 /// Other names are kept under this, and can be judged by a threshold.
 const CUSTOM: &str = "custom";

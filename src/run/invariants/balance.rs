@@ -14,13 +14,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use client::transport::PortUses;
 use mock_api::control::Truth;
+use scenario::names::Use;
 use sim_net::Linked;
 use tcp_table::State;
 use tokio::time::Instant;
-
-use client::transport::PortUses;
-use scenario::names::Use;
 
 /// The longest time after which a front end has ended a request whose client has gone.
 const NOTICED: Duration = Duration::from_secs(2);

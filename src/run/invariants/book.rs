@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use tokio::time::Instant;
-
 use client::device::{Event, PingEnd};
 use scenario::names::DeviceState;
+use tokio::time::Instant;
 
 /// Events that are remembered, for the message.
 const REMEMBERED: usize = 12;

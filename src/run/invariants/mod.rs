@@ -8,28 +8,27 @@ mod mutations;
 #[cfg(test)]
 mod tests;
 
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mock_api::control::Truth;
-use mock_api::{Fault, FaultKind, StrandTrigger, Topology};
-use sim_net::Linked;
-use tokio::time::Instant;
-
-pub(super) use balance::ServerPorts;
 use balance::{Balance, Begins, Moment};
 use book::{Book, Who};
-
-use crate::measure::MailId;
 use client::device::{Event, Record, Refusals};
 use client::transport::PortUses;
-use scenario::names::Counter;
-use scenario::names::DeviceState;
+use mock_api::control::Truth;
+use mock_api::{Fault, FaultKind, StrandTrigger, Topology};
+use parking_lot::Mutex;
+use scenario::names::{Counter, DeviceState};
 use scenario::{Plan, TargetPlan};
+use sim_net::Linked;
+use tokio::time::Instant;
 use verdict::timeline::{Interval, LedgerCounts};
+
+use crate::measure::MailId;
+
+pub(super) use balance::ServerPorts;
 
 /// Broken invariants that are told. One bug breaks many.
 const TOLD: usize = 20;

@@ -2,7 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use client::transport::{
+    Abandon, Answer, Begun, Failure, FailureKind, Lean, LeanFactory, Origin, Peer, RedirectError,
+    Request, SimulatedNetwork, Transport,
+};
 use mock_server::Machine;
+use scenario::{ClientCertificate, Target, parse};
 use sim_net::SimNet;
 use tokio::sync::watch;
 
@@ -12,12 +17,6 @@ use super::super::simulate::simulate_in;
 use super::super::world::{Probe, Simulated, World};
 use super::super::{Interrupt, Options, RunningMock, simulatable};
 use super::*;
-use client::transport::{
-    Abandon, Answer, Begun, Failure, FailureKind, Lean, LeanFactory, Origin, Peer, RedirectError,
-    Request, SimulatedNetwork, Transport,
-};
-use scenario::parse;
-use scenario::{ClientCertificate, Target};
 
 /// What is planted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,13 +1,14 @@
 //! Each invariant speaks when it is broken, and only then.
 
-use super::balance::{ARRIVED, Begins, LEFT, Moment};
-use super::*;
 use client::device::{Admitted, FailureClass, LoginKind, LoginOutcome, PingEnd};
 use client::transport::Begun;
 use scenario::names::Use;
 use sim_net::Row;
 use tcp_table::State as TcpState;
 use tokio::time::{advance, sleep};
+
+use super::balance::{ARRIVED, Begins, LEFT, Moment};
+use super::*;
 
 struct Nobody;
 

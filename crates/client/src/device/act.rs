@@ -7,6 +7,7 @@ use eas::commands::{
 };
 use eas::status::{Reaction, SyncStatus};
 use rand::Rng as _;
+use scenario::Action;
 use tokio::time::Instant;
 
 use super::desk::{Desk, Letter, Turn};
@@ -15,7 +16,6 @@ use super::letter::{self, Enclosed};
 use super::life::{Life, Watched};
 use super::trouble::Trouble;
 use crate::transport::Transport;
-use scenario::Action;
 
 /// Bytes of an attachment, from a signature's logo on.
 const ATTACHMENT: std::ops::RangeInclusive<usize> = 1 << 10..=letter::LARGEST;

@@ -8,6 +8,7 @@ use eas::query::{BinaryFields, Query};
 use eas::status::{HttpStatus, Reaction};
 use eas::wbxml::DecodeError;
 use eas::{Command, ProtocolVersion, http};
+use scenario::{QueryForm, with_query};
 use sim_net::wall_clock;
 use tokio::time::Instant;
 
@@ -19,8 +20,6 @@ use super::profile::{Identity, Profile};
 use super::route::Route;
 use super::trouble::Trouble;
 use crate::transport::{Answer, Begun, Failure, FailureKind, Method, Request, Transport};
-use scenario::QueryForm;
-use scenario::with_query;
 
 /// Locale of a base64 query: American English, as in the examples of MS-ASHTTP.
 const LOCALE: u16 = 0x0409;

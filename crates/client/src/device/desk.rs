@@ -7,10 +7,10 @@ use std::time::Duration;
 use eas::commands::{Class, Email, Folder, FolderType};
 use rand::Rng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
+use scenario::{Action, ActivityPlan};
 use tokio::time::Instant;
 
 use super::letter::{SUBJECT, attachment_size};
-use scenario::{Action, ActivityPlan};
 
 /// Mails that a user might act on; older ones are not looked at again.
 const MAILS: usize = 16;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use eas::Command;
+use scenario::Action;
+use scenario::names::DeviceState;
 use tokio::time::Instant;
 
 use crate::transport::{Begun, ConnectError, ConnectionEnd, FailureKind, Timing};
-use scenario::Action;
-use scenario::names::DeviceState;
 
 /// How a held Ping ended.
 #[derive(Debug, Clone, Copy, PartialEq)]

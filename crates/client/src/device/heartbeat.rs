@@ -2,7 +2,6 @@
 
 use rand::Rng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
-
 use scenario::{Fall, HeartbeatPlan, Ladder, MAX_HEARTBEAT};
 
 /// A device's heartbeat.

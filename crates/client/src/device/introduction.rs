@@ -9,6 +9,7 @@ use eas::commands::{
 };
 use eas::status::{PolicyStatus, ProvisionStatus};
 use eas::{Command, http};
+use scenario::QueryForm;
 use tokio::time::Instant;
 
 use super::client::Client;
@@ -16,7 +17,6 @@ use super::event::Event;
 use super::guard::LoginKind;
 use super::trouble::Trouble;
 use crate::transport::{Method, Request, Transport};
-use scenario::QueryForm;
 
 impl<T: Transport> Client<T> {
     /// OPTIONS: takes the highest version that both sides know.

@@ -11,6 +11,7 @@ use eas::commands::{
 use eas::status::{Reaction, SyncStatus};
 use rand::Rng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
+use scenario::names::DeviceState;
 use tokio::time::{Instant, sleep};
 
 use super::client::Client;
@@ -22,7 +23,6 @@ use super::profile::{Behaviour, device_random};
 use super::sleep::Sleep;
 use super::trouble::Trouble;
 use crate::transport::{Abandon, FailureKind, Transport};
-use scenario::names::DeviceState;
 
 /// Truncation of message bodies, the usual setting of phones.
 const BODY_TRUNCATION: u32 = 500;

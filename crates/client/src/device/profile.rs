@@ -1,20 +1,20 @@
 //! What devices are told: who they are, how they behave, what changes while they run.
 
-use parking_lot::Mutex;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use eas::ProtocolVersion;
+use parking_lot::Mutex;
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use scenario::{HeartbeatPlan, PingBody, QueryForm, SleepPlan, Wait};
 use tokio::time::Instant;
 
 use super::authorization::Authorization;
 use super::desk::Activity;
 use crate::transport::Abandon;
-use scenario::{HeartbeatPlan, PingBody, QueryForm, SleepPlan, Wait};
 
 /// Who a device is.
 #[derive(Clone)]

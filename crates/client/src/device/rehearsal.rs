@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use scenario::Action;
 use tokio::time::sleep;
 
 use super::desk::Turn;
 use super::life::Life;
 use super::trouble::Trouble;
 use crate::transport::{Abandon, Transport};
-use scenario::Action;
 
 /// What a rehearsal tells.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 //! Where a device's requests go, and what keeps them together there: redirects and cookies.
 
 use eas::http;
+use scenario::Target;
 
 use super::cookies::Cookies;
 use crate::transport::{Answer, Origin, Transport};
-use scenario::Target;
 
 /// Redirects in a row, without a command in between that did what it should: servers that send a
 /// device to and fro are not followed for ever. Phones give up after about as many.

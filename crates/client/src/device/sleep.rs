@@ -2,11 +2,11 @@
 //! and comes back much later.
 
 use rand_xoshiro::Xoshiro256PlusPlus;
+use scenario::SleepPlan;
 use tokio::time::{Duration, Instant};
 
 use super::profile::{Fate, NetworkLoss, between, device_random};
 use crate::transport::Abandon;
-use scenario::SleepPlan;
 
 /// Its source of chance is apart from those of flights, which are numbered from 0.
 const NUMBER: u32 = u32::MAX;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use eas::Command;
 use eas::commands::{PingAnswer, PingFolder, PingRequest, SyncAnswer, SyncRequest};
 use eas::status::{PingStatus, Reaction, SyncStatus};
+use scenario::names::DeviceState;
+use scenario::{PingBody, Wait};
 use tokio::time::{Instant, sleep};
 
 use super::beside::Waited;
@@ -17,8 +19,6 @@ use super::profile::{Fate, NetworkLoss};
 use super::second::asks_again;
 use super::trouble::Trouble;
 use crate::transport::{Abandon, FailureKind, Transport};
-use scenario::names::DeviceState;
-use scenario::{PingBody, Wait};
 
 /// Empty Syncs that a server may refuse (Status 13) before it is sent whole ones only.
 const MAX_REFUSED: u8 = 2;

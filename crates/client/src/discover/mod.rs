@@ -12,10 +12,11 @@ use std::collections::HashSet;
 
 use eas::http::{has_html_element, is_html_type};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
-use crate::transport::{Answer, Method, names_host};
 use pox::{Meaning, shown};
 use scenario::{Target, with_query};
+
+use crate::transport::{Answer, Method, names_host};
+
 pub use services::Service;
 pub use web::{Ask, Internet, Web};
 

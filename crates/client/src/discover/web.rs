@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use scenario::{Target, TlsOptions};
 use tokio::time::{Instant, timeout};
 
 use super::services::{Service, resolver, services};
@@ -11,7 +12,6 @@ use crate::transport::{
     Answer, Carrier, FailureKind, Lean, Limits, Method, Network, PortUses, Proxy, Redirects,
     Request, Reqwest, Transport,
 };
-use scenario::{Target, TlsOptions};
 
 /// An answer that takes longer does not come: Exchange gives one within a second or two.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -2,9 +2,9 @@
 
 mod pacer;
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep_until};
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, HandshakeKind};
+use scenario::{ClientCertificate, Detour, Target, TlsOptions};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-use super::certificate;
 use super::ends::{End, Ends};
 use super::link::Link;
 use super::net_stream::NetStream;
@@ -23,8 +23,7 @@ use super::sessions::{OwnTls, Sessions};
 use super::stream::Stream;
 use super::tls::{Handshake, TlsError, agreed, client_config};
 use super::tls_words::describe;
-use super::{LocalEnd, Origin};
-use scenario::{ClientCertificate, Detour, Target, TlsOptions};
+use super::{LocalEnd, Origin, certificate};
 
 /// How long TCP and TLS handshakes may take, each. Windows itself gives up after 21 s; a server
 /// out of ports or backlog drops silently, and this makes that a figure instead of a hang.

@@ -1,7 +1,6 @@
 //! The transport that makes thousands of devices cheap: it writes the request, waits for the
 //! answer **holding no buffer**, and reads it through one buffer per thread.
 
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::future::poll_fn;
@@ -10,6 +9,9 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use scenario::names::Use;
+use scenario::{ClientCertificate, Target};
 use tokio::io::ReadBuf;
 use tokio::time::{Instant, timeout_at};
 
@@ -25,8 +27,6 @@ use super::{
     Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, LocalEnd, Method, Origin,
     PortUses, Request, Timing, Transport,
 };
-use scenario::names::Use;
-use scenario::{ClientCertificate, Target};
 
 /// Connections given up in silence. They stay open, unread, until the fleet ends or too many have
 /// gathered, so that the server sees neither FIN nor RST.

@@ -4,10 +4,9 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use rustls::ClientConnection;
+use text::clean;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::X509Certificate;
-
-use text::clean;
 
 /// The other end of an open connection, as far as its transport knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,7 +1,8 @@
 //! Where a server may send a device: load goes only where the user pointed it.
 
-use super::Origin;
 use scenario::Target;
+
+use super::Origin;
 
 /// Servers that one run may be sent to; more is a server that makes names up.
 pub(super) const MAX_PLACES: usize = 64;

@@ -2,13 +2,13 @@
 //! left. A store that all devices shared would let the first connection of nearly every device be a
 //! resumed one, which no server ever meets.
 
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use parking_lot::Mutex;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, NamedGroup};

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use scenario::Target;
 use sim_net::{Local, SimNet, SimStream};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::either::Either;
@@ -13,7 +14,6 @@ use super::peer::Peer;
 use super::stream::Stream;
 use super::tls::TlsError;
 use super::{LocalEnd, Origin};
-use scenario::Target;
 
 /// Where devices are if the plan names no source addresses, as over the real loopback.
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -1,11 +1,10 @@
 //! Source addresses are tried before a load starts: one that cannot be used would fail its share of the
 //! connections, and look like the server's doing.
 
-use scenario::Target;
-use std::fmt;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::{fmt, io};
 
+use scenario::Target;
 use tokio::net::{TcpSocket, lookup_host};
 
 /// Source addresses that cannot be used, each with the reason.

@@ -18,10 +18,10 @@ use rustls::{
     SignatureScheme, SupportedProtocolVersion,
 };
 use scenario::{TlsOptions, TlsVersion};
+use text::decode;
 
 use super::sessions::OfWhoeverAsks;
 use super::tls_words::of_certificate;
-use text::decode;
 
 /// The library's name for a version.
 fn supported(version: TlsVersion) -> &'static SupportedProtocolVersion {

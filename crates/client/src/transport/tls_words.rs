@@ -5,9 +5,9 @@ use std::io;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
+use text::clean;
 
 use super::peer::ShownCertificate;
-use text::clean;
 
 /// Why a handshake, or a connection after it, failed.
 pub(super) fn describe(error: &io::Error) -> String {

@@ -1,11 +1,12 @@
 //! What each connection is used for, by its end on this side: what the kernel's socket table
 //! cannot tell.
 
-use scenario::names::Use;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
+
+use scenario::names::Use;
 
 /// This side's end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

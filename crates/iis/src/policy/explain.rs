@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{PoolSettings, next_due};
 use jiff::{ToSpan as _, Zoned};
+use text::format_duration;
 
 use super::time_text;
-use text::format_duration;
+use crate::{PoolSettings, next_due};
 
 /// Sentences that say when the pool recycles and what then happens.
 #[must_use]

@@ -4,8 +4,9 @@ mod explain;
 mod lint;
 mod rules;
 
-use crate::{Origin, Pool, PoolSettings};
 use jiff::civil::Time;
+
+use crate::{Origin, Pool, PoolSettings};
 
 pub use explain::{explain, next_times};
 pub use lint::{Context, Exchange, Finding, Severity, lint, lint_together, unreadable};

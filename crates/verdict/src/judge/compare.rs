@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use scenario::names::Metric;
+use scenario::{DevicesPlan, PhaseKind, Plan, TargetPlan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use text::format_duration;
 
 use super::checks::{failing, failing_each, gauge, histograms, requests};
 use super::statistics::{
@@ -12,9 +15,6 @@ use super::statistics::{
 };
 use super::{Digest, merged};
 use crate::timeline::Interval;
-use scenario::names::Metric;
-use scenario::{DevicesPlan, PhaseKind, Plan, TargetPlan};
-use text::format_duration;
 
 /// How a figure has changed.
 #[derive(

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
+use scenario::names::Counter;
 
 use super::checks::gauge;
 use super::sources::{Doubt, Watch};
-
 use crate::recycle::{Detector, Due, FailedTrigger, Seen};
 use crate::timeline::{Gauges, Interval, Latency, LedgerCounts};
-use scenario::names::Counter;
 
 /// Intervals that a phase keeps. When they are full, neighbours are put together: a day then has
 /// intervals of some minutes, which are as many as the statistics need.

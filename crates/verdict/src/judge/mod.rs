@@ -9,11 +9,11 @@ mod series;
 mod sources;
 mod statistics;
 
+use scenario::{PhaseKind, Plan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::recycle::Recycle;
-use scenario::{PhaseKind, Plan};
 
 pub use compare::{Change, Changes, Ratio, Row, Side, compare, differences};
 pub use digest::{Digest, Digester, Extreme};

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use scenario::{Expectation, Format, PhaseKind, Plan, TargetPlan};
+use text::{format_duration, times};
+
 use super::checks::{MIN_SAMPLES, QUANTILES, WORSENING_SERIES};
 use super::statistics::{ALARM, PlannedSide, detectable, measurable, provable, samples_needed};
-use scenario::{Expectation, Format, PhaseKind, Plan, TargetPlan};
-use text::format_duration;
-use text::times;
 
 /// Lines for people, each with its heading, and warnings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

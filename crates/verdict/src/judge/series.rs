@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
+use scenario::names::{Counter, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::statistics::median;
 use crate::timeline::Interval;
-use scenario::names::{Counter, Metric};
 
 /// A latency over a phase, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]

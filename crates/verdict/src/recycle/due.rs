@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use iis::PoolSettings;
+use iis::policy::next_times;
 use jiff::Timestamp;
+use scenario::{Plan, PolicyPlan, TargetPlan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use iis::policy::next_times;
-use scenario::{Plan, PolicyPlan, TargetPlan};
 use text::format_duration;
 
 /// A recycle that should come.

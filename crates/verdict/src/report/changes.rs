@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::judge::{Change, Changes, Row};
 use text::{times, times_between, whole};
+
+use crate::judge::{Change, Changes, Row};
 
 /// A figure for people.
 fn shown(value: Option<f64>, unit: &str) -> String {

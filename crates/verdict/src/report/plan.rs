@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use mock_api::config::time_scale_text;
-
 use scenario::{
     Autodiscover, ChecksPlan, Dns, Expectation, MailDoor, MailSchedule, Needs, PhasePlan, Plan,
     PolicyPlan, TargetPlan, TokenPlan, Trigger,

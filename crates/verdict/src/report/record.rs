@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use scenario::Plan;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use text::whole;
 
 use crate::judge::{Check, Digest, Digester, PhaseSummary, Verdict, judge, recycles, summarize};
 use crate::recycle::{Due, FailedTrigger, Recycle};
 use crate::report::SourceReport;
 use crate::timeline::{RunFiles, Timeline, TimelineError, Totals, Unwritten};
-use scenario::Plan;
-use text::whole;
 
 /// Version of `run.json`. It rises when a field changes its meaning or goes; `schema/run.json`
 /// describes it.

@@ -1,8 +1,7 @@
 //! Findings of the policy lint as SARIF 2.1.0, which code scanning services read.
 
-use serde_json::{Value, json};
-
 use iis::policy::{Finding, RULES, Severity};
+use serde_json::{Value, json};
 
 /// One SARIF log. Files that could not be read are named with the reason: a log without findings is not
 /// to look as if they had none.

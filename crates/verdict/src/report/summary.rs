@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use scenario::names::Metric;
+
 use super::record::{RunRecord, SIMULATED};
 use crate::judge::{Outcome, Verdict};
-use scenario::names::Metric;
 
 /// Verdict, checks and the latencies of the phases that are judged.
 #[must_use]

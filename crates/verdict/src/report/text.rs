@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::plan::{UNVERIFIED, servers};
-use super::record::{RunRecord, SIMULATED};
-use crate::judge::{Outcome, PhaseSummary, Verdict};
-use crate::timeline::Interval;
 use mock_api::config::time_scale_text;
 use scenario::names::{Counter, Metric};
 use scenario::{Action, RequestsPerPing, TargetPlan};
 use text::whole;
+
+use super::plan::{UNVERIFIED, servers};
+use super::record::{RunRecord, SIMULATED};
+use crate::judge::{Outcome, PhaseSummary, Verdict};
+use crate::timeline::Interval;
 
 const MIB: f64 = 1_048_576.0;
 

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+use scenario::names::Metric;
 
 use super::RunRecord;
 use crate::timeline::Timeline;
-use scenario::names::Metric;
 
 /// A row for each figure of each second: `t,phase,kind,name,statistic,value`. Latencies in seconds,
 /// levels in their own unit. The last rows are the problems of the run, of the kind `problem`.

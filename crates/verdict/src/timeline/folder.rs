@@ -1,13 +1,14 @@
 //! Where a run keeps its files: in a directory, or in memory if nobody is to read them after the run. A run knows no
 //! more of the disk than this.
 
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Cursor, Read, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 /// The files of one run.
 pub trait Folder: Debug + Send + Sync + 'static {

@@ -7,11 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
+use scenario::names::{Counter, DeviceState, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use scenario::names::DeviceState;
-use scenario::names::{Counter, Metric};
 
 /// Counts of the mail ledger since the start of the run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

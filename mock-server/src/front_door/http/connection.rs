@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use mock_api::fault::{Fault, FaultKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
@@ -22,7 +23,6 @@ use crate::front_door::records::RequestNote;
 use crate::front_door::server::Server;
 use crate::front_door::was::Lost;
 use crate::link::{App, WireAnswer, WireRequest};
-use mock_api::fault::{Fault, FaultKind};
 
 /// Read at once.
 const CHUNK: usize = 16 << 10;

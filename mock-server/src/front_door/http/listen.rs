@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use mock_api::fault::FaultKind;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -13,7 +14,6 @@ use crate::front_door::server::Server;
 use crate::front_door::{StartError, tls};
 use crate::link::App;
 use crate::machine::{Listening, Machine, Socket};
-use mock_api::fault::FaultKind;
 
 /// After a failed accept, mostly for want of descriptors: at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

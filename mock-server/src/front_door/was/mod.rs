@@ -6,7 +6,6 @@ mod recycle;
 mod watch;
 mod worker;
 
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,21 +14,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use iis::PoolSettings;
+use mock_api::control::WorkerCounts;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
+use worker::{Handle, Open, State, start};
 
 use super::records::{PoolLimits, RequestNote};
 use super::server::Server;
 use crate::link::{App, ToWorker, WireAnswer, WireRequest};
 use crate::watched::Watched;
-use mock_api::control::WorkerCounts;
 
 pub(super) use policy::{keep as keep_policy, ping_workers};
 pub(super) use recycle::recycle_all;
 pub(super) use watch::FileWatch;
-use worker::start;
 pub(super) use worker::start_all;
-use worker::{Handle, Open, State};
 
 /// How workers come to life.
 #[derive(Debug, Clone)]

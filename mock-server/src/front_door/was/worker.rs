@@ -1,6 +1,5 @@
 //! Worker processes: started, listened to, replaced when they die.
 
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -8,6 +7,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use eas::status::GlobalStatus;
+use mock_api::control::{WorkerCounts, WorkerTruth};
+use parking_lot::Mutex;
 use tokio::io::AsyncRead;
 use tokio::process::Command;
 use tokio::sync::mpsc::error::TrySendError;
@@ -25,7 +26,6 @@ use crate::link::{
 use crate::store::{Operation, text_size};
 use crate::watched::Watched;
 use crate::worker;
-use mock_api::control::{WorkerCounts, WorkerTruth};
 
 /// Between two attempts to replace a worker that ended by itself. IIS tries at once; a pause keeps
 /// a worker that cannot start from eating a core.

@@ -4,11 +4,11 @@ use std::cell::RefCell;
 
 use eas::http;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+use mock_api::config::MockConfig;
 
 use crate::headers::{HeaderLines, RequestHeader};
 use crate::link::{RequestLog, WireAnswer, WireRequest};
 use crate::worker::Worker;
-use mock_api::config::MockConfig;
 
 /// The server's short version (`FullServerVersion=false`).
 const SERVER_VERSION: &str = "15.1";

@@ -24,17 +24,16 @@ use eas::query::{Query, QueryError};
 use eas::status::{GlobalStatus, HttpStatus};
 use eas::wbxml::{self, DecodeError, EncodeError, Tag};
 use eas::{Command, ProtocolVersion, http};
+use mock_api::config::Topology;
+use mock_api::fault::{Fault, FaultKind, OPTIONS};
 use tokio::sync::oneshot;
 
-use super::identity;
 use super::proxy::LOG;
-use super::{ClientEnd, Worker};
+use super::{ClientEnd, Worker, identity};
 use crate::fault::Subject;
 use crate::headers::RequestHeader;
 use crate::link::{App, RequestLog, ToFrontDoor, WireAnswer, WireRequest};
 use crate::store::{Operation, StoreReply};
-use mock_api::config::Topology;
-use mock_api::fault::{Fault, FaultKind, OPTIONS};
 
 /// The commands of this mock, in the order of MS-ASHTTP's example, but for Find.
 const COMMANDS: &str = "Sync,SendMail,SmartForward,SmartReply,GetAttachment,FolderSync,FolderCreate,\

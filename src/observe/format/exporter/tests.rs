@@ -1,6 +1,7 @@
+use verdict::timeline::Gauges;
+
 use super::super::{case, decode, scope};
 use super::*;
-use verdict::timeline::Gauges;
 
 /// Shaped like windows_exporter v0.31.8: other pools and processes beside ours, two workers in
 /// overlap, Active Requests typed as a counter, CLR instances without a process id.

@@ -6,7 +6,6 @@
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
-
 use verdict::timeline::Gauges;
 
 /// A row with the local time of its server.

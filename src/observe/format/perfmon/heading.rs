@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::DateTime;
+use scenario::names::{Together, together};
 
 use super::super::cells::cells;
 use super::super::instance::{W3wp, w3wp};
@@ -10,7 +11,6 @@ use super::super::values::shown;
 use super::super::{FormatError, Gathered, Parsed, Scope, remember};
 use super::counters::{COUNTERS, IDS, Instance, PERCENTS, english};
 use super::{BIASES, MARK, has_mark, time};
-use scenario::names::{Together, together};
 
 /// A column that is read.
 #[derive(Debug, Clone)]

@@ -7,11 +7,11 @@ mod heading;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use verdict::timeline::Gauges;
 
 use self::clock::{Local, to_utc};
 use self::heading::{Heading, RowError};
 use super::{FormatError, Parsed, Scope, remember};
-use verdict::timeline::Gauges;
 
 /// What every one of these files begins with.
 const MARK: &str = "(PDH-CSV 4.0)";

@@ -25,11 +25,11 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use self::user::{Counted, Standing, User, Waiter};

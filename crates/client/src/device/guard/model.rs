@@ -1,10 +1,10 @@
 //! Random interleavings of many devices at a model of a server whose passwords change.
 
-use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::time::{Instant, sleep, sleep_until};

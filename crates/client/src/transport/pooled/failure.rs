@@ -4,9 +4,10 @@ use std::error::Error;
 use std::io;
 
 use super::wire::NoHttp2;
-pub(super) use crate::transport::tls_words::innermost;
 use crate::transport::tls_words::{causes, describe};
 use crate::transport::{ConnectError, FailureKind, Limits};
+
+pub(super) use crate::transport::tls_words::innermost;
 
 /// What was going on when it failed.
 #[derive(Debug, Clone, Copy)]

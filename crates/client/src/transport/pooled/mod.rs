@@ -9,19 +9,24 @@ mod failure;
 mod reading;
 mod wire;
 
-use parking_lot::Mutex;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use failure::At;
+use parking_lot::Mutex;
+use reading::{Framing, finish, head_length};
 use reqwest::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use reqwest::{Client, Response, Url};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
+use scenario::names::Use;
+use scenario::{Target, TlsOptions};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
+use wire::{Made, Sessions, Told, Watch, Wire};
 
 use super::answer::too_large;
 use super::connect::CONNECT_TIMEOUT;
@@ -33,11 +38,6 @@ use super::{
     Abandon, Answer, Begun, ConnectError, ConnectionEnd, Failure, FailureKind, Limits, LocalEnd,
     Method, Origin, PortUses, Request, Timing, TlsError, Transport,
 };
-use failure::At;
-use reading::{Framing, finish, head_length};
-use scenario::names::Use;
-use scenario::{Target, TlsOptions};
-use wire::{Made, Sessions, Told, Watch, Wire};
 
 /// A request that is not written by then never will be: the handshakes, and a minute for the largest
 /// mail over a slow network.

@@ -1,7 +1,6 @@
 //! What reqwest does not tell of its connections: when one was made, how long each handshake took,
 //! from which port, to whom, and when a request was written.
 
-use parking_lot::Mutex;
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
@@ -12,13 +11,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::transport::peer::{Peer, ShownCertificate};
-use crate::transport::sessions::DeviceSessions;
-use crate::transport::tls::{Proof, with_proof};
-use crate::transport::{Handshake, LocalEnd};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper_util::client::legacy::connect::{Connection, HttpInfo};
+use parking_lot::Mutex;
 use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -27,6 +23,11 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep};
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::transport::peer::{Peer, ShownCertificate};
+use crate::transport::sessions::DeviceSessions;
+use crate::transport::tls::{Proof, with_proof};
+use crate::transport::{Handshake, LocalEnd};
 
 /// The pool gets a connection back from a task of its own, some microseconds after the answer's last
 /// byte. A request that comes sooner would make a second connection for the device; it waits so long

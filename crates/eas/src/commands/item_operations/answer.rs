@@ -3,15 +3,14 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use crate::ProtocolVersion;
 use crate::commands::item::Sender;
 use crate::commands::{Class, ItemData, Skipped};
-use crate::multipart;
 use crate::status::ItemOperationsStatus;
 use crate::wbxml::{
     DecodeError, Element, EncodeError, Reader, Writer, air_sync, air_sync_base,
     item_operations as tags, search,
 };
+use crate::{ProtocolVersion, multipart};
 
 /// What a [`Fetch`](super::Fetch) brought.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,7 @@
 //! What is wrong with the file, whatever its settings mean.
 
-use crate::{ConfigError, RefusedKind};
-
 use super::{Desk, Finding, Severity, rule};
+use crate::{ConfigError, RefusedKind};
 
 /// Findings of one file that cannot be read; a hostile one has millions.
 const MOST: usize = 100;

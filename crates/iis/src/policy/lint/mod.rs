@@ -6,15 +6,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::{LoadBalancerCapabilities, Origin, Pool, RecycleReason};
 use jiff::civil::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use text::format_duration;
 
 use super::explain::{cut_share, memory};
 use super::rules::Rule;
 use super::time_text;
-use text::format_duration;
+use crate::{LoadBalancerCapabilities, Origin, Pool, RecycleReason};
 
 pub use file::unreadable;
 

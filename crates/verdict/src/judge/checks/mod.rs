@@ -16,6 +16,14 @@ mod worsening;
 
 use std::cell::OnceCell;
 
+use figured::{Figured, Limit, figured};
+use scenario::names::{Counter, Metric};
+use scenario::{Expectation, PhaseKind, Plan, TargetPlan, Trigger};
+use stranding::{Finding, Stranding};
+use text::{format_duration, times, times_between, whole};
+use unanswered::NOTICED;
+use worsening::Worse;
+
 use super::evidence::Grade;
 use super::statistics::{
     ALARM, Comparison, Course, Figure, Quantile, Recorded, SHOWN, Share, Waited, compare_medians,
@@ -25,17 +33,10 @@ use super::statistics::{
 use super::{Check, Digest, Outcome, merged};
 use crate::recycle::{FailedTrigger, Recycle};
 use crate::timeline::Interval;
-use figured::{Figured, Limit, figured};
+
 pub(super) use recycle_seen::recycles;
-use scenario::names::{Counter, Metric};
-use scenario::{Expectation, PhaseKind, Plan, TargetPlan, Trigger};
-use stranding::{Finding, Stranding};
-use text::format_duration;
-use text::{times, times_between, whole};
-use unanswered::NOTICED;
 pub(super) use unanswered::{failing, failing_each, requests};
 pub(super) use worsening::WORSENING_SERIES;
-use worsening::Worse;
 
 /// Names of the gauges that the checks read.
 pub(super) mod gauge {

@@ -1,7 +1,8 @@
 //! The user's own thresholds, a check each.
 
-use super::*;
 use scenario::{Bound, Figure, Statistic, Threshold};
+
+use super::*;
 
 /// Phases that count where a threshold names none: devices start in the ramp, and stop after.
 const UNJUDGED: [&str; 2] = ["ramp", DRAIN];

@@ -11,11 +11,12 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use super::checks::gauge;
-use crate::timeline::Interval;
 use counter::Counters;
 use level::Level;
 use second::{Events, Readings, Second};
+
+use super::checks::gauge;
+use crate::timeline::Interval;
 
 /// Why a figure is doubted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use scenario::names::{Counter, DeviceState};
+
 use super::UNSETTLED;
 use crate::timeline::Interval;
-use scenario::names::Counter;
-use scenario::names::DeviceState;
 
 /// A source whose last reading is older does not count any more.
 const DEAD: f64 = 60.0;

@@ -2,9 +2,9 @@
 
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use scenario::names::Counter;
 
 use super::*;
-use scenario::names::Counter;
 
 /// What a source does with the figures.
 #[derive(Debug, Clone, Copy)]

@@ -12,12 +12,13 @@ use std::collections::BTreeSet;
 
 use figures::{Falling, Rising};
 use outages::{Failures, Outages};
-pub use sign::{Recycle, Sign};
+use scenario::PhaseKind;
+use scenario::names::Counter;
 use usual::{Ages, MIN_BURST, Usual};
 
 use crate::timeline::Interval;
-use scenario::PhaseKind;
-use scenario::names::Counter;
+
+pub use sign::{Recycle, Sign};
 
 /// Signs so far apart belong to different recycles: shutdownTimeLimit is rarely longer.
 const TOGETHER: f64 = 600.0;

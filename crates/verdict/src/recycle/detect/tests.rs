@@ -1,8 +1,9 @@
 //! Recycles and what looks like them.
 
+use scenario::names::Metric;
+
 use super::*;
 use crate::timeline::Latency;
-use scenario::names::Metric;
 
 fn interval(t: f64, gauges: &[(&str, f64)], cut: u64) -> Interval {
     let mut interval = Interval {

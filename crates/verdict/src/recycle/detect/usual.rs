@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::timeline::Interval;
 use scenario::names::Metric;
+
+use crate::timeline::Interval;
 
 /// Share of the open requests that end in the second of a burst. A network that loses single connections
 /// stays far below.

@@ -1,10 +1,10 @@
 //! Made-up runs, each with one incident, and the same with a little less of it.
 
 use hdrhistogram::Histogram;
+use scenario::parse;
 
 use super::*;
 use crate::timeline::{Latency, SLOW_USERS};
-use scenario::parse;
 
 const BASELINE: usize = 20;
 const AGING: usize = 30;
