@@ -7,10 +7,10 @@ use client::transport::local_ports;
 use jiff::Timestamp;
 use scenario::{DEFAULT_SCENARIO, Needs, PhaseKind, Plan, PolicyPlan, Trigger, parse, read_text};
 use verdict::judge::planned;
-use verdict::recycle::{Origin, due, outlook};
+use verdict::recycle::{PoolStart, due, outlook};
 use verdict::report::plan_text;
 
-use super::run::Places;
+use super::places::Places;
 use super::{Exit, meant, print_or_fail};
 use crate::run::obstacles;
 use crate::terminal::say;
@@ -90,7 +90,7 @@ pub(super) fn port_shortage(plan: &Plan) -> Option<String> {
 /// When a run that started now would see the policy's next recycle, if that is not in its recycle phase.
 fn policy_of_now(plan: &Plan, policy: &PolicyPlan) -> Vec<String> {
     let mut warnings = Vec::new();
-    let origin = Origin::of(plan, Timestamp::now(), None);
+    let origin = PoolStart::of(plan, Timestamp::now(), None);
     if origin.started.is_none() && !policy.time.is_zero() {
         warnings.push(
             "when the policy's interval recycles the worker is known once the server says when it \

@@ -8,6 +8,7 @@ mod exit;
 mod hexadecimal;
 mod meant;
 mod mock;
+mod places;
 mod policy;
 mod port_file;
 mod probe;

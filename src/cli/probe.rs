@@ -11,7 +11,7 @@ use text::parse_duration;
 use verdict::report::UNVERIFIED;
 
 use super::{Exit, check, print};
-use crate::probe::{Outcome, Probe, probe, try_commands};
+use crate::probe::{Probe, ProbeOutcome, probe, try_commands};
 use crate::run::first_device;
 use crate::terminal::say;
 
@@ -145,7 +145,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
     )
     .await;
     let outcome = match (&outcome, &asked.mail_to) {
-        (Outcome::Alive, Some(address)) if arguments.commands => {
+        (ProbeOutcome::Alive, Some(address)) if arguments.commands => {
             let transport = device.transport();
             let print_it = |text: &str| {
                 if written.is_ok() {
@@ -155,7 +155,7 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
             if try_commands(&asked, address, transport, print_it).await {
                 outcome
             } else {
-                Outcome::Stuck("a command failed".to_owned())
+                ProbeOutcome::Stuck("a command failed".to_owned())
             }
         }
         _ => outcome,
@@ -166,9 +166,9 @@ pub(super) async fn main(arguments: Arguments) -> Exit {
         return Exit::Internal;
     }
     match outcome {
-        Outcome::Alive => Exit::Passed,
-        Outcome::Stuck(_) => Exit::Failed,
-        Outcome::Unusable(_) | Outcome::Unreachable(_) => Exit::Unreachable,
+        ProbeOutcome::Alive => Exit::Passed,
+        ProbeOutcome::Stuck(_) => Exit::Failed,
+        ProbeOutcome::Unusable(_) | ProbeOutcome::Unreachable(_) => Exit::Unreachable,
     }
 }
 

@@ -27,9 +27,9 @@ use crate::measure::{Marker, Recorder};
 
 pub use schedule::Schedule;
 
-/// How a mail schedule looks.
+/// The mail of a run.
 #[derive(Debug, Clone)]
-pub struct MailPlan {
+pub struct MailTraffic {
     /// When mails are meant to go.
     pub schedule: Schedule,
     /// The users that get some, by number, with their names.
@@ -40,7 +40,7 @@ pub struct MailPlan {
     pub size: (usize, usize),
 }
 
-impl MailPlan {
+impl MailTraffic {
     fn address(&self, name: &str) -> String {
         address(name, &self.domain)
     }
@@ -135,7 +135,7 @@ struct Sender<T> {
 /// Sends mails on schedule until `stop` is notified, and ends when those under way have been
 /// answered.
 pub async fn send_on_schedule<T: Transport + 'static>(
-    plan: MailPlan,
+    plan: MailTraffic,
     door: Door<T>,
     recorder: Arc<Recorder>,
     mut random: Xoshiro256PlusPlus,
@@ -210,7 +210,7 @@ impl<T: Transport> OpenDoor<T> {
         marker: Marker,
         user: &str,
         text: String,
-        plan: &MailPlan,
+        plan: &MailTraffic,
         recorder: &Recorder,
     ) -> Result<(), String> {
         match self {
@@ -289,7 +289,7 @@ impl<T: Transport> Sender<T> {
         marker: Marker,
         user: &str,
         text: &str,
-        plan: &MailPlan,
+        plan: &MailTraffic,
     ) -> Result<(), Trouble> {
         let id = format!("{:08x}-{}-{}", marker.run, marker.id.user, marker.id.number);
         let mime = message(
@@ -355,7 +355,7 @@ impl<T: Transport> Sender<T> {
     }
 }
 
-fn message(marker: Marker, user: &str, from: &str, text: &str, plan: &MailPlan) -> String {
+fn message(marker: Marker, user: &str, from: &str, text: &str, plan: &MailTraffic) -> String {
     let domain = &plan.domain;
     let date = jiff::fmt::rfc2822::to_string(&wall_clock::now().to_zoned(jiff::tz::TimeZone::UTC))
         .unwrap_or_default();
@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_login_is_turned_into_a_mail_address() {
-        let plan = MailPlan {
+        let plan = MailTraffic {
             schedule: Schedule::per_second(1.0),
             users: Vec::new(),
             domain: "lab.example".to_owned(),

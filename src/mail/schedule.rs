@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scenario::{CurvePlan, MailSchedule};
+use scenario::{CurvePlan, MailPlan};
 
 /// The instants of a schedule.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ struct Curve {
 impl Schedule {
     /// That of a scenario.
     #[must_use]
-    pub fn of(mail: &MailSchedule) -> Self {
+    pub fn of(mail: &MailPlan) -> Self {
         Self {
             per_second: mail.rate,
             burst: mail.burst.into(),

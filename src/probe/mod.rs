@@ -56,7 +56,7 @@ pub struct Probe {
 
 /// How a probe ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ProbeOutcome {
     /// The device's life works.
     Alive,
     /// It does not, for this reason.
@@ -128,7 +128,7 @@ pub async fn probe<T: Transport + 'static>(
     probe: &Probe,
     mut transport: impl FnMut() -> T,
     mut print: impl FnMut(&str),
-) -> Outcome {
+) -> ProbeOutcome {
     let (tell, heard) = unbounded_channel();
     let refusals = Arc::new(Refusals::new(1, REFUSALS, 1.0));
     let transport_of_device = transport();
@@ -236,7 +236,7 @@ impl<'a> Story<'a> {
         &mut self,
         mut heard: UnboundedReceiver<Heard>,
         sender: &mut Option<Client<T>>,
-    ) -> Outcome {
+    ) -> ProbeOutcome {
         let end = Instant::now() + WHOLE_LIMIT + self.probe.hold;
         loop {
             let until = match (self.held_since, self.mail_at) {
@@ -256,7 +256,7 @@ impl<'a> Story<'a> {
             };
             let Some(next) = next else {
                 let why = self.wrong.take();
-                return Outcome::Stuck(why.unwrap_or_else(|| "the device gave up".to_owned()));
+                return ProbeOutcome::Stuck(why.unwrap_or_else(|| "the device gave up".to_owned()));
             };
             if let Some(outcome) = self.hear(next) {
                 return outcome;
@@ -269,10 +269,10 @@ impl<'a> Story<'a> {
         &mut self,
         sender: &mut Option<Client<T>>,
         end: Instant,
-    ) -> Option<Outcome> {
+    ) -> Option<ProbeOutcome> {
         if self.is_silent() {
             let is_connected = self.sent.is_some();
-            return Some(Outcome::Unreachable(silence(
+            return Some(ProbeOutcome::Unreachable(silence(
                 self.is_tls,
                 is_connected,
                 PATIENCE,
@@ -283,19 +283,21 @@ impl<'a> Story<'a> {
             let last = self.wrong.take();
             let last =
                 last.map_or_else(String::new, |wrong| format!("; the last problem: {wrong}"));
-            return Some(Outcome::Stuck(format!("no end within {limit} s{last}")));
+            return Some(ProbeOutcome::Stuck(format!(
+                "no end within {limit} s{last}"
+            )));
         }
         if self.mail_at.is_some() {
             let limit = MAIL_LIMIT.as_secs();
             let text =
                 format!("a mail was sent, and within {limit} s the server did not tell of it");
-            return Some(Outcome::Stuck(text));
+            return Some(ProbeOutcome::Stuck(text));
         }
         let Some(client) = sender else {
             let held = transcript::time(self.probe.hold);
             self.note(&format!("held for {held}, as it should be; given up"));
             self.step("held", self.probe.hold);
-            return Some(Outcome::Alive);
+            return Some(ProbeOutcome::Alive);
         };
         let to = self.probe.mail_to.clone().unwrap_or_default();
         self.note(&format!("held; a mail goes to {to} by SendMail"));
@@ -306,15 +308,15 @@ impl<'a> Story<'a> {
             Ok(Err(trouble)) => crate::mail::explain(&trouble),
             Err(_) => "no answer in time".to_owned(),
         };
-        Some(Outcome::Stuck(format!("SendMail: {text}")))
+        Some(ProbeOutcome::Stuck(format!("SendMail: {text}")))
     }
 
-    fn hear(&mut self, heard: Heard) -> Option<Outcome> {
+    fn hear(&mut self, heard: Heard) -> Option<ProbeOutcome> {
         match heard {
             Heard::Sent(sent) => {
                 if sent.held && self.has_synced_mail {
                     self.note("the mail is there, and the device waits again");
-                    return Some(Outcome::Alive);
+                    return Some(ProbeOutcome::Alive);
                 }
                 let number = self.steps.len() + 1;
                 (self.print)(&transcript::request(number, &sent, self.probe.bodies));
@@ -341,7 +343,7 @@ impl<'a> Story<'a> {
                     return None;
                 }
                 self.note("held until the server answered");
-                Some(Outcome::Alive)
+                Some(ProbeOutcome::Alive)
             }
             Heard::Refused(text) => {
                 self.note(&text);
@@ -350,16 +352,16 @@ impl<'a> Story<'a> {
                     None => true,
                 };
                 Some(if is_first {
-                    Outcome::Unusable(text)
+                    ProbeOutcome::Unusable(text)
                 } else {
-                    Outcome::Stuck(text)
+                    ProbeOutcome::Stuck(text)
                 })
             }
             Heard::Wrong(text) => {
                 self.note(&text);
                 // What OPTIONS says does not get better by asking again.
                 if self.has_only_asked_options() {
-                    return Some(Outcome::Unusable(text));
+                    return Some(ProbeOutcome::Unusable(text));
                 }
                 self.failures += 1;
                 self.wrong = Some(text);
@@ -380,7 +382,7 @@ impl<'a> Story<'a> {
         self.steps.iter().all(|(name, ..)| name == OPTIONS)
     }
 
-    fn received(&mut self, received: &Received) -> Option<Outcome> {
+    fn received(&mut self, received: &Received) -> Option<ProbeOutcome> {
         let sent = self.sent.take()?;
         let name = transcript::name(&sent);
         (self.print)(&transcript::answer(
@@ -399,7 +401,7 @@ impl<'a> Story<'a> {
                     self.not_held += 1;
                     if self.not_held >= MAX_FAILURES {
                         let text = format!("the server answers {name} at once and holds nothing");
-                        return Some(Outcome::Stuck(text));
+                        return Some(ProbeOutcome::Stuck(text));
                     }
                 }
                 // What is wrong inside a good answer is told by the device.
@@ -411,7 +413,7 @@ impl<'a> Story<'a> {
                         text.push_str(&format!(" after {}", transcript::time(received.after)));
                     }
                     if is_first && is_no_server(status) {
-                        return Some(Outcome::Unusable(text));
+                        return Some(ProbeOutcome::Unusable(text));
                     }
                     // The device would ask again in a minute, and be told the same. A refusal is its to tell.
                     let is_final = matches!(
@@ -419,7 +421,7 @@ impl<'a> Story<'a> {
                         Reaction::GiveUp | Reaction::FixRequest | Reaction::Reauthenticate
                     );
                     if is_first && is_final && status != HttpStatus::Unauthorized {
-                        return Some(Outcome::Stuck(text));
+                        return Some(ProbeOutcome::Stuck(text));
                     }
                     self.wrong = Some(text);
                 }
@@ -429,7 +431,7 @@ impl<'a> Story<'a> {
                     .push((name.clone(), failure.to_string(), received.after));
                 if is_first {
                     let advice = advice(&failure.kind, self.is_tls);
-                    return Some(Outcome::Unreachable(format!("{failure}{advice}")));
+                    return Some(ProbeOutcome::Unreachable(format!("{failure}{advice}")));
                 }
                 self.failures += 1;
                 let after = transcript::time(received.after);
@@ -444,9 +446,9 @@ impl<'a> Story<'a> {
     }
 
     /// The outcome once nothing but failures comes.
-    fn stuck(&mut self) -> Option<Outcome> {
+    fn stuck(&mut self) -> Option<ProbeOutcome> {
         (self.failures >= MAX_FAILURES)
-            .then(|| Outcome::Stuck(self.wrong.take().unwrap_or_default()))
+            .then(|| ProbeOutcome::Stuck(self.wrong.take().unwrap_or_default()))
     }
 
     fn step(&mut self, outcome: &str, after: Duration) {
@@ -460,7 +462,7 @@ impl<'a> Story<'a> {
         (self.print)(&transcript::note(text));
     }
 
-    fn conclude(&mut self, outcome: &Outcome) {
+    fn conclude(&mut self, outcome: &ProbeOutcome) {
         self.step("no answer yet", Duration::ZERO);
         let mut text = String::from("\nstep              outcome              time\n");
         for (name, outcome, after) in &self.steps {
@@ -478,11 +480,13 @@ impl<'a> Story<'a> {
             ));
         }
         text.push_str(&match outcome {
-            Outcome::Alive => "\nThe device lives: the server holds its requests.\n".to_owned(),
-            Outcome::Stuck(why) | Outcome::Unusable(why) => {
+            ProbeOutcome::Alive => {
+                "\nThe device lives: the server holds its requests.\n".to_owned()
+            }
+            ProbeOutcome::Stuck(why) | ProbeOutcome::Unusable(why) => {
                 format!("\nThe device is stuck: {}\n", text::clean(why))
             }
-            Outcome::Unreachable(why) => {
+            ProbeOutcome::Unreachable(why) => {
                 format!("\nThere is no connection: {}\n", text::clean(why))
             }
         });
@@ -567,7 +571,7 @@ mod tests {
     }
 
     /// The outcome after a life up to the first Ping and then those events, and the number of events that were heard.
-    fn heard(events: Vec<Heard>) -> (Option<Outcome>, usize) {
+    fn heard(events: Vec<Heard>) -> (Option<ProbeOutcome>, usize) {
         let asked = asked();
         let mut print = |_: &str| {};
         let mut story = Story::new(&asked, &mut print, false);
@@ -591,7 +595,7 @@ mod tests {
         assert_eq!(outcome, None, "one gateway timeout proves nothing");
         let three = (0..3).flat_map(|_| [sent("Ping"), answered(504, LONG)]);
         let (outcome, events) = heard(three.collect());
-        let Some(Outcome::Stuck(why)) = outcome else {
+        let Some(ProbeOutcome::Stuck(why)) = outcome else {
             panic!("{outcome:?}");
         };
         assert_eq!(events, 6);
@@ -604,7 +608,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_ping_that_is_answered_late_and_well_is_held() {
         let (outcome, _) = heard(vec![sent("Ping"), answered(200, LONG), Heard::Held(LONG)]);
-        assert_eq!(outcome, Some(Outcome::Alive));
+        assert_eq!(outcome, Some(ProbeOutcome::Alive));
         // Not before the device has read the answer: its body may say Status 5.
         let (outcome, _) = heard(vec![sent("Ping"), answered(200, LONG)]);
         assert_eq!(outcome, None);
@@ -634,7 +638,7 @@ mod tests {
                 ]
             };
             let (outcome, events) = heard((0..3).flat_map(|_| one()).collect());
-            let Some(Outcome::Stuck(why)) = outcome else {
+            let Some(ProbeOutcome::Stuck(why)) = outcome else {
                 panic!("{outcome:?}");
             };
             assert_eq!(events, 10, "the third answer ends it");

@@ -31,18 +31,18 @@ struct Snapshot {
 
 /// The endpoint; ends when it is dropped.
 #[derive(Debug)]
-pub(super) struct Endpoint {
+pub(super) struct MetricsEndpoint {
     snapshot: Arc<Mutex<Snapshot>>,
     task: JoinHandle<()>,
 }
 
-impl Drop for Endpoint {
+impl Drop for MetricsEndpoint {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Endpoint {
+impl MetricsEndpoint {
     /// Serves `/metrics` on that address; gives the address in force, for port 0.
     pub(super) async fn bind(address: SocketAddr) -> std::io::Result<(Self, SocketAddr)> {
         let listener = TcpListener::bind(address).await?;

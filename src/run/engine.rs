@@ -18,17 +18,17 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use verdict::judge::{Digest, Digester};
-use verdict::recycle::{self, Detector, FailedTrigger, Origin};
+use verdict::recycle::{self, Detector, FailedTrigger, PoolStart};
 use verdict::report::{Progress, RunRecord, RunState};
 use verdict::timeline::{Interval, RunFiles, TimelineError};
 
 use super::checkpoint::Checkpoints;
-use super::endpoint::Endpoint;
+use super::endpoint::MetricsEndpoint;
 use super::mock::local_client;
 use super::observers::Observers;
 use super::simulation::Simulation;
 use super::{Interrupt, MakeTransport, RunningMock, Servers, Unrecorded, accounts, fault_mix};
-use crate::mail::{Door, MailPlan, Schedule, Turns, send_on_schedule};
+use crate::mail::{Door, MailTraffic, Schedule, Turns, send_on_schedule};
 use crate::measure::Recorder;
 use crate::terminal::say;
 use crate::trigger;
@@ -82,7 +82,7 @@ pub(super) struct Engine {
     pub(super) recorder: Arc<Recorder>,
     pub(super) mock: Option<RunningMock>,
     pub(super) observers: Observers,
-    pub(super) endpoint: Option<Endpoint>,
+    pub(super) endpoint: Option<MetricsEndpoint>,
     /// Recycles as they are seen.
     pub(super) detector: Detector,
     pub(super) interrupt: watch::Receiver<Interrupt>,
@@ -215,7 +215,7 @@ impl Engine {
         plan: &Plan,
         devices: &[(Arc<Identity>, Arc<Profile>)],
         servers: &Servers<F>,
-    ) -> Option<(MailPlan, Door<F::Transport>)> {
+    ) -> Option<(MailTraffic, Door<F::Transport>)> {
         let Some(mail) = &plan.mail else { return None };
         let door = match (mail.door, &self.mock) {
             (MailDoor::Control, Some(mock)) => Door::Control(mock.control().clone()),
@@ -238,7 +238,7 @@ impl Engine {
                 Door::Eas(senders.into_iter().map(client).collect(), turns)
             }
         };
-        let plan = MailPlan {
+        let plan = MailTraffic {
             schedule: Schedule::of(mail),
             users: (0..).zip(self.users.iter().cloned()).collect(),
             domain: mail.domain.clone(),
@@ -471,7 +471,7 @@ impl Engine {
             return;
         };
         let worker = worker_started.and_then(|at| jiff::Timestamp::from_second(at as i64).ok());
-        let origin = Origin::of(&self.record.plan, self.started, worker);
+        let origin = PoolStart::of(&self.record.plan, self.started, worker);
         let needs_start = !policy.time.is_zero() && origin.started.is_none();
         if needs_start && self.ticks < PATIENCE {
             return;

@@ -29,7 +29,7 @@ use carriers::{AnyFactory, MakeTransport, transport_of};
 use checkpoint::Checkpoints;
 use client::device::{Activity, Behaviour, Event, Identity, Profile, Record, Refusals};
 use client::transport::{LeanFactory, Network, ReqwestFactory};
-use endpoint::Endpoint;
+use endpoint::MetricsEndpoint;
 use engine::Engine;
 use mock_api::config::time_scale_text;
 use observers::Observers;
@@ -172,11 +172,11 @@ pub async fn run(
 }
 
 /// The endpoint for those who scrape the run, if there is to be one.
-async fn endpoint(address: Option<SocketAddr>) -> Result<Option<Endpoint>, RunError> {
+async fn endpoint(address: Option<SocketAddr>) -> Result<Option<MetricsEndpoint>, RunError> {
     let Some(address) = address else {
         return Ok(None);
     };
-    let bound = Endpoint::bind(address).await;
+    let bound = MetricsEndpoint::bind(address).await;
     let (endpoint, bound) = bound.map_err(|source| RunError::Metrics { address, source })?;
     say(&format!("OpenMetrics at http://{bound}/metrics"));
     Ok(Some(endpoint))
@@ -198,7 +198,7 @@ async fn interrupted(mut interrupt: watch::Receiver<Interrupt>) -> Interrupt {
 struct Prepared<F> {
     plan: Plan,
     seed: u64,
-    endpoint: Option<Endpoint>,
+    endpoint: Option<MetricsEndpoint>,
     mock: Option<RunningMock>,
     servers: Servers<F>,
     refusals: Arc<Refusals>,

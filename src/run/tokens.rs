@@ -79,7 +79,7 @@ pub(super) fn authorizations(
             };
             let proxy = proxy(plan)?;
             let endpoint = |user: Option<(String, String)>| {
-                Tokens::new(Endpoint {
+                Tokens::new(TokenEndpoint {
                     plan: oauth.clone(),
                     secret: secret.clone(),
                     user,
@@ -215,7 +215,7 @@ fn expiry(token: &str) -> Option<u64> {
 }
 
 /// What an OAuth endpoint gives.
-struct Endpoint {
+struct TokenEndpoint {
     plan: OauthPlan,
     secret: Option<String>,
     /// Name and password, for that grant.
@@ -225,7 +225,7 @@ struct Endpoint {
     proxy: Option<Proxy>,
 }
 
-impl TokenSource for Endpoint {
+impl TokenSource for TokenEndpoint {
     fn fetch(&self) -> Fetching<'_> {
         Box::pin(async {
             let fail =
@@ -268,7 +268,7 @@ fn says_no(body: &[u8]) -> bool {
     json.is_some_and(|json| json.get("error").and_then(Value::as_str) == Some("invalid_grant"))
 }
 
-impl Endpoint {
+impl TokenEndpoint {
     fn form(&self) -> String {
         let grant = match self.plan.grant {
             Grant::ClientCredentials => "client_credentials",
@@ -386,7 +386,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_asked_in_a_form_and_its_answer_read() {
-        let endpoint = Endpoint {
+        let endpoint = TokenEndpoint {
             plan: OauthPlan {
                 endpoint: "https://login.lab.example/token".to_owned(),
                 grant: Grant::Password,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use client::device::{Behaviour, Record, Refusals, device_random};
 use client::fleet::{Fleet, FleetPlan, Pacer};
 use client::transport::{Lean, Limits, Network};
-use easload::mail::{Door, MailPlan, Schedule, send_on_schedule};
+use easload::mail::{Door, MailTraffic, Schedule, send_on_schedule};
 use easload::measure::Recorder;
 use scenario::names::DeviceState;
 use scenario::{Target, TlsOptions};
@@ -48,7 +48,7 @@ async fn recycles_under_load_lose_no_mail_and_double_none() {
     })
     .await;
     let stop = Arc::new(Notify::new());
-    let plan = MailPlan {
+    let plan = MailTraffic {
         schedule: Schedule::per_second(50.0),
         users: users
             .iter()

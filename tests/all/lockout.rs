@@ -13,7 +13,7 @@ use client::transport::{
     Abandon, Answer, Begun, ConnectionEnd, Failure, FailureKind, Lean, LeanFactory, Limits,
     LocalEnd, Method, Request, Timing, Transport,
 };
-use easload::mail::{Door, MailPlan, Schedule, Turns, send_on_schedule};
+use easload::mail::{Door, MailTraffic, Schedule, Turns, send_on_schedule};
 use easload::measure::Recorder;
 use mock_api::control::NewMail;
 use mock_server::FrontDoor;
@@ -544,7 +544,7 @@ async fn senders_of_mail_and_devices_share_the_limit() {
                 Arc::new(Deaf),
             )
         });
-        let plan = MailPlan {
+        let plan = MailTraffic {
             schedule: Schedule::per_second(2.0),
             users: (0..USERS)
                 .map(|user| (user, format!("load{user:04}")))

@@ -43,7 +43,7 @@ pub use devices::DevicesPlan;
 pub use entry::{Autodiscover, Dns, EntryPlan};
 pub use file::{read_config, read_text};
 pub use heartbeat::{Fall, HeartbeatPlan, Ladder, MAX_HEARTBEAT};
-pub use mail::{CurvePlan, MailDoor, MailSchedule};
+pub use mail::{CurvePlan, MailDoor, MailPlan};
 pub use needs::Needs;
 pub use network::{LinkPlan, SleepPlan, SourceRange};
 pub use observe::{Format, ObservePlan, Place, RequestsPerPing, SourcePlan};
@@ -77,7 +77,7 @@ pub struct Plan {
     /// The devices.
     pub devices: DevicesPlan,
     /// The mail, if any.
-    pub mail: Option<MailSchedule>,
+    pub mail: Option<MailPlan>,
     /// The server's counters, if they can be read.
     pub observe: ObservePlan,
     /// When the pool should recycle by itself, if that is known.

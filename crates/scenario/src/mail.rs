@@ -26,7 +26,7 @@ const FROM: &str = "08:00";
 
 /// A mail schedule.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct MailSchedule {
+pub struct MailPlan {
     /// Mails per second; with a curve, on average over the day.
     pub rate: f64,
     /// So many at once.
@@ -78,7 +78,7 @@ pub enum MailDoor {
     Control,
 }
 
-impl MailSchedule {
+impl MailPlan {
     /// How much of what comes when, in a few words.
     #[must_use]
     pub fn text(&self) -> String {
@@ -102,7 +102,7 @@ impl MailSchedule {
     }
 }
 
-pub(super) fn mail(section: Section<'_>, is_mock: bool) -> Option<MailSchedule> {
+pub(super) fn mail(section: Section<'_>, is_mock: bool) -> Option<MailPlan> {
     let rate = section.required("rate", section.number("rate", 0.001..=1e5), "20");
     let doors = [
         ("send-mail", MailDoor::SendMail),
@@ -132,7 +132,7 @@ pub(super) fn mail(section: Section<'_>, is_mock: bool) -> Option<MailSchedule> 
         );
     }
     let domain = section.text("domain");
-    let plan = MailSchedule {
+    let plan = MailPlan {
         rate: rate.unwrap_or(1.0),
         burst: section.integer("burst", 1..=100_000).unwrap_or(1) as u32,
         curve: curve(&section),

@@ -108,7 +108,7 @@ impl<T: Transport> Life<T> {
         let to = desk.peer(user);
         let from = desk.activity.addresses.get(user as usize).cloned();
         let size = desk.random.random_range(TEXT);
-        let letter = letter::Letter {
+        let letter = letter::Message {
             from: &from.unwrap_or_default(),
             to: &to,
             number: desk.number,

@@ -14,7 +14,7 @@ const ATTACHMENT: &str = "easload-";
 pub(super) const LARGEST: usize = 64 << 10;
 
 /// A message to another user.
-pub(super) struct Letter<'a> {
+pub(super) struct Message<'a> {
     pub(super) from: &'a str,
     pub(super) to: &'a str,
     pub(super) number: u32,
@@ -31,7 +31,7 @@ pub(super) enum Enclosed {
     Meeting(i64),
 }
 
-impl Letter<'_> {
+impl Message<'_> {
     /// As RFC 5322 bytes.
     ///
     /// # Errors
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     fn letter(enclosed: Enclosed) -> String {
-        let letter = Letter {
+        let letter = Message {
             from: "a@lab.example",
             to: "b@lab.example",
             number: 7,
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_wrong_address_is_named() {
-        let letter = Letter {
+        let letter = Message {
             from: "a@lab.example",
             to: "nobody",
             number: 1,

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use text::format_duration;
 
-use super::checks::{failing, failing_each, gauge, histograms, requests};
+use super::checks::{failing, failing_each, histograms, requests};
+use super::gauge;
 use super::statistics::{
     Comparison, Course, Estimate, Figure, SHOWN, Share, compare_medians, compare_quantiles, median,
     samples_needed,
@@ -238,7 +239,7 @@ pub fn differences(a: &Plan, b: &Plan) -> Vec<String> {
 /// Compares two runs of one plan.
 #[must_use]
 pub fn compare(before: Side<'_>, after: Side<'_>) -> Changes {
-    let mut desk = Desk {
+    let mut comparer = Comparer {
         before,
         after,
         rows: Vec::new(),
@@ -248,17 +249,17 @@ pub fn compare(before: Side<'_>, after: Side<'_>) -> Changes {
             continue;
         }
         let (b, a) = (of(before.digest, phase), of(after.digest, phase));
-        desk.failing(phase, &b, &a);
+        comparer.failing(phase, &b, &a);
         for metric in LATENCIES {
-            desk.latency(phase, metric, &b, &a);
+            comparer.latency(phase, metric, &b, &a);
         }
         for (name, unit, least) in LEVELS {
-            desk.level(phase, (name, unit, least), &b, &a);
+            comparer.level(phase, (name, unit, least), &b, &a);
         }
     }
     Changes {
-        change: overall(&desk.rows),
-        rows: desk.rows,
+        change: overall(&comparer.rows),
+        rows: comparer.rows,
     }
 }
 
@@ -283,7 +284,7 @@ fn of(digest: &Digest, phase: PhaseKind) -> Vec<&Interval> {
         .collect()
 }
 
-struct Desk<'a> {
+struct Comparer<'a> {
     before: Side<'a>,
     after: Side<'a>,
     rows: Vec<Row>,
@@ -325,7 +326,7 @@ fn changed<F: Figure>(compared: &Comparison<F>, least: f64) -> Change {
     }
 }
 
-impl Desk<'_> {
+impl Comparer<'_> {
     fn row(&mut self, phase: PhaseKind, figure: String, unit: &str) -> Row {
         Row {
             phase: phase.as_str().to_owned(),

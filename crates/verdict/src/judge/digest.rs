@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use scenario::names::Counter;
 
-use super::checks::gauge;
+use super::gauge;
 use super::sources::{Doubt, Watch};
 use crate::recycle::{Detector, Due, FailedTrigger, Seen};
 use crate::timeline::{Gauges, Interval, Latency, LedgerCounts};

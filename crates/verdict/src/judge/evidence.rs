@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::checks::gauge;
+use super::gauge;
 use crate::timeline::Interval;
 
 /// What a conclusion about the server rests on, the strongest first.

@@ -4,6 +4,7 @@ mod checks;
 mod compare;
 mod digest;
 mod evidence;
+mod gauge;
 mod planned;
 mod series;
 mod sources;
@@ -139,7 +140,7 @@ pub fn recycles(plan: &Plan, digest: &Digest) -> Vec<Recycle> {
 /// Judges a run. Nothing is drawn at random: the same run gets the same verdict.
 #[must_use]
 pub fn judge(plan: &Plan, digest: &Digest) -> Vec<Check> {
-    let bench = checks::Bench::new(plan, digest);
+    let bench = checks::RunData::new(plan, digest);
     let before = [PhaseKind::Baseline, PhaseKind::Aging, PhaseKind::Hold];
     let after = [PhaseKind::Recycle, PhaseKind::Recovered];
     // Mails of all phases count.

@@ -23,7 +23,7 @@ pub struct Due {
 
 /// Where pool time and run time meet.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Origin {
+pub struct PoolStart {
     /// Pool time at the start of the run.
     pub pool: Timestamp,
     /// Pool time at which the worker started, if it is known.
@@ -32,7 +32,7 @@ pub struct Origin {
     pub scale: f64,
 }
 
-impl Origin {
+impl PoolStart {
     /// Of a run that starts at `run`, whose worker's start its server may tell.
     #[must_use]
     pub fn of(plan: &Plan, run: Timestamp, worker: Option<Timestamp>) -> Self {
@@ -61,7 +61,7 @@ impl Origin {
 
 /// When the policy recycles next, in a sentence; whether the run will see it.
 #[must_use]
-pub fn outlook(policy: &PolicyPlan, origin: Origin, due: &[Due], length: Duration) -> String {
+pub fn outlook(policy: &PolicyPlan, origin: PoolStart, due: &[Due], length: Duration) -> String {
     let by = format!("by the policy of {}", policy.source);
     let unknown = !policy.time.is_zero() && origin.started.is_none();
     let by = if unknown {
@@ -96,7 +96,7 @@ fn rough(seconds: f64) -> String {
 
 /// The recycles that are due in the first `length` of a run, and the one after them.
 #[must_use]
-pub fn due(policy: &PolicyPlan, origin: Origin, length: Duration) -> Vec<Due> {
+pub fn due(policy: &PolicyPlan, origin: PoolStart, length: Duration) -> Vec<Due> {
     /// A run across more than these is about something else.
     const MOST: usize = 100;
     let mut settings = PoolSettings::default();
@@ -139,7 +139,7 @@ mod tests {
             shutdown_time_limit: None,
         };
         let pool: Timestamp = "2026-03-14T00:00:00Z".parse().unwrap();
-        let origin = Origin {
+        let origin = PoolStart {
             pool,
             started: Some(pool),
             scale: 36_000.0,
@@ -151,7 +151,7 @@ mod tests {
             .collect();
         // Across the change to summer time: an age is an age.
         assert_eq!(times, [50.4, 100.8]);
-        let unknown = Origin {
+        let unknown = PoolStart {
             started: None,
             ..origin
         };

@@ -5,5 +5,5 @@ mod due;
 mod failed;
 
 pub use detect::{Detector, Recycle, Seen, Sign, detect};
-pub use due::{Due, Origin, due, outlook};
+pub use due::{Due, PoolStart, due, outlook};
 pub use failed::FailedTrigger;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use mock_api::config::time_scale_text;
 use scenario::{
-    Autodiscover, ChecksPlan, Dns, Expectation, MailDoor, MailSchedule, Needs, PhasePlan, Plan,
+    Autodiscover, ChecksPlan, Dns, Expectation, MailDoor, MailPlan, Needs, PhasePlan, Plan,
     PolicyPlan, TargetPlan, TokenPlan, Trigger,
 };
 use text::format_duration;
@@ -134,7 +134,7 @@ fn devices(plan: &Plan) -> String {
     text
 }
 
-fn mail_text(mail: &MailSchedule) -> String {
+fn mail_text(mail: &MailPlan) -> String {
     let door = match mail.door {
         MailDoor::SendMail => format!("by SendMail from {} senders", mail.senders),
         MailDoor::Smtp => format!("by SMTP to {}", mail.smtp.as_deref().unwrap_or_default()),

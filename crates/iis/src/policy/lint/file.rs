@@ -1,6 +1,6 @@
 //! What is wrong with the file, whatever its settings mean.
 
-use super::{Desk, Finding, Severity, rule};
+use super::{Finding, Linter, Severity, rule};
 use crate::{ConfigError, RefusedKind};
 
 /// Findings of one file that cannot be read; a hostile one has millions.
@@ -23,7 +23,7 @@ pub fn unreadable(file: &str, error: &ConfigError) -> Vec<Finding> {
         .collect()
 }
 
-impl Desk<'_> {
+impl Linter<'_> {
     /// What IIS refuses.
     pub(super) fn refused(&mut self) {
         let findings = self.pool.refused.iter().map(|refused| {

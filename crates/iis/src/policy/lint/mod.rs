@@ -105,22 +105,22 @@ const DAY: u64 = 86_400;
 /// Lints the pool of one file.
 #[must_use]
 pub fn lint(file: &str, pool: &Pool, context: &Context) -> Vec<Finding> {
-    let mut desk = Desk {
+    let mut linter = Linter {
         file,
         pool,
         context,
         findings: Vec::new(),
     };
-    desk.refused();
-    desk.whether_it_recycles();
-    desk.when();
-    desk.memory_and_requests();
-    desk.what_it_costs();
-    desk.overlap();
-    desk.logging();
-    desk.failure();
-    desk.process();
-    let mut findings = desk.findings;
+    linter.refused();
+    linter.whether_it_recycles();
+    linter.when();
+    linter.memory_and_requests();
+    linter.what_it_costs();
+    linter.overlap();
+    linter.logging();
+    linter.failure();
+    linter.process();
+    let mut findings = linter.findings;
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
 }
@@ -170,14 +170,14 @@ fn line(pool: &Pool, setting: &str) -> Option<usize> {
     }
 }
 
-struct Desk<'a> {
+struct Linter<'a> {
     file: &'a str,
     pool: &'a Pool,
     context: &'a Context,
     findings: Vec<Finding>,
 }
 
-impl Desk<'_> {
+impl Linter<'_> {
     fn add(
         &mut self,
         id: &'static str,

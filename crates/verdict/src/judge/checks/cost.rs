@@ -3,7 +3,7 @@
 use super::*;
 use crate::timeline::LedgerCounts;
 
-impl Bench<'_> {
+impl RunData<'_> {
     /// What did the recycle cost?
     pub(in crate::judge) fn cost(&self) -> Check {
         let check = Draft::new("cost");
@@ -267,7 +267,7 @@ duration = \"20s\"
             ..Interval::default()
         };
         let plan = parse("mail.toml", SCENARIO).unwrap();
-        Bench::new(&plan, &[interval].into_iter().collect()).nothing_lost()
+        RunData::new(&plan, &[interval].into_iter().collect()).nothing_lost()
     }
 
     #[test]

@@ -38,7 +38,7 @@ const LIMITS: [Limit; 2] = [
     },
 ];
 
-impl Bench<'_> {
+impl RunData<'_> {
     /// Whether the run measured the server and not itself.
     pub(in crate::judge) fn measurement(&self) -> Check {
         let check = Draft::new(crate::judge::MEASUREMENT);

@@ -25,6 +25,7 @@ use unanswered::NOTICED;
 use worsening::Worse;
 
 use super::evidence::Grade;
+use super::gauge;
 use super::statistics::{
     ALARM, Comparison, Course, Figure, Quantile, Recorded, SHOWN, Share, Waited, compare_medians,
     compare_quantiles, compare_waits, median, noise, proven, recorded, samples_needed,
@@ -38,22 +39,6 @@ pub(super) use recycle_seen::recycles;
 pub(super) use unanswered::{failing, failing_each, requests};
 pub(super) use worsening::WORSENING_SERIES;
 
-/// Names of the gauges that the checks read.
-pub(super) mod gauge {
-    pub(in crate::judge) const STRANDED: &str = "stranded";
-    pub(in crate::judge) const STRANDED_LOW: &str = "stranded.low";
-    /// What `stranded` rests on, as a number: the smaller, the better.
-    pub(in crate::judge) const BASIS: &str = "stranded.basis";
-    pub(in crate::judge) const ACTIVE: &str = "server.active_requests";
-    pub(in crate::judge) const PENDING: &str = "server.pings_pending";
-    pub(in crate::judge) const CPU: &str = "server.cpu";
-    pub(in crate::judge) const MAILBOX: &str = "server.mailbox_latency";
-    pub(in crate::judge) const GIVEN_UP: &str = "devices.given_up";
-    pub(in crate::judge) const CLOSE_WAIT: &str = "tcp.outgoing.close_wait";
-    pub(in crate::judge) const MEMORY: &str = "server.private_bytes";
-    pub(in crate::judge) const GC: &str = "server.gc_time";
-}
-
 /// A rise of requests below this share of the devices is their coming and going, not a leak.
 const MIN_RISE_SHARE: f64 = 0.05;
 /// The quantiles that must be restored, where there are enough samples.
@@ -64,7 +49,7 @@ const DRAIN: &str = "drain";
 pub(super) const MIN_SAMPLES: u64 = 100;
 
 /// What all checks look at.
-pub(super) struct Bench<'a> {
+pub(super) struct RunData<'a> {
     plan: &'a Plan,
     digest: &'a Digest,
     intervals: &'a [Interval],
@@ -72,7 +57,7 @@ pub(super) struct Bench<'a> {
     stranding: OnceCell<Stranding>,
 }
 
-impl<'a> Bench<'a> {
+impl<'a> RunData<'a> {
     pub(super) fn new(plan: &'a Plan, digest: &'a Digest) -> Self {
         Self {
             plan,

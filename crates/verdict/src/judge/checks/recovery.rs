@@ -31,7 +31,7 @@ fn measured(intervals: &[&Interval], metric: Metric, on_time: f64) -> Vec<Record
     each.flatten().collect()
 }
 
-impl Bench<'_> {
+impl RunData<'_> {
     /// Are latencies back? An equivalence test: what cannot be proven to be back does not pass.
     pub(in crate::judge) fn restored(&self) -> Check {
         let check = Draft::new("restored");

@@ -118,7 +118,7 @@ fn broken(interval: &Interval) -> u64 {
     .sum()
 }
 
-impl Bench<'_> {
+impl RunData<'_> {
     /// Did a recycle happen?
     pub(in crate::judge) fn recycle_seen(&self) -> Check {
         let check = Draft::new("recycle seen");

@@ -53,7 +53,7 @@ enum Fate {
     Remains(String),
 }
 
-impl Bench<'_> {
+impl RunData<'_> {
     /// Has the pool let go of what it had gathered?
     pub(in crate::judge) fn released(&self) -> Check {
         let check = Draft::new("released");

@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 
 use super::*;
 
-impl Bench<'_> {
+impl RunData<'_> {
     /// What had not settled in the baseline.
     pub(super) fn unsettled(&self) -> Option<String> {
         self.still_starting()

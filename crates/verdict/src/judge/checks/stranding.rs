@@ -153,7 +153,7 @@ impl fmt::Display for Levels {
     }
 }
 
-impl<'a> Bench<'a> {
+impl<'a> RunData<'a> {
     /// Whether requests are stranded.
     pub(super) fn stranding(&self) -> &Stranding {
         self.stranding.get_or_init(|| {

@@ -3,7 +3,7 @@
 use super::look_alikes::LookAlike;
 use super::*;
 
-impl Bench<'_> {
+impl RunData<'_> {
     /// Did stranded requests gather, and did the service get worse?
     pub(in crate::judge) fn symptom(&self) -> Check {
         let check = Draft::new("symptom");

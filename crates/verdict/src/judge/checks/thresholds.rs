@@ -7,7 +7,7 @@ use super::*;
 /// Phases that count where a threshold names none: devices start in the ramp, and stop after.
 const UNJUDGED: [&str; 2] = ["ramp", DRAIN];
 
-impl Bench<'_> {
+impl RunData<'_> {
     /// One check for each threshold of the scenario.
     pub(in crate::judge) fn thresholds(&self) -> Vec<Check> {
         let thresholds = self.plan.checks.thresholds.iter();

@@ -90,7 +90,7 @@ impl Waits {
     }
 }
 
-impl Bench<'_> {
+impl RunData<'_> {
     /// Devices that wait for a Sync: above the limit if users notice, and if they are more than `factor` times as
     /// many as before.
     pub(super) fn hanging(

@@ -19,7 +19,7 @@ pub(super) enum Worse {
     Proven,
 }
 
-impl Bench<'_> {
+impl RunData<'_> {
     /// Whether Sync latency, failing requests or mails that wait are worse in a later stretch of the run by `factor`;
     /// `None` with too few samples.
     pub(super) fn worsening(

@@ -15,7 +15,7 @@ use counter::Counters;
 use level::Level;
 use second::{Events, Readings, Second};
 
-use super::checks::gauge;
+use super::gauge;
 use crate::timeline::Interval;
 
 /// Why a figure is doubted.

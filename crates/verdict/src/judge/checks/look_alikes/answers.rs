@@ -3,7 +3,7 @@
 use super::*;
 use crate::timeline::SLOW_USERS;
 
-impl Bench<'_> {
+impl RunData<'_> {
     /// Servers that share nothing behind a balancer that sends each request to any of them: a key is unknown although it
     /// was given a moment ago, again and again. A server that loses its state once, or a policy that an administrator
     /// changes, strikes each device once.

@@ -51,7 +51,7 @@ fn total(intervals: &[&Interval], counter: Counter) -> u64 {
     intervals.iter().map(|one| one.count(counter)).sum()
 }
 
-impl Bench<'_> {
+impl RunData<'_> {
     /// Those that the phases before the recycle speak for.
     pub(super) fn look_alikes(&self) -> Vec<LookAlike> {
         [

@@ -7,7 +7,7 @@ const MIN_PINGS: u64 = 10;
 /// Nor is a smaller share of them.
 const SHARE: f64 = 0.2;
 
-impl Bench<'_> {
+impl RunData<'_> {
     /// Pings end before their heartbeat, all at the same age: something between device and server ends
     /// what is silent for so long, without an answer or with 408, 502 or 504, or the server itself does. A
     /// recycle ends Pings of every age.

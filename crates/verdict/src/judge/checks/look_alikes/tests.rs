@@ -54,7 +54,7 @@ fn intervals(counts: Counts<'_>, slow_users: f64) -> Vec<Interval> {
 
 fn found(intervals: Vec<Interval>) -> Vec<LookAlike> {
     let (plan, digest) = (plan(), intervals.into_iter().collect());
-    Bench::new(&plan, &digest).look_alikes()
+    RunData::new(&plan, &digest).look_alikes()
 }
 
 /// The part of its name by which the only incident is known, and whether it explains a service that gets worse.
