@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use client::transport::innermost;
-use mock_api::Control;
+use mock_client::Control;
 use scenario::Trigger;
 use text::{bare_url, program};
 

@@ -10,6 +10,6 @@ pub(crate) fn web_client() -> reqwest::ClientBuilder {
         Ok(config) => reqwest::Client::builder()
             .no_proxy()
             .tls_backend_preconfigured(config),
-        Err(_) => mock_api::plain_http(),
+        Err(_) => mock_client::plain_http(),
     }
 }

@@ -1,4 +1,4 @@
-//! The command line: words typed → a command. One file per subcommand; nothing here knows EAS.
+//! The command line: words typed → a command. One file per subcommand.
 
 mod baseline;
 mod bench;

@@ -8,7 +8,7 @@ use verdict::report::{RunRecord, RunState, annotations, summary_markdown, summar
 
 use super::places::Places;
 use super::{Exit, check, print_or_fail, report};
-use crate::run::{Interrupt, Options, RunError, run};
+use crate::run::{Interrupt, Options, run};
 use crate::terminal::say;
 
 #[derive(Debug, Args)]

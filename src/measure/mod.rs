@@ -1,5 +1,4 @@
-//! Events → per-second histograms and counts, and the mail ledger, in constant memory; the
-//! files of a run. Knows no verdicts.
+//! Events → per-second histograms and counts, and the mail ledger, in constant memory. Knows no verdicts.
 
 mod ledger;
 mod recorder;

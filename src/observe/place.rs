@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use client::transport::innermost;
-use mock_api::Control;
+use mock_client::Control;
 use scenario::{Format, Place};
 
 use crate::command;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mock_api::Control;
+use mock_client::Control;
 use parking_lot::Mutex;
 use scenario::SourcePlan;
 use scenario::names::{Together, together};

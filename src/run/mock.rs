@@ -6,7 +6,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use mock_api::control::Truth;
-use mock_api::{Control, ControlError, MockConfig, Tls, plain_http};
+use mock_api::{MockConfig, Tls};
+use mock_client::{Control, ControlError, plain_http};
 use mock_server::{Addresses, FrontDoor, Machine, WorkerLauncher};
 use sim_net::SimNet;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};

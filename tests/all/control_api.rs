@@ -43,7 +43,7 @@ struct Caller {
 impl Caller {
     fn new(mock: &FrontDoor) -> Self {
         Self {
-            client: mock_api::plain_http().build().unwrap(),
+            client: mock_client::plain_http().build().unwrap(),
             base: mock.addresses().control.clone(),
         }
     }

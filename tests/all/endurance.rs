@@ -58,7 +58,7 @@ async fn recycles_under_load_lose_no_mail_and_double_none() {
         size: (200, 200),
     };
     let door: Door<Lean<Network>> =
-        Door::Control(mock_api::Control::new(&mock.addresses().control).unwrap());
+        Door::Control(mock_client::Control::new(&mock.addresses().control).unwrap());
     let mail = tokio::spawn(send_on_schedule(
         plan,
         door,

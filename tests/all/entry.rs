@@ -389,7 +389,7 @@ async fn autodiscover_finds_the_mock() {
 
 /// The devices that a server has seen, by its IIS log.
 async fn devices_of(mock: &MockProgram) -> BTreeSet<String> {
-    let control = mock_api::Control::new(&mock.addresses.control).unwrap();
+    let control = mock_client::Control::new(&mock.addresses.control).unwrap();
     let log = control.iis_log().await.unwrap();
     let ids = log.split("DeviceId=").skip(1);
     ids.map(|rest| rest.split(['&', ' ']).next().unwrap_or_default().to_owned())
@@ -522,7 +522,7 @@ async fn a_run_comes_from_its_addresses_over_its_link() {
     assert_eq!(sync["count"], 8, "{said}");
     let p50 = sync["p50"].as_u64().unwrap();
     assert!(p50 >= 200_000, "{p50} µs");
-    let control = mock_api::Control::new(&mock.addresses.control).unwrap();
+    let control = mock_client::Control::new(&mock.addresses.control).unwrap();
     let log = control.iis_log().await.unwrap();
     let fields = log
         .lines()

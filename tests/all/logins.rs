@@ -260,7 +260,7 @@ async fn a_run_at_two_servers_counts_the_logins_of_both_together() {
     );
     let mut refused = Vec::new();
     for mock in &mocks {
-        let control = mock_api::Control::new(&mock.addresses.control).unwrap();
+        let control = mock_client::Control::new(&mock.addresses.control).unwrap();
         let log = control.iis_log().await.unwrap();
         // The field sc-status.
         let statuses = log.lines().map(|line| line.split(' ').nth(11));

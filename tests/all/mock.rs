@@ -29,7 +29,7 @@ struct Phone {
 
 impl Phone {
     fn new(mock: &FrontDoor, user: &str) -> Self {
-        let client = mock_api::plain_http()
+        let client = mock_client::plain_http()
             .pool_max_idle_per_host(1)
             .build()
             .unwrap();
@@ -177,7 +177,7 @@ fn held(truth: &Truth) -> u64 {
 
 async fn post(mock: &FrontDoor, path: &str) -> reqwest::StatusCode {
     let url = format!("{}/{path}", mock.addresses().control);
-    mock_api::plain_http()
+    mock_client::plain_http()
         .build()
         .unwrap()
         .post(url)
@@ -383,7 +383,7 @@ fn scope(mock: &FrontDoor) -> Scope {
 /// What the harness reads of one of the mock's texts.
 async fn read(mock: &FrontDoor, format: Format, path: &str) -> verdict::timeline::Gauges {
     let url = format!("{}{path}", mock.addresses().control);
-    let text = mock_api::plain_http()
+    let text = mock_client::plain_http()
         .build()
         .unwrap()
         .get(url)
@@ -660,7 +660,7 @@ async fn ports_of_the_outgoing_side_run_out() {
 async fn control_calls_with_wrong_values_are_refused() {
     let mock = mock(|_| {}).await;
     let url = |path: &str| format!("{}/{path}", mock.addresses().control);
-    let client = mock_api::plain_http().build().unwrap();
+    let client = mock_client::plain_http().build().unwrap();
     for (path, body) in [
         ("faults", "{\"fault\": \"strand\", \"probability\": 2}"),
         ("faults", "{\"fault\": \"starnd\"}"),
@@ -760,7 +760,7 @@ async fn the_program_stops_when_it_is_told_to() {
     let mut mock = MockProgram::start(&[]);
     let workers = children(mock.child.id());
     let url = format!("{}/shutdown", mock.addresses.control);
-    mock_api::plain_http()
+    mock_client::plain_http()
         .build()
         .unwrap()
         .post(url)
@@ -795,7 +795,7 @@ async fn calls_under_way_are_answered_before_the_mock_ends() {
     let mut buffer = [0; 1024];
     let count = caller.read(&mut buffer).await.unwrap();
     assert!(buffer[..count].starts_with(b"HTTP/1.1 100"));
-    let client = mock_api::plain_http().build().unwrap();
+    let client = mock_client::plain_http().build().unwrap();
     let ended = client.post(format!("{control}/shutdown")).send().await;
     assert_eq!(ended.unwrap().status(), 204);
     eventually("the mock takes no further calls", || async {
@@ -838,7 +838,7 @@ async fn a_port_file_appears_when_the_mock_serves_and_goes_with_it() {
     .await;
     let addresses: mock_server::Addresses =
         serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    let client = mock_api::plain_http().build().unwrap();
+    let client = mock_client::plain_http().build().unwrap();
     let health = client.get(format!("{}/health", addresses.control)).send();
     assert_eq!(health.await.unwrap().status(), 200, "it serves by then");
     let killed = std::process::Command::new("kill")
@@ -967,7 +967,7 @@ async fn options_of_the_mock_take_effect() {
     ]);
     assert_eq!(mock.addresses.servers.len(), 2);
     assert_eq!(mock.addresses.time_scale, 60.0);
-    let client = mock_api::plain_http().build().unwrap();
+    let client = mock_client::plain_http().build().unwrap();
     for server in &mock.addresses.servers {
         let request = client.request(reqwest::Method::OPTIONS, &server.url);
         let answer = request.bearer_auth("load1.token").send().await.unwrap();
@@ -1013,7 +1013,7 @@ async fn a_mock_without_descriptors_survives() {
     // More wait in the backlog than were accepted; the mock tries again all the while.
     tokio::time::sleep(Duration::from_secs(6)).await;
     drop(connections);
-    let client = mock_api::plain_http().build().unwrap();
+    let client = mock_client::plain_http().build().unwrap();
     eventually("it serves again", || async {
         let request = client.request(reqwest::Method::OPTIONS, &addresses.url);
         let answer = request.basic_auth("load1", Some("secret")).send().await;

@@ -114,7 +114,7 @@ async fn a_mock_under_nohup_survives_the_end_of_its_terminal() {
     let mut mock = Mock::start(shell.arg(program()), &arguments);
     let addresses = written(&path).await;
     mock.signal("-HUP");
-    let client = mock_api::plain_http().build().unwrap();
+    let client = mock_client::plain_http().build().unwrap();
     let health = client.get(format!("{}/health", addresses.control)).send();
     assert_eq!(health.await.unwrap().status(), 200);
     mock.signal("-TERM");

@@ -107,7 +107,7 @@ fn scrape(stderr: impl std::io::Read + Send + 'static) -> String {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         loop {
-            let answer = mock_api::plain_http()
+            let answer = mock_client::plain_http()
                 .build()
                 .unwrap()
                 .get(&address)

@@ -342,7 +342,7 @@ async fn a_recycle_leaves_the_sessions_of_devices() {
     };
     let leans = lean_factory(&mock.addresses.url, &insecure);
     let before = handshakes(leans.make_for(0), 1).await;
-    let control = mock_api::Control::new(&mock.addresses.control).unwrap();
+    let control = mock_client::Control::new(&mock.addresses.control).unwrap();
     control.recycle().await.unwrap();
     let after = handshakes(leans.make_for(0), 1).await;
     assert_eq!((before[0].1, after[0].1), (false, true));

@@ -131,7 +131,7 @@ async fn a_web_hook_is_posted_to_with_its_token() {
         .respond_with(ResponseTemplate::new(202))
         .mount(&server)
         .await;
-    let client = mock_api::plain_http().build().unwrap();
+    let client = mock_client::plain_http().build().unwrap();
     let hook = |path: &str, token: Option<&str>| Trigger::Hook {
         url: format!("{}{path}", server.uri()),
         token_env: token.map(str::to_owned),

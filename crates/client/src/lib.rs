@@ -2,7 +2,7 @@
 //! fleet that starts, paces and stops them.
 //!
 //! What a device does is data ([`device::Profile`], with the words of the crate `scenario`). What it sees goes to a
-//! [`device::Record`] of the caller. The crate judges nothing, and knows neither the mock nor files of a run.
+//! [`device::Record`] of the caller. The crate judges nothing, and knows neither how the mock works nor the files of a run.
 
 pub mod device;
 pub mod discover;

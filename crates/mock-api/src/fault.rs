@@ -161,7 +161,7 @@ pub struct Fault {
     #[serde(default = "always")]
     #[schema(minimum = 0, maximum = 1)]
     pub probability: f64,
-    /// A device that was struck is left in peace for at least so long.
+    /// The fault strikes the same device again after this time at the earliest.
     #[serde(default, with = "duration_text")]
     #[schema(value_type = String, example = "30s")]
     pub stable: Duration,

@@ -8,7 +8,7 @@ pub use units::{
     duration_text, format_duration, optional_duration_text, parse_duration, parse_size, parse_sizes,
 };
 
-/// So many bytes at most, in lines of 72 letters, as mail programs write them.
+/// A text of at most `size` bytes, in lines of 72 letters, as mail programs write them.
 #[must_use]
 pub fn lines(size: usize) -> String {
     const LINE: &str =
@@ -106,7 +106,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {
     if rest.is_empty() { Ok(text) } else { Err(text) }
 }
 
-/// A ratio for people. Beyond a thousand the digits mean nothing: what it was before is next to nothing.
+/// A ratio for people. Above a thousand the digits mean nothing: the first of the two values is nearly zero.
 #[must_use]
 pub fn times(ratio: f64) -> String {
     if ratio > 1000.0 {

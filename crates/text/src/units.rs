@@ -1,5 +1,4 @@
-//! Durations and sizes as people write them: `30s`, `1h30m`, `64KiB`. Scenario files, faults and
-//! the control API share these forms.
+//! Durations and sizes as people write them: `30s`, `1h30m`, `64KiB`.
 
 use std::time::Duration;
 

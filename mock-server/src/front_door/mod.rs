@@ -239,9 +239,9 @@ impl FrontDoor {
 
     /// The control API without a network.
     #[must_use]
-    pub fn control(&self) -> mock_api::Control {
+    pub fn control(&self) -> mock_client::Control {
         let router = control::router(Arc::clone(&self.host));
-        mock_api::Control::in_process(&self.addresses.control, router)
+        mock_client::Control::in_process(&self.addresses.control, router)
     }
 
     /// What really happens inside.

@@ -9,7 +9,7 @@ use crate::fixtures::mock;
 
 /// A call of the control API: the status and the text of its answer.
 async fn call(mock: &FrontDoor, method: &str, path: &str, body: &Value) -> (u16, String) {
-    let client = mock_api::plain_http().build().unwrap();
+    let client = mock_client::plain_http().build().unwrap();
     let url = format!("{}/{path}", mock.addresses().control);
     let request = client.request(method.parse().unwrap(), url).json(body);
     let answer = request.send().await.unwrap();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use iis::{PoolSettings, RecycleReason, RecycleReasons};
-use mock_api::{Control, Fault, MockConfig};
+use mock_api::{Fault, MockConfig};
+use mock_client::Control;
 use mock_server::FrontDoor;
 use tokio::time::{Instant, timeout};
 

@@ -34,7 +34,7 @@ fn with_nul(xml: &str) -> Vec<u8> {
 
 /// `POST /mail`: the status and the text of the answer.
 async fn post_mail(mock: &FrontDoor, body: &Value) -> (u16, String) {
-    let client = mock_api::plain_http().build().unwrap();
+    let client = mock_client::plain_http().build().unwrap();
     let url = format!("{}/mail", mock.addresses().control);
     let answer = client.post(url).json(body).send().await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
@@ -294,7 +294,7 @@ async fn a_user_beyond_the_mailboxes_there_may_be_has_none() {
 #[tokio::test]
 async fn faults_and_settings_of_users_are_bounded() {
     let mock = mock(|config| config.max_mailboxes = 1).await;
-    let client = mock_api::plain_http().build().unwrap();
+    let client = mock_client::plain_http().build().unwrap();
     let base = mock.addresses().control.clone();
     let fault = json!({"fault": "latency", "delay": "1ms", "user": "nobody"});
     let put = |count: usize| {

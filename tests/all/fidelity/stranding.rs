@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use mock_api::{Control, Fault, FaultKind, MockConfig, StrandTrigger};
+use mock_api::{Fault, FaultKind, MockConfig, StrandTrigger};
+use mock_client::Control;
 use mock_server::FrontDoor;
 use tokio::time::Instant;
 

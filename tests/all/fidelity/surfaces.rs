@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use mock_api::{Control, Fault};
+use mock_api::Fault;
+use mock_client::Control;
 use mock_server::FrontDoor;
 
 use super::phone::Phone;

@@ -1,4 +1,4 @@
-//! What may come of a command instead of what it is for.
+//! What can go wrong with a command.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A typed client of the control API, for the harness and for tests.
+//! A typed client of the mock's control API, over HTTP or on a mock in the same process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower_service::Service as _;
 
-use crate::control::{Clock, ClockMove, Delivered, NewMail, Truth, UserSettings};
-use crate::fault::Fault;
+use mock_api::control::{Clock, ClockMove, Delivered, NewMail, Truth, UserSettings};
+use mock_api::fault::Fault;
 
 /// A call answers in milliseconds, but a recycle without overlap takes as long as the drain.
 const CALL_LIMIT: Duration = Duration::from_secs(120);
