@@ -19,7 +19,7 @@ pub(super) struct Cached {
     pub(super) folders: bool,
     /// A whole Sync.
     pub(super) sync: bool,
-    /// How often in a row an empty Sync was refused: a server that keeps none is not asked for ever.
+    /// Empty Syncs in a row that the server refused. After a few of them the device sends only whole Syncs.
     pub(super) refused: u8,
 }
 
@@ -40,7 +40,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Held {
     pub(super) command: Command,
-    /// For so many seconds.
+    /// Its heartbeat, in seconds.
     pub(super) seconds: u32,
     /// Its body is empty: the server has cached what it says.
     pub(super) is_repeated: bool,

@@ -35,7 +35,7 @@ enum OldWorker {
     Gone,
     /// Until this second of the run, or until it should have been.
     Until(f64),
-    /// Nobody saw it. It may have been there until then, or for ever if nobody knows shutdownTimeLimit.
+    /// No source shows it. It may have been there until this second of the run; `None` if shutdownTimeLimit is not known.
     Unseen(Option<f64>),
 }
 
