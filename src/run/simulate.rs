@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use mock_api::MockConfig;
 use scenario::{
-    MailDoor, PasswordSource, PhaseKind, Plan, RequestsPerPing, TargetPlan, Trigger, UserNames,
+    Expectation, MailDoor, PasswordSource, PhaseKind, PhasePlan, Plan, RequestsPerPing, TargetPlan,
+    Trigger, UserNames,
 };
 use sim_net::{Path, SimNet, wall_clock};
 use tokio::sync::watch;
@@ -136,23 +137,35 @@ fn on_the_mock(plan: &mut Plan, changes: &mut Vec<String>) {
         changes
             .push("mail goes straight into the mock's mailboxes instead of over SMTP".to_owned());
     }
-    let mut strands = false;
     trigger_the_mock(plan);
-    for phase in &mut plan.phases {
-        if phase.kind == PhaseKind::Aging && phase.abandon.is_some() {
-            phase.strand = 1.0;
-            strands = true;
-        }
+    age_the_mock(plan, changes);
+}
+
+/// Lets the mock strand what the devices abandon, unless the scenario expects a server on which nothing strands.
+fn age_the_mock(plan: &mut Plan, changes: &mut Vec<String>) {
+    let ages = |phase: &PhasePlan| phase.kind == PhaseKind::Aging && phase.abandon.is_some();
+    if !plan.phases.iter().any(ages) {
+        return;
     }
-    if strands {
-        changes
-            .push("every Ping that a device abandons while the pool ages is stranded".to_owned());
+    if plan.checks.symptom == Expectation::Absent {
+        if let TargetPlan::Mock(config) = &mut plan.target {
+            config.fixed = true;
+        }
         changes.push(
-            "how slow stranded requests make a server depends on its memory: the mock has plenty, so `symptom` may \
-             be no data here and pass on the server"
+            "the scenario expects no symptom: the mock is a fixed server, on which an abandoned Ping ends as any other"
                 .to_owned(),
         );
+        return;
     }
+    for phase in plan.phases.iter_mut().filter(|phase| ages(phase)) {
+        phase.strand = 1.0;
+    }
+    changes.push("every Ping that a device abandons while the pool ages is stranded".to_owned());
+    changes.push(
+        "how slow stranded requests make a server depends on its memory: the mock has plenty, so `symptom` may be no \
+         data here and pass on the server"
+            .to_owned(),
+    );
 }
 
 /// Plays a plan in a simulated world, on this thread.
