@@ -10,8 +10,8 @@ use crate::world::{plan, play};
 
 /// Seeds of each scenario. `EASLOAD_SEEDS` sets another number.
 pub(crate) fn seeds() -> u64 {
-    /// Those that `cargo test` plays take some 40 s of processor time for each seed, the large ones 70 s more.
-    /// Continuous integration plays 20 seeds of each.
+    /// Those that `cargo test` plays take some 40 s of processor time for each seed, of which continuous integration
+    /// plays 20. The large ones take 80 s more.
     const FEW: u64 = 1;
     match std::env::var("EASLOAD_SEEDS") {
         Ok(text) => text
@@ -118,7 +118,7 @@ const OUTSIDE: &[Expected] = &[
     passes("real-server.toml", CALM),
 ];
 
-/// Each takes some 30 s of processor time for each seed.
+/// Each takes some 40 s of processor time for each seed.
 const LARGE: &[Expected] = &[
     // The mock has memory enough for what gathers in half an hour: it is released, and has slowed nothing down.
     Expected {
@@ -209,7 +209,7 @@ fn files_for_real_servers_are_played_on_a_mock() {
 }
 
 #[test]
-#[ignore = "a minute of processor time for each seed: continuous integration plays 20"]
+#[ignore = "more than a minute of processor time for each seed"]
 fn large_scenarios_give_their_verdicts() {
     assert_verdicts(LARGE);
 }
