@@ -2,13 +2,13 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use crate::fixtures::{children, eventually, is_alive, program};
 
-/// Longest wait for a line.
+/// Longest wait for a line and for the end of a mock.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A mock that is ended with the test.
@@ -36,6 +36,18 @@ impl Mock {
         let pid = self.0.id().to_string();
         let sent = Command::new("kill").args([name, &pid]).status();
         assert!(sent.unwrap().success());
+    }
+
+    /// How the mock ended.
+    async fn ended(&mut self) -> ExitStatus {
+        let end = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status;
+            }
+            assert!(tokio::time::Instant::now() < end, "the mock does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The lines of standard error as they come.
@@ -67,12 +79,15 @@ async fn a_port_file_disappears_however_the_mock_ends() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mock.json");
         let arguments = ["--port-file", path.to_str().unwrap()];
-        let mut mock = Mock::start(&mut Command::new(program()), &arguments);
+        // Where the tests themselves run under nohup, a child would ignore SIGHUP, too.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP").arg(program());
+        let mut mock = Mock::start(&mut command, &arguments);
         let addresses = written(&path).await;
         assert_eq!(addresses.pid, mock.0.id());
         let processes = children(mock.0.id());
         mock.signal(signal);
-        let status = mock.0.wait().unwrap();
+        let status = mock.ended().await;
         assert_eq!(status.success(), signal != "-KILL", "{signal}: {status}");
         eventually("the file and the mock's processes are gone", || async {
             !path.exists() && !processes.iter().any(|pid| is_alive(*pid))
@@ -94,7 +109,7 @@ async fn the_port_file_of_another_mock_stays() {
         let processes = children(mock.0.id());
         std::fs::write(&path, "another").unwrap();
         mock.signal(signal);
-        mock.0.wait().unwrap();
+        mock.ended().await;
         eventually("the mock's processes are gone", || async {
             !processes.iter().any(|pid| is_alive(*pid))
         })
@@ -118,7 +133,7 @@ async fn a_mock_under_nohup_survives_the_end_of_its_terminal() {
     let health = client.get(format!("{}/health", addresses.control)).send();
     assert_eq!(health.await.unwrap().status(), 200);
     mock.signal("-TERM");
-    assert!(mock.0.wait().unwrap().success());
+    assert!(mock.ended().await.success());
     assert!(!path.exists());
 }
 
