@@ -231,7 +231,7 @@ fn simulated_rows(net: &SimNet, query: Query) -> Vec<Row> {
     let rows = if query.established {
         net.rows()
     } else {
-        net.rows_but_established()
+        net.rows_but_established(query.remote_port)
     };
     let wanted = rows.into_iter().filter(|row| {
         row.local.is_ipv6() == query.ipv6

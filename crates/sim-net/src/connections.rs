@@ -15,8 +15,8 @@ use crate::{
     ports::{Counts, index},
 };
 
-/// The connections. A hash table, since each event looks its connection up several times. Whatever goes
-/// through all of them does so in the order of their numbers.
+/// The connections. A hash table, since each event looks its connection up several times. What goes
+/// through all of them does so in the order of their numbers, but for sums.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     known: HashMap<Id, Box<Connection>, BuildHasherDefault<IdHasher>>,
@@ -99,10 +99,15 @@ impl Connections {
         ids
     }
 
+    /// The connections in no particular order.
+    pub(crate) fn unordered(&self) -> impl Iterator<Item = (Id, &Connection)> {
+        let known = self.known.iter();
+        known.map(|(id, connection)| (*id, &**connection))
+    }
+
     /// The connections, lowest number first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Id, &Connection)> {
-        let known = self.known.iter();
-        let mut known: Vec<_> = known.map(|(id, connection)| (*id, &**connection)).collect();
+        let mut known: Vec<_> = self.unordered().collect();
         known.sort_unstable_by_key(|(id, _)| *id);
         known.into_iter()
     }

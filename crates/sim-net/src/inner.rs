@@ -56,8 +56,9 @@ pub(crate) struct Inner {
     pub(crate) next_id: Id,
     pub(crate) listeners: BTreeMap<SocketAddr, Listener>,
     pub(crate) events: BTreeMap<Key, Event>,
-    /// Sockets that are neither connected nor closed. There are few, since they leave these states soon.
-    pub(crate) unsettled: BTreeSet<Socket>,
+    /// Sockets that are neither connected nor closed, each with its remote port. A server that strands requests
+    /// gathers thousands of them, and those who ask for sockets ask for the devices' side alone.
+    pub(crate) unsettled: BTreeSet<(u16, Socket)>,
     next_event: u64,
     pub(crate) taken: Taken,
     pub(crate) census: Census,
@@ -216,9 +217,9 @@ impl Inner {
             self.taken.insert(local, remote, (id, side));
         }
         if matches!(state, State::Established | State::Closed) {
-            self.unsettled.remove(&(id, side));
+            self.unsettled.remove(&(remote.port(), (id, side)));
         } else {
-            self.unsettled.insert((id, side));
+            self.unsettled.insert((remote.port(), (id, side)));
         }
         self.trace(id, side, Happened::State(state), now);
         if state == State::Closed {

@@ -7,7 +7,7 @@ use tcp_table::State;
 use crate::{
     config::{Host, Linked, Local, Path, Ports, Row, System},
     end::{CLIENT, Connection, SERVER, Side},
-    inner::{Inner, Shared},
+    inner::{Id, Inner, Shared},
     listener::SimListener,
     ports::{Counts, index},
     stream::SimStream,
@@ -73,13 +73,15 @@ impl SimNet {
         self.shared.with(|inner, _| inner.rows())
     }
 
-    /// As [`SimNet::rows`], without connected ones (ESTABLISHED). Costs no more with more of those.
+    /// As [`SimNet::rows`], without connected ones (ESTABLISHED), and with that remote port if one is given.
+    /// Costs no more with more sockets that are not asked for.
     #[must_use]
-    pub fn rows_but_established(&self) -> Vec<Row> {
-        self.shared.with(|inner, _| inner.rows_but_established())
+    pub fn rows_but_established(&self, remote_port: Option<u16>) -> Vec<Row> {
+        self.shared
+            .with(|inner, _| inner.rows_but_established(remote_port))
     }
 
-    /// All connections in the order of connecting, until both ends are gone.
+    /// All connections in no particular order, until both ends are gone.
     #[must_use]
     pub fn connections(&self) -> Vec<Linked> {
         self.shared.with(|inner, _| inner.linked())
@@ -122,10 +124,20 @@ impl Inner {
             .collect()
     }
 
-    fn rows_but_established(&self) -> Vec<Row> {
-        let ends = self.unsettled.iter();
-        let ends = ends.filter_map(|(id, side)| Some(row(self.connections.get(id)?, *side)));
-        self.listening().chain(ends).collect()
+    fn rows_but_established(&self, remote_port: Option<u16>) -> Vec<Row> {
+        let wanted = match remote_port {
+            Some(port) => (port, (Id::MIN, CLIENT))..=(port, (Id::MAX, SERVER)),
+            None => (u16::MIN, (Id::MIN, CLIENT))..=(u16::MAX, (Id::MAX, SERVER)),
+        };
+        let mut sockets: Vec<_> = self.unsettled.range(wanted).map(|(_, at)| *at).collect();
+        sockets.sort_unstable();
+        let ends = sockets.into_iter();
+        let ends = ends.filter_map(|(id, side)| Some(row(self.connections.get(&id)?, side)));
+        let listening = self.listening();
+        listening
+            .filter(|row| remote_port.is_none_or(|port| row.remote.port() == port))
+            .chain(ends)
+            .collect()
     }
 
     fn listening(&self) -> impl Iterator<Item = Row> {
@@ -138,7 +150,7 @@ impl Inner {
     }
 
     fn linked(&self) -> Vec<Linked> {
-        let connections = self.connections.iter();
+        let connections = self.connections.unordered();
         let linked = connections.map(|(id, connection)| Linked {
             client: row(connection, CLIENT),
             server: row(connection, SERVER),

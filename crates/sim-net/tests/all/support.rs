@@ -73,7 +73,12 @@ pub(crate) fn clean(net: &SimNet) {
     assert_eq!(net.check_changes(), [""; 0]);
     let mut rows = net.rows();
     rows.retain(|row| row.state != State::Established);
-    assert_eq!(net.rows_but_established(), rows);
+    assert_eq!(net.rows_but_established(None), rows);
+    for port in rows.iter().map(|row| row.remote.port()) {
+        let mut rows = rows.clone();
+        rows.retain(|row| row.remote.port() == port);
+        assert_eq!(net.rows_but_established(Some(port)), rows);
+    }
 }
 
 /// Kind of an error.

@@ -84,7 +84,9 @@ pub(in crate::front_door) struct Handle {
     gone: Mutex<VecDeque<Gone>>,
     counts: Mutex<WorkerCounts>,
     kill: Notify,
+    /// Threads that no request occupies.
     pub(super) threads: Arc<Semaphore>,
+    all_threads: usize,
     /// Requests given to it.
     pub(in crate::front_door) requests: AtomicU64,
     /// The last ping it answered.
@@ -105,6 +107,7 @@ impl Handle {
             counts: Mutex::default(),
             kill: Notify::new(),
             threads: Arc::new(Semaphore::new(threads)),
+            all_threads: threads,
             requests: AtomicU64::new(0),
             pong: AtomicU64::new(0),
         }
@@ -134,9 +137,7 @@ impl Handle {
             .to_owned(),
             age: self.started.elapsed().as_secs_f64(),
             requests: self.requests.load(Ordering::Relaxed),
-            threads_busy: self.open.lock().as_ref().map_or(0, |open| {
-                open.values().filter(|entry| entry.thread.is_some()).count() as u64
-            }),
+            threads_busy: (self.all_threads - self.threads.available_permits()) as u64,
             counts: self.counts(),
         }
     }
