@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use figures::{Scope, history};
 use jiff::Timestamp;
 use verdict::judge::Digester;
 use verdict::report::RunRecord;
 use verdict::timeline::Timeline;
 
-use crate::observe::{Census, Estimator, Scope, history};
+use crate::observe::{Census, Estimator};
 
 /// A log of weeks at a row every 15 seconds has some 100 MB.
 const MOST: u64 = 512 << 20;

@@ -3,10 +3,12 @@
 //! that can be shown and points into the text.
 #![no_main]
 
-use easload::observe::{FormatError, Scope, history, parse};
+use figures::{FormatError, Scope, history, parse};
 use libfuzzer_sys::fuzz_target;
+use scenario::names::Gauges;
+use scenario::names::Gauges;
 use scenario::{Format, parse_threshold};
-use verdict::timeline::{Gauges, Interval};
+use verdict::timeline::Interval;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((what, bytes)) = bytes.split_first() else {
@@ -25,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
         _ => return interval(bytes),
     };
     match parse(format, bytes, &scope()) {
-        Ok(gauges) => finite(&gauges),
+        Ok(parsed) => finite(&parsed.gauges),
         Err(error) => shown(&error, bytes),
     }
 });

@@ -2,14 +2,12 @@
 //! sources there are, this process. Every reading is a set of gauges; what cannot be read is
 //! absent. Knows no verdicts.
 
-mod format;
 mod place;
 mod process;
 mod sockets;
 mod source;
 mod stranded;
 
-pub use format::{FormatError, History, Scope, history, parse};
 pub use process::{HarnessProbe, cpu_time, descriptors, resident_bytes};
 pub use sockets::{Group, SocketGroups, SocketTable};
 pub use source::{Open, Sources};

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use scenario::names::Gauges;
 use tokio::time::Instant;
-use verdict::timeline::Gauges;
 
 /// Soft and hard limit of descriptors; the soft one is raised to the hard one. `None` where there
 /// is no such limit.

@@ -8,9 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use client::transport::PortUses;
 use mock_server::Machine;
-use scenario::names::Use;
+use scenario::names::{Gauges, Use};
 use tcp_table::{Query, Row, State};
-use verdict::timeline::Gauges;
 
 /// Which sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,17 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use figures::Scope;
 use mock_client::Control;
 use parking_lot::Mutex;
 use scenario::SourcePlan;
-use scenario::names::{Together, together};
+use scenario::names::{Gauges, Together, together};
 use text::clean;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use verdict::report::SourceReport;
-use verdict::timeline::Gauges;
 
-use super::format::{self, Scope};
 use super::place::{Fetched, Fetcher};
 use crate::terminal::say;
 
@@ -235,7 +234,7 @@ fn misspelt(gauges: &Gauges) -> Vec<String> {
     let names = gauges.keys();
     names
         .filter_map(|name| {
-            let meant = format::meant(name)?;
+            let meant = figures::meant(name)?;
             Some(format!("{name}: did you mean `{meant}`?"))
         })
         .collect()
@@ -286,7 +285,7 @@ async fn read(
             Ok(Fetched::Bytes(bytes, age)) => {
                 let now = Instant::now();
                 let at = now.checked_sub(age).unwrap_or(now);
-                match format::read(plan.format, &bytes, &scope) {
+                match figures::parse(plan.format, &bytes, &scope) {
                     Ok(parsed) => {
                         for text in misspelt(&parsed.gauges) {
                             tell_once(&slot, text);

@@ -4,9 +4,9 @@
 use std::fmt;
 
 use scenario::RequestsPerPing;
+use scenario::names::Gauges;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use verdict::timeline::Gauges;
 
 /// What the devices know themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -3,16 +3,16 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use scenario::names::DeviceState;
+use figures::Scope;
+use scenario::names::{DeviceState, Gauges};
 use scenario::{Plan, SourcePlan};
 use tokio::time::Instant;
 use verdict::report::SourceReport;
-use verdict::timeline::Gauges;
 
 use super::world::{Probe, World};
 use super::{RunningMock, Servers};
 use crate::measure::Recorder;
-use crate::observe::{Census, Estimator, Scope, SocketGroups, SocketTable, Sources};
+use crate::observe::{Census, Estimator, SocketGroups, SocketTable, Sources};
 
 pub(super) struct Observers {
     sockets: Arc<SocketTable>,

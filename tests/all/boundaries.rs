@@ -65,6 +65,7 @@ const CRATES: &[Crate] = &[
         ],
     ),
     data("scenario", &["eas", "iis", "mock-api", "tcp-table", "text"]),
+    data("figures", &["scenario", "tcp-table", "text"]),
     network("client", &["eas", "scenario", "sim-net", "text"]),
     data("verdict", &["iis", "mock-api", "scenario", "text"]),
 ];

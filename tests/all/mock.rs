@@ -7,7 +7,8 @@ use eas::commands::*;
 use eas::query::Query;
 use eas::status::*;
 use eas::{Command, ProtocolVersion};
-use easload::observe::{self, Scope, SocketGroups, SocketTable};
+use easload::observe::{SocketGroups, SocketTable};
+use figures::Scope;
 use mock_api::control::Truth;
 use mock_api::{Fault, FaultKind, Topology};
 use mock_server::{FrontDoor, StartError, WorkerLauncher};
@@ -381,7 +382,7 @@ fn scope(mock: &FrontDoor) -> Scope {
 }
 
 /// What the harness reads of one of the mock's texts.
-async fn read(mock: &FrontDoor, format: Format, path: &str) -> verdict::timeline::Gauges {
+async fn read(mock: &FrontDoor, format: Format, path: &str) -> scenario::names::Gauges {
     let url = format!("{}{path}", mock.addresses().control);
     let text = mock_client::plain_http()
         .build()
@@ -393,10 +394,10 @@ async fn read(mock: &FrontDoor, format: Format, path: &str) -> verdict::timeline
         .bytes()
         .await
         .unwrap();
-    observe::parse(format, &text, &scope(mock)).unwrap()
+    figures::parse(format, &text, &scope(mock)).unwrap().gauges
 }
 
-async fn sampled(mock: &FrontDoor) -> verdict::timeline::Gauges {
+async fn sampled(mock: &FrontDoor) -> scenario::names::Gauges {
     read(mock, Format::Exporter, "/metrics").await
 }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
-use scenario::names::Counter;
+use scenario::names::{Counter, Gauges};
 
 use super::gauge;
 use super::sources::{Doubt, Watch};
 use crate::recycle::{Detector, Due, FailedTrigger, Seen};
-use crate::timeline::{Gauges, Interval, Latency, LedgerCounts};
+use crate::timeline::{Interval, Latency, LedgerCounts};
 
 /// Intervals that a phase keeps. When they are full, neighbours are put together: a day then has
 /// intervals of some minutes, which are as many as the statistics need.

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
-use scenario::names::{Counter, DeviceState, Metric};
+use scenario::names::{Counter, DeviceState, Gauges, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -142,9 +142,6 @@ pub const SENDING: &str = "mail.sending";
 
 /// The gauge of [`LedgerCounts::due`].
 pub const MAILS_DUE: &str = "devices.mails_due";
-
-/// Values at the end of the second. What could not be read is absent.
-pub type Gauges = BTreeMap<String, f64>;
 
 /// A value with as many digits as it means something: a share of a core in sixteen digits costs the
 /// timeline more than all the histograms.

@@ -8,7 +8,6 @@ mod totals;
 pub use file::{RunFiles, Timeline, TimelineError, Unwritten};
 pub use folder::{Directory, Folder, GrowingFile, Memory};
 pub use interval::{
-    ACTING, Gauges, Interval, Latency, LedgerCounts, MAILS_DUE, SECOND_PINGS, SENDING, SLOW_USERS,
-    rounded,
+    ACTING, Interval, Latency, LedgerCounts, MAILS_DUE, SECOND_PINGS, SENDING, SLOW_USERS, rounded,
 };
 pub use totals::Totals;

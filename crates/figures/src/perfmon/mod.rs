@@ -1,5 +1,4 @@
-//! PDH-CSV, as perfmon, logman, typeperf, relog and Export-Counter write it
-//! (server-observability.md, section 4).
+//! PDH-CSV, as perfmon, logman, typeperf, relog and Export-Counter write it.
 
 mod clock;
 mod counters;
@@ -7,11 +6,11 @@ mod heading;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use verdict::timeline::Gauges;
+use scenario::names::Gauges;
 
 use self::clock::{Local, to_utc};
 use self::heading::{Heading, RowError};
-use super::{FormatError, Parsed, Scope, remember};
+use crate::{FormatError, Parsed, Scope, remember};
 
 /// What every one of these files begins with.
 const MARK: &str = "(PDH-CSV 4.0)";

@@ -2,7 +2,7 @@
 
 use tcp_table::State;
 
-use super::{FormatError, Gathered, Parsed, Scope, remember};
+use crate::{FormatError, Gathered, Parsed, Scope, remember};
 
 /// One table of sockets.
 #[derive(Debug, Default)]

@@ -1,5 +1,5 @@
-use super::super::{case, decode, scope};
 use super::*;
+use crate::{case, decode, scope};
 
 fn gauges(text: &str) -> Gauges {
     parse(text, &scope()).unwrap().gauges

@@ -2,7 +2,7 @@
 
 use scenario::names::SERVER_GAUGES;
 
-use super::{FormatError, Gathered, Parsed};
+use crate::{FormatError, Gathered, Parsed};
 
 /// Other names are kept under this, and can be judged by a threshold.
 const CUSTOM: &str = "custom";
@@ -57,7 +57,7 @@ fn gauge(name: &str) -> String {
 
 /// The known name that one of [`CUSTOM`] was perhaps meant to be: another letter, one too few, one too
 /// many, two swapped, or another case.
-pub(in crate::observe) fn meant(gauge: &str) -> Option<&'static str> {
+pub fn meant(gauge: &str) -> Option<&'static str> {
     let name = gauge.strip_prefix(CUSTOM)?.strip_prefix('.')?;
     let name = name.strip_prefix("server.").unwrap_or(name);
     let lower = name.to_ascii_lowercase();
@@ -110,10 +110,7 @@ mod tests {
         let gauges = parse("a 1e308\na 1e308\n").unwrap().gauges;
         assert!(gauges["custom.a"].is_finite());
         let many: String = (0..5000).map(|number| format!("a{number} 1\n")).collect();
-        assert_eq!(
-            parse(&many).unwrap().gauges.len(),
-            super::super::MOST_GAUGES
-        );
+        assert_eq!(parse(&many).unwrap().gauges.len(), crate::MOST_GAUGES);
     }
 
     #[test]

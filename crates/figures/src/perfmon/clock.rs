@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
-use verdict::timeline::Gauges;
+use scenario::names::Gauges;
 
 /// A row with the local time of its server.
 #[derive(Debug)]

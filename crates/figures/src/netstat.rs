@@ -1,14 +1,13 @@
 //! TCP sockets as Windows prints them: `netstat -ano` and `-anob`.
 //!
-//! HTTP.sys owns the sockets of clients, so those show PID 4; only outgoing sockets belong to a
-//! w3wp.exe (server-observability.md, section 5). Both groups are told apart by port, which needs
-//! neither `-b` nor elevation.
+//! HTTP.sys owns the sockets of clients, so those show PID 4. Only outgoing sockets belong to a w3wp.exe. The port
+//! tells both groups apart, which needs neither `-b` nor elevation.
 
 use tcp_table::State;
 
-use super::sockets::Tables;
-use super::values::shown;
-use super::{FormatError, Parsed, Scope};
+use crate::sockets::Tables;
+use crate::values::shown;
+use crate::{FormatError, Parsed, Scope};
 
 /// States as they are written by Windows in another language, or by another version. German is the
 /// one language that translates them; captures in French, Spanish, Italian, Portuguese, Russian,
@@ -160,9 +159,9 @@ fn kept(word: &str) -> impl Iterator<Item = char> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{case, decode, scope};
     use super::*;
-    use verdict::timeline::Gauges;
+    use crate::{case, decode, scope};
+    use scenario::names::Gauges;
 
     fn gauges(text: &str) -> Gauges {
         parse(text, &scope()).unwrap().gauges
@@ -224,7 +223,7 @@ Aktive Verbindungen
         let utf16 = [b"\xFF\xFE", utf16.as_slice()].concat();
         let format = scenario::Format::Netstat;
         assert_eq!(
-            super::super::parse(format, &utf16, &scope()).unwrap(),
+            crate::parse(format, &utf16, &scope()).unwrap().gauges,
             expected
         );
     }

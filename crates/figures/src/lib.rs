@@ -1,8 +1,22 @@
-//! What servers print of themselves → gauges. Pure: bytes in, gauges or a mistake with its line
-//! out. Where the bytes come from is not known here.
+//! Figures that servers and their tools print, as gauges: windows_exporter, perfmon and typeperf, netstat,
+//! Get-NetTCPConnection, and plain `name value` lines. Every parser takes bytes and returns gauges, or a mistake with
+//! its line. Where the bytes come from is not known here.
 //!
-//! The gauges have the same names whatever the format, so that a check does not care which source
-//! the user has.
+//! The gauges have the same names in every format, so a check does not depend on the source that the user has.
+//!
+//! ```
+//! use figures::{Scope, parse};
+//! use scenario::Format;
+//!
+//! let scope = Scope {
+//!     pool: "MSExchangeSyncAppPool".to_owned(),
+//!     client_port: 443,
+//!     back_end_port: 444,
+//! };
+//! let text = "windows_iis_worker_current_requests{app=\"MSExchangeSyncAppPool\",pid=\"4712\"} 1823\n";
+//! let parsed = parse(Format::Exporter, text.as_bytes(), &scope).unwrap();
+//! assert_eq!(parsed.gauges["server.active_requests"], 1823.0);
+//! ```
 
 mod cells;
 mod exporter;
@@ -15,12 +29,11 @@ mod sockets;
 mod values;
 
 use scenario::Format;
-use scenario::names::{Together, together};
+use scenario::names::{Gauges, Together, together};
 use text::decode_any as decode;
-use verdict::timeline::Gauges;
 
 pub use perfmon::{History, history};
-pub(super) use values::meant;
+pub use values::meant;
 
 /// Which of a server's figures are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,26 +67,19 @@ impl FormatError {
 
 /// What a text holds.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Parsed {
-    pub(super) gauges: Gauges,
+pub struct Parsed {
+    /// The figures, by their names.
+    pub gauges: Gauges,
     /// What was left out of it, and why. The same text for the same cause, so that a source that is
     /// read every second can report each once.
-    pub(super) remarks: Vec<String>,
-}
-
-/// Reads a text.
-///
-/// # Errors
-/// When it is not of that format, or holds nothing that is known.
-pub fn parse(format: Format, bytes: &[u8], scope: &Scope) -> Result<Gauges, FormatError> {
-    read(format, bytes, scope).map(|parsed| parsed.gauges)
+    pub remarks: Vec<String>,
 }
 
 /// Reads a text, and says what is left out of it.
 ///
 /// # Errors
-/// As [`parse`].
-pub(super) fn read(format: Format, bytes: &[u8], scope: &Scope) -> Result<Parsed, FormatError> {
+/// When it is not of that format, or holds nothing that is known.
+pub fn parse(format: Format, bytes: &[u8], scope: &Scope) -> Result<Parsed, FormatError> {
     let text = decode(bytes);
     match format {
         Format::Exporter => exporter::parse(&text, scope),
@@ -152,7 +158,7 @@ fn remember(remarks: &mut Vec<String>, remark: String) {
 }
 
 #[cfg(test)]
-pub(super) fn scope() -> Scope {
+fn scope() -> Scope {
     Scope {
         pool: "MSExchangeSyncAppPool".to_owned(),
         client_port: 443,
@@ -160,9 +166,9 @@ pub(super) fn scope() -> Scope {
     }
 }
 
-/// A file of tests/data/cases.
+/// A file of tests/data.
 #[cfg(test)]
 fn case(name: &str) -> Vec<u8> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cases");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     std::fs::read(folder.join(name)).unwrap()
 }

@@ -1,15 +1,15 @@
 //! Prometheus text of windows_exporter.
 //!
-//! Traps of that exporter (server-observability.md, section 2): Active Requests is typed as a
+//! Peculiarities of that exporter: Active Requests is typed as a
 //! counter though it falls; a TCP state without a socket is absent; instances may be `w3wp#1` and
 //! have no `process_id` up to v0.31.8; during an overlapped recycle there are two processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::exposition::{Sample, sample};
-use super::instance::{W3wp, w3wp};
-use super::values::shown;
-use super::{FormatError, Gathered, Parsed, Scope};
+use crate::exposition::{Sample, sample};
+use crate::instance::{W3wp, w3wp};
+use crate::values::shown;
+use crate::{FormatError, Gathered, Parsed, Scope};
 
 /// Whose figure a series is, and with which labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

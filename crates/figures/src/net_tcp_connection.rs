@@ -2,10 +2,10 @@
 
 use tcp_table::State;
 
-use super::cells::cells;
-use super::sockets::{Tables, none};
-use super::values::shown;
-use super::{FormatError, Parsed, Scope};
+use crate::cells::cells;
+use crate::sockets::{Tables, none};
+use crate::values::shown;
+use crate::{FormatError, Parsed, Scope};
 
 /// `Get-NetTCPConnection` and .NET spell them like this, or give the number (MIB_TCP_STATE).
 const STATES: [(&str, State); 12] = [
@@ -124,9 +124,9 @@ fn state(text: &str) -> Option<State> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scope;
     use super::*;
-    use verdict::timeline::Gauges;
+    use crate::scope;
+    use scenario::names::Gauges;
 
     fn gauges(text: &str) -> Gauges {
         parse(text, &scope()).unwrap().gauges

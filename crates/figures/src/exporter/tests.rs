@@ -1,7 +1,7 @@
-use verdict::timeline::Gauges;
+use scenario::names::Gauges;
 
-use super::super::{case, decode, scope};
 use super::*;
+use crate::{case, decode, scope};
 
 /// Shaped like windows_exporter v0.31.8: other pools and processes beside ours, two workers in
 /// overlap, Active Requests typed as a counter, CLR instances without a process id.
@@ -213,7 +213,7 @@ fn something_else_is_refused() {
 /// The table of docs/exchange.md and the series that are read are the same.
 #[test]
 fn every_series_is_in_the_documentation_with_its_unit() {
-    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/exchange.md");
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/exchange.md");
     let page = std::fs::read_to_string(page).unwrap();
     let listed: Vec<(String, String, String)> = page
         .lines()

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::DateTime;
 use scenario::names::{Together, together};
 
-use super::super::cells::cells;
-use super::super::instance::{W3wp, w3wp};
-use super::super::values::shown;
-use super::super::{FormatError, Gathered, Parsed, Scope, remember};
 use super::counters::{COUNTERS, IDS, Instance, PERCENTS, english};
 use super::{BIASES, MARK, has_mark, time};
+use crate::cells::cells;
+use crate::instance::{W3wp, w3wp};
+use crate::values::shown;
+use crate::{FormatError, Gathered, Parsed, Scope, remember};
 
 /// A column that is read.
 #[derive(Debug, Clone)]
