@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use client::device::{Admitted, Identity, LoginKind, LoginOutcome, Refusals};
+use client::device::{Admitted, Authorization, Identity, LoginKind, LoginOutcome, Refusals};
 use client::discover::{Ask, DiscoverError, Internet, Question, Service, Web, discover};
 use client::transport::Answer;
 use scenario::{Autodiscover, Plan, TargetPlan};
@@ -74,8 +74,16 @@ pub(super) async fn find_server(
         Autodiscover::Address(address) => address.clone(),
         Autodiscover::FirstUser => first.user_name.clone(),
     };
+    let unreachable = |problem| RunError::Unreachable {
+        url: format!("Autodiscover for {address}"),
+        problem,
+    };
     let authorization = first.authorization.header().await;
-    let authorization = authorization.map_err(RunError::Target)?;
+    let authorization = authorization.map_err(|problem| match first.authorization {
+        Authorization::Certificate => RunError::Target(problem),
+        // The source of the tokens gives none, which is no mistake of the scenario.
+        Authorization::Fixed(_) | Authorization::Token(_) => unreachable(problem),
+    })?;
     let internet = Internet::new(plan.devices.tls(ca_file.clone(), *insecure)).through(proxy);
     let mut internet = Guarded {
         inner: internet,
@@ -97,10 +105,7 @@ pub(super) async fn find_server(
         Err(error @ DiscoverError::Address(_)) => {
             Err(RunError::Target(format!("[target] autodiscover: {error}")))
         }
-        Err(error) => Err(RunError::Unreachable {
-            url: format!("Autodiscover for {address}"),
-            problem: error.to_string(),
-        }),
+        Err(error) => Err(unreachable(error.to_string())),
     }
 }
 
@@ -111,7 +116,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use client::transport::{ConnectionEnd, LocalEnd, Method, Timing};
+    use client::transport::{ConnectionEnd, Method, Timing};
     use scenario::Target;
 
     /// Every request ends so; a failure says whether the request was sent.
@@ -121,11 +126,6 @@ mod tests {
         async fn ask(&mut self, _: Ask<'_>) -> Result<Answer, String> {
             let timing = Timing {
                 sent: Instant::now(),
-                local: LocalEnd::default(),
-                reused: false,
-                connect: None,
-                tls: None,
-                first_byte: Duration::ZERO,
                 total: Duration::ZERO,
             };
             let answer =

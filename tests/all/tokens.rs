@@ -266,3 +266,27 @@ async fn a_password_that_gives_no_token_stops_its_user() {
     assert_eq!(asked.load(Ordering::Relaxed), 1);
     assert!(server.received_requests().await.unwrap().is_empty());
 }
+
+/// The server of the tokens is down. That is no mistake of the scenario.
+#[test]
+fn autodiscover_without_a_token_is_an_unreachable_target() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nothing listens on port 1.
+    let scenario = "name = \"t\"\n[target]\nautodiscover = \"load0001@lab.example\"\n[devices]\ncount = 1\n\
+                    user = \"load0001\"\n[devices.oauth]\nendpoint = \"http://127.0.0.1:1/token\"\n\
+                    grant = \"client_credentials\"\nclient_id = \"easload\"\nclient_secret_env = \"TOKEN_SECRET\"\n\
+                    [[phase]]\nkind = \"baseline\"\nduration = \"3s\"\n";
+    std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
+    for arguments in [["run", "s.toml"], ["probe", "s.toml"]] {
+        let output = std::process::Command::new(program())
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("TOKEN_SECRET", "topsecret")
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(6), "{errors}");
+        assert!(errors.contains("http://127.0.0.1:1/token: "), "{errors}");
+        assert!(!errors.contains("topsecret"));
+    }
+}

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use mock_api::fault::StrandTrigger;
+use mock_api::fault::{MAX_FAULTS, StrandTrigger};
 use mock_api::{Fault, FaultKind, MockConfig, Tls, Topology};
 
 use super::carrier::refuse_for_mock;
@@ -117,6 +117,11 @@ pub(super) fn mock_config(section: Section<'_>, folder: &Path) -> MockConfig {
     if let Some(problem) = config.problem() {
         let key = problem.split(':').next().unwrap_or_default().to_owned();
         section.problem(&key, problem);
+    }
+    if faults.len() > MAX_FAULTS {
+        let count = faults.len();
+        let problem = format!("expected at most {MAX_FAULTS} faults in force, found {count}");
+        section.problem("fault", problem);
     }
     // Each was looked at with its place in the file.
     config.faults = faults;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use mock_api::fault::MAX_FAULTS;
 use mock_api::{MockConfig, Topology};
 use toml::de::DeTable;
 
@@ -203,10 +204,14 @@ fn read(root: Section<'_>, folder: &Path) -> Option<Plan> {
     let seed = root.integer("seed", 0..=u64::MAX);
     let target = target(&root, folder);
     let is_mock = matches!(target, Some(TargetPlan::Mock(_)));
+    let whole_run = match &target {
+        Some(TargetPlan::Mock(config)) => config.faults.len(),
+        _ => 0,
+    };
     let phases: Vec<PhasePlan> = root
         .sections("phase")
         .into_iter()
-        .filter_map(|section| phase(section, is_mock))
+        .filter_map(|section| phase(section, is_mock, whole_run))
         .collect();
     if !root.has("phase") {
         root.problem(
@@ -257,7 +262,8 @@ fn is_file_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && name.chars().all(allowed)
 }
 
-fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {
+/// `whole_run` is the number of faults that are in force beside those of the phase.
+fn phase(section: Section<'_>, is_mock: bool, whole_run: usize) -> Option<PhasePlan> {
     let kind = section.required(
         "kind",
         section.choice("kind", &PhaseKind::ALL),
@@ -278,6 +284,16 @@ fn phase(section: Section<'_>, is_mock: bool) -> Option<PhasePlan> {
     let faults = faults(&section);
     if !faults.is_empty() && !is_mock {
         section.problem("fault", "only the mock has faults; remove these tables");
+    }
+    let in_force = whole_run + faults.len() + usize::from(strand > 0.0);
+    if in_force > MAX_FAULTS && whole_run <= MAX_FAULTS {
+        section.problem(
+            "fault",
+            format!(
+                "expected at most {MAX_FAULTS} faults in force, with those of the whole run and a share of strands; \
+                 found {in_force}"
+            ),
+        );
     }
     let trigger = trigger(&section, is_mock);
     if kind == Some(PhaseKind::Hold) {
