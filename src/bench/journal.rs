@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::device::{Event, PingEnd, Record as _};
-use client::transport::PortUses;
+use client::transport::{PortUses, Timing};
 use mock_server::Machine;
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use scenario::names::Use;
+use scenario::names::{Gauges, Use};
 use scenario::{DEFAULT_SCENARIO, parse};
 use tokio::time::Instant;
 use verdict::judge::{Digester, judge, summarize};
-use verdict::timeline::{Directory, Folder as _, Gauges, RunFiles, Timeline};
+use verdict::timeline::{Directory, Folder as _, RunFiles, Timeline};
 
 use crate::measure::Recorder;
 use crate::observe::{SocketGroups, SocketTable, resident_bytes};
@@ -41,15 +41,24 @@ pub(super) fn journal(devices: u32, seconds: u32) -> Result<String, String> {
     Ok(out)
 }
 
+fn sent(gap: Option<Duration>) -> Event<'static> {
+    Event::PingSent {
+        sent: Instant::now(),
+        hangs: false,
+        gap,
+    }
+}
+
 fn record_events(out: &mut String) {
     let recorder = Recorder::new(1, &[0; 1000], Duration::from_secs(60));
     let began = Instant::now();
     for number in 0..EVENTS {
-        let latency = Duration::from_micros(u64::from(number % 50_000));
+        let total = Duration::from_micros(u64::from(number % 50_000));
+        let timing = Timing { sent: began, total };
         recorder.record(
             number % 1000,
             Event::Synced {
-                latency,
+                timing,
                 has_inbox: false,
             },
         );
@@ -186,23 +195,26 @@ fn happen(recorder: &Recorder, devices: u32, random: &mut Xoshiro256PlusPlus) {
         let end = PingEnd::Expired { overshoot };
         recorder.record(device, Event::PingEnded { end, age });
         let gap = Some(draw(0.002, random));
-        recorder.record(device, Event::PingSent { gap, hangs: false });
+        recorder.record(device, sent(gap));
     }
     for _ in 0..some(f64::from(MAILS * devices) / 10_000.0, random) {
         let device = random.random_range(0..devices);
         let age = draw(200.0, random);
         let end = PingEnd::Changes;
         recorder.record(device, Event::PingEnded { end, age });
-        let latency = draw(0.05, random);
+        let timing = Timing {
+            sent: Instant::now(),
+            total: draw(0.05, random),
+        };
         recorder.record(
             device,
             Event::Synced {
-                latency,
+                timing,
                 has_inbox: false,
             },
         );
         let gap = Some(draw(0.06, random));
-        recorder.record(device, Event::PingSent { gap, hangs: false });
+        recorder.record(device, sent(gap));
     }
 }
 

@@ -9,9 +9,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use rig::{Costs, Rig};
 use scenario::Action;
-use scenario::names::{Counter, Metric};
+use scenario::names::{Counter, Gauges, Metric};
 use tokio::time::{Instant, sleep};
-use verdict::timeline::Gauges;
 
 use crate::observe::descriptors;
 

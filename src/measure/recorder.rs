@@ -11,12 +11,12 @@ use eas::status::HttpStatus;
 use hdrhistogram::Histogram;
 use parking_lot::{Mutex, MutexGuard};
 use scenario::TlsVersion;
-use scenario::names::{Counter, DeviceState, Metric};
+use scenario::names::{Counter, DeviceState, Gauges, Metric};
 use text::clean;
 use tokio::time::Instant;
 use verdict::timeline::{
-    ACTING, Gauges, Interval, Latency, LedgerCounts, MAILS_DUE, SECOND_PINGS, SENDING, SLOW_USERS,
-    Totals, rounded,
+    ACTING, Interval, Latency, LedgerCounts, MAILS_DUE, SECOND_PINGS, SENDING, SLOW_USERS, Totals,
+    rounded,
 };
 
 use super::ledger::{Ledger, MailId, Marker};
@@ -527,26 +527,26 @@ impl Record for Recorder {
         let mut shard = self.shards[device as usize % self.shards.len()].lock();
         match event {
             Event::State { .. } | Event::SecondPing { .. } | Event::Acting { .. } => {}
-            Event::Begun(begun) => {
-                shard.count(if begun.connect.is_some() {
+            Event::Begun { connect, tls } => {
+                shard.count(if connect.is_some() {
                     Counter::Connects
                 } else {
                     Counter::Reuses
                 });
-                if let Some(connect) = begun.connect {
+                if let Some(connect) = connect {
                     shard.latency(Metric::Connect, connect.as_secs_f64());
                 }
-                if let Some(handshake) = begun.tls {
+                if let Some(handshake) = tls {
                     shard.handshake(handshake);
                 }
             }
             Event::Answered {
                 command,
                 http_status,
-                timing,
+                took,
                 end,
             } => {
-                self.answered(&mut shard, command, http_status, timing.total.as_secs_f64());
+                self.answered(&mut shard, command, http_status, took.as_secs_f64());
                 // Before 14.0, this is Status 142 to 144 (MS-ASCMD 2.2.2).
                 if http_status == HttpStatus::NeedsProvisioning.code() {
                     self.key_unknown(&mut shard, device, false);
@@ -596,7 +596,7 @@ impl Record for Recorder {
                 }
                 count_bounded(&mut self.statuses.lock(), eas::status::name(command, code));
             }
-            Event::PingSent { gap, hangs } => {
+            Event::PingSent { gap, hangs, .. } => {
                 self.ledger.lock().ping_sent(device);
                 shard.count(Counter::PingsSent);
                 if hangs {
@@ -633,16 +633,14 @@ impl Record for Recorder {
                     shard.latency(Metric::Notification, notification);
                 }
             }
-            Event::Synced { latency, has_inbox } => {
+            Event::Synced { timing, has_inbox } => {
                 if has_inbox {
-                    let now = Instant::now();
-                    let sent = now.checked_sub(latency).unwrap_or(now);
-                    self.ledger.lock().had_all(device, sent);
+                    self.ledger.lock().had_all(device, timing.sent);
                 }
                 self.got_key(device);
-                self.sync_took(&mut shard, device, latency);
+                self.sync_took(&mut shard, device, timing.total);
                 shard.count(Counter::Syncs);
-                shard.latency(Metric::Sync, latency.as_secs_f64());
+                shard.latency(Metric::Sync, timing.total.as_secs_f64());
             }
             Event::Acted { action, failed } => shard.count(if failed {
                 Counter::ActFailures
@@ -692,9 +690,17 @@ fn count_bounded(map: &mut BTreeMap<String, u64>, key: String) {
 
 #[cfg(test)]
 mod tests {
+    use client::transport::Timing;
+
     use super::*;
 
     /// What is open and not counted seems to be stranded.
+    fn took(millis: u64) -> Timing {
+        let total = Duration::from_millis(millis);
+        let sent = Instant::now() - total;
+        Timing { sent, total }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn requests_of_senders_and_of_second_connections_are_open() {
         let recorder = Recorder::new(1, &[0, 0], Duration::from_secs(60));
@@ -747,7 +753,7 @@ mod tests {
         assert_eq!(counted(status(Command::FolderSync, 142)), (1, 0));
         assert_eq!(counted(status(Command::Provision, 5)), (1, 1));
         let synced = Event::Synced {
-            latency: Duration::from_millis(10),
+            timing: took(10),
             has_inbox: true,
         };
         assert_eq!(counted(synced), (0, 0));
@@ -761,9 +767,11 @@ mod tests {
     async fn slow_syncs_are_counted_with_their_users() {
         let recorder = Recorder::new(1, &[0, 1], Duration::from_secs(60));
         let sync = |device, millis| {
-            let latency = Duration::from_millis(millis);
-            let has_inbox = false;
-            recorder.record(device, Event::Synced { latency, has_inbox });
+            let synced = Event::Synced {
+                timing: took(millis),
+                has_inbox: false,
+            };
+            recorder.record(device, synced);
         };
         for _ in 0..5 {
             sync(0, 20);

@@ -35,11 +35,11 @@ impl Record for Notebook {
             Event::Answered {
                 command,
                 http_status,
-                timing,
+                took,
                 ..
             } => {
                 let name = command.map_or("OPTIONS", Command::as_str).to_owned();
-                notes.answers.push((name, http_status, timing.total));
+                notes.answers.push((name, http_status, took));
             }
             Event::Status { command, code } => notes.wrong.push(eas::status::name(command, code)),
             Event::BadBody { text, .. }

@@ -320,7 +320,7 @@ impl<'a> Story<'a> {
                 }
                 let number = self.steps.len() + 1;
                 (self.print)(&transcript::request(number, &sent, self.probe.bodies));
-                self.held_since = sent.held.then(Instant::now);
+                self.held_since = sent.begun.filter(|_| sent.held).map(|begun| begun.sent);
                 if !sent.held {
                     self.not_held = 0;
                 }
@@ -508,9 +508,7 @@ async fn send<T: Transport>(client: &mut Client<T>, to: &str, id: &str) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use client::transport::{
-        Answer, Begun, ConnectionEnd, Failure, FailureKind, LocalEnd, Method, Peer, Timing,
-    };
+    use client::transport::{Answer, ConnectionEnd, Failure, FailureKind, Method, Peer, Timing};
 
     fn asked() -> Probe {
         Probe {
@@ -537,7 +535,7 @@ mod tests {
             headers: Vec::new(),
             body: Vec::new(),
             held: command == "Ping",
-            begun: Begun::default(),
+            begun: None,
             peer: Peer::default(),
         }))
     }
@@ -545,11 +543,6 @@ mod tests {
     fn answered(status: u16, after: Duration) -> Heard {
         let timing = Timing {
             sent: Instant::now(),
-            local: LocalEnd::default(),
-            reused: true,
-            connect: None,
-            tls: None,
-            first_byte: after,
             total: after,
         };
         let answer = Answer::from_parts(status, &[], Vec::new(), timing, ConnectionEnd::Kept);

@@ -20,7 +20,8 @@ pub(super) struct Sent {
     pub(super) body: Vec<u8>,
     /// The server is meant to keep it open.
     pub(super) held: bool,
-    pub(super) begun: Begun,
+    /// Unless it could not be sent.
+    pub(super) begun: Option<Begun>,
     /// Who is at the other end.
     pub(super) peer: Peer,
 }
@@ -63,7 +64,7 @@ impl<T: Transport> Transport for Tap<T> {
     async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
         let began = Instant::now();
         let begun = self.inner.begin(request).await;
-        self.since = Instant::now();
+        self.since = begun.as_ref().map_or(began, |begun| begun.sent);
         let headers = request.headers.iter();
         self.tell(Heard::Sent(Box::new(Sent {
             method: request.method,
@@ -73,7 +74,7 @@ impl<T: Transport> Transport for Tap<T> {
                 .collect(),
             body: request.body.to_vec(),
             held: request.held,
-            begun: *begun.as_ref().unwrap_or(&Begun::default()),
+            begun: begun.as_ref().ok().copied(),
             peer: self.inner.peer(),
         })));
         if let Err(failure) = &begun {

@@ -52,7 +52,7 @@ pub(super) fn request(number: usize, sent: &Sent, bodies: bool) -> String {
     if bodies {
         body(&mut out, '>', &sent.body, false);
     }
-    if let Some(connect) = sent.begun.connect {
+    if let Some(connect) = sent.begun.and_then(|begun| begun.connect) {
         connection(&mut out, sent, connect);
     }
     out
@@ -68,7 +68,7 @@ fn connection(out: &mut String, sent: &Sent, connect: Duration) {
     if let Some(address) = address {
         let _ = write!(text, " to {address}");
     }
-    if let Some(tls) = sent.begun.tls {
+    if let Some(tls) = sent.begun.and_then(|begun| begun.tls) {
         let _ = write!(text, ", TLS {} {}", tls.version, time(tls.took));
         if let Some(cipher) = cipher {
             let _ = write!(text, ", {cipher}");

@@ -14,9 +14,10 @@ use mock_api::MockConfig;
 use mock_server::Machine;
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use scenario::names::Gauges;
 use sim_net::SimNet;
 use tokio::time::Instant;
-use verdict::timeline::{Directory, Folder, Gauges, Memory, TimelineError};
+use verdict::timeline::{Directory, Folder, Memory, TimelineError};
 
 use super::carriers::{MakeTransport, Parts};
 use super::mock::{MockError, RunningMock};

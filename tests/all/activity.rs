@@ -12,10 +12,10 @@ use eas::status::*;
 use eas::{Command, ProtocolVersion};
 use easload::measure::Recorder;
 use mock_server::FrontDoor;
-use scenario::names::Counter;
+use scenario::names::{Counter, Gauges};
 use scenario::{Action, ActivityPlan, HeartbeatPlan, Wait};
 use tokio::time::sleep;
-use verdict::timeline::{Gauges, Interval, Totals};
+use verdict::timeline::{Interval, Totals};
 
 use crate::device_life::{HOUR, InMemory, Reply, Setup, body, in_memory};
 use crate::fixtures::{identity, profile};

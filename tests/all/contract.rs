@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use client::transport::{
-    Abandon, Answer, Carrier, ConnectError, ConnectionEnd, Ends, Failure, FailureKind, Lean,
+    Abandon, Answer, Begun, Carrier, ConnectError, ConnectionEnd, Ends, Failure, FailureKind, Lean,
     LeanFactory, Limits, LinkSpeed, Method, Network, Redirects, Request, Reqwest, ReqwestFactory,
-    Timing, Transport,
+    Transport,
 };
 use scenario::{Target, TlsOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -110,8 +110,13 @@ const GET: Request<'static> = Request {
 };
 
 async fn call(transport: &mut impl Transport) -> Result<Answer, Failure> {
-    transport.begin(GET).await?;
-    transport.answer(Instant::now() + SOON).await
+    exchange(transport).await.map(|(_, answer)| answer)
+}
+
+async fn exchange(transport: &mut impl Transport) -> Result<(Begun, Answer), Failure> {
+    let begun = transport.begin(GET).await?;
+    let answer = transport.answer(Instant::now() + SOON).await?;
+    Ok((begun, answer))
 }
 
 /// One request against one script.
@@ -155,11 +160,9 @@ async fn another(make: &impl Make) {
     first.begin(GET).await.unwrap();
     let mut second = first.another();
     assert!(!second.is_connected());
-    let answer = call(&mut second).await.unwrap();
-    assert_eq!(
-        (answer.body.as_slice(), answer.timing.reused),
-        (&b"ok"[..], false)
-    );
+    let (begun, answer) = exchange(&mut second).await.unwrap();
+    assert_eq!(answer.body, b"ok");
+    assert!(begun.connect.is_some());
     // The first is as open as before, also after a wait in vain.
     let failure = first.answer(Instant::now()).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::TimedOut { received: 0 });
@@ -207,7 +210,7 @@ async fn ordinary_requests(make: &impl Make) {
     };
     let mut ports = Vec::new();
     for reused in [false, true] {
-        transport.begin(request).await.unwrap();
+        let begun = transport.begin(request).await.unwrap();
         assert!(transport.is_connected());
         let answer = transport.answer(Instant::now() + SOON).await.unwrap();
         assert_eq!(
@@ -217,11 +220,10 @@ async fn ordinary_requests(make: &impl Make) {
         assert_eq!(answer.header("x-answer"), Some("yes"));
         assert_eq!(answer.header("absent"), None);
         assert_eq!(answer.end, ConnectionEnd::Kept);
-        assert_eq!(answer.timing.reused, reused);
-        assert_eq!(answer.timing.connect.is_some(), !reused);
-        assert!(answer.timing.tls.is_none());
-        assert!(answer.timing.first_byte <= answer.timing.total);
-        ports.push(answer.timing.local.port);
+        assert_eq!(begun.connect.is_none(), reused);
+        assert!(begun.tls.is_none());
+        assert!(answer.timing.total <= begun.sent.elapsed());
+        ports.push(begun.local.port);
     }
     assert!(
         ports[0] != 0 && ports[0] == ports[1],
@@ -408,8 +410,8 @@ async fn connection_ends(make: &impl Make) {
         let answer = call(&mut transport).await.unwrap();
         assert_eq!((answer.body.as_slice(), answer.end), (&b"ok"[..], end));
         assert_eq!(transport.is_connected(), end == ConnectionEnd::Kept);
-        let answer = call(&mut transport).await.unwrap();
-        assert!(!answer.timing.reused);
+        let (begun, _) = exchange(&mut transport).await.unwrap();
+        assert!(begun.connect.is_some());
     }
 
     // A server that closes a kept connection between two requests: the next one goes out over a
@@ -420,7 +422,7 @@ async fn connection_ends(make: &impl Make) {
         vec![Do::Read, text(good), Do::Hold],
     ];
     let mut transport = make.make(raw_server(scripts).await);
-    let answer = call(&mut transport).await.unwrap();
+    let (begun, answer) = exchange(&mut transport).await.unwrap();
     assert_eq!(answer.end, ConnectionEnd::Kept);
     closed.recv().await.unwrap();
     // A busy kernel delivers the end of the stream later.
@@ -428,7 +430,7 @@ async fn connection_ends(make: &impl Make) {
     eventually("the end of the stream is here", || async {
         let sockets = tcp_table::rows(tcp_table::Query {
             ipv6: false,
-            local_port: Some(answer.timing.local.port),
+            local_port: Some(begun.local.port),
             remote_port: None,
             established: true,
         });
@@ -438,7 +440,8 @@ async fn connection_ends(make: &impl Make) {
     .await;
     // And the runtime may not have been told yet.
     tokio::task::yield_now().await;
-    assert!(!call(&mut transport).await.unwrap().timing.reused);
+    let (begun, _) = exchange(&mut transport).await.unwrap();
+    assert!(begun.connect.is_some());
 
     // One that closes it when the next request is on its way: a failure that says "reused".
     let scripts = vec![vec![Do::Read, text(good), Do::Read, Do::Close]];
@@ -556,8 +559,9 @@ async fn lean_reads_an_answer_that_comes_while_the_request_is_written() {
             assert_eq!(answer.end, end, "{then:?}");
             assert!(!transport.is_connected());
             // The rest of the request is not taken for the next one.
-            let answer = call(&mut transport).await.unwrap();
-            assert_eq!((answer.status, answer.timing.reused), (200, false));
+            let (begun, answer) = exchange(&mut transport).await.unwrap();
+            assert_eq!(answer.status, 200);
+            assert!(begun.connect.is_some());
         }
     }
     // Without an answer, it is a failure.
@@ -611,13 +615,13 @@ async fn a_device_over_reqwest_has_one_connection() {
     let mut transport = MakeReqwest.make(address);
     let (mut last, mut wrong) = (0, 0);
     for _ in 0..=200 {
-        let answer = call(&mut transport).await.unwrap();
+        let (begun, answer) = exchange(&mut transport).await.unwrap();
         let port: u16 = std::str::from_utf8(&answer.body[..5])
             .unwrap()
             .parse()
             .unwrap();
-        let Timing { local, reused, .. } = answer.timing;
-        wrong += usize::from(local.port != port || reused != (port == last));
+        let is_reused = begun.connect.is_none();
+        wrong += usize::from(begun.local.port != port || is_reused != (port == last));
         last = port;
     }
     let accepted = accepted.load(Ordering::Relaxed);

@@ -8,9 +8,8 @@ use client::device::{Event, Profile, Record};
 use eas::Command;
 use eas::wbxml::from_xml;
 use easload::measure::Recorder;
-use scenario::names::Counter;
+use scenario::names::{Counter, Gauges};
 use scenario::{QueryForm, Wait};
-use verdict::timeline::Gauges;
 
 use crate::device_life::{HOUR, Lived, Reply, Setup};
 

@@ -23,11 +23,10 @@ use easload::measure::Recorder;
 use mock_api::control::NewMail;
 use mock_api::{MockConfig, Topology};
 use mock_server::{FrontDoor, Machine, WorkerLauncher};
-use scenario::names::{Counter, Metric};
+use scenario::names::{Counter, Gauges, Metric};
 use sim_net::SimNet;
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use verdict::timeline::Gauges;
 
 use crate::fixtures::{identity, profile};
 
@@ -71,12 +70,23 @@ struct World {
     /// Seconds that the last Ping or Sync asked for.
     held: Mutex<i32>,
     versions: &'static str,
+    /// So long after a request was written, its writer goes on.
+    write_lag: Duration,
 }
 
 struct Scripted {
     world: Arc<World>,
-    pending: Option<(Reply, Instant)>,
+    pending: Option<Pending>,
     connected: bool,
+}
+
+/// A request that was written.
+#[derive(Clone)]
+struct Pending {
+    reply: Reply,
+    sent: Instant,
+    /// When the answer comes.
+    due: Instant,
 }
 
 pub(crate) fn body(encoded: Result<Vec<u8>, wbxml::EncodeError>) -> Reply {
@@ -229,13 +239,12 @@ impl Transport for Scripted {
             policy_key: header("X-MS-PolicyKey"),
             body: request.body.to_vec(),
         };
-        let mut all = self.world.seen.lock().unwrap();
-        all.push(seen.clone());
-        let number = all
-            .iter()
-            .filter(|other| other.command == seen.command)
-            .count();
-        drop(all);
+        let number = {
+            let mut all = self.world.seen.lock().unwrap();
+            all.push(seen.clone());
+            let same = all.iter().filter(|other| other.command == seen.command);
+            same.count()
+        };
         let reply = self.world.reply(&seen, number);
         let held = self.world.held(&seen);
         let is_scripted = seen
@@ -245,14 +254,21 @@ impl Transport for Scripted {
             Some(seconds) if !is_scripted => Duration::from_secs(seconds as u64),
             _ => Duration::from_millis(20),
         };
-        self.pending = Some((reply, Instant::now() + delay));
+        let sent = Instant::now();
+        let due = sent + delay;
+        self.pending = Some(Pending { reply, sent, due });
         self.connected = true;
-        Ok(Begun::default())
+        sleep(self.world.write_lag).await;
+        Ok(Begun {
+            sent,
+            local: LocalEnd::default(),
+            connect: None,
+            tls: None,
+        })
     }
 
     async fn answer(&mut self, deadline: Instant) -> Result<Answer, Failure> {
-        let (reply, due) = self.pending.clone().unwrap();
-        let sent = Instant::now();
+        let Pending { reply, sent, due } = self.pending.clone().unwrap();
         let fail = |kind| Failure {
             kind,
             sent: Some(sent),
@@ -263,15 +279,8 @@ impl Transport for Scripted {
             return Err(fail(FailureKind::TimedOut { received: 0 }));
         }
         sleep_until(due).await;
-        let timing = Timing {
-            sent,
-            local: LocalEnd::default(),
-            reused: false,
-            connect: None,
-            tls: None,
-            first_byte: due - sent,
-            total: due - sent,
-        };
+        let total = due - sent;
+        let timing = Timing { sent, total };
         let (status, headers, body) = match reply {
             Reply::Body(body) => (200, &[][..], body),
             Reply::Http(status, headers) => (status, headers, Vec::new()),
@@ -380,6 +389,7 @@ pub(crate) struct Setup {
     pub(crate) flight: Option<(Duration, Duration)>,
     /// What the server lists.
     pub(crate) options: &'static str,
+    write_lag: Duration,
     seed: u64,
     reused: bool,
 }
@@ -392,6 +402,7 @@ impl Setup {
             abandonment: Abandonment::none(),
             flight: None,
             options: "2.5,12.1,14.1",
+            write_lag: Duration::ZERO,
             seed: 1,
             reused: false,
         }
@@ -406,6 +417,7 @@ impl Setup {
             reused: self.reused,
             held: Mutex::default(),
             versions: self.options,
+            write_lag: self.write_lag,
         });
         let ends = Arc::new(Ends::default());
         let refusals = Arc::new(Refusals::new(1, 3, 1.0));
@@ -515,6 +527,24 @@ async fn a_healthy_life_goes_from_options_to_ping() {
     );
     let first = ProvisionRequest::decode(&lived.seen[1].body).unwrap();
     assert!(first.device.is_some(), "14.1 sends the DeviceInformation");
+}
+
+/// A busy machine lets the writer go on late. That is not the server's time.
+#[tokio::test(start_paused = true)]
+async fn a_ping_counts_from_the_moment_when_it_was_written() {
+    for write_lag in [Duration::ZERO, Duration::from_secs(3)] {
+        let setup = Setup {
+            write_lag,
+            ..Setup::new([])
+        };
+        let lived = setup.live(HOUR).await;
+        let (last, ended) = lived.ends.split_last().unwrap();
+        assert_eq!(ended.len(), 7);
+        for end in ended {
+            assert_eq!(*end, PingEnd::Expired { overshoot: 0.0 });
+        }
+        assert_eq!(*last, PingEnd::OpenAtEnd { overdue: false });
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,10 +9,9 @@ use client::fleet::{Fleet, FleetPlan, Pacer};
 use client::transport::{Lean, Limits, Network};
 use easload::mail::{Door, MailTraffic, Schedule, send_on_schedule};
 use easload::measure::Recorder;
-use scenario::names::DeviceState;
+use scenario::names::{DeviceState, Gauges};
 use scenario::{Target, TlsOptions};
 use tokio::sync::Notify;
-use verdict::timeline::Gauges;
 
 use crate::fixtures::{eventually, identity, mock, profile};
 

@@ -20,10 +20,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     SanType,
 };
-use scenario::names::{Counter, DeviceState};
+use scenario::names::{Counter, DeviceState, Gauges};
 use scenario::{ClientCertificate, Detour, Target, TlsOptions};
 use tokio::time::Instant;
-use verdict::timeline::Gauges;
 use wiremock::matchers::{any, header, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

@@ -11,10 +11,9 @@ use eas::status::*;
 use eas::{Command, ProtocolVersion};
 use easload::measure::Recorder;
 use mock_api::control::NewMail;
-use scenario::names::Counter;
+use scenario::names::{Counter, Gauges};
 use scenario::{HeartbeatPlan, Ladder, PingBody, QueryForm, SleepPlan, Wait};
 use tokio::time::{Instant, sleep};
-use verdict::timeline::Gauges;
 
 use crate::device_life::{HOUR, InMemory, Reply, Setup, body, in_memory, ping, sync_answer};
 use crate::fixtures::{identity, profile};

@@ -18,10 +18,9 @@ use easload::measure::Recorder;
 use mock_api::control::NewMail;
 use mock_server::FrontDoor;
 use rand::SeedableRng as _;
-use scenario::names::Counter;
+use scenario::names::{Counter, Gauges};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
-use verdict::timeline::Gauges;
 
 use crate::device_life::{InMemory, in_memory};
 use crate::fixtures::{identity, profile};
@@ -96,7 +95,12 @@ impl<T: Transport> Transport for Guarded<T> {
         if self.gate.arrives(&request) {
             let now = Instant::now();
             self.refused = Some((now, now + self.gate.delay));
-            return Ok(Begun::default());
+            return Ok(Begun {
+                sent: now,
+                local: LocalEnd::default(),
+                connect: None,
+                tls: None,
+            });
         }
         self.inner.begin(request).await
     }
@@ -114,15 +118,8 @@ impl<T: Transport> Transport for Guarded<T> {
             });
         }
         self.refused = None;
-        let timing = Timing {
-            sent,
-            local: LocalEnd::default(),
-            reused: false,
-            connect: None,
-            tls: None,
-            first_byte: due - sent,
-            total: due - sent,
-        };
+        let total = due - sent;
+        let timing = Timing { sent, total };
         let (status, body) = if self.gate.is_page {
             (
                 200,

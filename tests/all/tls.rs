@@ -59,11 +59,11 @@ const OPTIONS: Request<'static> = Request {
 };
 
 async fn options_over(mut transport: impl Transport) -> Result<(u16, bool), Failure> {
-    transport.begin(OPTIONS).await?;
+    let begun = transport.begin(OPTIONS).await?;
     let answer = transport
         .answer(Instant::now() + Duration::from_secs(60))
         .await?;
-    Ok((answer.status, answer.timing.tls.is_some()))
+    Ok((answer.status, begun.tls.is_some()))
 }
 
 fn reason(failure: &Failure) -> String {

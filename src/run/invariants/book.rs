@@ -68,7 +68,7 @@ impl Book {
             Who::Device(_) => self.hear_device(event),
             Who::Sender(_) => self.hear_sender(event),
         };
-        let is_forbidden = is_stopped && matches!(event, Event::Begun(_));
+        let is_forbidden = is_stopped && matches!(event, Event::Begun { .. });
         let forbidden = "it sends a request, and its user is stopped";
         wrong.or_else(|| is_forbidden.then(|| forbidden.to_owned()))
     }
@@ -80,8 +80,8 @@ impl Book {
                 (before != *from)
                     .then(|| format!("it leaves the state {from:?}, and was in {before:?}"))
             }
-            Event::PingSent { .. } => {
-                self.pings.push(Instant::now());
+            Event::PingSent { sent, .. } => {
+                self.pings.push(*sent);
                 None
             }
             Event::PingEnded { end, age } => {
@@ -109,7 +109,7 @@ impl Book {
 
     fn hear_sender(&mut self, event: &Event<'_>) -> Option<String> {
         match event {
-            Event::Begun(_) => {
+            Event::Begun { .. } => {
                 self.open += 1;
                 (self.open > 1).then(|| "it begins a request while one is open".to_owned())
             }

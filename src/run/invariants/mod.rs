@@ -315,9 +315,9 @@ impl Invariants {
     fn hear(&self, who: Who, event: &Event<'_>) {
         let mut guard = self.books.lock();
         let books = &mut *guard;
-        if let Event::Begun(begun) = event {
+        if let Event::Begun { connect, .. } = event {
             books.begun.requests += 1;
-            books.begun.connections += u64::from(begun.connect.is_some());
+            books.begun.connections += u64::from(connect.is_some());
         }
         books.pings += u64::from(matches!(event, Event::PingSent { .. }));
         let Some(book) = books.books.get_mut(&who) else {

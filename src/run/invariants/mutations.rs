@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use client::transport::{
-    Abandon, Answer, Begun, Failure, FailureKind, Lean, LeanFactory, Origin, Peer, RedirectError,
-    Request, SimulatedNetwork, Transport,
+    Abandon, Answer, Begun, Failure, FailureKind, Lean, LeanFactory, LocalEnd, Origin, Peer,
+    RedirectError, Request, SimulatedNetwork, Transport,
 };
 use mock_server::Machine;
 use scenario::{ClientCertificate, Target, parse};
@@ -122,10 +122,13 @@ impl Record for DefectiveRecord {
                 ping_answered: *ping_answered,
                 at: *at,
             }),
-            (Defect::CountedPingTwice, Event::PingSent { hangs, gap }) => Some(Event::PingSent {
-                hangs: *hangs,
-                gap: *gap,
-            }),
+            (Defect::CountedPingTwice, Event::PingSent { sent, hangs, gap }) => {
+                Some(Event::PingSent {
+                    sent: *sent,
+                    hangs: *hangs,
+                    gap: *gap,
+                })
+            }
             (Defect::CountedStateTwice, Event::State { from, to }) => Some(Event::State {
                 from: *from,
                 to: *to,
@@ -176,7 +179,12 @@ impl Transport for DefectiveTransport {
     async fn begin(&mut self, request: Request<'_>) -> Result<Begun, Failure> {
         self.is_lost = request.held && self.defect == Defect::LostPing;
         if self.is_lost {
-            return Ok(Begun::default());
+            return Ok(Begun {
+                sent: Instant::now(),
+                local: LocalEnd::default(),
+                connect: None,
+                tls: None,
+            });
         }
         self.lean.begin(request).await
     }

@@ -1,7 +1,6 @@
 //! Each invariant speaks when it is broken, and only then.
 
 use client::device::{Admitted, FailureClass, LoginKind, LoginOutcome, PingEnd};
-use client::transport::Begun;
 use scenario::names::Use;
 use sim_net::Row;
 use tcp_table::State as TcpState;
@@ -61,14 +60,21 @@ fn state(from: DeviceState, to: DeviceState) -> Event<'static> {
     Event::State { from, to }
 }
 
-const SENT: Event<'static> = Event::PingSent {
-    hangs: false,
-    gap: None,
-};
+fn ping_sent() -> Event<'static> {
+    Event::PingSent {
+        sent: Instant::now(),
+        hangs: false,
+        gap: None,
+    }
+}
+
 const EXPIRED: PingEnd = PingEnd::Expired { overshoot: 0.0 };
 
 fn begun() -> Event<'static> {
-    Event::Begun(Begun::default())
+    Event::Begun {
+        connect: None,
+        tls: None,
+    }
 }
 
 fn failed(age: Option<Duration>) -> Event<'static> {
@@ -86,7 +92,7 @@ async fn sound_run_breaks_nothing() {
         invariants.record(1, state(DeviceState::Off, DeviceState::Starting));
         invariants.record(1, begun());
         invariants.record(1, state(DeviceState::Starting, DeviceState::Holding));
-        invariants.record(1, SENT);
+        invariants.record(1, ping_sent());
         let mut interval = Interval::default();
         interval.counts.insert("pings_sent".to_owned(), 1);
         invariants.second(Second {
@@ -119,13 +125,13 @@ async fn state_that_a_device_is_not_in_cannot_be_left() {
 #[tokio::test(start_paused = true)]
 async fn each_ping_has_exactly_one_end() {
     let twice = broken(|invariants| {
-        invariants.record(0, SENT);
+        invariants.record(0, ping_sent());
         invariants.record(0, ended(PingEnd::Changes, Duration::ZERO));
         invariants.record(0, ended(PingEnd::Changes, Duration::ZERO));
     });
     assert!(twice.contains("a Ping ends that was not sent"), "{twice}");
     let never = broken(|invariants| {
-        invariants.record(1, SENT);
+        invariants.record(1, ping_sent());
         invariants.at_end(Vec::new());
     });
     assert!(never.contains("1 of its Pings have no end"), "{never}");
@@ -142,7 +148,7 @@ async fn recorder_and_invariants_must_count_the_same() {
         "{states}"
     );
     let pings = broken(|invariants| {
-        invariants.record(0, SENT);
+        invariants.record(0, ping_sent());
         invariants.second(second(&Interval::default()));
     });
     assert!(
@@ -211,7 +217,7 @@ async fn mail_that_came_twice_is_told_once_with_its_device() {
     assert_eq!(
         found,
         "at 0.000 s: device 1 of user 2: 1 arrivals of mail came twice, and 0 came to a device of another user; the \
-         last is mail 3 of user 2; its last events:\n        0.000 s Begun(Begun { connect: None, tls: None })"
+         last is mail 3 of user 2; its last events:\n        0.000 s Begun { connect: None, tls: None }"
     );
 }
 
@@ -323,7 +329,7 @@ async fn mail_is_lost_if_a_later_ping_ended_without_news() {
     let invariants = invariants();
     let missing = missing();
     advance(Duration::from_secs(1)).await;
-    invariants.record(0, SENT);
+    invariants.record(0, ping_sent());
     let age = Duration::from_secs(5);
     advance(age).await;
     assert_eq!(look(&invariants, &missing, 0, DeviceState::Off), "");
@@ -351,14 +357,14 @@ async fn mail_is_lost_if_a_later_ping_ended_without_news() {
 #[tokio::test(start_paused = true)]
 async fn mail_is_under_way_if_the_last_ping_without_news_was_sent_before_it() {
     let invariants = invariants();
-    invariants.record(0, SENT);
+    invariants.record(0, ping_sent());
     let missing = missing();
     let age = Duration::from_secs(5);
     advance(age).await;
     invariants.record(0, ended(EXPIRED, age));
     assert_eq!(look(&invariants, &missing, 0, DeviceState::Off), "");
     // A Ping that was sent later reports the mail.
-    invariants.record(0, SENT);
+    invariants.record(0, ping_sent());
     invariants.record(0, ended(PingEnd::Changes, Duration::ZERO));
     assert_eq!(look(&invariants, &missing, 0, DeviceState::Off), "");
 }
@@ -367,7 +373,7 @@ async fn mail_is_under_way_if_the_last_ping_without_news_was_sent_before_it() {
 async fn mail_is_lost_if_a_held_ping_does_not_report_it() {
     let invariants = invariants();
     invariants.record(0, state(DeviceState::Off, DeviceState::Holding));
-    invariants.record(0, SENT);
+    invariants.record(0, ping_sent());
     let missing = missing();
     // The server answers slowly until then.
     for _ in 0..5 {
@@ -392,7 +398,7 @@ async fn mail_of_a_stopped_user_is_not_missed() {
     let invariants = invariants();
     let missing = missing();
     advance(Duration::from_secs(1)).await;
-    invariants.record(0, SENT);
+    invariants.record(0, ping_sent());
     invariants.record(0, ended(EXPIRED, Duration::ZERO));
     stop(&invariants.refusals).await;
     assert_eq!(look(&invariants, &missing, 0, DeviceState::Off), "");

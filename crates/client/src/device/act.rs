@@ -8,7 +8,6 @@ use eas::commands::{
 use eas::status::{Reaction, SyncStatus};
 use rand::Rng as _;
 use scenario::Action;
-use tokio::time::Instant;
 
 use super::desk::{Desk, Letter, Turn};
 use super::event::Event;
@@ -170,7 +169,7 @@ impl<T: Transport> Life<T> {
         let body = request.encode(self.client.version)?;
         self.cached.sync = false;
         let received = self.client.call(COMMAND, &body).await?;
-        let at = Instant::now();
+        let at = received.timing.end();
         let answer = SyncAnswer::decode(&received.body)
             .map_err(|error| self.client.bad_body(COMMAND, &error))?;
         if let Some(status) = answer.status {
@@ -185,7 +184,7 @@ impl<T: Transport> Life<T> {
         self.take_in(&answer, at, Some(std::slice::from_ref(&id)))?;
         let has_inbox = self.has_inbox(std::slice::from_ref(&id));
         self.client.tell(Event::Synced {
-            latency: received.timing.total,
+            timing: received.timing,
             has_inbox,
         });
         let mut said = Said::default();

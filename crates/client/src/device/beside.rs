@@ -80,12 +80,11 @@ impl<T: Transport> Life<T> {
         deadline: Instant,
     ) -> Waited<Result<Answer, Failure>> {
         let mut answer = std::pin::pin!(waiting.answer(deadline));
-        let began = Instant::now();
         loop {
             let mut due = self.desk.as_ref().map_or(deadline, |desk| desk.due);
             if held.command == Command::Sync && due < deadline {
-                let after = due.saturating_duration_since(began);
-                due = due.max(began + self.earliest_end(held, after));
+                let after = due.saturating_duration_since(held.sent);
+                due = due.max(held.sent + self.earliest_end(held, after));
             }
             tokio::select! {
                 // A seed fixes which of two that come at once is first.

@@ -229,7 +229,7 @@ impl<T: Transport> Client<T> {
         command: Command,
         body: &[u8],
         kind: LoginKind,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Instant, Trouble> {
         self.send_query(&self.query(command), body, kind).await
     }
 
@@ -251,7 +251,7 @@ impl<T: Transport> Client<T> {
         query: &Query,
         body: &[u8],
         kind: LoginKind,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Instant, Trouble> {
         let profile = Arc::clone(&self.profile);
         let command = query.command;
         let sends_mail = matches!(
@@ -312,7 +312,7 @@ impl<T: Transport> Client<T> {
         &mut self,
         command: Option<Command>,
         begun: Result<Begun, Failure>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Instant, Trouble> {
         let begun = match begun {
             Ok(begun) => begun,
             Err(failure) => {
@@ -321,8 +321,11 @@ impl<T: Transport> Client<T> {
             }
         };
         self.refusals.written(self.identity.user, self.admitted);
-        self.tell(Event::Begun(begun));
-        Ok(())
+        let Begun {
+            sent, connect, tls, ..
+        } = begun;
+        self.tell(Event::Begun { connect, tls });
+        Ok(sent)
     }
 
     /// Waits for the answer to the command that was sent.
@@ -347,8 +350,8 @@ impl<T: Transport> Client<T> {
 
     /// Sends a command and waits for its answer.
     pub(super) async fn call(&mut self, command: Command, body: &[u8]) -> Result<Answer, Trouble> {
-        self.send(command, body, LoginKind::Answered).await?;
-        let deadline = Instant::now() + self.profile.request_timeout;
+        let sent = self.send(command, body, LoginKind::Answered).await?;
+        let deadline = sent + self.profile.request_timeout;
         self.receive(command, deadline, false).await
     }
 
@@ -358,8 +361,8 @@ impl<T: Transport> Client<T> {
         query: &Query,
         body: &[u8],
     ) -> Result<Answer, Trouble> {
-        self.send_query(query, body, LoginKind::Answered).await?;
-        let deadline = Instant::now() + self.profile.request_timeout;
+        let sent = self.send_query(query, body, LoginKind::Answered).await?;
+        let deadline = sent + self.profile.request_timeout;
         self.receive(query.command, deadline, false).await
     }
 
@@ -420,7 +423,7 @@ impl<T: Transport> Client<T> {
         self.tell(Event::Answered {
             command,
             http_status: answer.status,
-            timing: answer.timing,
+            took: answer.timing.total,
             end: answer.end,
         });
         let status = HttpStatus::from_code(answer.status);

@@ -7,7 +7,7 @@ use scenario::Action;
 use scenario::names::DeviceState;
 use tokio::time::Instant;
 
-use crate::transport::{Begun, ConnectError, ConnectionEnd, FailureKind, Timing};
+use crate::transport::{ConnectError, ConnectionEnd, FailureKind, Handshake, Timing};
 
 /// How a held Ping ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -116,15 +116,20 @@ pub enum Event<'a> {
         to: DeviceState,
     },
     /// A request goes out, over a new connection or a kept one.
-    Begun(Begun),
+    Begun {
+        /// TCP handshake of a new connection.
+        connect: Option<Duration>,
+        /// TLS handshake of a new connection.
+        tls: Option<Handshake>,
+    },
     /// A command was answered, whatever its status. `None` is OPTIONS.
     Answered {
         /// The command.
         command: Option<Command>,
         /// HTTP status.
         http_status: u16,
-        /// Where the time went.
-        timing: Timing,
+        /// From the moment when the request was written to the last byte of the answer.
+        took: Duration,
         /// What became of the connection.
         end: ConnectionEnd,
     },
@@ -171,6 +176,8 @@ pub enum Event<'a> {
     },
     /// A Ping was sent, or a Sync that hangs as one.
     PingSent {
+        /// When.
+        sent: Instant,
         /// It is a Sync.
         hangs: bool,
         /// Since the end of the one before, when this one was due; without the time in which the
@@ -198,10 +205,10 @@ pub enum Event<'a> {
         /// When the Sync was answered.
         at: Instant,
     },
-    /// A Sync was answered with success, so long after it was sent.
+    /// A Sync was answered with success.
     Synced {
-        /// Sent → answered.
-        latency: Duration,
+        /// When it was sent, and how long the answer took.
+        timing: Timing,
         /// The Inbox was asked for, and nothing of it is left on the server.
         has_inbox: bool,
     },

@@ -46,6 +46,8 @@ pub(super) struct Held {
     pub(super) is_repeated: bool,
     /// Number of its login.
     pub(super) login: u32,
+    /// When it was written.
+    pub(super) sent: Instant,
 }
 
 impl Held {
@@ -79,14 +81,14 @@ pub(super) struct Hold {
 }
 
 impl Hold {
-    pub(super) fn new<T>(client: &Client<T>, held: Held, sent: Instant, limit: Duration) -> Self {
+    pub(super) fn new<T>(client: &Client<T>, held: Held, limit: Duration) -> Self {
         Self {
             record: Arc::clone(&client.record),
             refusals: Arc::clone(&client.refusals),
             device: client.identity.device,
             user: client.identity.user,
             login: held.login,
-            sent,
+            sent: held.sent,
             limit,
             armed: true,
         }

@@ -10,7 +10,6 @@ use eas::commands::{
 use eas::status::{PolicyStatus, ProvisionStatus};
 use eas::{Command, http};
 use scenario::QueryForm;
-use tokio::time::Instant;
 
 use super::client::Client;
 use super::event::Event;
@@ -40,8 +39,8 @@ impl<T: Transport> Client<T> {
             held: false,
         };
         let begun = self.transport.begin(request).await;
-        self.begun(None, begun)?;
-        let deadline = Instant::now() + profile.request_timeout;
+        let sent = self.begun(None, begun)?;
+        let deadline = sent + profile.request_timeout;
         let answer = self.transport.answer(deadline).await;
         let answer = self.examine(None, false, answer)?;
         let problem = |text: String| {

@@ -301,7 +301,7 @@ impl<T: Transport> Life<T> {
             let body = request.encode(self.client.version)?;
             self.cached.sync = false;
             let received = self.client.call(COMMAND, &body).await?;
-            let at = Instant::now();
+            let at = received.timing.end();
             let answer = SyncAnswer::decode(&received.body)
                 .map_err(|error| self.client.bad_body(COMMAND, &error))?;
             if let Some(status) = answer.status {
@@ -317,7 +317,7 @@ impl<T: Transport> Life<T> {
             self.take_in(&answer, at, Some(&asked))?;
             let has_inbox = self.has_inbox(&asked);
             self.client.tell(Event::Synced {
-                latency: received.timing.total,
+                timing: received.timing,
                 has_inbox,
             });
         }

@@ -54,7 +54,7 @@ impl<T: Transport> Life<T> {
 
     /// Sends another Ping over a connection of its own and waits for its answer; the first is read as
     /// long as both are open, and closed with the second.
-    pub(super) async fn ask_again(&mut self, first: Held, sent: Instant) -> Result<Step, Trouble> {
+    pub(super) async fn ask_again(&mut self, first: Held) -> Result<Step, Trouble> {
         let grace = self.client.profile.grace;
         let first_limit = Duration::from_secs(first.seconds.into()) + grace;
         let another = self.client.transport.another();
@@ -65,7 +65,6 @@ impl<T: Transport> Life<T> {
             device: self.client.identity.device,
             user: self.client.identity.user,
             held: first,
-            sent,
             limit: first_limit,
             is_open: true,
         };
@@ -78,19 +77,19 @@ impl<T: Transport> Life<T> {
                 return Err(trouble);
             }
         };
-        let again = Instant::now();
         self.client.tell(Event::PingSent {
+            sent: held.sent,
             gap: None,
             hangs: held.command == Command::Sync,
         });
         let limit = Duration::from_secs(held.seconds.into()) + grace;
-        let fate = self.fate(held, again, limit, false);
-        let deadline = again + fate.map_or(limit, |fate| fate.after);
-        let hold = Hold::new(&self.client, held, again, limit);
+        let fate = self.fate(held, limit, false);
+        let deadline = held.sent + fate.map_or(limit, |fate| fate.after);
+        let hold = Hold::new(&self.client, held, limit);
         let answer = {
             let mut newer = pin!(self.client.receive(held.command, deadline, true));
             let both = {
-                let mut answered = pin!(older.answer(sent + first_limit));
+                let mut answered = pin!(older.answer(first.sent + first_limit));
                 tokio::select! {
                     // A seed fixes which of two that come at once is first.
                     biased;
@@ -113,11 +112,10 @@ impl<T: Transport> Life<T> {
             older.abandon(lost.map_or(Abandon::Fin, |fate| fate.how));
             open.given_up();
         }
-        let now = Instant::now();
-        self.due = Some(now);
+        self.due = Some(Instant::now());
         match answer {
-            Ok(answer) => self.answered(held, again, now, &answer.body),
-            Err(trouble) => Box::pin(self.without_answer(held, again, fate, trouble)).await,
+            Ok(answer) => self.answered(held, &answer),
+            Err(trouble) => Box::pin(self.without_answer(held, fate, trouble)).await,
         }
     }
 }
@@ -129,7 +127,6 @@ struct Older {
     device: u32,
     user: u32,
     held: Held,
-    sent: Instant,
     limit: Duration,
     is_open: bool,
 }
@@ -141,19 +138,19 @@ impl Older {
 
     fn end(&mut self, end: PingEnd) {
         self.is_open = false;
-        let age = self.sent.elapsed();
+        let age = self.held.sent.elapsed();
         self.tell(Event::PingEnded { end, age });
         self.tell(Event::SecondPing { open: false });
     }
 
     fn given_up(&mut self) {
-        let left = f64::from(self.held.seconds) - self.sent.elapsed().as_secs_f64();
+        let left = f64::from(self.held.seconds) - self.held.sent.elapsed().as_secs_f64();
         self.end(PingEnd::Abandoned { left });
     }
 
     /// What its answer says is not acted upon: the second Ping is told the same.
     fn ended(&mut self, answer: Result<Answer, Failure>) {
-        let age = self.sent.elapsed();
+        let age = self.held.sent.elapsed();
         let outcome = match &answer {
             Ok(answer) if answer.status == 200 => shows_login(Some(Command::Ping), answer),
             Ok(answer) if answer.status == 401 => LoginOutcome::Refused,
@@ -189,7 +186,7 @@ impl Older {
 impl Drop for Older {
     fn drop(&mut self) {
         if self.is_open {
-            let overdue = self.sent.elapsed() > self.limit;
+            let overdue = self.held.sent.elapsed() > self.limit;
             self.end(PingEnd::OpenAtEnd { overdue });
             self.refusals
                 .settle(self.user, self.held.login, LoginOutcome::Lost);

@@ -18,7 +18,7 @@ use super::life::{Life, Step};
 use super::profile::{Fate, NetworkLoss};
 use super::second::asks_again;
 use super::trouble::Trouble;
-use crate::transport::{Abandon, FailureKind, Transport};
+use crate::transport::{Abandon, Answer, FailureKind, Transport};
 
 /// Empty Syncs that a server may refuse (Status 13) before it is sent whole ones only.
 const MAX_REFUSED: u8 = 2;
@@ -52,17 +52,17 @@ impl<T: Transport> Life<T> {
             sent => sent?,
         };
         self.enter(DeviceState::Holding);
-        let sent = Instant::now();
-        let gap = self.due.map(|due| sent.saturating_duration_since(due));
+        let gap = self.due.map(|due| held.sent.saturating_duration_since(due));
         self.client.tell(Event::PingSent {
+            sent: held.sent,
             gap,
             hangs: held.command == Command::Sync,
         });
         let limit = Duration::from_secs(held.seconds.into()) + self.client.profile.grace;
-        let fate = self.fate(held, sent, limit, held.command == Command::Ping);
-        let deadline = sent + fate.map_or(limit, |fate| fate.after);
+        let fate = self.fate(held, limit, held.command == Command::Ping);
+        let deadline = held.sent + fate.map_or(limit, |fate| fate.after);
         // Dropping the future here, when the run ends, counts the Ping as open.
-        let hold = Hold::new(&self.client, held, sent, limit);
+        let hold = Hold::new(&self.client, held, limit);
         let waited = if self.desk.is_some() {
             Box::pin(self.wait_and_act(held, deadline)).await
         } else {
@@ -71,17 +71,17 @@ impl<T: Transport> Life<T> {
         };
         hold.end();
         match waited {
-            Waited::Answered(Ok(answer), at) => self.answered(held, sent, at, &answer.body),
+            Waited::Answered(Ok(answer), _) => self.answered(held, &answer),
             Waited::Answered(Err(trouble), at) => {
                 self.due = Some(at);
                 if asks_again(&trouble, fate) {
-                    Box::pin(self.ask_again(held, sent)).await
+                    Box::pin(self.ask_again(held)).await
                 } else {
-                    Box::pin(self.without_answer(held, sent, fate, trouble)).await
+                    Box::pin(self.without_answer(held, fate, trouble)).await
                 }
             }
             Waited::Interrupted => {
-                let (end, age) = (PingEnd::Interrupted, sent.elapsed());
+                let (end, age) = (PingEnd::Interrupted, held.sent.elapsed());
                 self.client.tell(Event::PingEnded { end, age });
                 self.client.transport.abandon(Abandon::Fin);
                 self.enter(DeviceState::Syncing);
@@ -90,25 +90,20 @@ impl<T: Transport> Life<T> {
                 acted.map(|()| Step::Wait)
             }
             Waited::Troubled(trouble) => {
-                self.gave_up(held, sent, Abandon::Fin);
+                self.gave_up(held, Abandon::Fin);
                 self.due = Some(Instant::now());
                 Err(trouble)
             }
         }
     }
 
-    pub(super) fn answered(
-        &mut self,
-        held: Held,
-        sent: Instant,
-        at: Instant,
-        body: &[u8],
-    ) -> Result<Step, Trouble> {
+    pub(super) fn answered(&mut self, held: Held, answer: &Answer) -> Result<Step, Trouble> {
+        let at = answer.timing.end();
         self.due = Some(at);
         if held.command == Command::Sync {
-            self.held_sync_answer(held, sent, at, body)
+            self.held_sync_answer(held, at, &answer.body)
         } else {
-            self.ping_answer(held, sent, at, body)
+            self.ping_answer(held, at, &answer.body)
         }
     }
 
@@ -144,15 +139,9 @@ impl<T: Transport> Life<T> {
             .for_each(|folder| folder.stale = true);
     }
 
-    /// What the network does to the request sent then, or `again` the device itself, whichever comes
+    /// What the network does to a held request, or `again` the device itself, whichever comes
     /// first.
-    pub(super) fn fate(
-        &mut self,
-        held: Held,
-        sent: Instant,
-        limit: Duration,
-        again: bool,
-    ) -> Option<Fate> {
+    pub(super) fn fate(&mut self, held: Held, limit: Duration, again: bool) -> Option<Fate> {
         let drawn = self.behaviour.fate(&mut self.random);
         let forgotten = self.client.profile.nat_timeout.map(|after| Fate {
             after,
@@ -162,7 +151,7 @@ impl<T: Transport> Life<T> {
             loss: NetworkLoss::Forgotten,
         });
         let again = again.then(|| self.loses_track(limit)).flatten();
-        let fates = [drawn, forgotten, self.absence(sent), again];
+        let fates = [drawn, forgotten, self.absence(held.sent), again];
         let fates = fates.into_iter().flatten();
         let mut fate = fates.min_by_key(|fate| fate.after)?;
         if fate.after < limit {
@@ -220,12 +209,13 @@ impl<T: Transport> Life<T> {
         };
         let command = Command::Ping;
         let body = request.encode()?;
-        self.client.send(command, &body, kind).await?;
+        let sent = self.client.send(command, &body, kind).await?;
         Ok(Held {
             command,
             seconds,
             is_repeated: body.is_empty(),
             login: self.client.admitted,
+            sent,
         })
     }
 
@@ -253,23 +243,18 @@ impl<T: Transport> Life<T> {
         // an empty request would be answered from those, without the items that were lost.
         self.cached.sync = false;
         let command = Command::Sync;
-        self.client.send(command, &body, kind).await?;
+        let sent = self.client.send(command, &body, kind).await?;
         Ok(Held {
             command,
             seconds: u32::try_from(seconds).unwrap_or(0),
             is_repeated: body.is_empty(),
             login: self.client.admitted,
+            sent,
         })
     }
 
-    fn ping_answer(
-        &mut self,
-        held: Held,
-        sent: Instant,
-        now: Instant,
-        body: &[u8],
-    ) -> Result<Step, Trouble> {
-        let age = now - sent;
+    fn ping_answer(&mut self, held: Held, now: Instant, body: &[u8]) -> Result<Step, Trouble> {
+        let age = now - held.sent;
         let decoded = PingAnswer::decode(body);
         let end = match &decoded {
             Ok(answer) => match answer.status {
@@ -325,14 +310,8 @@ impl<T: Transport> Life<T> {
         }
     }
 
-    fn held_sync_answer(
-        &mut self,
-        held: Held,
-        sent: Instant,
-        now: Instant,
-        body: &[u8],
-    ) -> Result<Step, Trouble> {
-        let age = now - sent;
+    fn held_sync_answer(&mut self, held: Held, now: Instant, body: &[u8]) -> Result<Step, Trouble> {
+        let age = now - held.sent;
         let decoded = SyncAnswer::decode(body);
         let end = match &decoded {
             Ok(answer) => match answer.status {
@@ -418,8 +397,8 @@ impl<T: Transport> Life<T> {
     }
 
     /// The device gives the request up, which the server may go on holding.
-    fn gave_up(&mut self, held: Held, sent: Instant, how: Abandon) {
-        let age = sent.elapsed();
+    fn gave_up(&mut self, held: Held, how: Abandon) {
+        let age = held.sent.elapsed();
         let left = f64::from(held.seconds) - age.as_secs_f64();
         self.client.tell(Event::PingEnded {
             end: PingEnd::Abandoned { left },
@@ -432,18 +411,17 @@ impl<T: Transport> Life<T> {
     pub(super) async fn without_answer(
         &mut self,
         held: Held,
-        sent: Instant,
         fate: Option<Fate>,
         trouble: Trouble,
     ) -> Result<Step, Trouble> {
-        let age = sent.elapsed();
+        let age = held.sent.elapsed();
         let timed_out = matches!(
             &trouble,
             Trouble::Transport(failure) if matches!(failure.kind, FailureKind::TimedOut { .. })
         );
         match (timed_out, fate) {
             (true, Some(fate)) => {
-                self.gave_up(held, sent, fate.how);
+                self.gave_up(held, fate.how);
                 self.go_away(fate).await;
                 Ok(Step::Wait)
             }

@@ -435,11 +435,6 @@ mod tests {
     fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
         let timing = Timing {
             sent: Instant::now(),
-            local: crate::transport::LocalEnd::default(),
-            reused: false,
-            connect: None,
-            tls: None,
-            first_byte: Duration::ZERO,
             total: Duration::ZERO,
         };
         let body = body.as_bytes().to_vec();

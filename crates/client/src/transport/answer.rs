@@ -38,7 +38,7 @@ pub struct Answer {
     pub status: u16,
     /// The body, decompressed.
     pub body: Vec<u8>,
-    /// Where the time went.
+    /// When the request was written, and how long the answer took.
     pub timing: Timing,
     /// What became of the connection.
     pub end: ConnectionEnd,

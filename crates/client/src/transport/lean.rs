@@ -7,7 +7,6 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use scenario::names::Use;
@@ -125,12 +124,9 @@ struct Connection<S> {
     local: LocalEnd,
 }
 
-/// A request that was written. Handshakes are kept as 32-bit microseconds: they are bounded by
-/// `CONNECT_TIMEOUT`, and this is held for hours by every device.
+/// A request that was written. Every device has this for hours.
 struct Pending {
     sent: Instant,
-    connect_us: Option<u32>,
-    tls_us: Option<u32>,
     reused: bool,
     is_options: bool,
     /// The beginning of an answer that came before all of the request was written.
@@ -253,7 +249,7 @@ impl<C: Connect> Transport for Lean<C> {
             self.close();
             reused = false;
         }
-        let (mut connect_us, mut tls) = (None, None);
+        let (mut connect, mut tls) = (None, None);
         if self.connection.is_none() {
             let made = Box::pin(self.shared.connector.connect(self.device))
                 .await
@@ -262,8 +258,7 @@ impl<C: Connect> Transport for Lean<C> {
                     sent: None,
                     reused: false,
                 })?;
-            connect_us = Some(micros(made.connect));
-            tls = made.tls;
+            (connect, tls) = (Some(made.connect), made.tls);
             self.connection = Some(Connection {
                 stream: made.stream,
                 local: made.local,
@@ -293,14 +288,14 @@ impl<C: Connect> Transport for Lean<C> {
         let is_options = request.method == Method::Options;
         self.pending = Some(Pending {
             sent,
-            connect_us,
-            tls_us: tls.map(|handshake| micros(handshake.took)),
             reused,
             is_options,
             early: early.map(Box::new),
         });
         Ok(Begun {
-            connect: connect_us.map(|us| Duration::from_micros(us.into())),
+            sent,
+            local: connection.local,
+            connect,
             tls,
         })
     }
@@ -410,7 +405,6 @@ async fn receive<S: Stream>(
     deadline: Instant,
     limits: &Limits,
 ) -> Result<Answer, FailureKind> {
-    let first_byte = pending.sent.elapsed();
     let mut parser = Parser::new(pending.is_options);
     let mut chunk = first;
     loop {
@@ -433,18 +427,7 @@ async fn receive<S: Stream>(
                 received: parser.received(),
             })?;
     }
-    let timing = Timing {
-        sent: pending.sent,
-        local: connection.local,
-        reused: pending.reused,
-        connect: pending
-            .connect_us
-            .map(|us| Duration::from_micros(us.into())),
-        tls: pending.tls_us.map(|us| Duration::from_micros(us.into())),
-        first_byte,
-        total: pending.sent.elapsed(),
-    };
-    parser.finish(timing, limits)
+    parser.finish(Timing::since(pending.sent), limits)
 }
 
 /// Whether a kept connection is still good: anything to read, even its end, means that it is not.
@@ -477,8 +460,4 @@ fn compose(request: &Request<'_>, host: &str) -> Vec<u8> {
     let mut bytes = head.into_bytes();
     bytes.extend_from_slice(request.body);
     bytes
-}
-
-fn micros(duration: Duration) -> u32 {
-    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }

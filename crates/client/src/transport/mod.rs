@@ -93,25 +93,6 @@ pub struct Request<'a> {
     pub held: bool,
 }
 
-/// Where the time of a request went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timing {
-    /// When the last piece of the request began to be handed over.
-    pub sent: Instant,
-    /// The connection's end on this side.
-    pub local: LocalEnd,
-    /// An earlier request's connection.
-    pub reused: bool,
-    /// TCP handshake, of a new connection.
-    pub connect: Option<Duration>,
-    /// TLS handshake, of a new connection.
-    pub tls: Option<Duration>,
-    /// From `sent` to the first byte of the answer.
-    pub first_byte: Duration,
-    /// From `sent` to the last byte of the answer.
-    pub total: Duration,
-}
-
 /// What became of the connection after a complete answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ConnectionEnd {
@@ -208,9 +189,36 @@ pub struct Failure {
     pub reused: bool,
 }
 
-/// What beginning a request took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// When a request was written and its answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// [`Begun::sent`] of the request.
+    pub sent: Instant,
+    /// From `sent` to the last byte of the answer.
+    pub total: Duration,
+}
+
+impl Timing {
+    /// When the last byte of the answer came.
+    #[must_use]
+    pub fn end(&self) -> Instant {
+        self.sent + self.total
+    }
+
+    /// An answer that ends now.
+    pub(crate) fn since(sent: Instant) -> Self {
+        let total = sent.elapsed();
+        Self { sent, total }
+    }
+}
+
+/// A request that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Begun {
+    /// When the last piece of it began to be handed over. Latencies and heartbeats count from here.
+    pub sent: Instant,
+    /// The connection's end on this side.
+    pub local: LocalEnd,
     /// TCP handshake, if a new connection was made.
     pub connect: Option<Duration>,
     /// TLS handshake, if a new connection was made with TLS.

@@ -32,20 +32,16 @@ impl Transport for Scripted {
                 sent: None,
                 reused,
             }),
-            _ => Ok(Begun::default()),
+            _ => Ok(Begun {
+                sent: self.sent,
+                local: LocalEnd::default(),
+                connect: None,
+                tls: None,
+            }),
         }
     }
 
     async fn answer(&mut self, _: Instant) -> Result<Answer, Failure> {
-        let timing = Timing {
-            sent: self.sent,
-            local: LocalEnd::default(),
-            reused: false,
-            connect: None,
-            tls: None,
-            first_byte: Duration::ZERO,
-            total: Duration::ZERO,
-        };
         match self.ends.clone() {
             Ends::Answered(status, kind, body) => {
                 let headers = [("Content-Type", kind)];
@@ -54,7 +50,10 @@ impl Transport for Scripted {
                     status,
                     &headers,
                     body.to_vec(),
-                    timing,
+                    Timing {
+                        sent: self.sent,
+                        total: Duration::ZERO,
+                    },
                     end,
                 ))
             }

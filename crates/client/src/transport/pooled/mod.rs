@@ -26,7 +26,7 @@ use scenario::names::Use;
 use scenario::{Target, TlsOptions};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
-use wire::{Made, Sessions, Told, Watch, Wire};
+use wire::{Sessions, Told, Watch, Wire};
 
 use super::answer::too_large;
 use super::connect::CONNECT_TIMEOUT;
@@ -123,9 +123,7 @@ struct Pending {
     stage: Stage,
     sent: Instant,
     reused: bool,
-    made: Option<Made>,
     is_options: bool,
-    first_byte: Duration,
     /// Bytes of the head, as it is written in HTTP/1.1.
     head: usize,
     body: Vec<u8>,
@@ -427,14 +425,14 @@ impl Transport for Reqwest {
             },
             sent,
             reused,
-            made,
             is_options,
-            first_byte: Duration::ZERO,
             head: 0,
             body: Vec::new(),
         });
         self.open = Some(open);
         Ok(Begun {
+            sent,
+            local,
             connect: made.map(|made| made.connect),
             tls: made.and_then(|made| made.tls),
         })
@@ -538,7 +536,6 @@ impl Pending {
         };
         if let Stage::Waiting(sending) = &mut self.stage {
             let came = sending.await;
-            self.first_byte = self.sent.elapsed();
             self.stage = Stage::Early(Box::new(came));
         }
         if matches!(self.stage, Stage::Early(_)) {
@@ -585,15 +582,7 @@ impl Pending {
             }
             body.extend_from_slice(&chunk);
         }
-        let timing = Timing {
-            sent: self.sent,
-            local: open.local,
-            reused: self.reused,
-            connect: self.made.map(|made| made.connect),
-            tls: self.made.and_then(|made| made.tls).map(|tls| tls.took),
-            first_byte: self.first_byte,
-            total: self.sent.elapsed(),
-        };
+        let timing = Timing::since(self.sent);
         finish(
             response,
             std::mem::take(&mut self.body),
