@@ -9,9 +9,9 @@ use tcp_table::State;
 use tokio::time::Instant;
 
 use crate::{
-    end::{Side, other},
-    inner::{Id, Inner, What},
+    inner::{Inner, What},
     segment::Kind,
+    socket::{Id, Side, other},
 };
 
 impl Inner {

@@ -4,11 +4,12 @@ use tcp_table::State;
 
 use crate::{
     config::Ports,
-    connections::{Audit, Audited},
-    end::{CLIENT, Connection, Key, SERVER, Side, other},
-    inner::{Event, Id, Inner, What},
+    connections::Audit,
+    end::{Audited, Connection, Key},
+    inner::{Event, Inner, What},
     net::SimNet,
     ports::{Counts, index},
+    socket::{CLIENT, Id, SERVER, Side, other},
 };
 
 impl SimNet {
@@ -345,7 +346,7 @@ mod tests {
         }),
     ];
 
-    fn listener(inner: &mut Inner) -> &mut crate::listener::Listener {
+    fn listener(inner: &mut Inner) -> &mut crate::backlog::Listener {
         inner.listeners.values_mut().next().expect("one")
     }
 

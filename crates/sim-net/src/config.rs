@@ -143,3 +143,12 @@ pub struct Ports {
     /// Only those of IPv6, or only those of IPv4.
     pub ipv6: Option<bool>,
 }
+
+/// What a NAT does with segments of a connection that it has forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgotten {
+    /// It drops them.
+    Vanish,
+    /// It answers with RST. It is halfway, so the answer comes when the segment would have arrived.
+    Reset,
+}

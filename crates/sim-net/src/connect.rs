@@ -10,11 +10,12 @@ use tcp_table::State;
 use tokio::time::Instant;
 
 use crate::{
+    backlog::Listener,
     config::Local,
-    end::{CLIENT, Connection, SERVER, Side},
-    inner::{Id, Inner},
-    listener::Listener,
+    end::Connection,
+    inner::Inner,
     segment::Kind,
+    socket::{CLIENT, Id, SERVER, Side},
 };
 
 /// Where the search for a free port begins when a program listens on port 0. The registered ports

@@ -10,9 +10,9 @@ use std::{
 use tcp_table::State;
 
 use crate::{
-    end::Connection,
-    inner::Id,
+    end::{Audited, Connection},
     ports::{Counts, index},
+    socket::Id,
 };
 
 /// The connections. A hash table, since each event looks its connection up several times. What goes
@@ -32,22 +32,6 @@ pub(crate) struct Audit {
     pub(crate) counts: Counts,
     /// Events that the connections know of.
     pub(crate) events: usize,
-}
-
-/// One connection's share of the [`Audit`].
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Audited {
-    pub(crate) states: [State; 2],
-    pub(crate) events: usize,
-}
-
-impl Default for Audited {
-    fn default() -> Self {
-        Self {
-            states: [State::Closed; 2],
-            events: 0,
-        }
-    }
 }
 
 impl Audit {

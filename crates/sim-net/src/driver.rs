@@ -1,18 +1,8 @@
-//! The task that plays the events when they are due.
+//! What the network knows of the task that plays its events.
 
-use std::{
-    future::poll_fn,
-    pin::{Pin, pin},
-    sync::{Arc, Weak},
-    task::{Context, Poll, Waker},
-};
+use std::task::Waker;
 
-use tokio::{
-    runtime::Handle,
-    time::{Instant, Sleep, sleep_until},
-};
-
-use crate::inner::Shared;
+use tokio::time::Instant;
 
 /// What the network knows of its task.
 #[derive(Debug, Default)]
@@ -52,73 +42,17 @@ impl Driver {
         self.waker.take().map_or(Need::Nothing, Need::Wake)
     }
 
-    fn stopped(&mut self) {
+    /// The task sleeps until then. Without an event it ends.
+    pub(crate) fn sleeps_until(&mut self, next: Option<Instant>, waker: &Waker) {
+        if next.is_none() {
+            self.stopped();
+            return;
+        }
+        self.armed = next;
+        self.waker = Some(waker.clone());
+    }
+
+    pub(crate) fn stopped(&mut self) {
         *self = Self::default();
-    }
-}
-
-/// Starts the task. Without a runtime, whose clock would be missing too, nothing happens any more.
-pub(crate) fn start(shared: &Arc<Shared>) {
-    let run = Run {
-        shared: Arc::downgrade(shared),
-        ended: false,
-    };
-    if let Ok(runtime) = Handle::try_current() {
-        runtime.spawn(run.play());
-    }
-}
-
-/// The task. It ends with the last event, or with the network.
-struct Run {
-    shared: Weak<Shared>,
-    ended: bool,
-}
-
-impl Run {
-    async fn play(mut self) {
-        let mut sleep = pin!(sleep_until(Instant::now()));
-        poll_fn(|context| self.poll(sleep.as_mut(), context)).await;
-    }
-
-    fn poll(&mut self, mut sleep: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let Some(shared) = self.shared.upgrade() else {
-                return Poll::Ready(());
-            };
-            let next = shared.with(|inner, _| {
-                let next = inner.next_event();
-                inner.driver.armed = next;
-                inner.driver.waker = next.map(|_| context.waker().clone());
-                if next.is_none() {
-                    inner.driver.stopped();
-                }
-                next
-            });
-            let Some(next) = next else {
-                self.ended = true;
-                return Poll::Ready(());
-            };
-            sleep.as_mut().reset(next);
-            if sleep.as_mut().poll(context).is_pending() {
-                return Poll::Pending;
-            }
-        }
-    }
-}
-
-impl Drop for Run {
-    /// A task that was dropped with its runtime makes room for another.
-    fn drop(&mut self) {
-        if !self.ended
-            && let Some(shared) = self.shared.upgrade()
-        {
-            shared.stop();
-        }
-    }
-}
-
-impl Shared {
-    fn stop(&self) {
-        self.lock().driver.stopped();
     }
 }

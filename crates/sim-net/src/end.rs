@@ -8,23 +8,10 @@ use tcp_table::State;
 use tokio::time::Instant;
 
 use crate::{
-    config::{Path, WINDOW},
-    connections::Audited,
-    faults::Forgotten,
+    config::{Forgotten, Path, WINDOW},
     segment::{Kind, Segment},
+    socket::{CLIENT, SERVER, Side, other},
 };
-
-/// Which end of a connection, and the direction that starts there.
-pub(crate) type Side = usize;
-/// The end that connected.
-pub(crate) const CLIENT: Side = 0;
-/// The end that listened.
-pub(crate) const SERVER: Side = 1;
-
-/// The other end.
-pub(crate) const fn other(side: Side) -> Side {
-    1 - side
-}
 
 /// Longest time that is taken as it is given, a year: clocks and tokio's timers have their limits.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
@@ -299,5 +286,21 @@ impl Connection {
     /// Address of the other end.
     pub(crate) fn remote(&self, side: Side) -> SocketAddr {
         self.ends[other(side)].local
+    }
+}
+
+/// One connection's share of the [`Audit`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Audited {
+    pub(crate) states: [State; 2],
+    pub(crate) events: usize,
+}
+
+impl Default for Audited {
+    fn default() -> Self {
+        Self {
+            states: [State::Closed; 2],
+            events: 0,
+        }
     }
 }

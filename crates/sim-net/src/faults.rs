@@ -5,10 +5,10 @@ use std::{io, net::SocketAddr};
 use tcp_table::State;
 
 use crate::{
-    config::{Host, Path},
-    end::{CLIENT, SERVER, other},
-    inner::{Id, Inner},
+    config::{Forgotten, Host, Path},
+    inner::Inner,
     net::SimNet,
+    socket::{CLIENT, Id, SERVER, other},
 };
 
 /// A connection by its endpoints.
@@ -18,15 +18,6 @@ pub struct Pair {
     pub client: SocketAddr,
     /// Who listened.
     pub server: SocketAddr,
-}
-
-/// What a NAT does with segments of a connection that it has forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Forgotten {
-    /// It drops them.
-    Vanish,
-    /// It answers with RST. It is halfway, so the answer comes when the segment would have arrived.
-    Reset,
 }
 
 impl SimNet {

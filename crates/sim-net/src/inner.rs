@@ -2,32 +2,25 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    fmt, mem,
+    mem,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
     task::Waker,
 };
 
-use parking_lot::{Mutex, MutexGuard};
 use tcp_table::State;
 use tokio::time::Instant;
 
 use crate::{
+    backlog::Listener,
     config::{Host, Path, System},
     connections::Connections,
-    driver::{self, Driver, Need},
-    end::{CLIENT, Key, SERVER, Side, other},
-    listener::Listener,
-    ports::{Census, Socket, Taken},
+    driver::Driver,
+    end::Key,
+    ports::{Census, Taken},
     segment::Segment,
-    trace::{Happened, Trace},
+    socket::{CLIENT, Id, SERVER, Side, Socket, other},
+    trace::{Entry, Happened, Trace},
 };
-
-/// Number of a connection. Never used twice.
-pub(crate) type Id = u64;
-
-/// The network behind all handles.
-pub(crate) struct Shared(Mutex<Inner>);
 
 /// Something that happens at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,16 +71,9 @@ pub(crate) struct Inner {
     pub(crate) retired: Vec<Waker>,
 }
 
-impl fmt::Debug for Shared {
-    /// Short, since each stream would show the whole network.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Shared").finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    pub(crate) fn new(seed: u64, path: Path) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Inner {
+impl Inner {
+    pub(crate) fn new(seed: u64, path: Path) -> Self {
+        Self {
             seed,
             connections: Connections::default(),
             next_id: 0,
@@ -107,46 +93,26 @@ impl Shared {
             driver: Driver::default(),
             wakes: Vec::new(),
             retired: Vec::new(),
-        })))
+        }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock()
-    }
-
-    /// Does something with the network, after all that is due by now has happened. So what is seen
-    /// does not depend on whether the network's task or the program's runs first. Afterwards,
-    /// without the lock, wakes whom it concerns.
-    pub(crate) fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Inner, Instant) -> R) -> R {
-        let (result, need, wakes, retired) = {
-            let mut inner = self.lock();
-            let now = Instant::now();
-            inner.trace.begun.get_or_insert(now);
-            inner.play(now);
-            let result = act(&mut inner, now);
-            let next = inner.next_event();
-            let need = inner.driver.need(next);
-            (
-                result,
-                need,
-                mem::take(&mut inner.wakes),
-                mem::take(&mut inner.retired),
-            )
+    /// Records something, if a record is kept.
+    pub(crate) fn trace(&mut self, id: Id, side: Side, what: Happened, now: Instant) {
+        if !self.trace.is_kept() {
+            return;
+        }
+        let Some(connection) = self.connections.get(&id) else {
+            return;
         };
-        for waker in wakes {
-            waker.wake();
-        }
-        drop(retired);
-        match need {
-            Need::Nothing => {}
-            Need::Start => driver::start(self),
-            Need::Wake(waker) => waker.wake(),
-        }
-        result
+        self.trace.push(Entry {
+            at: self.trace.age(now),
+            connection: id,
+            local: connection.ends[side].local,
+            remote: connection.ends[other(side)].local,
+            what,
+        });
     }
-}
 
-impl Inner {
     /// When the next event is due.
     pub(crate) fn next_event(&self) -> Option<Instant> {
         self.events.first_key_value().map(|((at, _), _)| *at)

@@ -41,6 +41,7 @@
 //! and it panics when a host's ports run out. Its successor `turmoil-net` has socket states, but no
 //! TIME_WAIT and no bandwidth, and its fixtures step 1 ms at a time through every host's sockets.
 
+mod backlog;
 mod bytes;
 mod check;
 mod config;
@@ -54,6 +55,8 @@ mod listener;
 mod net;
 mod ports;
 mod segment;
+mod shared;
+mod socket;
 mod states;
 mod stream;
 mod trace;
@@ -61,8 +64,8 @@ mod wire;
 
 pub mod wall_clock;
 
-pub use config::{Host, Linked, Local, Path, Ports, Row, System, WINDOW};
-pub use faults::{Forgotten, Pair};
+pub use config::{Forgotten, Host, Linked, Local, Path, Ports, Row, System, WINDOW};
+pub use faults::Pair;
 pub use listener::SimListener;
 pub use net::SimNet;
 pub use stream::SimStream;

@@ -6,11 +6,14 @@ use tcp_table::State;
 
 use crate::{
     config::{Host, Linked, Local, Path, Ports, Row, System},
-    end::{CLIENT, Connection, SERVER, Side},
-    inner::{Id, Inner, Shared},
+    end::Connection,
+    inner::Inner,
     listener::SimListener,
     ports::{Counts, index},
+    shared::Shared,
+    socket::{CLIENT, Id, SERVER, Side},
     stream::SimStream,
+    trace::Entry,
 };
 
 /// A simulated network. Clones are handles of the same one.
@@ -111,6 +114,17 @@ impl SimNet {
     #[must_use]
     pub fn closed(&self) -> u64 {
         self.shared.with(|inner, _| inner.census.closed)
+    }
+
+    /// Keeps a record of the latest entries, up to this number. The default is 0, which costs nothing.
+    pub fn record(&self, limit: usize) {
+        self.shared.with(|inner, _| inner.trace.limit_to(limit));
+    }
+
+    /// The record, oldest entry first.
+    #[must_use]
+    pub fn trace(&self) -> Vec<Entry> {
+        self.shared.with(|inner, _| inner.trace.entries())
     }
 }
 

@@ -9,12 +9,8 @@ use tcp_table::State;
 
 use crate::{
     config::{Local, Ports},
-    end::Side,
-    inner::Id,
+    socket::Socket,
 };
-
-/// Which socket.
-pub(crate) type Socket = (Id, Side);
 
 /// Sockets by their addresses.
 #[derive(Debug, Default)]

@@ -7,9 +7,10 @@ use tokio::time::Instant;
 
 use crate::{
     config::System,
-    end::{Side, after, other},
-    inner::{Id, Inner, What},
+    end::after,
+    inner::{Inner, What},
     segment::Kind,
+    socket::{Id, Side, other},
     trace::Happened,
 };
 

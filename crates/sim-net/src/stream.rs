@@ -11,8 +11,8 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
-    end::Side,
-    inner::{Id, Shared},
+    shared::Shared,
+    socket::{Id, Side},
 };
 
 /// A connection, as its program holds it.

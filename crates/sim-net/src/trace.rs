@@ -5,12 +5,6 @@ use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 use tcp_table::State;
 use tokio::time::Instant;
 
-use crate::{
-    end::{Side, other},
-    inner::{Id, Inner},
-    net::SimNet,
-};
-
 /// Something that happened at one end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
@@ -60,44 +54,33 @@ pub(crate) struct Trace {
     entries: VecDeque<Entry>,
 }
 
-impl SimNet {
-    /// Keeps a record of the latest entries, up to this number. The default is 0, which costs nothing.
-    pub fn record(&self, limit: usize) {
-        self.shared.with(|inner, _| {
-            let trace = &mut inner.trace;
-            trace.limit = limit;
-            let surplus = trace.entries.len().saturating_sub(limit);
-            trace.entries.drain(..surplus);
-        });
+impl Trace {
+    /// Keeps up to this number of entries.
+    pub(crate) fn limit_to(&mut self, limit: usize) {
+        self.limit = limit;
+        let surplus = self.entries.len().saturating_sub(limit);
+        self.entries.drain(..surplus);
     }
 
-    /// The record, oldest entry first.
-    #[must_use]
-    pub fn trace(&self) -> Vec<Entry> {
-        self.shared
-            .with(|inner, _| inner.trace.entries.iter().copied().collect())
+    /// Whether anything is kept.
+    pub(crate) const fn is_kept(&self) -> bool {
+        self.limit > 0
     }
-}
 
-impl Inner {
-    /// Records something, if a record is kept.
-    pub(crate) fn trace(&mut self, id: Id, side: Side, what: Happened, now: Instant) {
-        if self.trace.limit == 0 {
-            return;
+    /// Time since the network was used first.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.begun.unwrap_or(now))
+    }
+
+    pub(crate) fn push(&mut self, entry: Entry) {
+        if self.entries.len() >= self.limit {
+            self.entries.pop_front();
         }
-        let Some(connection) = self.connections.get(&id) else {
-            return;
-        };
-        let trace = &mut self.trace;
-        if trace.entries.len() >= trace.limit {
-            trace.entries.pop_front();
-        }
-        trace.entries.push_back(Entry {
-            at: now.saturating_duration_since(trace.begun.unwrap_or(now)),
-            connection: id,
-            local: connection.ends[side].local,
-            remote: connection.ends[other(side)].local,
-            what,
-        });
+        self.entries.push_back(entry);
+    }
+
+    /// The oldest first.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.entries.iter().copied().collect()
     }
 }

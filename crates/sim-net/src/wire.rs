@@ -7,10 +7,11 @@ use tcp_table::State;
 use tokio::time::Instant;
 
 use crate::{
-    end::{Connection, Side, other},
-    faults::Forgotten,
-    inner::{Id, Inner, What},
+    config::Forgotten,
+    end::Connection,
+    inner::{Inner, What},
     segment::{Kind, Segment},
+    socket::{Id, Side, other},
     trace::Happened,
 };
 
