@@ -1,77 +1,18 @@
 //! What a device does with items in a Sync.
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 
 use eas::commands::{AddedAttachment, Class, Elements, ItemChange, ItemData};
 use eas::status::{GlobalStatus, SyncStatus};
 use eas::wbxml::{Tag, air_sync_base};
 
+use super::collection::Done;
 use super::content::Content;
-use super::folder::{Item, Room};
-use super::mailbox::{Turn, find_number};
-use super::sync::class_of;
+use super::folder::{Folder, Item, Room};
+use super::mailbox::find_number;
+use super::turn::Turn;
 use super::{Blob, DraftId, ItemCommand, ItemResponse, Named, folder_mut, owned, place};
-
-/// What became of a command, without what the command itself says. It takes the same few bytes whatever
-/// the command holds, so it can be kept for a request that is repeated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Done {
-    /// It went well, and the answer says nothing of it. Or it is a Fetch, which is done again.
-    Silent,
-    /// A new item: its number, and the number of the first attachment that came with it.
-    Added(u32, u32),
-    /// A changed draft: the number of the first attachment that came with the change.
-    Changed(u32),
-    /// A draft that was sent.
-    Sent,
-    /// It was refused with this status.
-    Failed(u16),
-}
-
-/// The commands of a collection's last request, and what became of them.
-#[derive(Debug, Default)]
-pub(super) struct Executed {
-    /// Stands for the commands, which may hold megabytes.
-    hash: u64,
-    done: Vec<Done>,
-}
-
-impl Executed {
-    pub(super) fn new(commands: &[ItemCommand], done: Vec<Done>) -> Self {
-        Self {
-            hash: hash(commands),
-            done,
-        }
-    }
-
-    /// Whether those are the commands.
-    pub(super) fn is_of(&self, commands: &[ItemCommand]) -> bool {
-        self.done.len() == commands.len() && self.hash == hash(commands)
-    }
-
-    /// Its bytes.
-    #[cfg(test)]
-    pub(super) fn size(&self) -> usize {
-        size_of::<Self>() + self.done.capacity() * size_of::<Done>()
-    }
-
-    /// What became of them, in their order.
-    pub(super) fn done(&self) -> &[Done] {
-        &self.done
-    }
-}
-
-/// A device that sends other commands with the same hash gets a wrong answer: it harms itself alone.
-fn hash(commands: &[ItemCommand]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    if !commands.is_empty() {
-        // What cannot be serialised could not come from a worker.
-        hasher.write(&postcard::to_allocvec(commands).unwrap_or_default());
-    }
-    hasher.finish()
-}
 
 /// What the commands of a collection are executed with.
 #[derive(Debug, Default)]
@@ -129,7 +70,7 @@ impl Turn<'_> {
 
     fn add_item(&mut self, folder: u32, data: &ItemData<'static>) -> Result<Done, u16> {
         let by = Some(self.device.number);
-        let class = find_number(self.folders, folder).and_then(class_of);
+        let class = find_number(self.folders, folder).and_then(Folder::class);
         let refused = SyncStatus::ConversionError.code();
         // Clients make no mail (but drafts, from 16.0 on), and nothing that does not belong there.
         if data.class().is_none() || data.class() != class || class == Some(Class::Email) {

@@ -7,21 +7,15 @@ use eas::status::{GlobalStatus, SyncStatus};
 use eas::wbxml::{Tag, email};
 use mail_parser::MessageParser;
 
-use super::commands::{Done, Terms, merged};
+use super::collection::Done;
+use super::commands::{Terms, merged};
 use super::content::Content;
 use super::folder::{Folder, Item};
 use super::limits::is_user_name;
-use super::mailbox::{Turn, find_number};
+use super::mailbox::find_number;
+use super::turn::{Outgoing, Turn};
 use super::{Draft, DraftId, distinct, folder_mut, place, text_of};
 use crate::worker::local_part;
-
-/// A draft that a device has sent, for delivery.
-#[derive(Debug)]
-pub(super) struct Outgoing {
-    pub(super) content: Arc<Content>,
-    /// Recipients, without domain.
-    pub(super) to: Vec<String>,
-}
 
 impl Turn<'_> {
     /// Stores or sends a draft.

@@ -3,16 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use eas::commands::{Attachment, Flag, ItemChange, ItemData};
+use eas::commands::{Attachment, Class, Flag, FolderType, ItemChange, ItemData};
 
 use super::call::{FolderRecord, Told};
 use super::content::Content;
 use super::filter::Filter;
 use super::limits::{MAX_FLAG, is_storable, text_size};
-use super::log::{Entry, Log, What};
-
-/// A device of a mailbox, by number.
-pub(super) type DeviceNumber = u32;
+use super::log::{DeviceNumber, Entry, Log, What};
 
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -91,6 +88,11 @@ pub(super) struct Next {
 }
 
 impl Folder {
+    /// The class of its items; `None` for a folder of another kind.
+    pub(super) fn class(&self) -> Option<Class> {
+        FolderType(self.record.folder_type).class()
+    }
+
     pub(super) fn new(record: FolderRecord) -> Self {
         Self {
             record,

@@ -1,7 +1,7 @@
 //! Texts of a search, in the part of Keyword Query Language (MS-KQL) that searches of a mailbox use: words
 //! and phrases, AND, OR, NOT and parentheses, and restrictions such as `subject:report`.
 
-use super::search::{Searched, unix_millis};
+use super::searched::{Part, Searched, unix_millis};
 
 /// Parentheses nest up to this depth; a person types two or three.
 const MAX_DEPTH: usize = 16;
@@ -18,21 +18,6 @@ pub(super) enum Kql {
     All(Vec<Kql>),
     Any(Vec<Kql>),
     Not(Box<Kql>),
-}
-
-/// A part of an item that a text can be restricted to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    Everything,
-    Subject,
-    Body,
-    From,
-    To,
-    Cc,
-    /// Sender and all recipients.
-    Participants,
-    /// The item's class.
-    Kind,
 }
 
 /// Restrictions of a text to a part.

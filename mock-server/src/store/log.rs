@@ -4,7 +4,8 @@
 //! Compaction drops what no device needs any more. Below [`Log::floor`] only the creation of items that
 //! are still there is left, which is all that a device needs that starts with key 0.
 
-use super::folder::DeviceNumber;
+/// A device of a mailbox, by number.
+pub(super) type DeviceNumber = u32;
 
 /// Entries of a folder that its devices have not passed yet. Beyond it the device that is farthest
 /// behind has to start again with key 0. The log then takes some 3 MB.

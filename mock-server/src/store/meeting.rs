@@ -7,7 +7,7 @@ use eas::status::MeetingResponseStatus;
 
 use super::content::Content;
 use super::folder::Item;
-use super::mailbox::Turn;
+use super::turn::Turn;
 use super::{CALENDAR, Reply, find, folder_mut, place};
 
 /// BusyStatus of a meeting that is accepted, and of one that is perhaps (ASCAL 2.2.2.8).

@@ -3,11 +3,13 @@
 //! it, as on Exchange, where this is in the mailbox database (mock-fidelity R14).
 
 mod call;
+mod collection;
 mod commands;
 mod content;
 mod drafts;
 mod filter;
 mod folder;
+mod folder_sync;
 mod free_busy;
 mod hierarchy;
 mod kql;
@@ -16,29 +18,34 @@ mod log;
 mod mailbox;
 mod meeting;
 mod options;
+mod outside;
 mod search;
+mod searched;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use collection::{Collection, LastSync};
 use content::Content;
 use eas::commands::{FolderType, ItemData, Oof};
 use eas::status::GlobalStatus;
-use folder::{DeviceNumber, Folder, Item};
+use folder::{Folder, Item};
 use hierarchy::Hierarchy;
 use jiff::Zoned;
 use jiff::tz::TimeZone;
 use limits::{Limits, MAX_CLIENT_ID};
+use log::DeviceNumber;
 use mock_api::config::MockConfig;
 use mock_api::control::UserSettings;
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use search::SearchResults;
-use sync::{Collection, LastSync};
+use turn::Turn;
 
 use crate::clock::PoolClock;
 
@@ -49,7 +56,7 @@ pub(crate) use call::{
 };
 pub(crate) use hierarchy::is_user_type;
 pub(crate) use limits::{MAX_USER_NAME, is_storable, is_user_name, text_size};
-pub(crate) use search::unix_millis;
+pub(crate) use searched::unix_millis;
 
 /// Folder ids of every mailbox.
 const INBOX: u32 = 5;
@@ -325,7 +332,7 @@ impl Store {
             ),
             operation => {
                 let names = (&*call.user, &*call.device);
-                let mut turn = mailbox::Turn::new(mailbox, &limits, names, (fresh, now));
+                let mut turn = Turn::new(mailbox, &limits, names, (fresh, now));
                 let reply = turn.execute(operation);
                 let (mut announcements, outgoing) = (turn.announcements, turn.outgoing);
                 mailbox.tidy(&limits);

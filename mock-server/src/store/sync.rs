@@ -2,127 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use eas::commands::{Class, Elements, FilterType, SyncOptions};
+use eas::commands::{Elements, FilterType, SyncOptions};
 use eas::status::{EstimateStatus, GlobalStatus};
-use jiff::Zoned;
 
-use super::commands::{Done, Executed, Terms};
-use super::filter::{Filter, Outside};
-use super::folder::{DeviceNumber, Folder, Room, View};
-use super::limits::{MAX_ANSWER, MAX_SYNC_KEY};
-use super::mailbox::{Turn, find_number};
+use super::collection::{Collection, Done, Executed, LastSync};
+use super::commands::Terms;
+use super::filter::Filter;
+use super::folder::{Folder, Room};
+use super::limits::MAX_ANSWER;
+use super::mailbox::find_number;
+use super::outside::Outside;
+use super::turn::Turn;
 use super::{Device, Generation, ItemResponse, StoreReply, SyncOutcome, SyncPart, find, options};
 
 /// Conflict: the client's change takes the place of the server's (ASCMD 2.2.3.34).
 const CLIENT_WINS: u8 = 0;
-
-/// What a device has of a folder.
-#[derive(Debug)]
-pub(super) struct Collection {
-    current: Generation,
-    /// The key before: a client that lost the answer sends it again.
-    previous: Option<Generation>,
-    /// End of the folder's log when the device began with key 0.
-    base: usize,
-    /// The server has lost its keys: the device has to start again with key 0.
-    is_lost: bool,
-    /// The last request's commands and what became of them: a repeated request does nothing again, and
-    /// one with other commands is another request.
-    executed: Executed,
-    /// The elements that the device manages, if it has said so.
-    supported: Option<Elements>,
-    /// The options of the last request that had some.
-    options: SyncOptions,
-    /// What the filter keeps from the device.
-    outside: Outside,
-}
-
-impl Collection {
-    /// The server loses the keys. What the device has fetched stays known.
-    pub(super) fn lose(&mut self) {
-        self.is_lost = true;
-        self.executed = Executed::default();
-    }
-
-    /// Bytes of what is kept of the last request.
-    #[cfg(test)]
-    pub(super) fn executed_size(&self) -> usize {
-        self.executed.size()
-    }
-
-    /// The device has every item that was created below this position, also if the last answer was lost.
-    pub(super) fn fetched(&self) -> usize {
-        let previous = self.previous.map_or(usize::MAX, |one| one.known);
-        self.current.known.min(previous)
-    }
-
-    /// The device needs the folder's log from this position on; below it, only what is left of the
-    /// items.
-    pub(super) fn needs(&self) -> usize {
-        if self.is_lost {
-            return usize::MAX;
-        }
-        self.fetched().max(self.base)
-    }
-
-    pub(super) fn view(&self, device: DeviceNumber) -> View {
-        self.view_from(self.current, device)
-    }
-
-    pub(super) fn filter(&self, folder: &Folder, now: &Zoned) -> Filter {
-        Filter::new(self.options.filter, class_of(folder), now)
-    }
-
-    fn view_from(&self, generation: Generation, device: DeviceNumber) -> View {
-        View {
-            device,
-            known: generation.known,
-            base: self.base,
-        }
-    }
-}
-
-/// The last Sync request, without what the device did.
-#[derive(Debug, Default)]
-pub(super) struct LastSync {
-    parts: Vec<SyncPart>,
-    window: u16,
-    hang: Option<u32>,
-}
-
-impl LastSync {
-    pub(super) fn new(parts: Vec<SyncPart>, window: u16, hang: Option<u32>) -> Self {
-        Self {
-            parts,
-            window,
-            hang,
-        }
-    }
-
-    /// Its bytes.
-    #[cfg(test)]
-    pub(super) fn size(&self) -> usize {
-        super::text_size(&self.parts)
-    }
-
-    /// What the request says of a folder.
-    pub(super) fn part(&self, folder: u32) -> Option<&SyncPart> {
-        let id = folder.to_string();
-        self.parts.iter().find(|part| part.id == id)
-    }
-
-    /// The part of the request that is kept: folders that are there, without what the device did. What a
-    /// device sends cannot make it grow.
-    fn kept(mut self, folders: &[Folder]) -> Self {
-        self.parts.retain(|part| find(folders, &part.id).is_some());
-        for part in &mut self.parts {
-            part.commands = Vec::new();
-            // No key is as long: it stays a wrong one.
-            part.key = part.key.chars().take(MAX_SYNC_KEY).collect();
-        }
-        self
-    }
-}
 
 /// How a request's key relates to those the server knows.
 enum Key {
@@ -135,7 +29,7 @@ enum Key {
 impl Turn<'_> {
     pub(super) fn sync(&mut self, mut request: LastSync, partial: bool) -> StoreReply {
         let is_allowed = |part: &SyncPart| {
-            let class = find(self.folders, &part.id).and_then(class_of);
+            let class = find(self.folders, &part.id).and_then(Folder::class);
             options::are_allowed(part, class)
         };
         if !request.parts.iter().all(is_allowed) {
@@ -354,14 +248,10 @@ impl Turn<'_> {
             return Err(GlobalStatus::InvalidXml.code());
         }
         let filter = filter.or(collection.options.filter);
-        let filter = Filter::new(filter, class_of(folder), &self.now);
+        let filter = Filter::new(filter, folder.class(), &self.now);
         let count = collection.outside.count(folder, view, &filter);
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
-}
-
-pub(super) fn class_of(folder: &Folder) -> Option<Class> {
-    eas::commands::FolderType(folder.record.folder_type).class()
 }
 
 fn changes(
