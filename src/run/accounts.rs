@@ -1,7 +1,6 @@
 //! Users, passwords and DeviceIds of a run. Passwords stay in memory.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,43 +12,10 @@ use scenario::{
     ClientCertificate, PasswordSource, Plan, TargetPlan, UserNames, UserRows, read_text,
 };
 
+use super::account_error::AccountError;
 use super::proxy::proxy;
 use super::tokens;
 use crate::command;
-
-/// Why there are no accounts.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AccountError {
-    /// The environment variable is not set.
-    #[error("the environment variable {0}, named by devices.password_env, is not set")]
-    Env(String),
-    /// The variable of a client's secret is not set.
-    #[error("the environment variable {0}, named by devices.oauth.client_secret_env, is not set")]
-    Secret(String),
-    /// The variable of a proxy's password is not set.
-    #[error("the environment variable {0}, named by target.proxy_password_env, is not set")]
-    ProxyPassword(String),
-    /// The users file is not what it was when the plan was read.
-    #[error("{0}")]
-    Users(String),
-    /// The command gives no password.
-    #[error("devices.password_command `{line}`: {problem}")]
-    Command {
-        /// The command.
-        line: String,
-        /// What is wrong; never what it printed.
-        problem: String,
-    },
-    /// The password file cannot be read.
-    #[error("{path}: {problem}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it, line by line.
-        problem: String,
-    },
-}
 
 /// The devices, users in turn, so that the first devices belong to different users.
 pub(super) async fn identities(plan: &Plan) -> Result<Vec<Arc<Identity>>, AccountError> {

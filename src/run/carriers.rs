@@ -11,10 +11,6 @@ use client::transport::{
 };
 use scenario::{ClientCertificate, Detour, Plan, Target, TargetPlan, TlsOptions, TransportKind};
 
-use super::servers::Servers;
-use super::world::System;
-use super::{RunError, RunningMock};
-
 /// What a factory of transports to one server is made of.
 pub(super) struct Parts<'a> {
     pub(super) target: &'a Target,
@@ -90,23 +86,6 @@ pub(super) enum AnyFactory {
 }
 
 impl AnyFactory {
-    /// The servers of a plan over the transport that it names.
-    pub(super) fn servers(
-        plan: &Plan,
-        mock: Option<&RunningMock>,
-        seed: u64,
-    ) -> Result<Servers<Self>, RunError> {
-        Ok(match transport_of(plan) {
-            TransportKind::Lean => {
-                Servers::of(&System::<LeanFactory<Network>>::new(), plan, mock, seed)?
-                    .map(Self::Lean)
-            }
-            TransportKind::Reqwest => {
-                Servers::of(&System::<ReqwestFactory>::new(), plan, mock, seed)?.map(Self::Reqwest)
-            }
-        })
-    }
-
     pub(super) fn make(&self) -> AnyTransport {
         match self {
             Self::Lean(factory) => AnyTransport::Lean(factory.make()),

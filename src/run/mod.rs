@@ -1,6 +1,7 @@
 //! A run: target up, devices on, phases by the clock, everything measured, devices off, record
 //! written. This is the one place that ties the rooms together.
 
+mod account_error;
 mod accounts;
 mod carriers;
 mod checkpoint;
@@ -49,7 +50,7 @@ use crate::mail;
 use crate::measure::Recorder;
 use crate::terminal::say;
 
-pub use accounts::AccountError;
+pub use account_error::AccountError;
 pub use carriers::AnyTransport;
 pub use mock::{MockError, RunningMock};
 pub use obstacles::obstacles;
@@ -428,7 +429,7 @@ pub async fn first_device(mut plan: Plan, kind: Option<&str>) -> Result<FirstDev
         TargetPlan::Mock(config) => Some(RunningMock::start(config).await?),
         TargetPlan::Server { .. } => None,
     };
-    let servers = AnyFactory::servers(&plan, mock.as_ref(), plan.seed.unwrap_or_default())?;
+    let servers = Servers::of_plan(&plan, mock.as_ref(), plan.seed.unwrap_or_default())?;
     servers.check_sources().await?;
     let addresses = addresses(&plan, &identities);
     let profile =

@@ -5,7 +5,7 @@ use client::transport::check_own_sources;
 use scenario::{Autodiscover, Plan, TargetPlan};
 
 use super::accounts::{self, missing_secrets};
-use super::carriers::AnyFactory;
+use super::servers::Servers;
 use super::{RunError, check_descriptors};
 use crate::observe::descriptors;
 
@@ -32,7 +32,7 @@ pub fn obstacles(plan: &Plan) -> Vec<String> {
             }
             // Of what is missing it was told already.
             if is_whole {
-                let made = AnyFactory::servers(&with_url(plan), None, 0);
+                let made = Servers::of_plan(&with_url(plan), None, 0);
                 found.extend(made.err().iter().map(text));
             }
             let sources = check_own_sources(&plan.devices.sources());

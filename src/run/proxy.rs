@@ -3,7 +3,7 @@
 use client::transport::{Carrier, Proxy, ProxyLogin};
 use scenario::{CarrierPlan, Plan, ProxyLoginPlan, ProxyPlan, TargetPlan};
 
-use super::AccountError;
+use super::account_error::AccountError;
 
 /// The plan's carrier, with what the environment knows.
 pub(super) fn carrier_of(plan: &CarrierPlan) -> Result<Carrier, AccountError> {

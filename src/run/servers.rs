@@ -7,14 +7,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use client::device::device_random;
-use client::transport::{Carrier, Deal, Ends, LinkSpeed, PortUses, Redirects, check_sources};
+use client::transport::{
+    Carrier, Deal, Ends, LeanFactory, LinkSpeed, Network, PortUses, Redirects, ReqwestFactory,
+    check_sources,
+};
 use rand::Rng as _;
-use scenario::{Detour, Dns, Needs, Plan, Target, TargetPlan, TlsOptions};
+use scenario::{Detour, Dns, Needs, Plan, Target, TargetPlan, TlsOptions, TransportKind};
 
 use super::accounts::certificates;
-use super::carriers::{AnyFactory, AnyTransport, MakeTransport, Parts};
+use super::carriers::{AnyFactory, AnyTransport, MakeTransport, Parts, transport_of};
 use super::proxy::carrier_of;
-use super::world::World;
+use super::world::{System, World};
 use super::{RunError, RunningMock};
 
 pub(super) struct Servers<F> {
@@ -28,6 +31,26 @@ pub(super) struct Servers<F> {
     users: usize,
     detour: Detour,
     uses: Arc<PortUses>,
+}
+
+impl Servers<AnyFactory> {
+    /// The servers of a plan over the transport that it names.
+    pub(super) fn of_plan(
+        plan: &Plan,
+        mock: Option<&RunningMock>,
+        seed: u64,
+    ) -> Result<Self, RunError> {
+        Ok(match transport_of(plan) {
+            TransportKind::Lean => {
+                Servers::of(&System::<LeanFactory<Network>>::new(), plan, mock, seed)?
+                    .map(AnyFactory::Lean)
+            }
+            TransportKind::Reqwest => {
+                Servers::of(&System::<ReqwestFactory>::new(), plan, mock, seed)?
+                    .map(AnyFactory::Reqwest)
+            }
+        })
+    }
 }
 
 /// Number of a transport that is no device's and no sender's.

@@ -14,7 +14,7 @@ use scenario::{Grant, OauthPlan, Plan, Target, TargetPlan, TlsOptions, TokenPlan
 use serde_json::Value;
 use text::decode;
 
-use super::AccountError;
+use super::account_error::AccountError;
 use super::proxy::proxy;
 use crate::command;
 

@@ -2,6 +2,17 @@
 
 use super::*;
 
+/// Whether the service gets worse by the plan's factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Worse {
+    /// It does not.
+    No,
+    /// It did in what was measured, perhaps by chance.
+    Unproven,
+    /// It does.
+    Proven,
+}
+
 /// A figure that must not be above its limit.
 pub(super) struct Figured<'b> {
     /// In words.

@@ -16,13 +16,12 @@ mod worsening;
 
 use std::cell::OnceCell;
 
-use figured::{Figured, Limit, figured};
+use figured::{Figured, Limit, Worse, figured};
 use scenario::names::{Counter, Metric};
 use scenario::{Expectation, PhaseKind, Plan, TargetPlan, Trigger};
 use stranding::{Finding, Stranding};
 use text::{format_duration, times, times_between, whole};
 use unanswered::NOTICED;
-use worsening::Worse;
 
 use super::evidence::Grade;
 use super::gauge;

@@ -8,17 +8,6 @@ pub(in crate::judge) const WORSENING_SERIES: usize = 5;
 /// The error of each series.
 const TAIL: f64 = ALARM / WORSENING_SERIES as f64;
 
-/// Whether the service gets worse by the plan's factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Worse {
-    /// It does not.
-    No,
-    /// It did in what was measured, perhaps by chance.
-    Unproven,
-    /// It does.
-    Proven,
-}
-
 impl RunData<'_> {
     /// Whether Sync latency, failing requests or mails that wait are worse in a later stretch of the run by `factor`;
     /// `None` with too few samples.
