@@ -6,7 +6,6 @@
 use figures::{FormatError, Scope, history, parse};
 use libfuzzer_sys::fuzz_target;
 use scenario::names::Gauges;
-use scenario::names::Gauges;
 use scenario::{Format, parse_threshold};
 use verdict::timeline::Interval;
 
