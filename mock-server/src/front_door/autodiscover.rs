@@ -5,8 +5,8 @@ use quick_xml::events::Event;
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
 
+use super::front_end::{front_end_headers, plain};
 use super::server::Server;
-use super::sites::{front_end_headers, plain};
 use crate::link::{WireAnswer, WireRequest};
 use crate::worker::{DOMAIN, authenticate, bare, challenges, decoded};
 

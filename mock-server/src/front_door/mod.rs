@@ -3,8 +3,11 @@
 
 mod autodiscover;
 mod control;
+mod faults;
+mod front_end;
 mod http;
 mod metrics;
+mod note;
 mod records;
 mod server;
 mod sites;

@@ -3,21 +3,18 @@
 use std::fs::{File, OpenOptions};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use iis::{PoolSettings, RecycleReason};
+use iis::RecycleReason;
 use jiff::Zoned;
-use mock_api::fault::OPTIONS;
 use parking_lot::Mutex;
-use tokio::time::Instant;
 
 use super::StartError;
-use super::http::{Head, Refusal};
-use super::was::Lost;
+use super::http::Refusal;
+use super::note::RequestNote;
+use super::was::{Lost, PoolLimits};
 use crate::clock::PoolClock;
-use crate::fault::Subject;
-use crate::headers::RequestHeader;
 use crate::link::WireAnswer;
 use crate::store;
 use crate::surfaces::http_err::{self, FailedRequest, HttpErrLine, Reason};
@@ -26,82 +23,6 @@ use crate::surfaces::{Event, HeartbeatAverage, PerfmonLog, PerfmonSample, Ring, 
 
 /// The web site that devices connect to, `Default Web Site`.
 const FRONT_END_SITE: u32 = 1;
-
-/// What the logs need of a request after it was given to a worker.
-#[derive(Debug, Clone)]
-pub(super) struct RequestNote {
-    inner: Arc<Noted>,
-}
-
-#[derive(Debug)]
-struct Noted {
-    method: String,
-    uri: String,
-    user_agent: Option<String>,
-    client: Option<SocketAddr>,
-    began: Instant,
-    /// `Authorization` of a request whose query may not name its user.
-    login: Option<String>,
-    who: OnceLock<Who>,
-}
-
-/// Read from the query, and only when somebody asks: of most requests nobody does.
-#[derive(Debug)]
-struct Who {
-    user: String,
-    device: String,
-    command: String,
-}
-
-impl Noted {
-    fn who(&self) -> &Who {
-        self.who.get_or_init(|| {
-            let (_, query) = self.uri.split_once('?').unwrap_or_default();
-            let query = eas::query::Query::parse(query).ok();
-            let command = match (&query, self.method.as_str()) {
-                (_, "OPTIONS") => OPTIONS.to_owned(),
-                (Some(query), _) => query.command.as_str().to_owned(),
-                (None, _) => String::new(),
-            };
-            let user = query.as_ref().and_then(|query| query.user.clone());
-            let user = user.or_else(|| crate::worker::basic_user(self.login.as_deref()?));
-            Who {
-                user: crate::worker::local_part(&user.unwrap_or_default()),
-                device: query.map(|query| query.device_id).unwrap_or_default(),
-                command,
-            }
-        })
-    }
-}
-
-impl RequestNote {
-    pub(super) fn new(head: &Head, client: Option<SocketAddr>) -> Self {
-        let login = head.header(RequestHeader::Authorization);
-        Self {
-            inner: Arc::new(Noted {
-                // A base64 query may name no user; of a plain one that can be read none is missing.
-                login: login
-                    .filter(|_| !head.uri.contains("&User="))
-                    .map(str::to_owned),
-                who: OnceLock::new(),
-                method: head.method.clone(),
-                uri: head.uri.clone(),
-                user_agent: head.header(RequestHeader::UserAgent).map(str::to_owned),
-                client,
-                began: Instant::now(),
-            }),
-        }
-    }
-
-    pub(super) fn subject(&self) -> Subject<'_> {
-        let who = self.inner.who();
-        Subject {
-            user: &who.user,
-            device: &who.device,
-            command: &who.command,
-        }
-    }
-}
 
 /// The logs of one server.
 pub(super) struct Records {
@@ -115,9 +36,6 @@ pub(super) struct Records {
     perfmon: Mutex<PerfmonLog>,
     heartbeats: Mutex<HeartbeatAverage>,
 }
-
-/// What events say of the pool's limits. Read when an event is written, as settings may change.
-pub(super) type PoolLimits = Box<dyn Fn() -> Arc<PoolSettings> + Send + Sync>;
 
 impl Records {
     /// Logs in memory, and in files of `folder` if there is one.

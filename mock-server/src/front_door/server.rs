@@ -3,24 +3,25 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use mock_api::config::{MockConfig, Topology};
+use mock_api::config::MockConfig;
 use mock_api::control::{Truth, UserSettings};
-use mock_api::fault::{Fault, FaultKind, MAX_FAULTS};
+use mock_api::fault::{Fault, FaultKind};
 use parking_lot::Mutex;
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tcp_table::State;
 use tokio::time::MissedTickBehavior;
 
-use super::records::{Records, RequestNote};
-use super::was::{self, Lost, Pool};
+use super::note::RequestNote;
+use super::records::Records;
+use super::was::Pool;
 use crate::clock::PoolClock;
 use crate::fault::{Faults, Subject};
-use crate::link::{App, ToWorker, WireAnswer, WireRequest};
+use crate::link::ToWorker;
 use crate::machine::Machine;
 use crate::store::{Announcement, Store};
 use crate::surfaces::sockets::{Scanner, SocketRow};
@@ -36,9 +37,9 @@ pub(super) struct Host {
     pub(super) store: Mutex<Store>,
     pub(super) faults: Mutex<Faults>,
     /// The same as they were given.
-    listed: Mutex<Vec<Fault>>,
+    pub(super) listed: Mutex<Vec<Fault>>,
     /// One change of the faults at a time.
-    changing: tokio::sync::Mutex<()>,
+    pub(super) changing: tokio::sync::Mutex<()>,
     /// Changes with every change of the faults.
     pub(super) faults_changed: Watched<()>,
     users: Mutex<BTreeMap<String, UserSettings>>,
@@ -117,68 +118,6 @@ impl Host {
 
     pub(super) fn all_faults(&self) -> Vec<Fault> {
         self.listed.lock().clone()
-    }
-
-    /// Puts these faults in place of all before; what happens once happens now, for those that are
-    /// new.
-    pub(super) async fn set_faults(&self, faults: Vec<Fault>) {
-        let _turn = self.changing.lock().await;
-        self.change_faults(faults).await;
-    }
-
-    /// One more, unless there are too many. What happens once happens again.
-    pub(super) async fn add_fault(&self, fault: Fault) -> bool {
-        let _turn = self.changing.lock().await;
-        let mut faults = self.all_faults();
-        if faults.len() >= MAX_FAULTS {
-            return false;
-        }
-        if faults.contains(&fault) {
-            self.happen_once(fault.fault);
-        }
-        faults.push(fault);
-        self.change_faults(faults).await;
-        true
-    }
-
-    async fn change_faults(&self, faults: Vec<Fault>) {
-        let before = std::mem::replace(&mut *self.listed.lock(), faults.clone());
-        if faults == before {
-            return;
-        }
-        self.faults.lock().replace(faults.clone());
-        self.tell_all(|| ToWorker::Faults(faults.clone()));
-        self.faults_changed.set(());
-        for fault in faults.iter().filter(|fault| !before.contains(fault)) {
-            self.happen_once(fault.fault);
-        }
-        let stops = |faults: &[Fault]| {
-            faults
-                .iter()
-                .any(|fault| fault.fault == FaultKind::StopPool)
-        };
-        for server in self.servers() {
-            if stops(&faults) && !stops(&before) {
-                was::stop(&server, was::PoolState::Stopped).await;
-            } else if stops(&before) && !stops(&faults) {
-                was::resume(&server).await;
-            }
-        }
-    }
-
-    fn happen_once(&self, kind: FaultKind) {
-        match kind {
-            FaultKind::Unprovision => self.store.lock().unprovision(),
-            // A fault happens to the mailboxes that it can happen to.
-            FaultKind::HierarchyChange => drop(self.change_hierarchy()),
-            FaultKind::LoseSyncState => self.store.lock().lose_sync_state(),
-            FaultKind::KillWorker => {
-                for server in self.servers() {
-                    server.pool.kill_one();
-                }
-            }
-            _ => {}
-        }
     }
 
     /// The fault that strikes this request on the wire, if any.
@@ -374,32 +313,6 @@ impl Server {
     pub(super) fn shift(&self) -> Duration {
         let before = u32::try_from(self.number - 1).unwrap_or(u32::MAX);
         self.host.config.schedule_shift.saturating_mul(before)
-    }
-
-    /// The answer to a request: of an application in the pool, or of this server's other sites.
-    pub(super) async fn answer(
-        self: &Arc<Self>,
-        app: App,
-        request: WireRequest,
-        note: &RequestNote,
-        was_reset: &AtomicBool,
-    ) -> Result<WireAnswer, Lost> {
-        if app == App::FrontEnd {
-            if let Some(answer) = super::sites::answer(self, &request).await {
-                return Ok(answer);
-            }
-            if self.host.strike(&[FaultKind::QueueFull], note).is_some() {
-                self.pool.counters.rejected.fetch_add(1, Ordering::Relaxed);
-                return Err(Lost::QueueFull);
-            }
-        }
-        let target = match (app, self.host.config.topology) {
-            // The back end is the other server's.
-            (App::BackEnd, Topology::TwoServers) => self.host.servers().pop(),
-            _ => None,
-        };
-        let target = target.as_ref().unwrap_or(self);
-        was::dispatch(target, app, request, note, was_reset).await
     }
 
     /// Requests whose client has long been gone go to the HTTPERR log. Returns how long it takes until the next

@@ -1,16 +1,50 @@
-//! What else the host serves: Autodiscover, and the pages that suffer when the host's ports run
-//! out (mock-fidelity S8, T13).
+//! Who answers a request: the pool, or another site of the server. Those are Autodiscover, and the pages that suffer
+//! when the host's ports run out.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mock_api::config::Topology;
+use mock_api::fault::FaultKind;
 
 use super::autodiscover;
+use super::front_end::plain;
+use super::note::RequestNote;
 use super::server::Server;
-use crate::headers::HeaderLines;
-use crate::link::{WireAnswer, WireRequest};
-use crate::worker::{IIS, bare, outgoing::probe, server_name};
+use super::was::{self, Lost};
+use crate::link::{App, WireAnswer, WireRequest};
+use crate::worker::{outgoing::probe, server_name};
+
+impl Server {
+    /// The answer to a request: of an application in the pool, or of this server's other sites.
+    pub(super) async fn answer(
+        self: &Arc<Self>,
+        app: App,
+        request: WireRequest,
+        note: &RequestNote,
+        was_reset: &AtomicBool,
+    ) -> Result<WireAnswer, Lost> {
+        if app == App::FrontEnd {
+            if let Some(answer) = of_site(self, &request).await {
+                return Ok(answer);
+            }
+            if self.host.strike(&[FaultKind::QueueFull], note).is_some() {
+                self.pool.counters.rejected.fetch_add(1, Ordering::Relaxed);
+                return Err(Lost::QueueFull);
+            }
+        }
+        let target = match (app, self.host.config.topology) {
+            // The back end is the other server's.
+            (App::BackEnd, Topology::TwoServers) => self.host.servers().pop(),
+            _ => None,
+        };
+        let target = target.as_ref().unwrap_or(self);
+        was::dispatch(target, app, request, note, was_reset).await
+    }
+}
 
 /// An answer, if the request is for one of these sites.
-pub(super) async fn answer(server: &Arc<Server>, request: &WireRequest) -> Option<WireAnswer> {
+async fn of_site(server: &Arc<Server>, request: &WireRequest) -> Option<WireAnswer> {
     let path = request.uri.split('?').next()?;
     // Nearly every request is for the pool.
     if path.eq_ignore_ascii_case(eas::http::PATH) {
@@ -44,23 +78,5 @@ async fn page(server: &Arc<Server>) -> WireAnswer {
             plain(server, 200, "text/html", text.into_bytes())
         }
         Err(_) => plain(server, 502, "text/html", Vec::new()),
-    }
-}
-
-/// What every front end of Exchange puts on its answers.
-pub(super) fn front_end_headers(server: &Server, headers: &mut HeaderLines) {
-    headers.push("X-FEServer", &server_name(server.number));
-    headers.push("request-id", &server.host.request_id());
-}
-
-pub(super) fn plain(server: &Server, status: u16, content_type: &str, body: Vec<u8>) -> WireAnswer {
-    let mut headers = HeaderLines::default().with("Server", IIS);
-    if !body.is_empty() {
-        headers.push("Content-Type", content_type);
-    }
-    front_end_headers(server, &mut headers);
-    WireAnswer {
-        body,
-        ..bare(status, headers)
     }
 }

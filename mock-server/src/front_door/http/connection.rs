@@ -19,7 +19,7 @@ use super::answer::AnswerFraming;
 use super::message::{Chunks, Framing, Head, Refusal};
 use super::{ANSWERED, ClientStream, answer, parse_head};
 use crate::counted::Counted;
-use crate::front_door::records::RequestNote;
+use crate::front_door::note::RequestNote;
 use crate::front_door::server::Server;
 use crate::front_door::was::Lost;
 use crate::link::{App, WireAnswer, WireRequest};

@@ -9,8 +9,8 @@ use jiff::Zoned;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::handle::{Handle, State};
 use super::recycle::{drain, recycle_one};
-use super::worker::{Handle, State};
 use super::{PoolState, recycle_all};
 use crate::front_door::server::Server;
 use crate::link::ToWorker;

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 
 use iis::RecycleReason;
 
-use super::worker::{Handle, State, start_one, wanted};
+use super::handle::{Handle, State};
+use super::worker::{start_one, wanted};
 use super::{PoolState, start};
 use crate::front_door::StartError;
 use crate::front_door::server::Server;
