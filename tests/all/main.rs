@@ -6,6 +6,7 @@ mod baselines;
 mod boundaries;
 mod carriers;
 mod checked;
+mod circles;
 mod cli;
 mod contract;
 mod control_api;
