@@ -694,13 +694,38 @@ mod tests {
 
     use super::*;
 
-    /// What is open and not counted seems to be stranded.
+    /// A Sync that ended just now.
     fn took(millis: u64) -> Timing {
         let total = Duration::from_millis(millis);
         let sent = Instant::now() - total;
         Timing { sent, total }
     }
 
+    /// A busy harness hears of the answer long after it came.
+    #[tokio::test(start_paused = true)]
+    async fn a_sync_shows_what_the_server_had_when_it_was_sent() {
+        const LATE: Duration = Duration::from_secs(60);
+        const SECOND: Duration = Duration::from_secs(1);
+        for (after, lost) in [(LATE - SECOND, 0), (LATE, 1)] {
+            let recorder = Recorder::new(1, &[0], LATE);
+            let mail = recorder.mail_meant(0, Instant::now()).unwrap();
+            recorder.mail_accepted(mail.id, Duration::ZERO);
+            tokio::time::advance(after).await;
+            let timing = Timing {
+                sent: Instant::now(),
+                total: SECOND,
+            };
+            tokio::time::advance(3 * LATE).await;
+            let synced = Event::Synced {
+                timing,
+                has_inbox: true,
+            };
+            recorder.record(0, synced);
+            assert_eq!(recorder.ledger().lost(), lost, "{after:?}");
+        }
+    }
+
+    /// What is open and not counted seems to be stranded.
     #[tokio::test(start_paused = true)]
     async fn requests_of_senders_and_of_second_connections_are_open() {
         let recorder = Recorder::new(1, &[0, 0], Duration::from_secs(60));

@@ -322,6 +322,8 @@ impl Transport for Scripted {
 #[derive(Default)]
 pub(crate) struct Ends {
     pings: Mutex<Vec<PingEnd>>,
+    /// Between the end of a Ping and the next one.
+    gaps: Mutex<Vec<Duration>>,
     acts: Mutex<Vec<bool>>,
     /// What was wrong with answers.
     wrong: Mutex<Vec<String>>,
@@ -333,6 +335,7 @@ impl Record for Ends {
     fn record(&self, _: u32, event: Event<'_>) {
         match event {
             Event::PingEnded { end, .. } => self.pings.lock().unwrap().push(end),
+            Event::PingSent { gap, .. } => self.gaps.lock().unwrap().extend(gap),
             Event::Acted { failed, .. } => self.acts.lock().unwrap().push(failed),
             Event::BadBody { text, .. } | Event::Skipped { text, .. } => {
                 self.wrong.lock().unwrap().push(text.to_owned());
@@ -350,6 +353,7 @@ pub(crate) struct Lived {
     pub(crate) seen: Vec<Seen>,
     pub(crate) abandoned: Vec<Abandon>,
     pub(crate) ends: Vec<PingEnd>,
+    gaps: Vec<Duration>,
     /// Whether what its user did failed.
     pub(crate) acts: Vec<bool>,
     /// What was wrong with answers.
@@ -453,8 +457,10 @@ impl Setup {
         let acts = ends.acts.lock().unwrap().clone();
         let wrong = ends.wrong.lock().unwrap().clone();
         let items = ends.items.lock().unwrap().clone();
+        let gaps = ends.gaps.lock().unwrap().clone();
         let ends = ends.pings.lock().unwrap().clone();
         Lived {
+            gaps,
             seen,
             abandoned,
             wrong,
@@ -544,6 +550,7 @@ async fn a_ping_counts_from_the_moment_when_it_was_written() {
             assert_eq!(*end, PingEnd::Expired { overshoot: 0.0 });
         }
         assert_eq!(*last, PingEnd::OpenAtEnd { overdue: false });
+        assert_eq!(lived.gaps, [Duration::ZERO; 7]);
     }
 }
 

@@ -3,7 +3,7 @@
 use mock_api::fault::MAX_FAULTS;
 use scenario::parse;
 
-/// A scenario with so many faults in its whole run and in its second phase.
+/// A scenario with `whole_run` faults in its whole run and `phase` faults in its second phase.
 fn scenario(whole_run: usize, phase: usize, strand: f64) -> String {
     let of_run = "[[mock.fault]]\nfault = \"reset\"\n".repeat(whole_run);
     let of_phase = "[[phase.fault]]\nfault = \"reset\"\n".repeat(phase);

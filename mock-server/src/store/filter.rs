@@ -1,4 +1,4 @@
-//! The filter of a collection (ASCMD 2.2.3.68.2): which items a device is told of.
+//! The filter of a collection (ASCMD 2.2.3.68.2): which items a device may see.
 
 use eas::commands::{Class, FilterType, ItemData};
 use jiff::{Span, Zoned};

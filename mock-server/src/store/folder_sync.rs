@@ -95,7 +95,7 @@ impl Turn<'_> {
         };
         let all = self.hierarchy.end();
         let (current, _) = self.device.hierarchy.unwrap_or_default();
-        // Where others changed something before, that is still to be told of, and this with it.
+        // If others have changed something before, the device still has to learn that, and gets this with it.
         let known = if known == before { all } else { known };
         let next = Generation {
             key: current.key + 1,
@@ -149,8 +149,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Deletes all folders below a folder; whether there were any. The deepest goes first: a device that
-    /// is told of them one by one never has a folder without its parent.
+    /// Deletes all folders below a folder; whether there were any. The deepest goes first: a device learns of
+    /// one after the other, and never has a folder without its parent.
     pub(super) fn delete_below(&mut self, id: u32) -> bool {
         let below = self.below(id);
         for gone in below.iter().rev() {
@@ -266,7 +266,7 @@ mod tests {
             reply,
             StoreReply::FolderRefused(FolderRefusal::Exists)
         ));
-        // Renamed and deleted: told of as it is.
+        // Renamed and deleted: the device gets the last state.
         let rename = FolderChange::Update {
             id: "100".to_owned(),
             parent: "0".to_owned(),

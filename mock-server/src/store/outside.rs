@@ -11,7 +11,7 @@ use super::place;
 /// What a device does not have because of its filter, and how the last answer changed that.
 #[derive(Debug, Default)]
 pub(super) struct Outside {
-    /// Items that the device was not told of, or told to drop.
+    /// Items that the server has kept from the device, or has told it to drop.
     items: BTreeSet<u32>,
     /// The same before the last answer.
     before: BTreeSet<u32>,
@@ -31,7 +31,7 @@ impl Outside {
         if !step.next.more {
             step.take_new(folder, view, room, filter);
         }
-        // A device is not told of what it deletes itself, or of what was deleted before it was told of it.
+        // The device learns nothing of an item that it deletes itself, or that is deleted before it gets it.
         for number in folder.deleted(view.known, step.next.known) {
             step.items.remove(&number);
         }
@@ -111,7 +111,7 @@ impl Outside {
         self.items = items;
     }
 
-    /// How many changes a device would be told of.
+    /// The number of changes that a device would get.
     pub(super) fn count(&self, folder: &Folder, view: View, filter: &Filter) -> usize {
         if *filter == Filter::All && self.items.is_empty() {
             return folder.count(view);
@@ -201,7 +201,7 @@ impl Step {
         self.next.changes.extend(new.changes);
     }
 
-    /// How many entries of the log are left that the device is told of.
+    /// The number of entries left in the log that the device gets.
     fn count_new(&self, folder: &Folder, view: View, filter: &Filter) -> usize {
         let view = View {
             known: self.next.known,
@@ -307,7 +307,7 @@ mod tests {
         }
     }
 
-    /// Whoever deletes an item, and whether the device was told of it: nothing of it is kept.
+    /// Nothing is kept of a deleted item, whoever deletes it, and whether or not the device has it.
     #[test]
     fn an_item_outside_that_is_gone_is_forgotten() {
         const OWN: u32 = 1;

@@ -1,8 +1,11 @@
 //! Prometheus text of windows_exporter.
 //!
-//! Peculiarities of that exporter: Active Requests is typed as a
-//! counter though it falls; a TCP state without a socket is absent; instances may be `w3wp#1` and
-//! have no `process_id` up to v0.31.8; during an overlapped recycle there are two processes.
+//! Peculiarities of that exporter:
+//!
+//! - Active Requests has the type of a counter, and it falls.
+//! - A TCP state without a socket is absent.
+//! - Instances may be `w3wp#1`, and have no `process_id` up to v0.31.8.
+//! - During an overlapped recycle there are two processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 

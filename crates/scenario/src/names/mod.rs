@@ -1,11 +1,11 @@
 //! What is measured, by name: the same words in code, files and on the terminal.
 
-use std::collections::BTreeMap;
-
 mod metric;
 mod server;
 mod state;
 mod usage;
+
+use std::collections::BTreeMap;
 
 pub use metric::{Counter, Metric};
 pub use server::{SERVER_GAUGES, Together, together};

@@ -27,7 +27,7 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 const DUPLEX: usize = 256 << 10;
 
 /// Starts workers until there are `maxProcesses`. The mock does this at its start even where
-/// `startMode` is OnDemand, so that it serves at once and a worker that cannot start is told of.
+/// `startMode` is OnDemand, so that it serves at once, and a worker that cannot start is reported.
 ///
 /// # Errors
 /// With the first that cannot be started.
@@ -87,8 +87,8 @@ fn launch(server: &Arc<Server>) -> Result<Arc<Handle>, StartError> {
     let (threads, started) = (server.host.config.threads, server.host.clock.elapsed());
     let handle = Arc::new(Handle::new(to, threads, generation, started));
     {
-        // Under the lock in which every worker is told of changes, so that none falls in between;
-        // and known before it runs, so that one that ends at once is not listed for ever.
+        // Under the lock under which changes are sent to all workers, so that none is missed;
+        // and known before it runs, so that one that ends at once does not stay listed.
         let mut workers = pool.workers.lock();
         handle.send(ToWorker::Start(Box::new(WorkerStart {
             config: server.host.config.clone(),
